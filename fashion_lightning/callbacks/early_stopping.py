@@ -1,0 +1,37 @@
+"""EarlyStopping that goes on where it was."""
+
+from typing import Any, Literal
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch import callbacks
+
+
+class EarlyStopping(callbacks.EarlyStopping):
+    """Stops when the monitored validation metric has not improved for ``patience`` epochs.
+
+    Stock EarlyStopping takes its patience from the checkpoint, over the one that was typed, and does
+    not remember that it had stopped.
+
+    Args:
+        patience: epochs without improvement before training stops.
+        monitor: the metric to watch.
+        mode: whether less or more of it is better.
+        min_delta: the smallest change that counts as an improvement.
+    """
+
+    def __init__(
+        self,
+        patience: int = 10,
+        monitor: str = "val/loss",
+        mode: Literal["min", "max"] = "min",
+        min_delta: float = 0.0,
+    ) -> None:
+        super().__init__(monitor=monitor, min_delta=min_delta, patience=patience, mode=mode)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End a run at once that had already stopped, unless it is given more patience."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True

@@ -1,0 +1,50 @@
+"""``predict`` writes one CSV row an image."""
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
+
+from fashion_lightning.data.datamodule import CLASS_NAMES, FashionMNISTDataModule
+
+
+class PredictionsCSV(BasePredictionWriter):
+    """Writes the class and the ten probabilities of every image.
+
+    Args:
+        path: the CSV file; replaced in one step when all images are done.
+        datamodule: knows the files that the images came from; test images are called by their index.
+    """
+
+    def __init__(self, path: Path, datamodule: FashionMNISTDataModule) -> None:
+        super().__init__(write_interval="batch")
+        self.path, self.datamodule = path, datamodule
+        self.rows: list[list[Any]] = []
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: tuple[Tensor, Tensor],
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        files = self.datamodule.picture_paths
+        for index, probabilities in zip(*(part.tolist() for part in prediction), strict=True):
+            best = max(range(len(CLASS_NAMES)), key=probabilities.__getitem__)
+            name = files[index] if files else index
+            self.rows.append([name, CLASS_NAMES[best], *(f"{p:.6f}" for p in probabilities)])
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        with partial.open("w", newline="") as file:
+            csv.writer(file).writerows([["image", "class", *CLASS_NAMES], *self.rows])
+        os.replace(partial, self.path)

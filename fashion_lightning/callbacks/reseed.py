@@ -1,0 +1,19 @@
+"""Dropout that can be repeated."""
+
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from fashion_lightning.seeding import derive_seed, run_seed
+
+
+class ReseedEachStep(Callback):
+    """Seeds torch's generators from (seed, epoch, batch) before each training step.
+
+    No checkpoint holds the state of a generator (Lightning's ``dump_checkpoint``), so that a resumed
+    run would draw other dropout masks than the undisturbed one.
+    """
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(derive_seed(run_seed(), "step", trainer.current_epoch, batch_idx, trainer.global_rank))

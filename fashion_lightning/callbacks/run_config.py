@@ -1,0 +1,36 @@
+"""The run's config, in its folder and in every checkpoint."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
+
+from fashion_lightning import __version__
+
+
+class RunConfig(SaveConfigCallback):
+    """Writes ``config.yaml`` into the run folder and the same text into each checkpoint.
+
+    A checkpoint that was moved elsewhere can then still be tested, used and continued. Stock
+    SaveConfigCallback refuses the existing config.yaml of a run that is continued.
+
+    Args:
+        run_dir: the run folder; ``None`` when nothing is trained.
+        name: the recipe's name.
+    """
+
+    def __init__(self, *args: Any, run_dir: Path | None, name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.run_dir, self.name = run_dir, name
+        self.text = self.parser.dump(self.config, skip_none=False)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit" and self.run_dir is not None and trainer.is_global_zero:
+            partial = self.run_dir / ".config.yaml.partial"
+            partial.write_text(self.text)
+            os.replace(partial, self.run_dir / "config.yaml")
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["fashion_lightning"] = {"version": __version__, "name": self.name, "config": self.text}

@@ -1,0 +1,60 @@
+"""Ctrl-C and SIGTERM end a run between two steps, with a checkpoint."""
+
+import signal
+from types import FrameType
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from fashion_lightning.callbacks.checkpoints import LastCheckpoint
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """Training was stopped by a signal, and ``last.ckpt`` holds everything up to the last step."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+
+
+class StopOnSignal(Callback):
+    """On the first SIGINT or SIGTERM, finish the step, save ``last.ckpt``, raise ``Interrupted``.
+
+    A second signal ends the process at once. Stock Lightning saves nothing on Ctrl-C, which may hit
+    in the middle of a weight update, and ends with exit code 0 on SIGTERM (issue 19916).
+    """
+
+    def __init__(self, last: LastCheckpoint) -> None:
+        self.last = last
+        self.received = 0
+        self.previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        self.received = signum
+        for other in SIGNALS:
+            signal.signal(other, signal.SIG_DFL)
+        print("\nStopping after this step; a second signal stops at once.", flush=True)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._stop(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop(trainer)  # the signal came during validation
+
+    def _stop(self, trainer: Trainer) -> None:
+        if self.received:
+            if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+                self.last.save_now(trainer)
+            raise Interrupted(self.received)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for signum, handler in self.previous.items():
+            signal.signal(signum, handler)
+        self.previous = {}

@@ -1,0 +1,219 @@
+"""The LightningModule: loss, metrics and optimizer around any network."""
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerConfig, OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from fashion_lightning.data.batches import Batch
+from fashion_lightning.data.datamodule import CLASS_NAMES
+from fashion_lightning.errors import UserError
+from fashion_lightning.metrics import SCALARS, evaluation_metrics
+from fashion_lightning.schedules import RunSchedule
+
+PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
+"""Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
+
+
+class FashionMNISTClassifier(LightningModule):
+    """Trains and evaluates any network that maps images ``(B, 1, 28, 28)`` to logits ``(B, 10)``.
+
+    Args:
+        network: receives normalized float32 images, ``channels_last`` in memory.
+        optimizer: builds the optimizer from the network's parameters.
+        scheduler: builds the learning-rate schedule from the optimizer; constant if there is none.
+            The schedules of this package go by optimizer steps and take their length from the
+            Trainer; those of torch go by epochs, ``ReduceLROnPlateau`` by ``val/loss``.
+        label_smoothing: of the training loss; validation and test losses are never smoothed.
+        tta: test-time augmentation in ``test`` and ``predict``: ``flip`` averages the logits of each
+            image and its mirror image. Validation never uses it.
+
+    Raises:
+        UserError: the network does not map ``(B, 1, 28, 28)`` to ``(B, 10)``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        scheduler: SchedulerFactory | None = None,
+        label_smoothing: float = 0.0,
+        tta: Literal["none", "flip"] = "none",
+    ) -> None:
+        super().__init__()
+        self._save_plain_hyperparameters()
+        if not 0 <= label_smoothing < 1:
+            raise UserError(f"model.label_smoothing must be at least 0 and below 1, not {label_smoothing}.")
+        self.network = network
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.label_smoothing = label_smoothing
+        self.tta = tta
+        self.example_input_array = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+        self._check_output()  # also gives lazy layers their shapes
+        self.network.to(memory_format=torch.channels_last)
+
+        self.train_loss = MeanMetric()
+        self.train_accuracy = MulticlassAccuracy(len(CLASS_NAMES), average="micro", validate_args=False)
+        self.eval_loss = MeanMetric()
+        self.eval_metrics = evaluation_metrics(len(CLASS_NAMES))
+
+    def _save_plain_hyperparameters(self) -> None:
+        """Keep what a checkpoint can hold with ``weights_only=True``.
+
+        From the command line these are the plain values of the config, from which a checkpoint alone
+        rebuilds the model. Objects passed in Python are left out: pass them to ``load_from_checkpoint``.
+        """
+        with warnings.catch_warnings():  # "network is already saved during checkpointing": it is left out
+            warnings.simplefilter("ignore", UserWarning)
+            current = inspect.currentframe()
+            self.save_hyperparameters(frame=current and current.f_back)
+        for name in ("network", "optimizer", "scheduler"):
+            if not isinstance(self.hparams.get(name), dict | str | None):
+                del self.hparams[name]
+
+    def _check_output(self) -> None:
+        name, training = type(self.network).__name__, self.network.training
+        self.network.eval()
+        try:
+            with torch.no_grad():
+                logits = self(self.example_input_array)
+        except Exception as error:  # whatever a user's network raises
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            raise UserError(f"Network {name} cannot take images of shape (B, 1, 28, 28): {reason}") from error
+        self.network.train(training)
+        if not isinstance(logits, Tensor) or logits.shape != (2, len(CLASS_NAMES)):
+            shape = (
+                f"(B, {', '.join(map(str, logits.shape[1:]))})" if isinstance(logits, Tensor) else type(logits).__name__
+            )
+            raise UserError(f"Network {name} must return logits of shape (B, 10), one per class, not {shape}.")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify raw images.
+
+        Args:
+            images: ``(B, 1, 28, 28)`` uint8, or float in [0, 1].
+
+        Returns:
+            Logits ``(B, 10)``, float32.
+        """
+        pixels = images if images.is_floating_point() else images.float() / 255
+        normalized = (pixels - PIXEL_MEAN) / PIXEL_STD
+        logits: Tensor = self.network(normalized.contiguous(memory_format=torch.channels_last))
+        return logits.float() if isinstance(logits, Tensor) else logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        logits = self(batch.images)
+        loss = cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
+        self.train_loss.update(loss.detach(), len(batch.labels))
+        self.train_accuracy.update(logits.detach(), batch.labels)
+        # A log call costs 0.2 ms: only where the Trainer would write it.
+        if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+            self.log("lr", lr)
+            self.log("train/loss_step", loss.detach())
+            self.log("loss", self.train_loss.compute(), prog_bar=True, logger=False)
+            self.log("accuracy", self.train_accuracy.compute(), prog_bar=True, logger=False)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log("train/loss", self.train_loss.compute())
+        self.log("train/accuracy", self.train_accuracy.compute())
+        self.train_loss.reset()
+        self.train_accuracy.reset()
+
+    def on_validation_epoch_start(self) -> None:
+        self._reset_evaluation()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(self(batch.images), batch.labels)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_evaluation("val")
+
+    def on_test_epoch_start(self) -> None:
+        self._reset_evaluation()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(self.augmented_logits(batch.images), batch.labels)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_evaluation("test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Indices ``(B,)`` int64 and probabilities ``(B, 10)`` float32."""
+        return batch.indices, self.augmented_logits(batch.images).softmax(dim=1)
+
+    def augmented_logits(self, images: Tensor) -> Tensor:
+        """Logits ``(B, 10)`` of images ``(B, 1, 28, 28)``, averaged over the views of ``tta``."""
+        logits: Tensor = self(images)
+        return (logits + self(images.flip(-1))) / 2 if self.tta == "flip" else logits
+
+    def _reset_evaluation(self) -> None:
+        # A state made in inference mode, as `Trainer.validate` has it, could not be updated by a later fit.
+        with torch.inference_mode(mode=False):
+            self.eval_loss.reset()
+            self.eval_metrics.reset()
+
+    def _evaluate(self, logits: Tensor, labels: Tensor) -> None:
+        self.eval_loss.update(cross_entropy(logits, labels), len(labels))
+        self.eval_metrics.update(logits, labels)
+
+    def _log_evaluation(self, stage: str) -> None:
+        """Log the scalars; the whole result stays in ``evaluation`` for reports and pictures."""
+        self.evaluation: dict[str, Tensor] = {"loss": self.eval_loss.compute(), **self.eval_metrics.compute()}
+        for name in ("loss", *SCALARS):
+            self.log(f"{stage}/{name}", self.evaluation[name], prog_bar=stage == "val" and name != "top5")
+
+    def configure_optimizers(self) -> OptimizerConfig | OptimizerLRSchedulerConfig:
+        optimizer = self.make_optimizer(self.network.parameters())
+        if self.make_scheduler is None:
+            return {"optimizer": optimizer}
+        scheduler = self.make_scheduler(optimizer)
+        if not isinstance(scheduler, RunSchedule):
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val/loss"}}
+        scheduler.total_steps = self._total_steps
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _total_steps(self) -> int:
+        """Optimizer steps in the whole run, as the Trainer will stop it."""
+        trainer = self.trainer
+        steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        limits = [trainer.max_steps] if trainer.max_steps > 0 else []
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
+            limits.append(trainer.max_epochs * steps_per_epoch)
+        if not limits:
+            raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
+        return min(limits)
+
+    @torch.inference_mode()
+    def classify(self, images: Any) -> tuple[list[str], Tensor]:
+        """Name what raw images show.
+
+        Args:
+            images: tensor or array ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, uint8, bright on black.
+
+        Returns:
+            The most probable class name of each image, and probabilities ``(B, 10)`` in the order of
+            ``CLASS_NAMES``.
+        """
+        pixels = torch.as_tensor(images, device=self.device).view(-1, 1, 28, 28)
+        training = self.training
+        self.eval()
+        probabilities = self.augmented_logits(pixels).softmax(dim=1)
+        self.train(training)
+        return [CLASS_NAMES[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities

@@ -1,0 +1,112 @@
+"""The ``fashion-lightning`` command: what is answered before torch is imported, and how it ends.
+
+``lightning_cli.py`` holds the command itself.
+"""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from fashion_lightning import __version__
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs import newest_run
+
+OVERVIEW = """\
+usage: fashion-lightning [--help] [--version] COMMAND [options]
+
+Train, watch, resume, test and use Fashion-MNIST classifiers.
+
+commands:
+  fit       train; without options the default recipe, configs/cnn.yaml
+  validate  measure a checkpoint on the 5,000 validation images
+  test      measure a checkpoint on the 10,000 test images
+  predict   write classes and probabilities as CSV, for the test images or --data.images
+
+examples:
+  fashion-lightning fit --config configs/cnn.yaml --trainer.max_epochs 3
+  fashion-lightning fit --ckpt_path tensorboard_logs/cnn/version_0    continue that run, in place
+  fashion-lightning test --ckpt_path tensorboard_logs/cnn/version_0   its best checkpoint
+  tensorboard --logdir tensorboard_logs
+
+fashion-lightning COMMAND --help names every option.
+fashion-lightning --print_completion bash|zsh|tcsh prints a completion script for that shell.
+"""
+
+COMMANDS = ("fit", "validate", "test", "predict")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        args: arguments after the program's name; those of the process by default.
+
+    Raises:
+        SystemExit: with 0 after ``--help`` and ``--version``; 2 for anything the user can put right;
+            130 or 143 after Ctrl-C or SIGTERM.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    first = arguments[0] if arguments else "--help"
+    if first in ("--help", "-h"):
+        print(OVERVIEW, end="")
+    elif first == "--version":
+        print(f"fashion-lightning {__version__}")
+    elif first not in COMMANDS and not first.startswith("--print_completion"):
+        _fail(f"there is no command {first!r}; choose from {', '.join(COMMANDS)}, or see fashion-lightning --help")
+    else:
+        _run(arguments)
+    if first in ("--help", "-h", "--version"):
+        raise SystemExit(0)
+
+
+def _run(arguments: list[str]) -> None:
+    with _exit_on_signal():
+        try:
+            _require_checkpoint(arguments)
+            from fashion_lightning.lightning_cli import run
+
+            run(arguments)
+        except UserError as error:
+            _fail(str(error))
+        except OSError as error:
+            _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+
+
+@contextlib.contextmanager
+def _exit_on_signal() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end with 130 and 143, without a traceback; training handles them more gently."""
+
+    def leave(signum: int, _: FrameType | None) -> NoReturn:
+        print("\nInterrupted.", file=sys.stderr)
+        raise SystemExit(128 + signum)
+
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers there only
+        yield
+        return
+    previous = {signum: signal.signal(signum, leave) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+def _require_checkpoint(arguments: list[str]) -> None:
+    """Stop before random weights are scored, with the command that the user wanted."""
+    command, *rest = arguments
+    given = {argument.partition("=")[0] for argument in rest}
+    if command in ("validate", "test", "predict") and not given & {"--ckpt_path", "-h", "--help", "--print_config"}:
+        run = newest_run()
+        advice = f"fashion-lightning {command} --ckpt_path {run or Path('tensorboard_logs/cnn/version_0')}"
+        which = " (your newest run)" if run else "; there are no runs here yet, train one first: fashion-lightning fit"
+        raise UserError(f"{command} needs a trained checkpoint: {advice}{which}")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(2)

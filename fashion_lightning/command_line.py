@@ -1,0 +1,85 @@
+"""A typed command line, completed by the config it builds on.
+
+The config of the recipe, or of the checkpoint's run, goes in front of what the user typed, so that
+typed flags win. (LightningCLI by itself merges a checkpoint's hyperparameters *over* typed flags:
+Lightning issue 21455.)
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs import Checkpoint, find_checkpoint
+
+RECIPES = next(
+    (path for path in (Path(__file__).parents[1] / "configs", Path(__file__).parent / "configs") if path.is_dir()),
+    Path("configs"),
+)
+"""The recipes of the checkout, or the copy inside an installed package."""
+
+DEFAULT_RECIPE = RECIPES / "cnn.yaml"
+
+
+@dataclass(frozen=True)
+class CompletedCommandLine:
+    """What LightningCLI parses, and what it must not see."""
+
+    arguments: list[str]
+    name: str
+    """Of the recipe: its file's name without the suffix."""
+    checkpoint: Checkpoint | None
+
+
+def complete(arguments: Sequence[str]) -> CompletedCommandLine:
+    """Put the base config in front, and resolve ``--ckpt_path``.
+
+    Raises:
+        UserError: a config file or the checkpoint cannot be used.
+    """
+    command, *typed = arguments
+    if command.startswith("-"):  # --print_completion
+        return CompletedCommandLine(list(arguments), "", None)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--ckpt_path")
+    try:
+        given, others = parser.parse_known_args(typed)
+    except argparse.ArgumentError as error:
+        raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.") from error
+    checkpoint = None
+    if given.ckpt_path is not None:
+        checkpoint = find_checkpoint(given.ckpt_path, wanted="last" if command == "fit" else "best")
+    recipes = [file for file in _config_files(others) if "model" in _read_config(file)]
+    if checkpoint is not None:
+        base, name = [checkpoint.config], checkpoint.name
+    elif recipes:
+        base, name = [], Path(recipes[0]).stem
+    else:  # no config, or presets only
+        base, name = [str(DEFAULT_RECIPE)], DEFAULT_RECIPE.stem
+    return CompletedCommandLine([command, *(f"--config={config}" for config in base), *others], name, checkpoint)
+
+
+def _config_files(typed: Sequence[str]) -> list[str]:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    try:
+        files: list[str] = parser.parse_known_args(list(typed))[0].config
+    except argparse.ArgumentError as error:
+        raise UserError("--config needs a YAML file after it.") from error
+    return files
+
+
+def _read_config(file: str) -> dict[str, object]:
+    try:
+        content = yaml.safe_load(Path(file).read_text())
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+        raise UserError(f"There is no config file {file}; the recipes in {RECIPES} are: {known}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file} is not a config: it must hold settings such as `model:` and `data:`.")
+    return content

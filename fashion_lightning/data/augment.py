@@ -1,0 +1,73 @@
+"""Batched augmentation: every image its own draw, a whole batch in a handful of tensor operations."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from fashion_lightning.seeding import derive_seed, generator
+
+SIDE = 28  # pixels
+Flip = Literal["none", "random", "alternating"]
+
+
+class Augment:
+    """Mirror, shift and cut training images.
+
+    Args:
+        flip: ``random`` mirrors each image with probability ½. ``alternating`` draws only for epoch 0
+            and then mirrors every other epoch, so that two epochs show each image both ways
+            (https://arxiv.org/abs/2404.00498, section 3.6).
+        shift: largest shift in pixels, up, down, left and right alike; the border is filled with black.
+        cutout: side in pixels of a black square at a random place; 0 for none
+            (https://arxiv.org/abs/1708.04552).
+        seed: the draws are a function of this seed, the epoch and the batch alone.
+    """
+
+    def __init__(self, flip: Flip = "none", shift: int = 0, cutout: int = 0, seed: int = 0) -> None:
+        self.flip, self.shift, self.cutout, self.seed = flip, shift, cutout, seed
+
+    def __call__(self, images: Tensor, indices: Tensor, epoch: int, batch_idx: int) -> Tensor:
+        """Augment one batch.
+
+        Args:
+            images: ``(B, 1, 28, 28)`` of any dtype, on any device.
+            indices: ``(B,)`` int64, the place of each image in the training files.
+            epoch: counted from 0.
+            batch_idx: counted from 0 in each epoch.
+
+        Returns:
+            New images of the same shape, dtype and device.
+        """
+        # Drawn on the CPU, so that every kind of device sees the same images.
+        draws = generator(self.seed, "augment", epoch, batch_idx)
+        if self.flip != "none":
+            images = self._mirrored(images, indices, epoch, draws)
+        if self.shift:
+            images = self._shifted(images, draws)
+        if self.cutout:
+            images = self._cut(images, draws)
+        return images
+
+    def _mirrored(self, images: Tensor, indices: Tensor, epoch: int, draws: torch.Generator) -> Tensor:
+        if self.flip == "random":
+            mirror = torch.rand(len(images), generator=draws) < 0.5
+        else:
+            # A multiplicative hash of the index (Knuth) stands in for a stored draw per image.
+            hashed = indices.cpu() * 0x9E3779B1 + derive_seed(self.seed, "flip") % 2**31
+            mirror = ((hashed >> 20) + epoch) % 2 == 1
+        return torch.where(mirror.to(images.device)[:, None, None, None], images.flip(-1), images)
+
+    def _shifted(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        count, places = len(images), 2 * self.shift + 1
+        # A view of every 28x28 window of the padded image, from which each image takes one.
+        windows = pad(images, [self.shift] * 4).unfold(2, SIDE, 1).unfold(3, SIDE, 1)
+        down, right = torch.randint(places, (2, count), generator=draws).to(images.device)
+        return windows[torch.arange(count, device=images.device), :, down, right]
+
+    def _cut(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        centre = torch.randint(SIDE, (2, len(images), 1), generator=draws)
+        offset = torch.arange(SIDE) - centre + self.cutout // 2
+        inside = ((offset >= 0) & (offset < self.cutout)).to(images.device)
+        return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :]).unsqueeze(1), 0)

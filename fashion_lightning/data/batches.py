@@ -1,0 +1,104 @@
+"""Images in memory, a batch by indexing, and the order in which they are shown."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fashion_lightning.seeding import generator
+
+
+class Batch(NamedTuple):
+    """What every loader yields."""
+
+    images: Tensor
+    """``(B, 1, 28, 28)`` uint8, 0 is the black background."""
+    labels: Tensor
+    """``(B,)`` int64, 0 … 9; -1 where no label is known."""
+    indices: Tensor
+    """``(B,)`` int64, the place of each image in its file."""
+
+
+class ImagesInMemory(Dataset[Batch]):
+    """A data set that is indexed by a whole batch at once.
+
+    Args:
+        images: ``(N, 1, 28, 28)`` uint8.
+        labels: ``(N,)`` int64.
+        indices: which of them belong to this data set, ``(M,)`` int64; all by default.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, indices: Tensor | None = None) -> None:
+        self.images, self.labels = images, labels
+        self.indices = torch.arange(len(images)) if indices is None else indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, positions: Tensor) -> Batch:
+        """The images at these ``(B,)`` positions of the data set."""
+        indices = self.indices[positions]
+        return Batch(self.images[indices], self.labels[indices], indices)
+
+
+class InOrder(Sampler[Tensor]):
+    """Every position once, in order, ``batch_size`` at a time: for validation, test and prediction.
+
+    With several processes, each takes every ``world_size``-th image. Nothing is padded: padding would
+    count some images twice (Lightning issue 3325).
+    """
+
+    def __init__(self, length: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        self.positions = torch.arange(rank, length, world_size)
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.positions) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        yield from torch.split(self.positions, self.batch_size)
+
+
+class Shuffled(Sampler[Tensor]):
+    """A new order each epoch, as a function of (seed, epoch), that can start in mid-epoch.
+
+    A last batch of one image is left out: batch normalization cannot train on it. With several
+    processes each takes its share of every epoch, all of the same length.
+
+    Args:
+        length: images in the data set.
+        batch_size: images in a batch of this process.
+        seed: of the run.
+        rank, world_size: this process and how many there are.
+    """
+
+    def __init__(self, length: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.rank, self.world_size = rank, world_size
+        self.start_at(epoch=0, first_batch=0)
+
+    def start_at(self, epoch: int, first_batch: int) -> None:
+        """Begin in mid-epoch: ``first_batch`` batches of ``epoch`` were already trained on."""
+        self.epoch, self.first_batch = epoch, first_batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of each epoch; another epoch starts at its first batch."""
+        if epoch != self.epoch:
+            self.start_at(epoch, first_batch=0)
+
+    def __len__(self) -> int:
+        share = self.length // self.world_size
+        return share // self.batch_size + (share % self.batch_size > 1)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        # Nothing is read before the first batch is asked for: a resumed trainer sets the epoch only after iter().
+        order = torch.randperm(self.length, generator=generator(self.seed, "order", self.epoch))
+        share = order[self.rank :: self.world_size][: self.length // self.world_size]
+        yield from torch.split(share, self.batch_size)[self.first_batch : len(self)]
+
+
+def batch_loader(dataset: ImagesInMemory, sampler: Sampler[Tensor], num_workers: int = 0) -> DataLoader[Batch]:
+    """A loader of whole batches: the sampler yields positions, the data set forms the batch."""
+    return DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=num_workers)

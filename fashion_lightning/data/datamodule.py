@@ -1,0 +1,170 @@
+"""The LightningDataModule: verified files → fixed split → batches of uint8 images."""
+
+from pathlib import Path
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fashion_lightning.data import source
+from fashion_lightning.data.augment import Augment, Flip
+from fashion_lightning.data.batches import Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
+from fashion_lightning.data.pictures import find_pictures, read_pictures
+from fashion_lightning.data.split import train_val_indices
+from fashion_lightning.errors import UserError
+from fashion_lightning.seeding import run_seed
+
+CLASS_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+"""The ten classes in the order of their labels, 0 … 9."""
+
+EVAL_BATCH_SIZE = 1000  # images; no gradients are kept, so it need not follow batch_size
+
+
+class FashionMNISTDataModule(LightningDataModule):
+    """Fashion-MNIST (https://arxiv.org/abs/1708.07747), in memory.
+
+    Training and validation images come from the 60,000 training images, by a fixed stratified split.
+    The 10,000 test images are opened only by ``test`` and ``predict``.
+
+    Args:
+        root: data folder, in torchvision's layout; filled on first use.
+        batch_size: training images in a step, in each process.
+        val_size: validation images, as a number (5000) or as a fraction of the training set (0.2).
+        train_size: train on so many images only; all that are not for validation by default.
+        flip: mirror training images: ``none``, ``random``, or ``alternating`` from epoch to epoch.
+        shift: largest shift of training images, in pixels.
+        cutout: side of a square cut out of training images, in pixels.
+        num_workers: loader processes. Forming a batch costs less than sending it, so 0 is the fastest.
+        images: image files, folders or globs that ``predict`` classifies instead of the test images.
+    """
+
+    def __init__(
+        self,
+        root: str = "data",
+        batch_size: int = 64,
+        val_size: int | float = 5000,
+        train_size: int | None = None,
+        flip: Flip = "none",
+        shift: int = 0,
+        cutout: int = 0,
+        num_workers: int = 0,
+        images: list[str] | str | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value, lowest in (
+            ("batch_size", batch_size, 1),
+            ("val_size", val_size, 0),
+            ("train_size", 1 if train_size is None else train_size, 1),
+            ("shift", shift, 0),
+            ("cutout", cutout, 0),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < lowest:
+                raise UserError(f"data.{name} must be at least {lowest}, not {value}.")
+        if shift >= 28 or cutout > 28:
+            raise UserError("data.shift and data.cutout are in pixels of a 28x28 picture.")
+        self.root = Path(root).expanduser()
+        self.batch_size = batch_size
+        self.val_size = val_size
+        self.train_size = train_size
+        self.num_workers = num_workers
+        self.pictures = [images] if isinstance(images, str) else images
+        self.picture_paths: list[Path] = []
+        self.seed = run_seed()
+        self.augment = Augment(flip, shift, cutout, self.seed)
+        self._loaded: dict[source.Split, tuple[Tensor, Tensor]] = {}
+
+    def prepare_data(self) -> None:
+        """Fetch what is missing, in one process only."""
+        fitting = self.trainer is None or self.trainer.state.fn in ("fit", "validate")
+        if fitting or not self.pictures:
+            self._load("train" if fitting else "test")
+
+    def setup(self, stage: str) -> None:
+        """Read the split that this stage needs; ``fit`` and ``validate`` never open the test files."""
+        if stage in ("fit", "validate"):
+            images, labels = self._load("train")
+            val_size = self._val_count(len(labels))
+            train, val = train_val_indices(labels, val_size, self.train_size)
+            if self.train_size is not None and self.train_size > len(train):
+                raise UserError(
+                    f"data.train_size is {self.train_size}, but only {len(train)} images are left to train on."
+                )
+            self.train_set = ImagesInMemory(images, labels, train)
+            self.val_set = ImagesInMemory(images, labels, val)
+        elif stage == "predict" and self.pictures:
+            self.picture_paths = find_pictures(self.pictures)
+            pixels = read_pictures(self.picture_paths)
+            self.test_set = ImagesInMemory(pixels, torch.full((len(pixels),), -1))
+        else:
+            self.test_set = ImagesInMemory(*self._load("test"))
+
+    def _load(self, split: source.Split) -> tuple[Tensor, Tensor]:
+        """Read and verify a split once in this process."""
+        if split not in self._loaded:
+            self._loaded[split] = source.load(split, self.root)
+        return self._loaded[split]
+
+    def _val_count(self, available: int) -> int:
+        count = round(self.val_size * available) if isinstance(self.val_size, float) else self.val_size
+        if not 0 < count < available:
+            raise UserError(
+                f"data.val_size is {self.val_size}: give a number of images below {available:,}"
+                " or a fraction between 0 and 1; every choice is made on the validation images."
+            )
+        return count
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches in a new order each epoch; a resumed run goes on at the batch where it stopped."""
+        rank, world_size = self._rank_and_world_size()
+        sampler = Shuffled(len(self.train_set), self.batch_size, self.seed, rank, world_size)
+        if self.trainer is not None:
+            loop = self.trainer.fit_loop
+            # A checkpoint from the end of an epoch counts all its batches: the next one starts at 0.
+            first_batch = loop.epoch_loop.batch_progress.current.ready % max(1, len(sampler))
+            sampler.start_at(self._epoch(), first_batch)
+        return batch_loader(self.train_set, sampler, self.num_workers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The validation images, each once."""
+        return self._in_order(self.val_set)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """The 10,000 test images, each once."""
+        return self._in_order(self.test_set)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """The test images, or the user's own pictures."""
+        return self._in_order(self.test_set)
+
+    def _in_order(self, dataset: ImagesInMemory) -> DataLoader[Batch]:
+        sampler = InOrder(len(dataset), EVAL_BATCH_SIZE, *self._rank_and_world_size())
+        return batch_loader(dataset, sampler, self.num_workers)
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment training batches on the device they are trained on."""
+        if self.trainer is None or not self.trainer.training or not isinstance(batch, Batch):
+            return batch  # evaluation, or the example input of the model summary
+        batch_idx = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return batch._replace(images=self.augment(batch.images, batch.indices, self._epoch(), batch_idx))
+
+    def _epoch(self) -> int:
+        """The epoch that the next training batch belongs to; right already before ``on_train_start``."""
+        assert self.trainer is not None
+        epoch: int = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        return epoch

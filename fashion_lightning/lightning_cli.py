@@ -1,0 +1,250 @@
+"""The LightningCLI behind the command line: parse, build, run, report."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from lightning import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fashion_lightning.callbacks.early_stopping import EarlyStopping
+from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
+from fashion_lightning.callbacks.predictions import PredictionsCSV
+from fashion_lightning.callbacks.reseed import ReseedEachStep
+from fashion_lightning.callbacks.run_config import RunConfig
+from fashion_lightning.callbacks.stop_on_signal import Interrupted, StopOnSignal
+from fashion_lightning.callbacks.terminal import EpochBars, LayerTable
+from fashion_lightning.checkpoint_io import DurableCheckpointIO
+from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.command_line import complete
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.errors import UserError
+from fashion_lightning.precision import default_precision
+from fashion_lightning.report import evaluation_figures, print_evaluation, print_fit, write_json
+from fashion_lightning.runs import LOGS, Checkpoint, new_run_dir
+from fashion_lightning.seeding import run_seed
+from fashion_lightning.tensorboard import RunLogger
+
+EXPECTED_WARNINGS = (
+    "LightningCLI's args parameter is intended",  # a command line that was completed is how we run it
+    ".*does not have many workers",  # images in memory need no loader processes
+    "You're resuming from a checkpoint that ended before",  # the sampler starts at the right batch by itself
+    "Checkpoint directory .* exists and is not empty",  # a run that is continued
+    "Couldn't infer the batch indices",  # predictions carry their own indices
+    ".*isinstance.treespec, LeafSpec.. is deprecated",  # Lightning 2.6.6 with torch 2.15
+)
+
+
+def run(arguments: list[str]) -> None:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``, or print a completion script."""
+    for message in EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
+    completed = complete(arguments)
+    FashionMNISTCLI(completed.arguments, completed.name, completed.checkpoint)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not an advertisement, not a device that is missing, nor what this command line says itself."""
+    return not record.getMessage().startswith(
+        ("💡", "GPU available: F", "TPU available: F", "Seed set", "Resto", "Loaded")
+    )
+
+
+class OneLineErrorParser(LightningArgumentParser):
+    """Says what is wrong with an argument, without the usage text before it."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise UserError(message) from ex
+
+
+class FashionMNISTCLI(LightningCLI):
+    """One command line.
+
+    Args:
+        args: a completed command line, without ``--ckpt_path``.
+        name: the recipe's name, for new run folders.
+        checkpoint: what ``--ckpt_path`` named.
+    """
+
+    def __init__(self, args: list[str], name: str, checkpoint: Checkpoint | None) -> None:
+        self.name, self.checkpoint = name, checkpoint
+        self.run_dir = checkpoint.run_dir if checkpoint else None
+        self.last, self.timer = LastCheckpoint(), Timer()
+        super().__init__(
+            FashionMNISTClassifier,
+            FashionMNISTDataModule,
+            args=args,
+            save_config_callback=RunConfig,
+            seed_everything_default=0,
+            trainer_defaults={
+                "max_epochs": 10,
+                "precision": default_precision(),
+                "deterministic": True,
+                "default_root_dir": str(LOGS),
+                "log_every_n_steps": 10,
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,  # LayerTable prints one with shapes and exact numbers
+                "use_distributed_sampler": False,  # it pads; the DataModule's samplers do not
+            },
+            parser_class=OneLineErrorParser,
+            auto_configure_optimizers=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        # Private, but the only place that knows the subcommand (Lightning issue 20374).
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "predict":
+            parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
+        return parser
+
+    def before_instantiate_classes(self) -> None:
+        if self._get(self.config, "ckpt_path"):
+            raise UserError("Give --ckpt_path in full on the command line, not in a config file.")
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
+            raise UserError(f"The settings cannot be used: {error}") from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        settings = self._get(self.config_init, "trainer")
+        saves = self.subcommand == "fit" and not settings["fast_dev_run"]
+        if saves:
+            self.datamodule.prepare_data()  # what is wrong with the data shows before a run folder is made
+            if self.checkpoint is None or self.run_dir is None or self.checkpoint.path.name != "last.ckpt":
+                self.run_dir = new_run_dir(Path(settings["default_root_dir"]), self.name)
+            best: BestCheckpoint = self._get(self.config_init, "best_checkpoint")
+            best.dirpath = self.last.dirpath = str((self.run_dir / "checkpoints").resolve())
+        self.save_config_kwargs = {"run_dir": self.run_dir if saves else None, "name": self.name}
+        self.trainer_defaults["callbacks"] = [
+            EpochBars(),
+            LayerTable(),
+            KeepOptimizerSettings(),
+            ReseedEachStep(),
+            StopOnSignal(self.last),
+            self.timer,
+            self.last,  # after the best checkpoint, so that it holds its record
+        ]
+        if settings["logger"] in (None, True):
+            # `validate` would draw a second point into the curve of the run, `predict` has nothing to log.
+            logs = self.subcommand in ("fit", "test") and self.run_dir is not None
+            kwargs["logger"] = self._logger(self.run_dir) if logs and self.run_dir else False
+        kwargs["enable_autolog_hparams"] = self.subcommand == "fit"
+        return super().instantiate_trainer(plugins=DurableCheckpointIO(), **kwargs)
+
+    def _logger(self, run_dir: Path) -> RunLogger:
+        config = yaml.safe_load(self._parser(self.subcommand).dump(self.config[str(self.subcommand)]))
+        recipe = {key: config[key] for key in ("seed_everything", "model", "data")}
+        recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision")}
+        continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None
+        return RunLogger(run_dir, {"recipe": self.name, **recipe}, continued.steps_done if continued else None)
+
+    def fit(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:
+        """Train, or go on training; then say what came of it and what to do next."""
+        if finished := self._why_finished():
+            print(finished)
+            return
+        where = self.run_dir or "none, nothing is saved (fast_dev_run)"
+        print(f"Run folder: {where}   precision: {self.trainer.precision}   seed: {run_seed()}")
+        if self.checkpoint is not None:
+            print(f"Continuing {self.checkpoint.path} after {self.checkpoint.epochs_done} epochs.")
+        try:
+            self._start(model, datamodule)
+        except Interrupted as interrupted:
+            if self.run_dir is not None:
+                print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {self.run_dir}")
+            raise SystemExit(interrupted.exit_code) from None
+        if self.run_dir is not None:
+            self._report_fit(model, self.run_dir)
+
+    def _why_finished(self) -> str | None:
+        """Why a run that is to be continued has nothing left to do."""
+        if self.checkpoint is None:
+            return None
+        epochs = self.checkpoint.epochs_done
+        max_epochs, max_steps = self.trainer.max_epochs or -1, self.trainer.max_steps
+        if 0 < max_epochs <= epochs or 0 < max_steps <= self.checkpoint.steps_done:
+            return (
+                f"{self.checkpoint.path} has finished its {epochs} epochs; nothing was changed."
+                f" To train it longer: --trainer.max_epochs {2 * epochs}"
+            )
+        stopping: EarlyStopping = self._get(self.config_init, "early_stopping")
+        waited = self.checkpoint.content["callbacks"].get(stopping.state_key, {}).get("wait_count", 0)
+        if waited >= stopping.patience:
+            return (
+                f"{self.checkpoint.path} was stopped early after {epochs} epochs, {waited} of them without improvement;"
+                f" nothing was changed. To train it longer: --early_stopping.patience {2 * stopping.patience}"
+            )
+        return None
+
+    def _start(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule) -> None:
+        """Hand over to the Trainer's method of this command."""
+        start = getattr(self.trainer, str(self.subcommand))
+        path = str(self.checkpoint.path) if self.checkpoint is not None else None
+        verbosity = {"verbose": False} if self.subcommand in ("validate", "test") else {}
+        try:
+            start(model, datamodule=datamodule, ckpt_path=path, weights_only=True, **verbosity)
+        except MisconfigurationException as error:
+            raise UserError(str(error)) from error
+        except RuntimeError as error:
+            if "Error(s) in loading state_dict" not in str(error):
+                raise
+            raise UserError(f"The weights of {path} do not fit this network: {str(error).splitlines()[1]}") from error
+
+    def _report_fit(self, model: FashionMNISTClassifier, run_dir: Path) -> None:
+        best: BestCheckpoint = self._get(self.config_init, "best_checkpoint")
+        figures = {
+            "recipe": self.name,
+            "epochs": self.trainer.current_epoch,
+            "steps": self.trainer.global_step,
+            "fit_seconds": round(self.timer.time_elapsed("train"), 2),
+            "parameters": sum(p.numel() for p in model.network.parameters()),
+            "seed": run_seed(),
+            "best": best.best_metrics,
+            "last": {name: float(value) for name, value in self.trainer.callback_metrics.items() if "/" in name},
+        }
+        write_json(run_dir / "fit.json", figures)
+        print_fit(run_dir, figures)
+
+    def validate(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:
+        """Measure a checkpoint on the validation images."""
+        self._evaluate(model, datamodule, "validation")
+
+    def test(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:
+        """Measure a checkpoint on the test images."""
+        self._evaluate(model, datamodule, "test")
+
+    def _evaluate(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, images: str) -> None:
+        assert self.checkpoint is not None  # cli.py sees to it
+        self._start(model, datamodule)
+        figures = {"checkpoint": self.checkpoint.path.name, "tta": model.tta, **evaluation_figures(model.evaluation)}
+        if self.trainer.is_global_zero:
+            print_evaluation(f"{self.checkpoint.path} on the {images} images", figures)
+            path = self._beside(f"{self.subcommand}_{self.checkpoint.path.stem}.json")
+            write_json(path, figures)
+            print(f"Written to {path}")
+
+    def predict(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:
+        """Write classes and probabilities as CSV."""
+        output = self._get(self.config, "output")
+        path = Path(output) if output else self._beside("predictions.csv")
+        writer = PredictionsCSV(path, datamodule)
+        self.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
+        self._start(model, datamodule)
+        print(f"{len(writer.rows):,} predictions written to {path}")
+
+    def _beside(self, name: str) -> Path:
+        """A file in the run folder, or beside a checkpoint that lies elsewhere."""
+        assert self.checkpoint is not None
+        return (self.run_dir or self.checkpoint.path.parent) / name

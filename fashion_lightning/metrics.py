@@ -1,0 +1,31 @@
+"""What validation and test measure; every figure counts images, never means of batches."""
+
+from torchmetrics import Metric, MetricCollection
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassConfusionMatrix,
+    MulticlassF1Score,
+    MulticlassPrecision,
+    MulticlassRecall,
+)
+
+SCALARS = ("accuracy", "top5")
+"""The metrics with one value; the others have one per class, or a matrix ``(10, 10)``."""
+
+
+def evaluation_metrics(num_classes: int = 10) -> MetricCollection:
+    """Metrics of logits ``(B, 10)`` and labels ``(B,)``.
+
+    ``accuracy`` and ``top5`` are fractions of images; ``precision``, ``recall`` and ``f1`` are
+    ``(10,)``; ``confusion`` is ``(10, 10)`` int64 with true classes as rows.
+    """
+
+    metrics: dict[str, Metric | MetricCollection] = {
+        "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
+        "top5": MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False),
+        "precision": MulticlassPrecision(num_classes, average="none", validate_args=False),
+        "recall": MulticlassRecall(num_classes, average="none", validate_args=False),
+        "f1": MulticlassF1Score(num_classes, average="none", validate_args=False),
+        "confusion": MulticlassConfusionMatrix(num_classes, validate_args=False),
+    }
+    return MetricCollection(metrics)

@@ -1,0 +1,72 @@
+"""The default network: a small convolutional network in the shape of airbench."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class CNN(nn.Module):
+    """Three groups of two 3x3 convolutions, full resolution first, then global average pooling.
+
+    The shape follows https://github.com/KellerJordan/cifar10-airbench (arXiv 2404.00498).
+
+    Shapes: B batch, C channels.
+
+    Args:
+        stem: channels of the first convolution.
+        widths: channels of each group; each group halves the resolution (28 → 14 → 7 → 3).
+        num_classes: logits.
+        logit_scale: what the logits are multiplied by; keeps the first ones small.
+    """
+
+    def __init__(
+        self,
+        stem: int = 24,
+        widths: Sequence[int] = (32, 128, 128),
+        num_classes: int = 10,
+        logit_scale: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, stem, 3, padding=1, bias=False), norm(stem), nn.GELU())
+        channels = [stem, *widths]
+        self.groups = nn.Sequential(*(Group(c_in, c_out) for c_in, c_out in zip(channels, widths)))
+        self.head = nn.Linear(channels[-1], num_classes, bias=False)
+        nn.init.normal_(self.head.weight)
+        self.logit_scale = logit_scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 1, 28, 28)`` → logits ``(B, 10)``."""
+        features = self.groups(self.stem(images))  # (B, C, 3, 3)
+        logits: Tensor = self.head(features.mean(dim=(2, 3))) * self.logit_scale
+        return logits
+
+
+class Group(nn.Sequential):
+    """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(
+            convolution(c_in, c_out),
+            nn.MaxPool2d(2),  # before norm and activation, which then have a quarter of the work
+            norm(c_out),
+            nn.GELU(),
+            convolution(c_out, c_out),
+            norm(c_out),
+            nn.GELU(),
+        )
+
+
+def convolution(c_in: int, c_out: int) -> nn.Conv2d:
+    """A 3x3 convolution that first passes its input on unchanged, as far as it has channels (Dirac)."""
+    layer = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
+    with torch.no_grad():
+        nn.init.dirac_(layer.weight[:c_in])
+    return layer
+
+
+def norm(channels: int) -> nn.BatchNorm2d:
+    """Batch norm whose running statistics follow within a few steps, with a fixed gain of 1."""
+    layer = nn.BatchNorm2d(channels, momentum=0.4)
+    layer.weight.requires_grad_(False)
+    return layer

@@ -1,0 +1,101 @@
+"""Muon for the filters of a convolutional network, SGD for everything else."""
+
+from collections.abc import Callable, Iterable
+from typing import overload
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from fashion_lightning.precision import bf16_is_native
+
+
+def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
+    """The nearest (semi-)orthogonal matrix, roughly, by Newton–Schulz iteration.
+
+    A quintic with coefficients chosen for speed, not convergence: singular values end up in about
+    [0.7, 1.2] (https://kellerjordan.github.io/posts/muon/).
+
+    Args:
+        matrix: ``(m, n)``.
+        steps: iterations, 3 to 5.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x: Tensor = matrix.bfloat16() if bf16_is_native(matrix.device.type) else matrix.float()
+    x = x / (x.norm() + 1e-7)
+    transposed = x.size(0) > x.size(1)
+    if transposed:
+        x = x.T
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.T if transposed else x).to(matrix.dtype)
+
+
+class Muon(Optimizer):
+    """Muon on 4-D parameters (filters); SGD with Nesterov momentum on the others.
+
+    Each filter bank is a matrix ``(out, in * height * width)``: its momentum is orthogonalized before
+    it is applied, and the bank is kept at a norm of ``sqrt(out)``, so that ``lr`` is relative to the
+    weights (https://github.com/KellerJordan/cifar10-airbench). Parameters of one dimension (biases,
+    batch norm) and of two (dense layers) have learning rates of their own.
+
+    Args:
+        params: parameters, of which those with 4 dimensions are trained by Muon.
+        lr: of filters.
+        momentum: of filters.
+        newton_schulz_steps: iterations of the orthogonalization.
+        dense_lr: of parameters with two dimensions.
+        bias_lr: of parameters with one dimension.
+        sgd_momentum: of everything but filters.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 0.12,
+        momentum: float = 0.6,
+        newton_schulz_steps: int = 3,
+        dense_lr: float = 0.2,
+        bias_lr: float = 0.064,
+        sgd_momentum: float = 0.9,
+    ) -> None:
+        params = [p for p in params if p.requires_grad]
+        groups = [
+            {"params": [p for p in params if p.ndim == 4], "lr": lr, "momentum": momentum, "muon": True},
+            {"params": [p for p in params if p.ndim == 2], "lr": dense_lr, "momentum": sgd_momentum, "muon": False},
+            {
+                "params": [p for p in params if p.ndim not in (2, 4)],
+                "lr": bias_lr,
+                "momentum": sgd_momentum,
+                "muon": False,
+            },
+        ]
+        defaults = {"lr": lr, "momentum": momentum, "newton_schulz_steps": newton_schulz_steps}
+        super().__init__([group for group in groups if group["params"]], defaults)
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Update every parameter that has a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(p)
+                buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(p.grad)
+                update = p.grad + group["momentum"] * buffer  # Nesterov
+                if group["muon"]:
+                    p.mul_(len(p) ** 0.5 / p.norm())
+                    update = orthogonalized(update.flatten(1), group["newton_schulz_steps"]).view(p.shape)
+                p.add_(update, alpha=-group["lr"])
+        return loss

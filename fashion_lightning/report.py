@@ -1,0 +1,76 @@
+"""What ``fit``, ``validate`` and ``test`` tell the user at their end, as text and as JSON."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from fashion_lightning.data.datamodule import CLASS_NAMES
+
+
+def percent(fraction: float) -> str:
+    """0.93456 → ``93.46 %``."""
+    return f"{100 * fraction:.2f} %"
+
+
+def evaluation_figures(evaluation: dict[str, Tensor]) -> dict[str, Any]:
+    """The result of an evaluation as plain values for JSON.
+
+    Args:
+        evaluation: ``FashionMNISTClassifier.evaluation``.
+    """
+    per_class = zip(CLASS_NAMES, *(evaluation[name].tolist() for name in ("precision", "recall", "f1")), strict=True)
+    return {
+        "images": int(evaluation["confusion"].sum()),
+        "accuracy": evaluation["accuracy"].item(),
+        "top5": evaluation["top5"].item(),
+        "loss": evaluation["loss"].item(),
+        "classes": {cls: {"precision": p, "recall": r, "f1": f} for cls, p, r, f in per_class},
+        "confusion": evaluation["confusion"].tolist(),
+    }
+
+
+def print_evaluation(title: str, figures: dict[str, Any]) -> None:
+    """Print the figures of ``evaluation_figures`` as a table."""
+    console = Console()
+    console.print(f"\n{title}", highlight=False, soft_wrap=True)
+    table = Table()
+    table.add_column("class")
+    for column in ("precision", "recall", "F1"):
+        table.add_column(column, justify="right")
+    for cls, values in figures["classes"].items():
+        table.add_row(cls, *(percent(values[name]) for name in ("precision", "recall", "f1")))
+    console.print(table)
+    console.print(
+        f"accuracy {percent(figures['accuracy'])}   top-5 {percent(figures['top5'])}"
+        f"   loss {figures['loss']:.4f}   ({figures['images']:,} images)",
+        highlight=False,
+    )
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write or replace a JSON file in one step."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def print_fit(run_dir: Path, figures: dict[str, Any]) -> None:
+    """Say what a fit ended with, and the next commands."""
+    best = figures["best"]
+    print(f"\n{figures['epochs']} epochs in {figures['fit_seconds']:.0f} s")
+    if best:
+        print(
+            f"Best checkpoint   {run_dir / 'checkpoints' / 'best.ckpt'}"
+            f" (epoch {best['epoch'] + 1:.0f} of {figures['epochs']})"
+        )
+        print(
+            f"Validation        accuracy {percent(best['val/accuracy'])}   top-5 {percent(best['val/top5'])}"
+            f"   loss {best['val/loss']:.4f}"
+        )
+    print(f"Test it           fashion-lightning test --ckpt_path {run_dir}")
+    print("See its curves    tensorboard --logdir tensorboard_logs", flush=True)

@@ -1,0 +1,70 @@
+"""Learning-rate schedules that take their length from the Trainer.
+
+Each is a function of the fraction of the run that is done, asked for step by step: nothing has to
+be known when it is built, and nothing but the step count has to be saved. (Sizing a schedule with
+``trainer.estimated_stepping_batches`` loads the data too early for an exact resume: Lightning issue
+20550.)
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+class RunSchedule(LRScheduler):
+    """Base class: linear warm-up, then whatever ``decay`` says, stepped once per optimizer step.
+
+    Args:
+        optimizer: whose learning rates are scaled.
+        warmup: fraction of the run in which the learning rate rises from 0 to its full value.
+        final: factor that the learning rate ends with.
+    """
+
+    def __init__(self, optimizer: Optimizer, warmup: float = 0.0, final: float = 0.0) -> None:
+        if not (0 <= warmup < 1 and 0 <= final <= 1):
+            raise ValueError(f"warmup must be in [0, 1) and final in [0, 1], not {warmup} and {final}")
+        self.warmup, self.final = warmup, final
+        self.total_steps: Callable[[], int] | None = None  # set by the classifier; asked for after the first step
+        super().__init__(optimizer)
+
+    @abstractmethod
+    def decay(self, fraction: float) -> float:
+        """A factor that falls from 1 to 0 while ``fraction`` of the decay rises from 0 to 1."""
+
+    def factor(self, fraction: float) -> float:
+        """What the learning rates are multiplied by when ``fraction`` of the run is done."""
+        if fraction < self.warmup:
+            return fraction / self.warmup
+        fraction = min(1.0, (fraction - self.warmup) / (1 - self.warmup))
+        return self.final + (1 - self.final) * self.decay(fraction)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The learning rate of each parameter group at this step."""
+        step = self.last_epoch  # torch's name for the number of calls
+        if step and self.total_steps is None:
+            raise RuntimeError(f"{type(self).__name__}.total_steps must be set before the second step")
+        fraction = step / self.total_steps() if step and self.total_steps else 0.0
+        return [float(base_lr) * self.factor(fraction) for base_lr in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the settings, which belong to the config, and the total, which is the Trainer's."""
+        return {key: getattr(self, key) for key in ("last_epoch", "base_lrs", "_step_count", "_last_lr")}
+
+
+class LinearDecay(RunSchedule):
+    """Warm-up, then a straight line."""
+
+    def decay(self, fraction: float) -> float:
+        return 1 - fraction
+
+
+class CosineDecay(RunSchedule):
+    """Warm-up, then half a cosine (https://arxiv.org/abs/1608.03983)."""
+
+    def decay(self, fraction: float) -> float:
+        return 0.5 * (1 + math.cos(math.pi * fraction))

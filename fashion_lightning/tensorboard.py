@@ -1,0 +1,89 @@
+"""The TensorBoard logger of a run: one folder, one curve, real figures in the HPARAMS tab."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+FIGURES = ("val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss")
+"""The curves whose latest values the HPARAMS tab shows."""
+
+
+def _flattened(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings by their dotted names; lists and nothing as text, which is what the tab can show."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, bool | int | float | str) else str(value)
+
+
+class RunLogger(TensorBoardLogger):
+    """Writes into a run folder, also when the run is continued.
+
+    Args:
+        run_dir: the run folder.
+        recipe: settings for the HPARAMS tab, plain values.
+        resume_step: optimizer steps already done. What an interrupted run has logged beyond them is
+            told to be superseded (``purge_step``), or the curve would be drawn twice.
+    """
+
+    def __init__(self, run_dir: Path, recipe: dict[str, Any], resume_step: int | None = None) -> None:
+        super().__init__(
+            save_dir=run_dir.parent.parent,
+            name=run_dir.parent.name,
+            version=run_dir.name,
+            log_graph=True,
+            default_hp_metric=False,
+        )
+        self.run_dir = run_dir
+        self.recipe = recipe
+        self.resume_step = resume_step
+        self.writer: SummaryWriter | None = None
+
+    @property
+    def experiment(self) -> SummaryWriter:
+        """The writer, opened on first use; for pictures and anything else beyond scalars."""
+        if self.writer is None:
+            self.writer = SummaryWriter(str(self.run_dir), purge_step=self.resume_step)
+        return self.writer
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Name the recipe once and point the HPARAMS tab at the curves.
+
+        Stock Lightning writes ``hp_metric = -1`` here, which a later ``test`` overwrites (issue 21247).
+        """
+        for summary in hparams(dict(_flattened(self.recipe)), dict.fromkeys(FIGURES, 0.0)):  # type: ignore[no-untyped-call]
+            self.experiment._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+
+    @rank_zero_only
+    def log_graph(self, model: Any, input_array: torch.Tensor | None = None) -> None:
+        """Draw the network for a batch of two images; once in the life of a run."""
+        if self.resume_step is not None:
+            return
+        training = model.training
+        model.eval()  # a traced dropout would differ from itself
+        with warnings.catch_warnings():
+            # torch's own add_graph still traces: https://github.com/pytorch/pytorch/issues/103683
+            warnings.filterwarnings("ignore", message=".*torch.jit.trace.* is deprecated", category=FutureWarning)
+            self.experiment.add_graph(model, model.example_input_array.to(model.device))
+        model.train(training)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Flush; the run's config.yaml takes the place of Lightning's hparams.yaml."""
+        self.experiment.flush()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close the event file."""
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None

@@ -1,0 +1,116 @@
+"""Generated data and a tiny recipe: every test runs offline, in its own folder."""
+
+import gzip
+import hashlib
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fashion_lightning.data import source
+
+Run = Callable[..., str]
+
+TRAIN_IMAGES, TEST_IMAGES = 600, 100
+
+TINY_RECIPE = """
+model:
+  network:
+    class_path: fashion_lightning.networks.CNN
+    init_args: {stem: 4, widths: [4, 4, 8]}
+  optimizer:
+    class_path: fashion_lightning.optimizers.Muon
+  scheduler:
+    class_path: fashion_lightning.schedules.LinearDecay
+data:
+  batch_size: 50
+  val_size: 100
+  flip: random
+  shift: 1
+trainer:
+  max_epochs: 2
+  log_every_n_steps: 5
+"""
+
+
+def write_idx(folder: Path, name: str, array: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> bytes:
+    """Write an array of bytes as gzipped IDX, the format of the real files, and return the IDX content."""
+    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    content = header + array.tobytes()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.gz").write_bytes(gzip.compress(content, 1))
+    return content
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A folder with four small files, each class a bright bar at its own height, and their hashes."""
+    folder, random, hashes = tmp_path_factory.mktemp("generated"), np.random.default_rng(0), {}
+    for split, count in (("train", TRAIN_IMAGES), ("test", TEST_IMAGES)):
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        images = random.integers(0, 60, (count, 28, 28), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[2 + 2 * int(label) : 5 + 2 * int(label), 4:24] += 150
+        for name, array in zip(source.FILES[split], (images, labels), strict=True):  # type: ignore[index]
+            hashes[name] = hashlib.sha256(write_idx(folder, name, array)).hexdigest()
+    return folder, hashes
+
+
+@pytest.fixture(autouse=True)
+def offline(generated: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The generated files stand for the real ones; whoever reaches for the network fails."""
+
+    def no_network(folder: Path) -> Path:
+        raise AssertionError(f"a test reached for the network, into {folder}")
+
+    monkeypatch.setattr(source, "SHA256", generated[1])
+    monkeypatch.setattr(source, "SYSTEM_FOLDER", tmp_path / "no-system-copy")
+    monkeypatch.setattr(source, "_download_with_torchvision", no_network)
+    monkeypatch.setattr(source, "_download_with_apt", no_network)
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def data(generated: tuple[Path, dict[str, str]]) -> Path:
+    """A data folder that holds the generated files."""
+    return generated[0]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, data: Path) -> Path:
+    """A recipe file of a tiny network on the generated data."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY_RECIPE.replace("data:\n", f"data:\n  root: {data}\n"))
+    return path
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line in this process and return what it printed."""
+    from fashion_lightning.cli import main
+
+    def run(*args: str | Path, exits: int | None = None) -> str:
+        if exits is None:
+            main([str(arg) for arg in args])
+        else:
+            with pytest.raises(SystemExit) as stopped:
+                main([str(arg) for arg in args])
+            assert stopped.value.code == exits
+        printed = capfd.readouterr()
+        return printed.out + printed.err
+
+    return run
+
+
+@pytest.fixture
+def trained(cli: Run, recipe: Path) -> Path:
+    """The run folder of a finished run of the tiny recipe."""
+    cli("fit", "--config", recipe)
+    return Path("tensorboard_logs/tiny/version_0")

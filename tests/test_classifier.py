@@ -1,0 +1,158 @@
+"""The classifier around any network."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Trainer
+from torch import Tensor, nn
+
+from fashion_lightning.classifier import PIXEL_MEAN, PIXEL_STD, FashionMNISTClassifier
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.errors import UserError
+from fashion_lightning.networks import CNN
+from fashion_lightning.schedules import LinearDecay
+
+IMAGES = torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+class Spy(nn.Module):
+    """Remembers what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(784, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.given = images
+        logits: Tensor = self.head(images.flatten(1))
+        return logits
+
+
+def tiny(**settings: object) -> FashionMNISTClassifier:
+    return FashionMNISTClassifier(CNN(stem=4, widths=(4, 4, 8)), **settings)  # type: ignore[arg-type]
+
+
+def trainer(folder: Path, **settings: object) -> Trainer:
+    return Trainer(
+        default_root_dir=folder,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def test_the_network_receives_normalized_images() -> None:
+    classifier = FashionMNISTClassifier(Spy())
+    logits = classifier(IMAGES)
+    assert logits.shape == (6, 10)
+    given = classifier.network.given
+    assert torch.allclose(given, (IMAGES / 255 - PIXEL_MEAN) / PIXEL_STD)
+    assert torch.allclose(classifier(IMAGES / 255), logits)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 7)), r"must return logits of shape \(B, 10\), .* not \(B, 7\)"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(3, 10)), r"cannot take images of shape \(B, 1, 28, 28\)"),
+        (nn.Identity(), r"not \(B, 1, 28, 28\)"),
+    ],
+)
+def test_a_network_of_the_wrong_shape_is_refused(network: nn.Module, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        FashionMNISTClassifier(network)
+
+
+def test_lazy_layers_get_their_shapes() -> None:
+    classifier = FashionMNISTClassifier(nn.Sequential(nn.LazyConv2d(3, 3), nn.Flatten(), nn.LazyLinear(10)))
+    assert classifier(IMAGES).shape == (6, 10)
+
+
+def test_building_a_classifier_leaves_batch_norm_untouched() -> None:
+    network = CNN(stem=4, widths=(4, 4, 8))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    FashionMNISTClassifier(network)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert network.training
+
+
+def test_label_smoothing_changes_the_training_loss_only(data: Path, tmp_path: Path) -> None:
+    losses = {}
+    for smoothing in (0.0, 0.5):
+        torch.manual_seed(0)
+        classifier = tiny(label_smoothing=smoothing)
+        datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50)
+        fit = trainer(tmp_path, max_epochs=1, limit_train_batches=1, enable_checkpointing=False, log_every_n_steps=1)
+        losses[smoothing] = fit.validate(classifier, datamodule, verbose=False)[0]["val/loss"]
+        fit.fit(classifier, datamodule)
+        losses[smoothing, "train"] = float(fit.callback_metrics["train/loss"])
+    assert losses[0.0] == losses[0.5]
+    assert losses[0.0, "train"] != losses[0.5, "train"]
+
+
+def test_figures_are_counted_over_images_not_averaged_over_batches(data: Path, tmp_path: Path) -> None:
+    datamodule = FashionMNISTDataModule(str(data), val_size=137)
+    datamodule.setup("validate")
+    classifier = tiny().eval()
+    with torch.no_grad():
+        logits = classifier(datamodule.val_set.images[datamodule.val_set.indices])
+    labels = datamodule.val_set.labels[datamodule.val_set.indices]
+    (figures,) = trainer(tmp_path).validate(classifier, datamodule, verbose=False)
+    assert figures["val/accuracy"] == pytest.approx((logits.argmax(1) == labels).double().mean().item())
+    assert figures["val/loss"] == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    in_top5 = (logits.topk(5).indices == labels[:, None]).any(1)
+    assert figures["val/top5"] == pytest.approx(in_top5.double().mean().item())
+    assert classifier.evaluation["confusion"].sum() == 137
+    assert classifier.evaluation["f1"].shape == (10,)
+
+
+@pytest.mark.parametrize("limits", [{"max_epochs": 3}, {"max_steps": 30}, {"max_epochs": 5, "max_steps": 30}])
+def test_a_schedule_takes_its_length_from_the_trainer(data: Path, tmp_path: Path, limits: dict[str, int]) -> None:
+    classifier = tiny(scheduler=LinearDecay, optimizer=torch.optim.SGD)
+    datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50)  # 10 steps an epoch
+    fit = trainer(tmp_path, enable_checkpointing=False, **limits)
+    fit.fit(classifier, datamodule)
+    assert fit.global_step == 30
+    assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0)
+
+
+def test_torchs_own_schedules_go_by_epochs(data: Path, tmp_path: Path) -> None:
+    def halve(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        return torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+
+    classifier = tiny(scheduler=halve, optimizer=lambda params: torch.optim.SGD(params, lr=0.8))
+    fit = trainer(tmp_path, enable_checkpointing=False, max_epochs=3)
+    fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100))
+    assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+def test_flip_averaging_makes_mirror_images_equal() -> None:
+    classifier = tiny(tta="flip").eval()
+    with torch.no_grad():
+        assert torch.allclose(classifier.augmented_logits(IMAGES), classifier.augmented_logits(IMAGES.flip(-1)))
+        assert not torch.allclose(classifier(IMAGES), classifier(IMAGES.flip(-1)))
+
+
+def test_classify_names_arrays_and_tensors_alike() -> None:
+    classifier = tiny()
+    names, probabilities = classifier.classify(IMAGES.squeeze(1).numpy())
+    assert names == classifier.classify(IMAGES)[0]
+    assert len(names) == 6
+    assert probabilities.shape == (6, 10)
+    assert torch.allclose(probabilities.sum(1), torch.ones(6))
+    assert classifier.training
+
+
+def test_a_model_built_in_python_is_saved_without_its_objects(data: Path, tmp_path: Path) -> None:
+    classifier = tiny(label_smoothing=0.1)
+    fit = trainer(tmp_path, max_epochs=1, limit_train_batches=2)
+    fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100))
+    fit.save_checkpoint(tmp_path / "model.ckpt")
+    content = torch.load(tmp_path / "model.ckpt", weights_only=True)
+    assert content["hyper_parameters"] == {"label_smoothing": 0.1, "tta": "none", "scheduler": None}
+    network = CNN(stem=4, widths=(4, 4, 8))
+    loaded = FashionMNISTClassifier.load_from_checkpoint(tmp_path / "model.ckpt", network=network)
+    assert loaded.label_smoothing == 0.1
+    assert torch.equal(loaded.network.head.weight, classifier.network.head.weight)

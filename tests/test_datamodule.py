@@ -1,0 +1,91 @@
+"""The DataModule: settings, splits, and which files each stage opens."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from fashion_lightning.data import source
+from fashion_lightning.data.datamodule import CLASS_NAMES, FashionMNISTDataModule
+from fashion_lightning.errors import UserError
+
+
+def test_class_names_are_in_the_order_of_the_labels() -> None:
+    assert CLASS_NAMES[0] == "T-shirt/top"
+    assert CLASS_NAMES[9] == "Ankle boot"
+    assert len(CLASS_NAMES) == 10
+
+
+@pytest.mark.parametrize(("val_size", "expected"), [(100, 100), (0.2, 120)])
+def test_validation_takes_a_number_or_a_fraction_of_the_training_images(
+    data: Path, val_size: int | float, expected: int
+) -> None:
+    datamodule = FashionMNISTDataModule(str(data), val_size=val_size)
+    datamodule.setup("fit")
+    assert len(datamodule.val_set) == expected
+    assert len(datamodule.train_set) == 600 - expected
+
+
+def test_the_number_of_training_images_can_be_limited(data: Path) -> None:
+    datamodule = FashionMNISTDataModule(str(data), val_size=100, train_size=200, batch_size=50)
+    datamodule.setup("fit")
+    labels = torch.cat([batch.labels for batch in datamodule.train_dataloader()])
+    assert torch.bincount(labels).tolist() == [20] * 10
+
+
+def test_fit_and_validate_never_open_the_test_files(data: Path, tmp_path: Path) -> None:
+    for name in source.FILES["train"]:
+        (tmp_path / f"{name}.gz").write_bytes((data / f"{name}.gz").read_bytes())
+    for name in source.FILES["test"]:
+        (tmp_path / f"{name}.gz").write_bytes(b"reading this would fail")
+    datamodule = FashionMNISTDataModule(str(tmp_path), val_size=100)
+    datamodule.prepare_data()
+    for stage in ("fit", "validate"):
+        datamodule.setup(stage)
+    with pytest.raises(UserError, match="is damaged"):
+        datamodule.setup("test")
+
+
+def test_test_images_come_each_once_in_the_order_of_the_file(data: Path) -> None:
+    datamodule = FashionMNISTDataModule(str(data))
+    datamodule.setup("test")
+    assert torch.cat([batch.indices for batch in datamodule.test_dataloader()]).tolist() == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 0}, "data.batch_size must be at least 1, not 0"),
+        ({"shift": -1}, "data.shift must be at least 0"),
+        ({"cutout": 40}, "pixels of a 28x28 picture"),
+        ({"num_workers": -1}, "data.num_workers"),
+        ({"val_size": 0}, "data.val_size is 0"),
+        ({"val_size": 600}, "data.val_size is 600"),
+        ({"val_size": 1.5}, "data.val_size is 1.5"),
+        ({"val_size": 100, "train_size": 501}, "only 500 images are left"),
+    ],
+)
+def test_impossible_settings_say_what_is_possible(data: Path, settings: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        FashionMNISTDataModule(str(data), **settings).setup("fit")  # type: ignore[arg-type]
+
+
+def test_own_pictures_become_28x28_grey_images_without_a_label(tmp_path: Path) -> None:
+    Image.new("RGB", (280, 140), (200, 200, 200)).save(tmp_path / "b.png")
+    Image.new("L", (28, 28), 7).save(tmp_path / "a.jpg", quality=100)
+    datamodule = FashionMNISTDataModule(images=str(tmp_path))
+    datamodule.setup("predict")
+    (batch,) = datamodule.predict_dataloader()
+    assert [path.name for path in datamodule.picture_paths] == ["a.jpg", "b.png"]
+    assert batch.images.shape == (2, 1, 28, 28)
+    assert batch.images[0].unique().tolist() == [7]
+    assert (batch.images[1, 0, 0, 0], batch.images[1, 0, 14, 14]) == (0, 200)  # padded to a square with black
+    assert batch.labels.tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize(("name", "message"), [("none.png", "there is no image at"), ("text.png", "cannot be read")])
+def test_a_picture_that_is_missing_or_broken_is_named(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(UserError, match=f"{message}|{name}"):
+        FashionMNISTDataModule(images=[str(tmp_path / name)]).setup("predict")

@@ -1,0 +1,79 @@
+"""Muon on filters, SGD on the rest."""
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from fashion_lightning.networks import CNN
+from fashion_lightning.optimizers import Muon, orthogonalized
+
+
+def test_orthogonalized_has_singular_values_near_one() -> None:
+    for shape in ((16, 72), (72, 16), (32, 32)):
+        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        values = torch.linalg.svdvals(orthogonalized(matrix, steps=5))
+        assert values.min() > 0.5
+        assert values.max() < 1.4
+
+
+def test_filters_dense_layers_and_biases_have_learning_rates_of_their_own() -> None:
+    optimizer = Muon(CNN().parameters(), lr=0.1, dense_lr=0.2, bias_lr=0.3)
+    assert [(group["lr"], {p.ndim for p in group["params"]}) for group in optimizer.param_groups] == [
+        (0.1, {4}),
+        (0.2, {2}),
+        (0.3, {1}),
+    ]
+
+
+def test_a_filter_bank_keeps_its_norm_and_moves_by_lr_relative_to_it() -> None:
+    filters = nn.Parameter(torch.randn(16, 8, 3, 3, generator=torch.Generator().manual_seed(0)))
+    optimizer = Muon([filters], lr=0.1)
+    filters.grad = torch.randn_like(filters)
+    before = filters.detach().clone()
+    optimizer.step()
+    rescaled = before * 16**0.5 / before.norm()
+    assert torch.isclose((filters - rescaled).norm(), 0.1 * torch.tensor(16.0).sqrt(), rtol=0.2)
+
+
+def test_everything_but_filters_is_trained_by_nesterov_sgd() -> None:
+    ours, torchs = (nn.Linear(5, 3) for _ in range(2))
+    torchs.load_state_dict(ours.state_dict())
+    muon = Muon(ours.parameters(), dense_lr=0.1, bias_lr=0.1, sgd_momentum=0.8)
+    sgd = torch.optim.SGD(torchs.parameters(), lr=0.1, momentum=0.8, nesterov=True)
+    for step in range(3):
+        for net, optimizer in ((ours, muon), (torchs, sgd)):
+            optimizer.zero_grad()
+            inputs = torch.randn(4, 5, generator=torch.Generator().manual_seed(step))
+            net(inputs).square().sum().backward()
+            optimizer.step()
+    assert torch.allclose(ours.weight, torchs.weight)
+    assert torch.allclose(ours.bias, torchs.bias)
+
+
+def test_golden_losses_so_that_a_change_of_the_numerics_cannot_slip_in() -> None:
+    torch.manual_seed(0)
+    network = CNN(stem=4, widths=(4, 8, 8))
+    optimizer = Muon(network.parameters())
+    images = torch.randn(32, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    labels = torch.arange(32) % 10
+    losses = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss = cross_entropy(network(images), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(round(loss.item(), 2))
+    assert losses == [2.43, 2.02, 1.72, 1.62]
+
+
+def test_a_closure_gives_its_loss() -> None:
+    layer = nn.Linear(2, 2)
+
+    def closure() -> float:
+        layer.zero_grad()
+        loss = layer(torch.ones(1, 2)).sum()
+        loss.backward()
+        return float(loss.detach())
+
+    expected = closure()
+    assert Muon(layer.parameters()).step(closure) == expected

@@ -1,0 +1,140 @@
+"""Where the files come from, and that only the right ones are used."""
+
+import gzip
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fashion_lightning.data import source
+from fashion_lightning.errors import UserError
+from tests.conftest import TRAIN_IMAGES, write_idx
+
+
+def copy_from(folder: Path) -> object:
+    """A download that brings the generated files."""
+
+    def download(into: Path) -> Path:
+        return Path(shutil.copytree(folder, into / "unpacked"))
+
+    return download
+
+
+def fails(into: Path) -> Path:
+    raise RuntimeError("no route to host")
+
+
+def test_images_and_labels_have_the_documented_shapes_and_types(data: Path) -> None:
+    images, labels = source.load("train", data)
+    assert images.shape == (TRAIN_IMAGES, 1, 28, 28)
+    assert images.dtype == torch.uint8
+    assert labels.shape == (TRAIN_IMAGES,)
+    assert labels.tolist()[:12] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+
+
+def test_the_data_folder_comes_first_in_torchvisions_layout_or_flat_zipped_or_not(data: Path, tmp_path: Path) -> None:
+    expected = source.load("test", data)
+    for folder in (tmp_path / "flat", tmp_path / "deep" / "FashionMNIST" / "raw"):
+        folder.mkdir(parents=True)
+        for name in source.FILES["test"]:
+            (folder / name).write_bytes(gzip.decompress((data / f"{name}.gz").read_bytes()))
+    for root in (tmp_path / "flat", tmp_path / "deep"):
+        assert all(torch.equal(a, b) for a, b in zip(source.load("test", root), expected, strict=True))
+
+
+def test_a_system_copy_is_read_in_place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "SYSTEM_FOLDER", data)
+    source.load("train", tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_bad_system_copy_is_passed_over(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in source.FILES["train"]:
+        write_idx(tmp_path / "system", name, np.zeros((3, 28, 28), np.uint8))
+    monkeypatch.setattr(source, "SYSTEM_FOLDER", tmp_path / "system")
+    monkeypatch.setattr(source, "_download_with_torchvision", copy_from(data))
+    assert len(source.load("train", tmp_path / "data")[0]) == TRAIN_IMAGES
+
+
+@pytest.mark.parametrize("working", ["_download_with_torchvision", "_download_with_apt"])
+def test_a_download_fills_the_data_folder_once(
+    working: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(source, "_download_with_torchvision", fails)
+    monkeypatch.setattr(source, "_download_with_apt", fails)
+    monkeypatch.setattr(source, working, copy_from(data))
+    source.load("train", tmp_path)
+    assert "Fetching Fashion-MNIST" in capsys.readouterr().out
+    monkeypatch.setattr(source, working, fails)
+    source.load("train", tmp_path)
+    source.load("test", tmp_path)  # the package and torchvision bring all four files
+    assert capsys.readouterr().out == ""
+    assert sorted(path.name for path in source.raw_folder(tmp_path).iterdir()) == sorted(
+        f"{name}.gz" for name in source.SHA256
+    )
+
+
+def test_without_any_source_the_message_names_each_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_download_with_torchvision", fails)
+    monkeypatch.setattr(source, "_download_with_apt", fails)
+    with pytest.raises(UserError, match=r"torchvision.*no route to host.*Debian.*Put the four files into"):
+        source.load("train", tmp_path)
+    assert list(source.raw_folder(tmp_path).iterdir()) == []
+
+
+def test_mnist_posing_as_fashion_mnist_is_refused_and_left_alone(tmp_path: Path) -> None:
+    for name in source.FILES["train"]:
+        write_idx(tmp_path, name, np.ones((5, 28, 28), np.uint8))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match=r"train-images.* is not Fashion-MNIST's .*MNIST has the same file names"):
+        source.load("train", tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_half_a_file_is_refused(data: Path, tmp_path: Path) -> None:
+    for name in source.FILES["train"]:
+        whole = (data / f"{name}.gz").read_bytes()
+        (tmp_path / f"{name}.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"is damaged .* Delete it"):
+        source.load("train", tmp_path)
+
+
+def test_half_a_download_is_never_put_in_place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(into: Path) -> Path:
+        for name in source.SHA256:
+            (into / f"{name}.gz").write_bytes((data / f"{name}.gz").read_bytes()[:100])
+        return into
+
+    monkeypatch.setattr(source, "_download_with_torchvision", half)
+    monkeypatch.setattr(source, "_download_with_apt", half)
+    with pytest.raises(UserError, match="is damaged"):
+        source.load("train", tmp_path)
+    assert list(source.raw_folder(tmp_path).iterdir()) == []
+
+
+def test_two_first_runs_at_once_both_succeed(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "_download_with_torchvision", copy_from(data))
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(source.load, "train", tmp_path) for _ in range(4)]
+    assert {len(run.result()[0]) for run in runs} == {TRAIN_IMAGES}
+    assert len(list(source.raw_folder(tmp_path).iterdir())) == len(source.SHA256)
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UserError, match=r"The data folder .*file cannot be written .* --data.root"):
+        source.load("train", tmp_path / "file")
+
+
+def test_the_published_hashes_are_those_of_the_original_files() -> None:
+    """Without the fixtures' hashes: in a fresh interpreter."""
+    code = "from fashion_lightning.data.source import SHA256; print(*sorted(v[:8] for v in SHA256.values()))"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["0402a96d", "5b4141f0", "bad3541b", "c59f468a"]
