@@ -25,6 +25,8 @@ from fashion_lightning.schedules import RunSchedule
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
 """Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
 
+TRAIN_METRICS = ("train_loss", "train_accuracy")
+
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
 
@@ -34,7 +36,8 @@ class FashionMNISTClassifier(LightningModule):
 
     Args:
         network: receives normalized float32 images, ``channels_last`` in memory.
-        optimizer: builds the optimizer from the network's parameters.
+        optimizer: builds the optimizer from the network's parameters; AdamW with torch's defaults if
+            there is none. (A class as default would lend its ``lr`` to every other class in a config.)
         scheduler: builds the learning-rate schedule from the optimizer; constant if there is none.
             The schedules of this package go by optimizer steps and take their length from the
             Trainer; those of torch go by epochs, ``ReduceLROnPlateau`` by ``val/loss``.
@@ -49,7 +52,7 @@ class FashionMNISTClassifier(LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        optimizer: OptimizerFactory = torch.optim.AdamW,
+        optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
         label_smoothing: float = 0.0,
         tta: Literal["none", "flip"] = "none",
@@ -59,7 +62,7 @@ class FashionMNISTClassifier(LightningModule):
         if not 0 <= label_smoothing < 1:
             raise UserError(f"model.label_smoothing must be at least 0 and below 1, not {label_smoothing}.")
         self.network = network
-        self.make_optimizer = optimizer
+        self.make_optimizer = optimizer or torch.optim.AdamW
         self.make_scheduler = scheduler
         self.label_smoothing = label_smoothing
         self.tta = tta
@@ -123,12 +126,25 @@ class FashionMNISTClassifier(LightningModule):
         self.train_accuracy.update(logits.detach(), batch.labels)
         # A log call costs 0.2 ms: only where the Trainer would write it.
         if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            lr = self.trainer.optimizers[0].param_groups[0]["lr"]
-            self.log("lr", lr)
-            self.log("train/loss_step", loss.detach())
+            self._log_step(loss.detach())
             self.log("loss", self.train_loss.compute(), prog_bar=True, logger=False)
             self.log("accuracy", self.train_accuracy.compute(), prog_bar=True, logger=False)
         return loss
+
+    def _log_step(self, loss: Tensor) -> None:
+        """Straight to the logger: what `self.log` collects is lost when a signal ends the run at this step."""
+        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+        for logger in self.loggers:
+            logger.log_metrics({"lr": lr, "train/loss_step": loss.item()}, step=self.global_step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the epoch has counted so far, for a checkpoint in the middle of it."""
+        checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, state in checkpoint.get("train_metrics", {}).items():
+            for key, value in state.items():
+                setattr(getattr(self, name), key, value)
 
     def on_train_epoch_end(self) -> None:
         self.log("train/loss", self.train_loss.compute())

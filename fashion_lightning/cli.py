@@ -34,7 +34,6 @@ examples:
   tensorboard --logdir tensorboard_logs
 
 fashion-lightning COMMAND --help names every option.
-fashion-lightning --print_completion bash|zsh|tcsh prints a completion script for that shell.
 """
 
 COMMANDS = ("fit", "validate", "test", "predict")
@@ -56,7 +55,7 @@ def main(args: Sequence[str] | None = None) -> None:
         print(OVERVIEW, end="")
     elif first == "--version":
         print(f"fashion-lightning {__version__}")
-    elif first not in COMMANDS and not first.startswith("--print_completion"):
+    elif first not in COMMANDS:
         _fail(f"there is no command {first!r}; choose from {', '.join(COMMANDS)}, or see fashion-lightning --help")
     else:
         _run(arguments)

@@ -41,8 +41,6 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
         UserError: a config file or the checkpoint cannot be used.
     """
     command, *typed = arguments
-    if command.startswith("-"):  # --print_completion
-        return CompletedCommandLine(list(arguments), "", None)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--ckpt_path")
     try:

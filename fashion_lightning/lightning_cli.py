@@ -24,6 +24,7 @@ from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.command_line import complete
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
+from fashion_lightning.metrics import MONITORS
 from fashion_lightning.precision import default_precision
 from fashion_lightning.report import evaluation_figures, print_evaluation, print_fit, write_json
 from fashion_lightning.runs import LOGS, Checkpoint, new_run_dir
@@ -41,7 +42,7 @@ EXPECTED_WARNINGS = (
 
 
 def run(arguments: list[str]) -> None:
-    """Run ``fit``, ``validate``, ``test`` or ``predict``, or print a completion script."""
+    """Run ``fit``, ``validate``, ``test`` or ``predict``."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
@@ -58,6 +59,9 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 class OneLineErrorParser(LightningArgumentParser):
     """Says what is wrong with an argument, without the usage text before it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise UserError(message) from ex
@@ -120,8 +124,13 @@ class FashionMNISTCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         settings = self._get(self.config_init, "trainer")
         saves = self.subcommand == "fit" and not settings["fast_dev_run"]
+        if self.subcommand == "fit":  # what is wrong shows before a run folder is made
+            self._check_monitors()
+            self.model.configure_optimizers()
+            if self.checkpoint is not None:
+                self._check_optimizer(self.checkpoint)
         if saves:
-            self.datamodule.prepare_data()  # what is wrong with the data shows before a run folder is made
+            self.datamodule.prepare_data()
             if self.checkpoint is None or self.run_dir is None or self.checkpoint.path.name != "last.ckpt":
                 self.run_dir = new_run_dir(Path(settings["default_root_dir"]), self.name)
             best: BestCheckpoint = self._get(self.config_init, "best_checkpoint")
@@ -142,6 +151,25 @@ class FashionMNISTCLI(LightningCLI):
             kwargs["logger"] = self._logger(self.run_dir) if logs and self.run_dir else False
         kwargs["enable_autolog_hparams"] = self.subcommand == "fit"
         return super().instantiate_trainer(plugins=DurableCheckpointIO(), **kwargs)
+
+    def _check_monitors(self) -> None:
+        for key in self._parser(self.subcommand).callback_keys:
+            monitor = self._get(self.config_init, key).monitor
+            if monitor not in MONITORS:
+                raise UserError(f"{key}.monitor cannot be {monitor!r}; choose from {', '.join(MONITORS)}.")
+
+    def _check_optimizer(self, checkpoint: Checkpoint) -> None:
+        before = yaml.safe_load(checkpoint.config)["model"]["optimizer"]
+        now = self._get(self.config, "model")["optimizer"]
+        before, now = (
+            str(value["class_path"] if isinstance(value, dict) else value)
+            for value in (before, now.as_dict() if hasattr(now, "as_dict") else now)
+        )
+        if before != now:
+            raise UserError(
+                f"A run cannot be continued with another optimizer ({before} → {now}): its momentum would be lost."
+                " Start a new run without --ckpt_path."
+            )
 
     def _logger(self, run_dir: Path) -> RunLogger:
         config = yaml.safe_load(self._parser(self.subcommand).dump(self.config[str(self.subcommand)]))

@@ -12,6 +12,9 @@ from torchmetrics.classification import (
 SCALARS = ("accuracy", "top5")
 """The metrics with one value; the others have one per class, or a matrix ``(10, 10)``."""
 
+MONITORS = ("val/loss", *(f"val/{name}" for name in SCALARS), "train/loss", "train/accuracy")
+"""What a checkpoint or early stopping can go by: logged in every epoch."""
+
 
 def evaluation_metrics(num_classes: int = 10) -> MetricCollection:
     """Metrics of logits ``(B, 10)`` and labels ``(B,)``.

@@ -73,7 +73,7 @@ class RunLogger(TensorBoardLogger):
         with warnings.catch_warnings():
             # torch's own add_graph still traces: https://github.com/pytorch/pytorch/issues/103683
             warnings.filterwarnings("ignore", message=".*torch.jit.trace.* is deprecated", category=FutureWarning)
-            self.experiment.add_graph(model, model.example_input_array.to(model.device))
+            self.experiment.add_graph(model.network, model.example_input_array.float().to(model.device))
         model.train(training)
 
     @rank_zero_only

@@ -47,13 +47,14 @@ def write_idx(folder: Path, name: str, array: "np.ndarray[tuple[int, ...], np.dt
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A folder with four small files, each class a bright bar at its own height, and their hashes."""
+    """A folder with four small files, each class with stripes of its own, and their hashes."""
     folder, random, hashes = tmp_path_factory.mktemp("generated"), np.random.default_rng(0), {}
     for split, count in (("train", TRAIN_IMAGES), ("test", TEST_IMAGES)):
         labels = (np.arange(count) % 10).astype(np.uint8)
         images = random.integers(0, 60, (count, 28, 28), dtype=np.uint8)
         for image, label in zip(images, labels, strict=True):
-            image[2 + 2 * int(label) : 5 + 2 * int(label), 4:24] += 150
+            stripes = image if label % 2 else image.T
+            stripes[:: 2 + label // 2] += 150
         for name, array in zip(source.FILES[split], (images, labels), strict=True):  # type: ignore[index]
             hashes[name] = hashlib.sha256(write_idx(folder, name, array)).hexdigest()
     return folder, hashes

@@ -56,7 +56,7 @@ def test_a_last_batch_of_one_image_is_left_out() -> None:
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_several_processes_evaluate_every_image_exactly_once(world_size: int) -> None:
     shares = [torch.cat(list(InOrder(103, 10, rank, world_size))).tolist() for rank in range(world_size)]
-    assert sorted(sum(shares, [])) == list(range(103))
+    assert sorted(index for share in shares for index in share) == list(range(103))
 
 
 def test_several_processes_train_on_disjoint_shares_of_equal_length() -> None:

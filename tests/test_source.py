@@ -26,7 +26,7 @@ def copy_from(folder: Path) -> object:
 
 
 def fails(into: Path) -> Path:
-    raise RuntimeError("no route to host")
+    raise RuntimeError(f"no route to host, {into.name}")
 
 
 def test_images_and_labels_have_the_documented_shapes_and_types(data: Path) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
@@ -18,6 +18,10 @@ class BestCheckpoint(ModelCheckpoint):
     def __init__(self, monitor: str = "val/accuracy", mode: Literal["min", "max"] = "max") -> None:
         super().__init__(filename="best", monitor=monitor, mode=mode, enable_version_counter=False)
         self.best_metrics: dict[str, float] = {}
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.monitor in trainer.callback_metrics:  # not yet if max_steps ends the run before its first validation
+            super().on_train_epoch_end(trainer, pl_module)
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         # Recorded before the file is written, so that the file holds its own figures.

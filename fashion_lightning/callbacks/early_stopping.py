@@ -26,7 +26,8 @@ class EarlyStopping(callbacks.EarlyStopping):
         mode: Literal["min", "max"] = "min",
         min_delta: float = 0.0,
     ) -> None:
-        super().__init__(monitor=monitor, min_delta=min_delta, patience=patience, mode=mode)
+        # not strict: a run that max_steps ends before its first validation has no metric yet
+        super().__init__(monitor=monitor, min_delta=min_delta, patience=patience, mode=mode, strict=False)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "patience": self.patience})

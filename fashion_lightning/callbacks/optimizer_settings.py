@@ -35,7 +35,7 @@ class KeepOptimizerSettings(Callback):
                     group[key] = value
             base, wanted = (settings.get("initial_lr", settings["lr"]) for settings in (saved, configured))
             if wanted != base:
-                group["lr"] = group["lr"] * wanted / base if base else wanted
+                group["lr"] = wanted * (group["lr"] / base) if base else wanted
                 if "initial_lr" in group:
                     group["initial_lr"] = wanted
         for config in trainer.lr_scheduler_configs:

@@ -24,7 +24,7 @@ class RunConfig(SaveConfigCallback):
     def __init__(self, *args: Any, run_dir: Path | None, name: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.run_dir, self.name = run_dir, name
-        self.text = self.parser.dump(self.config, skip_none=False)
+        self.text = self.parser.dump(self.config)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit" and self.run_dir is not None and trainer.is_global_zero:

@@ -43,10 +43,12 @@ class StopOnSignal(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._stop(trainer)
+        # After the last batch comes validation: Lightning would skip it if the run went on from here.
+        if not trainer.is_last_batch:
+            self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._stop(trainer)  # the signal came during validation
+        self._stop(trainer)  # the signal came with the last batch or during validation
 
     def _stop(self, trainer: Trainer) -> None:
         if self.received:

@@ -7,28 +7,28 @@ from torch import Tensor, nn
 
 
 class CNN(nn.Module):
-    """Three groups of two 3x3 convolutions, full resolution first, then global average pooling.
+    """A convolution at full resolution, groups of two convolutions, global average pooling, one dense layer.
 
-    The shape follows https://github.com/KellerJordan/cifar10-airbench (arXiv 2404.00498).
-
-    Shapes: B batch, C channels.
+    The shape follows https://github.com/KellerJordan/cifar10-airbench (arXiv 2404.00498), less its
+    whitened first layer, which does not help on grey pictures. Full resolution in the first layers
+    matters: a first layer of stride 2 halves the time and costs 1.5 points.
 
     Args:
         stem: channels of the first convolution.
-        widths: channels of each group; each group halves the resolution (28 → 14 → 7 → 3).
+        widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3).
         num_classes: logits.
         logit_scale: what the logits are multiplied by; keeps the first ones small.
     """
 
     def __init__(
         self,
-        stem: int = 24,
+        stem: int = 18,
         widths: Sequence[int] = (32, 128, 128),
         num_classes: int = 10,
         logit_scale: float = 0.5,
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, stem, 3, padding=1, bias=False), norm(stem), nn.GELU())
+        self.stem = nn.Sequential(nn.Conv2d(1, stem, 3, bias=False), norm(stem), nn.GELU())
         channels = [stem, *widths]
         self.groups = nn.Sequential(*(Group(c_in, c_out) for c_in, c_out in zip(channels, widths)))
         self.head = nn.Linear(channels[-1], num_classes, bias=False)

@@ -1,0 +1,233 @@
+"""The command line as a user meets it: each subcommand, and one clear line for each mistake."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import fashion_lightning
+from fashion_lightning.data.datamodule import CLASS_NAMES
+from tests.conftest import Run
+
+
+def test_help_and_version_answer_without_torch() -> None:
+    code = (
+        "import sys; from fashion_lightning.cli import main\n"
+        "for args in (['--version'], ['--help'], []):\n"
+        "    try: main(args)\n"
+        "    except SystemExit as stop: assert stop.code == 0\n"
+        "assert 'torch' not in sys.modules and 'lightning' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"fashion-lightning {fashion_lightning.__version__}" in done.stdout
+    assert "fit       train" in done.stdout
+
+
+def test_python_m_is_the_same_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fashion_lightning", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"fashion-lightning {fashion_lightning.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_each_command_explains_its_options(cli: Run, command: str) -> None:
+    printed = cli(command, "--help", exits=0)
+    for option in ("--model.network", "--data.batch_size", "--early_stopping.patience", "--trainer.max_epochs"):
+        assert option in printed
+    assert ("--output" in printed) == (command == "predict")
+
+
+def test_fit_leaves_a_run_folder_and_says_what_comes_next(cli: Run, recipe: Path) -> None:
+    printed = cli("fit", "--config", recipe)
+    run = Path("tensorboard_logs/tiny/version_0")
+    assert {path.name for path in run.iterdir()} >= {"config.yaml", "checkpoints", "fit.json"}
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert f"Best checkpoint   {run}/checkpoints/best.ckpt" in printed
+    assert f"fashion-lightning test --ckpt_path {run}" in printed
+    assert "loss=" in printed
+    assert "val_accuracy=" in printed
+    figures = json.loads((run / "fit.json").read_text())
+    assert figures["epochs"] == 2
+    assert figures["steps"] == 20
+    assert 0 < figures["best"]["val/accuracy"] <= 1
+
+
+def test_the_layers_are_shown_with_output_shapes_and_exact_parameters(cli: Run, recipe: Path) -> None:
+    printed = cli("fit", "--config", recipe)
+    assert "(B, 8, 3, 3)" in printed
+    assert "parameters: 1,628   trainable: 1,592   not trainable: 36" in printed
+
+
+def test_each_fit_gets_a_folder_of_its_own(cli: Run, recipe: Path) -> None:
+    for _ in range(2):
+        cli("fit", "--config", recipe, "--trainer.max_epochs", "1")
+    assert [path.name for path in sorted(Path("tensorboard_logs/tiny").iterdir())] == ["version_0", "version_1"]
+
+
+def test_without_a_recipe_the_default_one_runs_also_beneath_presets(cli: Run, data: Path) -> None:
+    debug = Path(fashion_lightning.__file__).parents[1] / "configs/presets/debug.yaml"
+    printed = cli("fit", "--config", debug, "--data.root", data, "--data.val_size", "100", "--data.batch_size", "8")
+    assert "CNN" in printed
+    assert not Path("tensorboard_logs").exists()  # fast_dev_run leaves nothing behind
+
+
+def test_test_reports_every_class_and_writes_the_same_as_json(cli: Run, trained: Path) -> None:
+    printed = cli("test", "--ckpt_path", trained)
+    figures = json.loads((trained / "test_best.json").read_text())
+    assert figures["images"] == 100
+    assert sum(map(sum, figures["confusion"])) == 100
+    assert f"accuracy {100 * figures['accuracy']:.2f} %" in printed
+    for name in CLASS_NAMES:
+        assert name in printed
+        assert figures["classes"][name].keys() == {"precision", "recall", "f1"}
+
+
+def test_validate_repeats_the_best_figures_of_the_fit(cli: Run, trained: Path) -> None:
+    cli("validate", "--ckpt_path", trained)
+    figures = json.loads((trained / "validate_best.json").read_text())
+    best = json.loads((trained / "fit.json").read_text())["best"]
+    assert figures["accuracy"] == best["val/accuracy"]
+    assert figures["loss"] == pytest.approx(best["val/loss"])
+
+
+def test_predict_writes_classes_and_probabilities_of_the_test_images(cli: Run, trained: Path) -> None:
+    cli("predict", "--ckpt_path", trained)
+    with (trained / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [str(index) for index in range(100)]
+    for row in rows:
+        probabilities = [float(row[name]) for name in CLASS_NAMES]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+        assert row["class"] == CLASS_NAMES[probabilities.index(max(probabilities))]
+
+
+def test_predict_takes_image_files_and_an_output_file(cli: Run, trained: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("a.png", "b.png"):
+        Image.new("L", (28, 28), 100).save(tmp_path / name)
+    cli("predict", "--ckpt_path", trained, "--data.images", tmp_path / "*.png", "--output", "out/mine.csv")
+    rows = list(csv.reader(Path("out/mine.csv").read_text().splitlines()))
+    assert [Path(row[0]).name for row in rows[1:]] == ["a.png", "b.png"]
+
+
+def test_flip_averaging_is_a_setting_of_test(cli: Run, trained: Path) -> None:
+    cli("test", "--ckpt_path", trained, "--model.tta", "flip")
+    assert json.loads((trained / "test_best.json").read_text())["tta"] == "flip"
+
+
+def test_test_takes_the_recorded_best_checkpoint_not_the_last(cli: Run, trained: Path) -> None:
+    """The run goes on with a learning rate that ruins it: the last epoch is worse, the best one stays."""
+    best = (trained / "checkpoints/best.ckpt").read_bytes()
+    cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3", "--model.optimizer.init_args.bias_lr=1e4")
+    fit = json.loads((trained / "fit.json").read_text())
+    assert fit["last"]["val/accuracy"] < fit["best"]["val/accuracy"]
+    assert (trained / "checkpoints/best.ckpt").read_bytes() == best
+    cli("validate", "--ckpt_path", trained)
+    figures = json.loads((trained / "validate_best.json").read_text())
+    assert figures["accuracy"] == fit["best"]["val/accuracy"]
+
+
+def test_a_moved_checkpoint_alone_is_tested_used_and_continued(cli: Run, trained: Path, tmp_path: Path) -> None:
+    lone = tmp_path / "elsewhere" / "mine.ckpt"
+    lone.parent.mkdir()
+    shutil.copy(trained / "checkpoints/last.ckpt", lone)
+    shutil.rmtree(trained)
+    cli("test", "--ckpt_path", lone)
+    cli("predict", "--ckpt_path", lone)
+    assert {path.name for path in lone.parent.iterdir()} == {"mine.ckpt", "test_mine.json", "predictions.csv"}
+    cli("fit", "--ckpt_path", lone, "--trainer.max_epochs", "3")
+    assert json.loads(Path("tensorboard_logs/tiny/version_0/fit.json").read_text())["epochs"] == 3
+
+
+def test_a_moved_run_folder_keeps_its_best_checkpoint(cli: Run, trained: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    trained.rename(moved)
+    best = (moved / "checkpoints/best.ckpt").read_bytes()
+    cli("fit", "--ckpt_path", moved, "--trainer.max_epochs", "3", "--model.optimizer.init_args.bias_lr=1e4")
+    assert (moved / "checkpoints/best.ckpt").read_bytes() == best
+    assert not Path("tensorboard_logs/tiny").exists() or not list(Path("tensorboard_logs/tiny").iterdir())
+
+
+def flip_a_byte_of_a_weight(checkpoint: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(checkpoint)) as archive:
+        weight = max(archive.infolist(), key=lambda record: record.file_size)
+    place = checkpoint.index(weight.filename.encode()) + len(weight.filename) + 128
+    return checkpoint[:place] + bytes([checkpoint[place] ^ 1]) + checkpoint[place + 1 :]
+
+
+MISTAKES: list[tuple[list[str], str]] = [
+    (["train"], "there is no command 'train'; choose from fit, validate, test, predict"),
+    (["test"], "test needs a trained checkpoint: fashion-lightning test --ckpt_path RUN (your newest run)"),
+    (["predict"], "predict needs a trained checkpoint"),
+    (["validate", "--data.batch_size", "3"], "validate needs a trained checkpoint"),
+    (["test", "--ckpt_path"], "--ckpt_path needs a run folder or a checkpoint file"),
+    (["test", "--ckpt_path", "nowhere"], "no run folder or checkpoint at nowhere. Your newest run: RUN"),
+    (["fit", "--ckpt_path", "."], "is not a run folder with a checkpoint"),
+    (["test", "--ckpt_path", "torn.ckpt"], "torn.ckpt is not a whole checkpoint file"),
+    (["test", "--ckpt_path", "empty.ckpt"], "empty.ckpt is not a whole checkpoint file"),
+    (["test", "--ckpt_path", "flipped.ckpt"], "flipped.ckpt is not a whole checkpoint file (the checksum of"),
+    (["test", "--ckpt_path", "zip.ckpt"], "zip.ckpt is not a checkpoint"),
+    (["test", "--ckpt_path", "text.ckpt"], "text.ckpt is not a whole checkpoint file"),
+    (["test", "--ckpt_path", "hostile.ckpt"], "hostile.ckpt holds more than plain values and tensors"),
+    (["test", "--ckpt_path", "foreign.ckpt"], "foreign.ckpt was not written by fashion-lightning"),
+    (["fit", "--config"], "--config needs a YAML file"),
+    (["fit", "--config", "none.yaml"], "There is no config file none.yaml; the recipes in"),
+    (["fit", "--config", "misspelt.yaml"], "batch_sise"),
+    (["fit", "--config", "broken.yaml"], "broken.yaml is not valid YAML"),
+    (["fit", "--config", "list.yaml"], "list.yaml is not a config"),
+    (["fit", "--config", "tiny.yaml", "--data.batch_size", "0"], "data.batch_size must be at least 1, not 0"),
+    (["fit", "--config", "tiny.yaml", "--data.batch_size", "many"], "data.batch_size"),
+    (["fit", "--config", "tiny.yaml", "--data.val_size", "600"], "data.val_size is 600"),
+    (["fit", "--config", "tiny.yaml", "--trainer.max_epoch", "3"], "max_epoch"),
+    (["fit", "--config", "tiny.yaml", "--trainer.accelerator", "tpu"], "settings cannot be used"),
+    (["fit", "--config", "tiny.yaml", "--trainer.precision", "half"], "trainer.precision"),
+    (["fit", "--config", "tiny.yaml", "--model.label_smoothing", "2"], "model.label_smoothing must be"),
+    (["fit", "--config", "tiny.yaml", "--model.network", "torch.nn.Identity"], "must return logits of shape (B, 10)"),
+    (["fit", "--config", "tiny.yaml", "--model.network.init_args.num_classes", "7"], "not (B, 7)"),
+    (["fit", "--config", "tiny.yaml", "--model.network.init_args.width", "7"], "'width' is not accepted"),
+    (["fit", "--config", "tiny.yaml", "--model.network", "no.such.Network"], "no.such.Network"),
+    (["fit", "--config", "tiny.yaml", "--model.optimizer.init_args.lrr", "1"], "'lrr' is not accepted"),
+    (["fit", "--config", "tiny.yaml", "--model.scheduler.init_args.warmup", "3"], "warmup must be in [0, 1)"),
+    (["fit", "--config", "tiny.yaml", "--data.root", "tiny.yaml"], "data folder tiny.yaml cannot be written"),
+    (["fit", "--config", "tiny.yaml", "--best_checkpoint.monitor", "val/acc"], "val/acc"),
+    (["fit", "--config", "tiny.yaml", "--early_stopping.monitor", "val/acc"], "val/acc"),
+    (["test", "--ckpt_path", "RUN", "--model.network.init_args.stem", "8"], "do not fit this network: size mismatch"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", "none.png"], "there is no image at none.png"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", "tiny.yaml"], "tiny.yaml cannot be read as an image"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), MISTAKES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_a_mistake_gets_one_line_a_non_zero_exit_and_changes_nothing(
+    cli: Run, trained: Path, recipe: Path, arguments: list[str], message: str
+) -> None:
+    checkpoint = (trained / "checkpoints/last.ckpt").read_bytes()
+    Path("torn.ckpt").write_bytes(checkpoint[: len(checkpoint) // 2])
+    Path("flipped.ckpt").write_bytes(flip_a_byte_of_a_weight(checkpoint))
+    with zipfile.ZipFile("zip.ckpt", "w") as archive:
+        archive.writestr("a.txt", "a")
+    Path("empty.ckpt").touch()
+    Path("text.ckpt").write_text("not a checkpoint")
+    torch.save({"state_dict": {}}, "foreign.ckpt")
+    torch.save({"state_dict": {}, "fashion_lightning": print}, "hostile.ckpt")
+    Path("misspelt.yaml").write_text(recipe.read_text().replace("batch_size", "batch_sise"))
+    Path("broken.yaml").write_text("model: [")
+    Path("list.yaml").write_text("- model")
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
+    printed = cli(*(argument.replace("RUN", str(trained)) for argument in arguments), exits=2)
+    (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert message.replace("RUN", str(trained)) in line
+    assert "Traceback" not in printed
+    after = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
+    assert {path: time for path, time in after.items() if path in before} == before

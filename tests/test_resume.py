@@ -1,0 +1,199 @@
+"""Continuing a run: in the same folder, to the bit, with typed flags that count."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from lightning import Callback, LightningModule, Trainer
+
+from fashion_lightning.checkpoint_io import DurableCheckpointIO
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs import new_run_dir
+from tests.conftest import Run
+from tests.test_tensorboard import curve
+
+DROPOUT_RECIPE = """
+model:
+  network:
+    class_path: tests.networks.WithDropout
+"""
+
+
+class InterruptAt(Callback):
+    """Sends this process a signal, as a user would, at a chosen moment."""
+
+    def __init__(self, hook: str, epoch: int, batch: int, signum: int = signal.SIGINT) -> None:
+        self.moment = (hook, epoch, batch)
+        self.signum = signum
+
+    def _now(self, trainer: Trainer, hook: str, batch: int) -> None:
+        if (hook, trainer.current_epoch, batch) == self.moment:
+            os.kill(os.getpid(), self.signum)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._now(trainer, "train", batch_idx)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self._now(trainer, "validation", batch_idx)
+
+
+def interrupt(hook: str, epoch: int, batch: int, signum: int = signal.SIGINT) -> list[str]:
+    """Flags that add the callback."""
+    values = {"hook": hook, "epoch": epoch, "batch": batch, "signum": int(signum)}
+    return [
+        "--trainer.callbacks+=tests.test_resume.InterruptAt",
+        *(f"--trainer.callbacks.init_args.{name}={value}" for name, value in values.items()),
+    ]
+
+
+def weights_and_optimizer(run: Path) -> list[torch.Tensor]:
+    content = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    state = content["optimizer_states"][0]["state"]
+    return [*content["state_dict"].values(), *(entry["momentum_buffer"] for entry in state.values())]
+
+
+def test_a_longer_fit_continues_in_the_same_folder_on_one_curve(cli: Run, trained: Path) -> None:
+    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "4")
+    assert "after 2 epochs" in printed
+    assert [path.name for path in trained.parent.iterdir()] == ["version_0"]
+    assert {path.name for path in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert yaml.safe_load((trained / "config.yaml").read_text())["trainer"]["max_epochs"] == 4
+    assert json.loads((trained / "fit.json").read_text())["epochs"] == 4
+    assert [step for step, _ in curve(trained, "val/accuracy")] == [9, 19, 29, 39]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize(
+    "moment",
+    [("train", 0, 0), ("train", 0, 4), ("train", 1, 9), ("train", 2, 3), ("validation", 0, 0), ("validation", 1, 0)],
+    ids=str,
+)
+def test_an_interrupted_run_ends_with_the_same_bits_as_an_undisturbed_one(
+    cli: Run, recipe: Path, moment: tuple[str, int, int], precision: str
+) -> None:
+    fit = ["fit", "--config", recipe, "--config", "dropout.yaml", "--trainer.max_epochs", "3"]
+    Path("dropout.yaml").write_text(DROPOUT_RECIPE)
+    cli(*fit, "--trainer.precision", precision)
+    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
+    printed = cli(*fit, "--trainer.precision", precision, *interrupt(*moment), exits=130)
+    assert f"Continue with: fashion-lightning fit --ckpt_path {disturbed}" in printed
+    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
+    for a, b in zip(weights_and_optimizer(undisturbed), weights_and_optimizer(disturbed), strict=True):
+        assert torch.equal(a, b)
+    for tag in ("val/loss", "val/accuracy", "lr", "train/loss_step", "train/loss", "train/accuracy", "epoch"):
+        assert curve(undisturbed, tag) == curve(disturbed, tag)
+
+
+def test_sigterm_ends_with_143_and_a_checkpoint(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, *interrupt("train", 1, 2, signal.SIGTERM), exits=143)
+    content = torch.load("tensorboard_logs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert content["global_step"] == 13
+
+
+def test_ctrl_c_of_a_real_process_leaves_a_checkpoint_to_continue_from(cli: Run, recipe: Path) -> None:
+    """Through `python -m`, with the generated hashes put in by a wrapper."""
+    from fashion_lightning.data import source
+
+    wrapper = (
+        "import sys; from fashion_lightning.data import source; from fashion_lightning.cli import main\n"
+        f"source.SHA256.update({source.SHA256!r}); main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", wrapper, "fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = Path("tensorboard_logs/tiny/version_0")
+    deadline = time.monotonic() + 60
+    while not (run / "checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {run}" in printed
+    assert "Traceback" not in printed
+    done = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    cli("fit", "--ckpt_path", run, "--trainer.max_steps", str(done + 3))
+    assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"] == done + 3
+
+
+def test_a_finished_run_says_so_and_changes_nothing(cli: Run, trained: Path) -> None:
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    printed = cli("fit", "--ckpt_path", trained)
+    assert "has finished its 2 epochs; nothing was changed" in printed
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_stopped_early_says_so_unless_it_is_given_more_patience(cli: Run, recipe: Path) -> None:
+    stuck = ["--early_stopping.monitor=val/accuracy", "--early_stopping.mode=max", "--early_stopping.min_delta=1"]
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "9", "--early_stopping.patience", "2", *stuck)
+    run = Path("tensorboard_logs/tiny/version_0")
+    assert json.loads((run / "fit.json").read_text())["epochs"] == 3
+    assert "was stopped early after 3 epochs" in cli("fit", "--ckpt_path", run)
+    cli("fit", "--ckpt_path", run, "--early_stopping.patience", "4")
+    assert json.loads((run / "fit.json").read_text())["epochs"] == 5
+
+
+def test_typed_optimizer_settings_hold_after_a_checkpoint(cli: Run, recipe: Path) -> None:
+    constant = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.init_args.lr", "0.1"]
+    cli("fit", "--config", recipe, *constant, "--model.scheduler", "null")
+    run = Path("tensorboard_logs/tiny/version_0")
+    typed = ["--model.optimizer.init_args.lr", "0.025", "--model.optimizer.init_args.momentum", "0.5"]
+    cli("fit", "--ckpt_path", run, "--trainer.max_epochs", "3", *typed)
+    assert [round(value, 4) for _, value in curve(run, "lr")] == [0.1] * 4 + [0.025] * 2
+    (group,) = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"]
+    assert (group["lr"], group["momentum"]) == (0.025, 0.5)
+
+
+def test_a_typed_learning_rate_is_scaled_by_the_schedule_that_goes_on(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "4", *interrupt("train", 1, 9), exits=130)
+    run = Path("tensorboard_logs/tiny/version_0")
+    double = ["--model.optimizer.init_args.lr", "0.24", "--trainer.callbacks", "null"]
+    cli("fit", "--ckpt_path", run, *double)
+    rates = dict(curve(run, "lr"))
+    assert rates[19] == pytest.approx(0.12 * (1 - 19 / 40))
+    assert rates[24] == pytest.approx(0.24 * (1 - 24 / 40))
+
+
+def test_another_optimizer_is_refused_on_resume(cli: Run, trained: Path) -> None:
+    other = ["--model.optimizer", "torch.optim.AdamW", "--trainer.max_epochs", "3"]
+    printed = cli("fit", "--ckpt_path", trained, *other, exits=2)
+    assert "error: A run cannot be continued with another optimizer" in printed
+
+
+def test_continuing_from_the_best_checkpoint_branches_off_into_a_new_run(cli: Run, trained: Path) -> None:
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    cli("fit", "--ckpt_path", trained / "checkpoints/best.ckpt", "--trainer.max_epochs", "3")
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+    branch = trained.parent / "version_1"
+    assert {path.name for path in (branch / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_run_folders_are_never_shared(tmp_path: Path) -> None:
+    folders = {new_run_dir(tmp_path, "recipe") for _ in range(3)}
+    (tmp_path / "recipe" / "version_10").mkdir()
+    folders.add(new_run_dir(tmp_path, "recipe"))
+    assert {folder.name for folder in folders} == {"version_0", "version_1", "version_2", "version_11"}
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.ckpt"
+    DurableCheckpointIO().save_checkpoint({"step": 1}, path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"last.ckpt cannot be written \(No space left on device\)"):
+        DurableCheckpointIO().save_checkpoint({"step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
