@@ -42,8 +42,8 @@ class FashionMNISTClassifier(LightningModule):
             The schedules of this package go by optimizer steps and take their length from the
             Trainer; those of torch go by epochs, ``ReduceLROnPlateau`` by ``val/loss``.
         label_smoothing: of the training loss; validation and test losses are never smoothed.
-        tta: test-time augmentation in ``test`` and ``predict``: ``flip`` averages the logits of each
-            image and its mirror image. Validation never uses it.
+        tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the
+            logits of each image and its mirror image. The validation within ``fit`` never uses it.
 
     Raises:
         UserError: the network does not map ``(B, 1, 28, 28)`` to ``(B, 10)``.
@@ -156,7 +156,8 @@ class FashionMNISTClassifier(LightningModule):
         self._reset_evaluation()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(self(batch.images), batch.labels)
+        fitting = self.trainer.state.fn == "fit"
+        self._evaluate(self(batch.images) if fitting else self.augmented_logits(batch.images), batch.labels)
 
     def on_validation_epoch_end(self) -> None:
         self._log_evaluation("val")

@@ -259,7 +259,8 @@ class FashionMNISTCLI(LightningCLI):
         figures = {"checkpoint": self.checkpoint.path.name, "tta": model.tta, **evaluation_figures(model.evaluation)}
         if self.trainer.is_global_zero:
             print_evaluation(f"{self.checkpoint.path} on the {images} images", figures)
-            path = self._beside(f"{self.subcommand}_{self.checkpoint.path.stem}.json")
+            views = "" if model.tta == "none" else f"_{model.tta}"
+            path = self._beside(f"{self.subcommand}_{self.checkpoint.path.stem}{views}.json")
             write_json(path, figures)
             print(f"Written to {path}")
 

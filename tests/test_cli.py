@@ -119,9 +119,15 @@ def test_predict_takes_image_files_and_an_output_file(cli: Run, trained: Path, t
     assert [Path(row[0]).name for row in rows[1:]] == ["a.png", "b.png"]
 
 
-def test_flip_averaging_is_a_setting_of_test(cli: Run, trained: Path) -> None:
-    cli("test", "--ckpt_path", trained, "--model.tta", "flip")
-    assert json.loads((trained / "test_best.json").read_text())["tta"] == "flip"
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_flip_averaging_is_a_setting_and_its_figures_stand_beside_the_others(
+    cli: Run, trained: Path, command: str
+) -> None:
+    cli(command, "--ckpt_path", trained)
+    cli(command, "--ckpt_path", trained, "--model.tta", "flip")
+    plain, flip = (json.loads((trained / f"{command}_{name}.json").read_text()) for name in ("best", "best_flip"))
+    assert (plain["tta"], flip["tta"]) == ("none", "flip")
+    assert plain["loss"] != flip["loss"]
 
 
 def test_test_takes_the_recorded_best_checkpoint_not_the_last(cli: Run, trained: Path) -> None:

@@ -11,14 +11,14 @@ from tests.conftest import Run
 
 def read(run: Path) -> EventAccumulator:
     """The events of a run folder, as TensorBoard reads them."""
-    events = EventAccumulator(str(run))  # type: ignore[no-untyped-call]
-    events.Reload()  # type: ignore[no-untyped-call]
+    events = EventAccumulator(str(run))
+    events.Reload()
     return events
 
 
 def curve(run: Path, tag: str) -> list[tuple[int, float]]:
     """Steps and values of a scalar."""
-    return [(event.step, event.value) for event in read(run).Scalars(tag)]  # type: ignore[no-untyped-call]
+    return [(event.step, event.value) for event in read(run).Scalars(tag)]
 
 
 def test_training_and_validation_curves_share_an_axis_of_optimizer_steps(trained: Path) -> None:
@@ -44,11 +44,11 @@ def test_the_hparams_tab_shows_the_recipe_with_its_real_figures(cli: Run, traine
     assert hparams["recipe"].string_value == "tiny"
     assert hparams["data.batch_size"].number_value == 50
     assert hparams["model.optimizer.init_args.lr"].number_value == 0.12
-    assert "hp_metric" not in events.Tags()["scalars"]  # type: ignore[no-untyped-call]
+    assert "hp_metric" not in events.Tags()["scalars"]
 
 
 def test_the_graph_tab_shows_the_network(trained: Path) -> None:
-    nodes = {node.name for node in read(trained).Graph().node}  # type: ignore[no-untyped-call]
+    nodes = {node.name for node in read(trained).Graph().node}
     assert any("Conv2d" in name for name in nodes)
 
 

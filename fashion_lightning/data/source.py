@@ -148,7 +148,7 @@ def _fetch(split: Split, root: Path) -> tuple[bytes, bytes]:
 
 
 def _download_with_torchvision(folder: Path) -> Path:
-    from torchvision.datasets import FashionMNIST  # type: ignore[import-untyped]
+    from torchvision.datasets import FashionMNIST
 
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(CONNECT_TIMEOUT_S)  # torchvision sets none: a silent network would hang

@@ -1,0 +1,77 @@
+"""Every recipe and preset is valid, and every command in the README can be typed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fashion_lightning.command_line import DEFAULT_RECIPE, RECIPES
+from fashion_lightning.lightning_cli import FashionMNISTCLI
+from tests.conftest import Run
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(RECIPES.rglob("*.yaml"))
+README = (ROOT / "README.md").read_text()
+SHELL_BLOCKS = re.findall(r"^```(?:bash|sh)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    command.split("#")[0].strip()
+    for block in SHELL_BLOCKS
+    for line in block.replace("\\\n", " ").splitlines()
+    for command in line.split("&&")
+    if command.split("#")[0].strip()
+]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(RECIPES)))
+def test_every_yaml_trains_a_few_batches(cli: Run, path: Path, data: Path) -> None:
+    small = ["--data.root", data, "--data.val_size", "100", "--data.batch_size", "8", "--data.train_size", "null"]
+    cli("fit", "--config", path, *small, "--trainer.fast_dev_run", "2", "--trainer.profiler", "null")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(RECIPES)))
+def test_every_yaml_begins_with_the_command_that_runs_it(path: Path) -> None:
+    assert path.read_text().startswith("# fashion-lightning fit")
+
+
+def test_a_recipe_defines_a_model_and_a_preset_does_not() -> None:
+    for path in CONFIGS:
+        assert ("model" in yaml.safe_load(path.read_text())) == (path.parent.name != "presets")
+
+
+def test_the_recipes_of_a_checkout_are_the_ones_in_use() -> None:
+    assert RECIPES == ROOT / "configs"
+    assert DEFAULT_RECIPE.is_file()
+
+
+def test_the_readme_names_its_two_commands() -> None:
+    assert "pip install -e . && fashion-lightning fit" in README
+    assert "pip install -e '.[dev]' && pytest" in README
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("fashion-lightning")])
+def test_every_fashion_lightning_command_of_the_readme_is_understood(
+    command: str, cli: Run, data: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each is parsed in full and its classes are built; only the Trainer does not run."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "configs").symlink_to(RECIPES)
+    trained.rename(trained.parent.with_name("moved"))
+    trained.parent.rmdir()
+    (tmp_path / "tensorboard_logs/cnn").mkdir()
+    trained.parent.with_name("moved").rename(tmp_path / "tensorboard_logs/cnn/version_0")
+    started = []
+    for name in ("fit", "validate", "test", "predict"):
+        monkeypatch.setattr(FashionMNISTCLI, name, lambda self, **_: started.append(self.subcommand))
+    arguments = shlex.split(command)[1:]
+    if arguments[0].startswith("-") or "--help" in arguments:
+        cli(*arguments, exits=0)
+    else:
+        cli(*arguments, "--data.root", data, *(["--data.val_size", "100"] if arguments[0] == "fit" else []))
+        assert started == [arguments[0]]
+
+
+def test_every_other_command_of_the_readme_is_a_known_program() -> None:
+    programs = {shlex.split(command)[0] for command in COMMANDS} - {"fashion-lightning"}
+    assert programs <= {"pip", "pytest", "tensorboard", "python3", ".", "git", "cd", "ruff", "mypy"}
