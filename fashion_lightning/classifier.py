@@ -70,9 +70,9 @@ class FashionMNISTClassifier(LightningModule):
         self._check_output()  # also gives lazy layers their shapes
         self.network.to(memory_format=torch.channels_last)
 
-        self.train_loss = MeanMetric()
+        self.train_loss = MeanMetric(nan_strategy="disable")  # by default it would leave them out of the mean
         self.train_accuracy = MulticlassAccuracy(len(CLASS_NAMES), average="micro", validate_args=False)
-        self.eval_loss = MeanMetric()
+        self.eval_loss = MeanMetric(nan_strategy="disable")
         self.eval_metrics = evaluation_metrics(len(CLASS_NAMES))
 
     def _save_plain_hyperparameters(self) -> None:
@@ -122,20 +122,31 @@ class FashionMNISTClassifier(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits = self(batch.images)
         loss = cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
-        self.train_loss.update(loss.detach(), len(batch.labels))
+        self.latest_loss = loss.detach()
+        self.train_loss.update(self.latest_loss, len(batch.labels))
         self.train_accuracy.update(logits.detach(), batch.labels)
         # A log call costs 0.2 ms: only where the Trainer would write it.
         if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self._log_step(loss.detach())
+            self._check_finite()
+            self._log_step()
             self.log("loss", self.train_loss.compute(), prog_bar=True, logger=False)
             self.log("accuracy", self.train_accuracy.compute(), prog_bar=True, logger=False)
         return loss
 
-    def _log_step(self, loss: Tensor) -> None:
+    def _check_finite(self) -> None:
+        """Stop before a checkpoint of worthless weights replaces a good one."""
+        if not self.latest_loss.isfinite():
+            lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+            raise UserError(
+                f"The training loss is {self.latest_loss.item()} at step {self.global_step}, with a learning rate of"
+                f" {lr:.3g}. The last checkpoint is from before; go on from it with a lower learning rate."
+            )
+
+    def _log_step(self) -> None:
         """Straight to the logger: what `self.log` collects is lost when a signal ends the run at this step."""
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         for logger in self.loggers:
-            logger.log_metrics({"lr": lr, "train/loss_step": loss.item()}, step=self.global_step)
+            logger.log_metrics({"lr": lr, "train/loss_step": self.latest_loss.item()}, step=self.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the epoch has counted so far, for a checkpoint in the middle of it."""
@@ -147,6 +158,7 @@ class FashionMNISTClassifier(LightningModule):
                 setattr(getattr(self, name), key, value)
 
     def on_train_epoch_end(self) -> None:
+        self._check_finite()
         self.log("train/loss", self.train_loss.compute())
         self.log("train/accuracy", self.train_accuracy.compute())
         self.train_loss.reset()

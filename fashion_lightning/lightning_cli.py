@@ -29,7 +29,7 @@ from fashion_lightning.precision import default_precision
 from fashion_lightning.report import evaluation_figures, print_evaluation, print_fit, write_json
 from fashion_lightning.runs import LOGS, Checkpoint, new_run_dir
 from fashion_lightning.seeding import run_seed
-from fashion_lightning.tensorboard import RunLogger
+from fashion_lightning.tensorboard import RunLogger, log_test_figures
 
 EXPECTED_WARNINGS = (
     "LightningCLI's args parameter is intended",  # a command line that was completed is how we run it
@@ -146,10 +146,7 @@ class FashionMNISTCLI(LightningCLI):
             self.last,  # after the best checkpoint, so that it holds its record
         ]
         if settings["logger"] in (None, True):
-            # `validate` would draw a second point into the curve of the run, `predict` has nothing to log.
-            logs = self.subcommand in ("fit", "test") and self.run_dir is not None
-            kwargs["logger"] = self._logger(self.run_dir) if logs and self.run_dir else False
-        kwargs["enable_autolog_hparams"] = self.subcommand == "fit"
+            kwargs["logger"] = self._logger(self.run_dir) if saves and self.run_dir else False
         return super().instantiate_trainer(plugins=DurableCheckpointIO(), **kwargs)
 
     def _check_monitors(self) -> None:
@@ -174,6 +171,8 @@ class FashionMNISTCLI(LightningCLI):
     def _logger(self, run_dir: Path) -> RunLogger:
         config = yaml.safe_load(self._parser(self.subcommand).dump(self.config[str(self.subcommand)]))
         recipe = {key: config[key] for key in ("seed_everything", "model", "data")}
+        for place in ("root", "images", "num_workers"):  # do not tell recipes apart
+            recipe["data"].pop(place, None)
         recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision")}
         continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None
         return RunLogger(run_dir, {"recipe": self.name, **recipe}, continued.steps_done if continued else None)
@@ -184,7 +183,8 @@ class FashionMNISTCLI(LightningCLI):
             print(finished)
             return
         where = self.run_dir or "none, nothing is saved (fast_dev_run)"
-        print(f"Run folder: {where}   precision: {self.trainer.precision}   seed: {run_seed()}")
+        fallback = "" if default_precision() == "bf16-mixed" else " (no bf16 arithmetic on this machine)"
+        print(f"Run folder: {where}   precision: {self.trainer.precision}{fallback}   seed: {run_seed()}")
         if self.checkpoint is not None:
             print(f"Continuing {self.checkpoint.path} after {self.checkpoint.epochs_done} epochs.")
         try:
@@ -262,6 +262,8 @@ class FashionMNISTCLI(LightningCLI):
             views = "" if model.tta == "none" else f"_{model.tta}"
             path = self._beside(f"{self.subcommand}_{self.checkpoint.path.stem}{views}.json")
             write_json(path, figures)
+            if self.subcommand == "test" and self.run_dir is not None:
+                log_test_figures(self.run_dir, f"test{views}", figures, self.checkpoint.steps_done)
             print(f"Written to {path}")
 
     def predict(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:

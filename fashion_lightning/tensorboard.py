@@ -72,7 +72,7 @@ class RunLogger(TensorBoardLogger):
         model.eval()  # a traced dropout would differ from itself
         with warnings.catch_warnings():
             # torch's own add_graph still traces: https://github.com/pytorch/pytorch/issues/103683
-            warnings.filterwarnings("ignore", message=".*torch.jit.trace.* is deprecated", category=FutureWarning)
+            warnings.filterwarnings("ignore", message=".*torch.jit.trace.* is deprecated")
             self.experiment.add_graph(model.network, model.example_input_array.float().to(model.device))
         model.train(training)
 
@@ -87,3 +87,14 @@ class RunLogger(TensorBoardLogger):
         if self.writer is not None:
             self.writer.close()
             self.writer = None
+
+
+def log_test_figures(run_dir: Path, stage: str, figures: dict[str, Any], step: int) -> None:
+    """Add test figures to the run's curves, at the step of the checkpoint that was tested.
+
+    Lightning would log them at step 0, with an ``epoch`` 0 for which TensorBoard drops the whole
+    ``epoch`` curve: a point at an earlier step supersedes those behind it.
+    """
+    with SummaryWriter(str(run_dir)) as writer:
+        for name in ("accuracy", "loss", "top5"):
+            writer.add_scalar(f"{stage}/{name}", figures[name], step)

@@ -176,6 +176,14 @@ def test_continuing_from_the_best_checkpoint_branches_off_into_a_new_run(cli: Ru
     assert {path.name for path in (branch / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_good_checkpoint(cli: Run, trained: Path) -> None:
+    before = (trained / "checkpoints/last.ckpt").read_bytes()
+    ruinous = ["--model.optimizer.init_args.bias_lr", "1e38", "--trainer.max_epochs", "4"]
+    printed = cli("fit", "--ckpt_path", trained, *ruinous, exits=2)
+    assert "error: The training loss is nan at step 2" in printed
+    assert (trained / "checkpoints/last.ckpt").read_bytes() == before
+
+
 def test_run_folders_are_never_shared(tmp_path: Path) -> None:
     folders = {new_run_dir(tmp_path, "recipe") for _ in range(3)}
     (tmp_path / "recipe" / "version_10").mkdir()

@@ -1,0 +1,1 @@
+"""One thing each, hung on the Trainer."""
