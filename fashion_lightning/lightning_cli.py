@@ -1,6 +1,7 @@
 """The LightningCLI behind the command line: parse, build, run, report."""
 
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
@@ -8,6 +9,7 @@ from typing import Any, NoReturn
 import yaml
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -16,12 +18,13 @@ from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
 from fashion_lightning.callbacks.predictions import PredictionsCSV
 from fashion_lightning.callbacks.reseed import ReseedEachStep
-from fashion_lightning.callbacks.run_config import RunConfig
+from fashion_lightning.callbacks.run_config import RunConfig, config_text
 from fashion_lightning.callbacks.stop_on_signal import Interrupted, StopOnSignal
 from fashion_lightning.callbacks.terminal import EpochBars, LayerTable
 from fashion_lightning.checkpoint_io import DurableCheckpointIO
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.command_line import complete
+from fashion_lightning.continuing import refuse_changes, why_finished
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import MONITORS
@@ -36,6 +39,7 @@ EXPECTED_WARNINGS = (
     ".*does not have many workers",  # images in memory need no loader processes
     "You're resuming from a checkpoint that ended before",  # the sampler starts at the right batch by itself
     "Checkpoint directory .* exists and is not empty",  # a run that is continued
+    "It is recommended to use `self.log.*sync_dist=True",  # torchmetrics have synchronized what is logged
     "Couldn't infer the batch indices",  # predictions carry their own indices
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # Lightning 2.6.6 with torch 2.15
 )
@@ -79,13 +83,12 @@ class FashionMNISTCLI(LightningCLI):
     def __init__(self, args: list[str], name: str, checkpoint: Checkpoint | None) -> None:
         self.name, self.checkpoint = name, checkpoint
         self.run_dir = checkpoint.run_dir if checkpoint else None
-        self.last, self.timer = LastCheckpoint(), Timer()
+        self.last = LastCheckpoint()
         super().__init__(
             FashionMNISTClassifier,
             FashionMNISTDataModule,
             args=args,
             save_config_callback=RunConfig,
-            seed_everything_default=0,
             trainer_defaults={
                 "max_epochs": 10,
                 "precision": default_precision(),
@@ -94,11 +97,14 @@ class FashionMNISTCLI(LightningCLI):
                 "log_every_n_steps": 10,
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,  # LayerTable prints one with shapes and exact numbers
-                "use_distributed_sampler": False,  # it pads; the DataModule's samplers do not
             },
             parser_class=OneLineErrorParser,
             auto_configure_optimizers=False,
         )
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        # An int only: Lightning also takes `true`, which does not mean a random seed but 0 (issue 18846).
+        parser.add_argument("--seed_everything", type=int, default=0, help="the run's seed")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
@@ -124,20 +130,23 @@ class FashionMNISTCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         settings = self._get(self.config_init, "trainer")
         saves = self.subcommand == "fit" and not settings["fast_dev_run"]
+        in_place = self.checkpoint is not None and self.run_dir is not None and self.checkpoint.path.name == "last.ckpt"
+        if self.checkpoint is not None:
+            refuse_changes(self.checkpoint, self._plain_config(), str(self.subcommand), in_place)
         if self.subcommand == "fit":  # what is wrong shows before a run folder is made
             self._check_monitors()
             self.model.configure_optimizers()
-            if self.checkpoint is not None:
-                self._check_optimizer(self.checkpoint)
         if saves:
             self.datamodule.prepare_data()
-            if self.checkpoint is None or self.run_dir is None or self.checkpoint.path.name != "last.ckpt":
-                self.run_dir = new_run_dir(Path(settings["default_root_dir"]), self.name)
+            logs = Path(settings["default_root_dir"])
+            run_dir = self.run_dir if self.run_dir and in_place else self._new_run_dir(logs)
             best: BestCheckpoint = self._get(self.config_init, "best_checkpoint")
-            best.dirpath = self.last.dirpath = str((self.run_dir / "checkpoints").resolve())
+            best.dirpath = self.last.dirpath = str((run_dir / "checkpoints").resolve())
+            self.run_dir = run_dir
+        self.timer = Timer(duration=settings["max_time"])
         self.save_config_kwargs = {"run_dir": self.run_dir if saves else None, "name": self.name}
         self.trainer_defaults["callbacks"] = [
-            EpochBars(),
+            *([] if settings["enable_progress_bar"] is False else [EpochBars()]),
             LayerTable(),
             KeepOptimizerSettings(),
             ReseedEachStep(),
@@ -155,21 +164,19 @@ class FashionMNISTCLI(LightningCLI):
             if monitor not in MONITORS:
                 raise UserError(f"{key}.monitor cannot be {monitor!r}; choose from {', '.join(MONITORS)}.")
 
-    def _check_optimizer(self, checkpoint: Checkpoint) -> None:
-        before = yaml.safe_load(checkpoint.config)["model"]["optimizer"]
-        now = self._get(self.config, "model")["optimizer"]
-        before, now = (
-            str(value["class_path"] if isinstance(value, dict) else value)
-            for value in (before, now.as_dict() if hasattr(now, "as_dict") else now)
-        )
-        if before != now:
-            raise UserError(
-                f"A run cannot be continued with another optimizer ({before} → {now}): its momentum would be lost."
-                " Start a new run without --ckpt_path."
-            )
+    def _new_run_dir(self, logs: Path) -> Path:
+        """One folder for all processes of a run: those that Lightning starts inherit the first one's choice."""
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            os.environ["FASHION_LIGHTNING_RUN_DIR"] = str(new_run_dir(logs, self.name))
+        return Path(os.environ["FASHION_LIGHTNING_RUN_DIR"])
+
+    def _plain_config(self) -> dict[str, Any]:
+        text = config_text(self._parser(self.subcommand), self.config[str(self.subcommand)])
+        config: dict[str, Any] = yaml.safe_load(text)
+        return config
 
     def _logger(self, run_dir: Path) -> RunLogger:
-        config = yaml.safe_load(self._parser(self.subcommand).dump(self.config[str(self.subcommand)]))
+        config = self._plain_config()
         recipe = {key: config[key] for key in ("seed_everything", "model", "data")}
         for place in ("root", "images", "num_workers"):  # do not tell recipes apart
             recipe["data"].pop(place, None)
@@ -179,42 +186,28 @@ class FashionMNISTCLI(LightningCLI):
 
     def fit(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:
         """Train, or go on training; then say what came of it and what to do next."""
-        if finished := self._why_finished():
+        limits = self.trainer.max_epochs if self.trainer.max_epochs is not None else -1, self.trainer.max_steps
+        patience = self._get(self.config_init, "early_stopping").patience
+        if self.checkpoint is not None and (finished := why_finished(self.checkpoint, *limits, patience)):
             print(finished)
             return
-        where = self.run_dir or "none, nothing is saved (fast_dev_run)"
-        fallback = "" if default_precision() == "bf16-mixed" else " (no bf16 arithmetic on this machine)"
-        print(f"Run folder: {where}   precision: {self.trainer.precision}{fallback}   seed: {run_seed()}")
-        if self.checkpoint is not None:
-            print(f"Continuing {self.checkpoint.path} after {self.checkpoint.epochs_done} epochs.")
+        if self.trainer.is_global_zero:
+            self._announce()
         try:
             self._start(model, datamodule)
         except Interrupted as interrupted:
             if self.run_dir is not None:
                 print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {self.run_dir}")
             raise SystemExit(interrupted.exit_code) from None
-        if self.run_dir is not None:
+        if self.run_dir is not None and self.trainer.is_global_zero:
             self._report_fit(model, self.run_dir)
 
-    def _why_finished(self) -> str | None:
-        """Why a run that is to be continued has nothing left to do."""
-        if self.checkpoint is None:
-            return None
-        epochs = self.checkpoint.epochs_done
-        max_epochs, max_steps = self.trainer.max_epochs or -1, self.trainer.max_steps
-        if 0 < max_epochs <= epochs or 0 < max_steps <= self.checkpoint.steps_done:
-            return (
-                f"{self.checkpoint.path} has finished its {epochs} epochs; nothing was changed."
-                f" To train it longer: --trainer.max_epochs {2 * epochs}"
-            )
-        stopping: EarlyStopping = self._get(self.config_init, "early_stopping")
-        waited = self.checkpoint.content["callbacks"].get(stopping.state_key, {}).get("wait_count", 0)
-        if waited >= stopping.patience:
-            return (
-                f"{self.checkpoint.path} was stopped early after {epochs} epochs, {waited} of them without improvement;"
-                f" nothing was changed. To train it longer: --early_stopping.patience {2 * stopping.patience}"
-            )
-        return None
+    def _announce(self) -> None:
+        fallback = "" if default_precision() == "bf16-mixed" else " (no bf16 arithmetic on this machine)"
+        where = self.run_dir or "none, nothing is saved (fast_dev_run)"
+        print(f"Run folder: {where}   precision: {self.trainer.precision}{fallback}   seed: {run_seed()}")
+        if self.checkpoint is not None:
+            print(f"Continuing {self.checkpoint.path} after {self.checkpoint.epochs_done} epochs.")
 
     def _start(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule) -> None:
         """Hand over to the Trainer's method of this command."""
@@ -256,6 +249,8 @@ class FashionMNISTCLI(LightningCLI):
     def _evaluate(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, images: str) -> None:
         assert self.checkpoint is not None  # cli.py sees to it
         self._start(model, datamodule)
+        if not model.evaluation:
+            raise UserError(f"There was nothing to {self.subcommand}: a trainer.limit_ setting left no image.")
         figures = {"checkpoint": self.checkpoint.path.name, "tta": model.tta, **evaluation_figures(model.evaluation)}
         if self.trainer.is_global_zero:
             print_evaluation(f"{self.checkpoint.path} on the {images} images", figures)
@@ -263,7 +258,7 @@ class FashionMNISTCLI(LightningCLI):
             path = self._beside(f"{self.subcommand}_{self.checkpoint.path.stem}{views}.json")
             write_json(path, figures)
             if self.subcommand == "test" and self.run_dir is not None:
-                log_test_figures(self.run_dir, f"test{views}", figures, self.checkpoint.steps_done)
+                log_test_figures(self.run_dir, f"test{views}", figures, self.checkpoint.steps_done - 1)
             print(f"Written to {path}")
 
     def predict(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:
@@ -273,7 +268,8 @@ class FashionMNISTCLI(LightningCLI):
         writer = PredictionsCSV(path, datamodule)
         self.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
         self._start(model, datamodule)
-        print(f"{len(writer.rows):,} predictions written to {path}")
+        if self.trainer.is_global_zero:
+            print(f"{len(writer.rows):,} predictions written to {path}")
 
     def _beside(self, name: str) -> Path:
         """A file in the run folder, or beside a checkpoint that lies elsewhere."""

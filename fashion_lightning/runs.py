@@ -48,6 +48,12 @@ class Checkpoint:
         return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
 
     @property
+    def in_mid_epoch(self) -> bool:
+        """Whether some batches of an epoch are still to be trained on."""
+        batches = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        return not batches["is_last_batch"] and batches["current"]["processed"] > 0
+
+    @property
     def steps_done(self) -> int:
         """Optimizer steps."""
         return int(self.content["global_step"])
@@ -87,10 +93,17 @@ def find_checkpoint(given: str, wanted: str) -> Checkpoint:
     """
     path = Path(given).expanduser()
     if path.is_dir():
-        last = path / "checkpoints" / "last.ckpt"
-        if not last.is_file():
-            raise UserError(f"{given} is not a run folder with a checkpoint ({last} is missing).{_hint()}")
-        checkpoint = read_checkpoint(last)
+        last, best = (path / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+        try:
+            if not last.is_file():
+                raise UserError(f"{given} is not a run folder with a checkpoint ({last} is missing).{_hint()}")
+            checkpoint = read_checkpoint(last)
+        except UserError as error:
+            if not best.is_file():
+                raise
+            if wanted == "best":  # it holds its own record
+                return read_checkpoint(best)
+            raise UserError(f"{error} To go on from the best one, as a new run: --ckpt_path {best}") from error
         return checkpoint if wanted == "last" else read_checkpoint(_best_of(checkpoint))
     if not path.exists():
         raise UserError(f"There is no run folder or checkpoint at {given}.{_hint()}")
@@ -129,7 +142,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except RuntimeError as error:  # a zip file, but not one of torch's
         raise UserError(f"{path} is not a checkpoint ({str(error).splitlines()[0]}).") from error
     if not isinstance(content, dict) or "fashion_lightning" not in content or "state_dict" not in content:
-        raise UserError(f"{path} was not written by fashion-lightning.")
+        raise UserError(
+            f"{path} was not written by the fashion-lightning command and holds no config; in Python, use"
+            " FashionMNISTClassifier.load_from_checkpoint(path, network=...)."
+        )
     in_run = path.parent.name == "checkpoints" and (path.parent.parent / "config.yaml").is_file()
     return Checkpoint(path, path.parent.parent if in_run else None, content)
 

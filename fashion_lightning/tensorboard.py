@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -73,7 +73,10 @@ class RunLogger(TensorBoardLogger):
         with warnings.catch_warnings():
             # torch's own add_graph still traces: https://github.com/pytorch/pytorch/issues/103683
             warnings.filterwarnings("ignore", message=".*torch.jit.trace.* is deprecated")
-            self.experiment.add_graph(model.network, model.example_input_array.float().to(model.device))
+            try:
+                self.experiment.add_graph(model.network, model.example_input_array.to(model.device, model.dtype))
+            except RuntimeError as error:  # a compiled network, say, cannot be traced
+                rank_zero_warn(f"TensorBoard shows no graph of this network: {str(error).splitlines()[0]}")
         model.train(training)
 
     @rank_zero_only

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,6 +109,19 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Run:
         return printed.out + printed.err
 
     return run
+
+
+@pytest.fixture
+def command_on_generated_data(tmp_path: Path) -> list[str]:
+    """The start of a command line for a process of its own, in which the generated files count as the real ones."""
+    script = tmp_path / "fashion_lightning_on_generated_data.py"
+    script.write_text(
+        "from fashion_lightning.cli import main\n"
+        "from fashion_lightning.data import source\n"
+        f"source.SHA256.update({source.SHA256!r})\n"
+        "main()\n"
+    )
+    return [sys.executable, str(script)]
 
 
 @pytest.fixture

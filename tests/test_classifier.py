@@ -92,7 +92,10 @@ def test_label_smoothing_changes_the_training_loss_only(data: Path, tmp_path: Pa
     assert train_loss[0.0] != train_loss[0.5]
 
 
-def test_figures_are_counted_over_images_not_averaged_over_batches(data: Path, tmp_path: Path) -> None:
+def test_figures_are_counted_over_images_not_averaged_over_batches(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fashion_lightning.data.datamodule.EVAL_BATCH_SIZE", 50)  # 50 + 50 + 37
     datamodule = FashionMNISTDataModule(str(data), val_size=137)
     datamodule.setup("validate")
     classifier = tiny().eval()
@@ -143,6 +146,30 @@ def test_classify_names_arrays_and_tensors_alike() -> None:
     assert probabilities.shape == (6, 10)
     assert torch.allclose(probabilities.sum(1), torch.ones(6))
     assert classifier.training
+
+
+@pytest.mark.parametrize("shape", [(2, 56, 56), (2, 3, 28, 28), (28, 28)])
+def test_classify_refuses_other_shapes_and_types(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=r"takes uint8 images of shape \(B, 28, 28\)"):
+        tiny().classify(torch.zeros(shape, dtype=torch.uint8))
+    with pytest.raises(UserError, match=r"takes uint8 images .* not torch.float64"):
+        tiny().classify(torch.zeros(2, 28, 28, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_every_precision_trains(data: Path, tmp_path: Path, precision: str) -> None:
+    fit = trainer(tmp_path, max_epochs=1, limit_train_batches=2, precision=precision, enable_checkpointing=False)
+    fit.fit(tiny(), FashionMNISTDataModule(str(data), val_size=100))
+
+
+def test_the_same_objects_can_be_fitted_twice_and_tested(data: Path, tmp_path: Path) -> None:
+    classifier, datamodule = tiny(), FashionMNISTDataModule(str(data), val_size=100)
+    for _ in range(2):
+        fit = trainer(tmp_path, max_epochs=1, enable_checkpointing=False)
+        fit.fit(classifier, datamodule)
+        assert classifier.train_accuracy.update_count == 8  # batches of one epoch: nothing is left of the first
+        fit.test(classifier, datamodule, verbose=False)
+        assert classifier.evaluation["confusion"].sum() == 100
 
 
 def test_a_model_built_in_python_is_saved_without_its_objects(data: Path, tmp_path: Path) -> None:

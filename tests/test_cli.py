@@ -184,7 +184,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["test", "--ckpt_path", "zip.ckpt"], "zip.ckpt is not a checkpoint"),
     (["test", "--ckpt_path", "text.ckpt"], "text.ckpt is not a whole checkpoint file"),
     (["test", "--ckpt_path", "hostile.ckpt"], "hostile.ckpt holds more than plain values and tensors"),
-    (["test", "--ckpt_path", "foreign.ckpt"], "foreign.ckpt was not written by fashion-lightning"),
+    (["test", "--ckpt_path", "foreign.ckpt"], "foreign.ckpt was not written by the fashion-lightning command"),
     (["fit", "--config"], "--config needs a YAML file"),
     (["fit", "--config", "none.yaml"], "There is no config file none.yaml; the recipes in"),
     (["fit", "--config", "misspelt.yaml"], "batch_sise"),

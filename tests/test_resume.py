@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -94,21 +93,100 @@ def test_an_interrupted_run_ends_with_the_same_bits_as_an_undisturbed_one(
         assert curve(undisturbed, tag) == curve(disturbed, tag)
 
 
+SETTINGS = [
+    ["--trainer.accumulate_grad_batches=3"],
+    ["--trainer.val_check_interval=0.5"],
+    ["--trainer.check_val_every_n_epoch=2"],
+    ["--trainer.limit_train_batches=6"],
+    ["--data.num_workers=2"],
+    ["--model.scheduler=torch.optim.lr_scheduler.StepLR", "--model.scheduler.init_args.step_size=1"],
+    [
+        "--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau",
+        "--model.scheduler.init_args={patience: 0, threshold: 0.5}",
+    ],
+]
+
+
+@pytest.mark.parametrize("moment", [("train", 1, 3), ("validation", 1, 0)], ids=str)
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings[0].rpartition(".")[2])
+def test_an_interrupted_run_is_exact_under_other_settings_of_the_trainer(
+    cli: Run, recipe: Path, settings: list[str], moment: tuple[str, int, int]
+) -> None:
+    Path("dropout.yaml").write_text(DROPOUT_RECIPE)
+    fit = ["fit", "--config", recipe, "--config", "dropout.yaml", "--trainer.max_epochs", "4", *settings]
+    cli(*fit)
+    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
+    cli(*fit, *interrupt(*moment), exits=130)
+    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
+    for a, b in zip(weights_and_optimizer(undisturbed), weights_and_optimizer(disturbed), strict=True):
+        assert torch.equal(a, b)
+    for tag in ("val/loss", "lr", "train/loss_step", "train/loss", "train/accuracy"):
+        assert curve(undisturbed, tag) == curve(disturbed, tag)
+
+
+def test_a_run_that_max_steps_ended_within_an_epoch_can_go_on(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "3", "--model.scheduler", "null")
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "3", "--model.scheduler", "null", "--trainer.max_steps=15")
+    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
+    assert "has finished its 15 steps" in cli("fit", "--ckpt_path", disturbed)
+    cli("fit", "--ckpt_path", disturbed, "--trainer.max_steps=-1")
+    for a, b in zip(weights_and_optimizer(undisturbed), weights_and_optimizer(disturbed), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["--data.val_size=50"],
+        ["--model.scheduler=null"],
+        ["--model.scheduler=fashion_lightning.schedules.CosineDecay"],
+        ["--model.optimizer=torch.optim.AdamW"],
+        ["--best_checkpoint.monitor=val/loss", "--best_checkpoint.mode=min"],
+    ],
+    ids=lambda typed: typed[0],
+)
+def test_a_setting_that_could_only_be_ignored_or_spoil_the_run_is_refused(
+    cli: Run, trained: Path, typed: list[str]
+) -> None:
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs=3", *typed, exits=2)
+    assert "cannot change from" in printed
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_the_split_cannot_be_moved_under_a_trained_run(cli: Run, trained: Path) -> None:
+    assert "cannot change from 100 to 300" in cli("validate", "--ckpt_path", trained, "--data.val_size=300", exits=2)
+
+
+def test_another_batch_size_holds_from_the_next_epoch_but_not_within_one(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, *interrupt("train", 1, 2), exits=130)
+    run = Path("tensorboard_logs/tiny/version_0")
+    typed = ["--data.batch_size=25", "--trainer.callbacks=null", "--trainer.max_epochs=3"]
+    assert "--data.batch_size cannot change" in cli("fit", "--ckpt_path", run, *typed, exits=2)
+    cli("fit", "--ckpt_path", run, "--trainer.callbacks=null")
+    cli("fit", "--ckpt_path", run, *typed)
+    assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 40
+
+
+def test_a_torn_last_checkpoint_names_the_best_one_which_is_still_tested(cli: Run, trained: Path) -> None:
+    last = trained / "checkpoints/last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    printed = cli("fit", "--ckpt_path", trained, exits=2)
+    assert "is not a whole checkpoint file" in printed
+    assert f"--ckpt_path {trained}/checkpoints/best.ckpt" in printed
+    cli("test", "--ckpt_path", trained)
+
+
 def test_sigterm_ends_with_143_and_a_checkpoint(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, *interrupt("train", 1, 2, signal.SIGTERM), exits=143)
     content = torch.load("tensorboard_logs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)
     assert content["global_step"] == 13
 
 
-def test_ctrl_c_of_a_real_process_leaves_a_checkpoint_to_continue_from(cli: Run, recipe: Path) -> None:
-    """Through `python -m`, with the generated hashes put in by a wrapper."""
-    from fashion_lightning.data import source
-
-    wrapper = (
-        "import sys; from fashion_lightning.data import source; from fashion_lightning.cli import main\n"
-        f"source.SHA256.update({source.SHA256!r}); main(sys.argv[1:])"
-    )
-    command = [sys.executable, "-c", wrapper, "fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
+def test_ctrl_c_of_a_real_process_leaves_a_checkpoint_to_continue_from(
+    cli: Run, recipe: Path, command_on_generated_data: list[str]
+) -> None:
+    command = [*command_on_generated_data, "fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     run = Path("tensorboard_logs/tiny/version_0")
     deadline = time.monotonic() + 60
@@ -165,7 +243,9 @@ def test_a_typed_learning_rate_is_scaled_by_the_schedule_that_goes_on(cli: Run, 
 def test_another_optimizer_is_refused_on_resume(cli: Run, trained: Path) -> None:
     other = ["--model.optimizer", "torch.optim.AdamW", "--trainer.max_epochs", "3"]
     printed = cli("fit", "--ckpt_path", trained, *other, exits=2)
-    assert "error: A run cannot be continued with another optimizer" in printed
+    assert (
+        "error: --model.optimizer cannot change from fashion_lightning.optimizers.Muon to torch.optim.AdamW" in printed
+    )
 
 
 def test_continuing_from_the_best_checkpoint_branches_off_into_a_new_run(cli: Run, trained: Path) -> None:

@@ -54,11 +54,19 @@ class LastCheckpoint(ModelCheckpoint):
     """
 
     def __init__(self) -> None:
-        super().__init__(filename="last", monitor=None, enable_version_counter=False)
+        # at the end of each epoch, also of those without validation, which stock ModelCheckpoint would leave out
+        super().__init__(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save when ``max_steps`` ends the run within an epoch, before that epoch is counted as done."""
+        if trainer.global_step == trainer.max_steps and not trainer.is_last_batch:
+            self.save_now(trainer)
 
     def save_now(self, trainer: Trainer) -> None:
         """Write the checkpoint unless this very step was already written."""
-        if self._last_global_step_saved != trainer.global_step:
+        if not trainer.fast_dev_run and self._last_global_step_saved != trainer.global_step:  # type: ignore[attr-defined]
             self._save_none_monitor_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -7,13 +7,14 @@ from lightning.pytorch import callbacks
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Stops when the monitored validation metric has not improved for ``patience`` epochs.
+    """Stops when the monitored validation metric has not improved for ``patience`` validations.
 
     Stock EarlyStopping takes its patience from the checkpoint, over the one that was typed, and does
     not remember that it had stopped.
 
     Args:
-        patience: epochs without improvement before training stops.
+        patience: validations (one an epoch, unless the Trainer is told otherwise) without improvement
+            before training stops.
         monitor: the metric to watch.
         mode: whether less or more of it is better.
         min_delta: the smallest change that counts as an improvement.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
@@ -24,7 +25,7 @@ class PredictionsCSV(BasePredictionWriter):
     def __init__(self, path: Path, datamodule: FashionMNISTDataModule) -> None:
         super().__init__(write_interval="batch")
         self.path, self.datamodule = path, datamodule
-        self.rows: list[list[Any]] = []
+        self.rows: dict[int, list[Any]] = {}
 
     def write_on_batch_end(
         self,
@@ -40,11 +41,18 @@ class PredictionsCSV(BasePredictionWriter):
         for index, probabilities in zip(*(part.tolist() for part in prediction), strict=True):
             best = max(range(len(CLASS_NAMES)), key=probabilities.__getitem__)
             name = files[index] if files else index
-            self.rows.append([name, CLASS_NAMES[best], *(f"{p:.6f}" for p in probabilities)])
+            self.rows[index] = [name, CLASS_NAMES[best], *(f"{p:.6f}" for p in probabilities)]
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.world_size > 1:
+            shares: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(shares, self.rows)
+            self.rows = {index: row for share in shares for index, row in share.items()}
+        if not trainer.is_global_zero:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f".{self.path.name}.partial")
         with partial.open("w", newline="") as file:
-            csv.writer(file).writerows([["image", "class", *CLASS_NAMES], *self.rows])
+            in_order = [row for _, row in sorted(self.rows.items())]
+            csv.writer(file).writerows([["image", "class", *CLASS_NAMES], *in_order])
         os.replace(partial, self.path)

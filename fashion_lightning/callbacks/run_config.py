@@ -4,10 +4,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
-from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from fashion_lightning import __version__
+
+
+def config_text(parser: LightningArgumentParser, config: Namespace) -> str:
+    """Every setting as YAML, also those that are null: null may differ from the default."""
+    return str(parser.dump(config, skip_none=False))
 
 
 class RunConfig(SaveConfigCallback):
@@ -24,7 +30,7 @@ class RunConfig(SaveConfigCallback):
     def __init__(self, *args: Any, run_dir: Path | None, name: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.run_dir, self.name = run_dir, name
-        self.text = self.parser.dump(self.config)
+        self.text = config_text(self.parser, self.config)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit" and self.run_dir is not None and trainer.is_global_zero:

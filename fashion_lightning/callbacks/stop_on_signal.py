@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM end a run between two steps, with a checkpoint."""
 
 import signal
+import threading
 from types import FrameType
 from typing import Any
 
@@ -32,7 +33,8 @@ class StopOnSignal(Callback):
         self.previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers there only
+            self.previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         self.received = signum
@@ -43,8 +45,11 @@ class StopOnSignal(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # After the last batch comes validation: Lightning would skip it if the run went on from here.
-        if not trainer.is_last_batch:
+        # Lightning would skip a validation that follows this batch if the run went on from here, and no
+        # checkpoint holds the gradients of a step that is half accumulated.
+        every = trainer.val_check_batch
+        validation_follows = trainer.is_last_batch or (isinstance(every, int) and (batch_idx + 1) % every == 0)
+        if not validation_follows and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -52,10 +57,10 @@ class StopOnSignal(Callback):
 
     def _stop(self, trainer: Trainer) -> None:
         if self.received:
-            if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-                self.last.save_now(trainer)
+            self.last.save_now(trainer)
             raise Interrupted(self.received)
 
+    # Not called after an exception: then the command line restores its own handlers.
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         for signum, handler in self.previous.items():
             signal.signal(signum, handler)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from fashion_lightning.seeding import generator
 
@@ -43,14 +43,16 @@ class ImagesInMemory(Dataset[Batch]):
         return Batch(self.images[indices], self.labels[indices], indices)
 
 
-class InOrder(Sampler[Tensor]):
+class InOrder(DistributedSampler[Tensor]):
     """Every position once, in order, ``batch_size`` at a time: for validation, test and prediction.
 
     With several processes, each takes every ``world_size``-th image. Nothing is padded: padding would
-    count some images twice (Lightning issue 3325).
+    count some images twice (Lightning issue 3325). It is a DistributedSampler only by name: Lightning
+    would wrap anything else in its own, which pads.
     """
 
     def __init__(self, length: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(range(length), num_replicas=world_size, rank=rank)  # type: ignore[arg-type]
         self.positions = torch.arange(rank, length, world_size)
         self.batch_size = batch_size
 
@@ -61,7 +63,7 @@ class InOrder(Sampler[Tensor]):
         yield from torch.split(self.positions, self.batch_size)
 
 
-class Shuffled(Sampler[Tensor]):
+class Shuffled(DistributedSampler[Tensor]):
     """A new order each epoch, as a function of (seed, epoch), that can start in mid-epoch.
 
     A last batch of one image is left out: batch normalization cannot train on it. With several
@@ -75,8 +77,8 @@ class Shuffled(Sampler[Tensor]):
     """
 
     def __init__(self, length: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
-        self.length, self.batch_size, self.seed = length, batch_size, seed
-        self.rank, self.world_size = rank, world_size
+        super().__init__(range(length), num_replicas=world_size, rank=rank)  # type: ignore[arg-type]
+        self.length, self.batch_size, self.seed, self.world_size = length, batch_size, seed, world_size
         self.start_at(epoch=0, first_batch=0)
 
     def start_at(self, epoch: int, first_batch: int) -> None:

@@ -131,10 +131,12 @@ class FashionMNISTDataModule(LightningDataModule):
         rank, world_size = self._rank_and_world_size()
         sampler = Shuffled(len(self.train_set), self.batch_size, self.seed, rank, world_size)
         if self.trainer is not None:
-            loop = self.trainer.fit_loop
-            # A checkpoint from the end of an epoch counts all its batches: the next one starts at 0.
-            first_batch = loop.epoch_loop.batch_progress.current.ready % max(1, len(sampler))
-            sampler.start_at(self._epoch(), first_batch)
+            if self.trainer.overfit_batches:  # type: ignore[attr-defined]
+                raise UserError("trainer.overfit_batches would replace the sampler; use --data.train_size instead.")
+            progress = self.trainer.fit_loop.epoch_loop.batch_progress
+            # A checkpoint from the end of an epoch has counted all its batches: the next one starts at 0.
+            done: int = progress.current.processed  # type: ignore[attr-defined]
+            sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)
         return batch_loader(self.train_set, sampler, self.num_workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:

@@ -128,7 +128,7 @@ def _fetch(split: Split, root: Path) -> tuple[bytes, bytes]:
                     with _progress(f"Fetching Fashion-MNIST from {source}", folder):
                         found = download(folder)
                         content = _verified_pair(split, found)
-                except (UserError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+                except (UserError, RuntimeError, ValueError, OSError) as error:
                     reasons.append(f"{source}: {' '.join(str(error).split()) or type(error).__name__}")
                     continue
                 for name in SHA256:
@@ -167,9 +167,11 @@ def _download_with_apt(folder: Path) -> Path:
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)
     own = [f"-oDir::State::Lists={folder / 'lists'}", f"-oDir::Cache={folder / 'cache'}", "-oAPT::Sandbox::User="]
-    for command in (["update"], ["download", DEBIAN_PACKAGE]):
-        _run(["apt-get", "-qq", "-oAcquire::Retries=2", *own, *command], folder)
-    package = next(folder.glob(f"{DEBIAN_PACKAGE}_*.deb"))
+    apt_get = ["apt-get", "-qq", "-oAcquire::Retries=2", *own]
+    with contextlib.suppress(UserError):  # one broken source among others fails it; the download will tell
+        _run([*apt_get, "update"], folder)
+    _run([*apt_get, "download", DEBIAN_PACKAGE], folder)
+    (package,) = folder.glob(f"{DEBIAN_PACKAGE}_*.deb")
     _run(["dpkg-deb", "--extract", str(package), str(folder / "unpacked")], folder)
     return folder / "unpacked" / SYSTEM_FOLDER.relative_to("/")
 

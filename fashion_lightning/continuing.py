@@ -1,0 +1,83 @@
+"""What may change when a run is continued, and when there is nothing left to do."""
+
+from typing import Any
+
+import yaml
+
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs import Checkpoint
+
+
+def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str, in_place: bool) -> None:
+    """Refuse typed settings that could only be ignored, or would spoil what the checkpoint stands for.
+
+    Args:
+        checkpoint: where the run goes on from.
+        config: the settings that were asked for, as plain values.
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        in_place: whether the run goes on in its own folder.
+
+    Raises:
+        UserError: naming the first such setting.
+    """
+    before = yaml.safe_load(checkpoint.config)
+    refused: list[tuple[str, Any, Any, str]] = []
+
+    def compare(name: str, why: str, part: Any = lambda value: value) -> None:
+        values = []
+        for settings in (before, config):
+            for key in name.split("."):
+                settings = settings[key]
+            values.append(part(settings))
+        if values[0] != values[1]:
+            refused.append((name, *values, why))
+
+    if command in ("fit", "validate"):
+        compare("data.val_size", "some images would be both trained and validated on")
+    if command == "fit":
+        compare("model.optimizer", "the optimizer's state would not fit", _class_path)
+        compare("model.scheduler", "the checkpoint's schedule would go on", _what_a_checkpoint_fixes)
+        if in_place:
+            compare("best_checkpoint", "the record of the best epoch would be lost")
+        if checkpoint.in_mid_epoch:
+            for name in ("data.batch_size", "data.train_size"):
+                compare(name, "the checkpoint lies within an epoch, whose rest would be another one")
+    for name, old, new, why in refused:
+        raise UserError(
+            f"--{name} cannot change from {old} to {new} for {checkpoint.path}: {why}."
+            " Leave it as it was, or start a new run without --ckpt_path."
+        )
+
+
+def _class_path(setting: Any) -> Any:
+    return setting.get("class_path") if isinstance(setting, dict) else setting
+
+
+def _what_a_checkpoint_fixes(scheduler: Any) -> Any:
+    """The schedules of this package take all but their class from the config, those of torch nothing."""
+    own = str(_class_path(scheduler)).startswith("fashion_lightning.")
+    return _class_path(scheduler) if own else scheduler
+
+
+def why_finished(checkpoint: Checkpoint, max_epochs: int, max_steps: int, patience: int) -> str | None:
+    """Why a run has nothing left to do, and what would make it go on; ``None`` if it has.
+
+    Args:
+        checkpoint: where the run would go on from.
+        max_epochs: -1 for no limit.
+        max_steps: -1 for no limit.
+        patience: of early stopping.
+    """
+    path, epochs, steps = checkpoint.path, checkpoint.epochs_done, checkpoint.steps_done
+    unchanged = "nothing was changed. To train it longer:"
+    if 0 <= max_steps <= steps:
+        return f"{path} has finished its {steps} steps; {unchanged} --trainer.max_steps {2 * steps}"
+    if 0 <= max_epochs <= epochs:
+        return f"{path} has finished its {epochs} epochs; {unchanged} --trainer.max_epochs {2 * epochs}"
+    for key, state in checkpoint.content["callbacks"].items():
+        if key.startswith("EarlyStopping") and state["wait_count"] >= patience:
+            return (
+                f"{path} was stopped early after {epochs} epochs, the last {state['wait_count']} without improvement;"
+                f" {unchanged} --early_stopping.patience {2 * patience}"
+            )
+    return None
