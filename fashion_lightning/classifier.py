@@ -144,7 +144,7 @@ class FashionMNISTClassifier(LightningModule):
             lr = self.trainer.optimizers[0].param_groups[0]["lr"]
             raise UserError(
                 f"The training loss is {self.latest_loss.item()} at step {self.global_step}, with a learning rate of"
-                f" {lr:.3g}. The last checkpoint is from before; go on from it with a lower learning rate."
+                f" {lr:.3g} by now. Lower the optimizer's learning rate, or try --trainer.gradient_clip_val 1."
             )
 
     def _log_step(self) -> None:

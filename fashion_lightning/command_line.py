@@ -48,6 +48,8 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
     except argparse.ArgumentError as error:
         raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.") from error
     checkpoint = None
+    if given.ckpt_path == "":
+        raise UserError("--ckpt_path is empty; give a run folder or a checkpoint file.")
     if given.ckpt_path is not None:
         checkpoint = find_checkpoint(given.ckpt_path, wanted="last" if command == "fit" else "best")
     recipes = [file for file in _config_files(others) if "model" in _read_config(file)]
@@ -73,11 +75,14 @@ def _config_files(typed: Sequence[str]) -> list[str]:
 def _read_config(file: str) -> dict[str, object]:
     try:
         content = yaml.safe_load(Path(file).read_text())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
         raise UserError(f"There is no config file {file}; the recipes in {RECIPES} are: {known}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise UserError(f"{file} is not a config: it must hold settings such as `model:` and `data:`.")
+    for section in ("model", "data", "trainer", "early_stopping", "best_checkpoint"):
+        if section in content and not isinstance(content[section], dict):
+            raise UserError(f"{file}: `{section}:` must hold settings, not {content[section]!r}.")
     return content

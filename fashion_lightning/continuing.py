@@ -39,6 +39,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str,
         compare("model.scheduler", "the checkpoint's schedule would go on", _what_a_checkpoint_fixes)
         if in_place:
             compare("best_checkpoint", "the record of the best epoch would be lost")
+            compare("trainer.default_root_dir", "a run goes on in its own folder")
         if checkpoint.in_mid_epoch:
             for name in ("data.batch_size", "data.train_size"):
                 compare(name, "the checkpoint lies within an epoch, whose rest would be another one")

@@ -1,10 +1,9 @@
 """The LightningCLI behind the command line: parse, build, run, report."""
 
-import logging
 import os
-import warnings
+import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 from lightning import Trainer
@@ -13,6 +12,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from fashion_lightning.argument_errors import OneLineErrorParser
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
@@ -27,6 +27,7 @@ from fashion_lightning.command_line import complete
 from fashion_lightning.continuing import refuse_changes, why_finished
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
+from fashion_lightning.lightning_messages import silence_what_is_not_news
 from fashion_lightning.metrics import MONITORS
 from fashion_lightning.precision import default_precision
 from fashion_lightning.report import evaluation_figures, print_evaluation, print_fit, write_json
@@ -34,41 +35,12 @@ from fashion_lightning.runs import LOGS, Checkpoint, new_run_dir
 from fashion_lightning.seeding import run_seed
 from fashion_lightning.tensorboard import RunLogger, log_test_figures
 
-EXPECTED_WARNINGS = (
-    "LightningCLI's args parameter is intended",  # a command line that was completed is how we run it
-    ".*does not have many workers",  # images in memory need no loader processes
-    "You're resuming from a checkpoint that ended before",  # the sampler starts at the right batch by itself
-    "Checkpoint directory .* exists and is not empty",  # a run that is continued
-    "It is recommended to use `self.log.*sync_dist=True",  # torchmetrics have synchronized what is logged
-    "Couldn't infer the batch indices",  # predictions carry their own indices
-    ".*isinstance.treespec, LeafSpec.. is deprecated",  # Lightning 2.6.6 with torch 2.15
-)
-
 
 def run(arguments: list[str]) -> None:
     """Run ``fit``, ``validate``, ``test`` or ``predict``."""
-    for message in EXPECTED_WARNINGS:
-        warnings.filterwarnings("ignore", message=message)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
+    silence_what_is_not_news()
     completed = complete(arguments)
     FashionMNISTCLI(completed.arguments, completed.name, completed.checkpoint)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Not an advertisement, not a device that is missing, nor what this command line says itself."""
-    return not record.getMessage().startswith(
-        ("💡", "GPU available: F", "TPU available: F", "Seed set", "Resto", "Loaded")
-    )
-
-
-class OneLineErrorParser(LightningArgumentParser):
-    """Says what is wrong with an argument, without the usage text before it."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise UserError(message) from ex
 
 
 class FashionMNISTCLI(LightningCLI):
@@ -119,32 +91,27 @@ class FashionMNISTCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         if self._get(self.config, "ckpt_path"):
-            raise UserError("Give --ckpt_path in full on the command line, not in a config file.")
+            raise UserError("--ckpt_path belongs on the command line, not in a config file.")
 
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
-        except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
-            raise UserError(f"The settings cannot be used: {error}") from error
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # whatever a class named in the settings raises
+            kind = "" if isinstance(error, MisconfigurationException | ValueError) else f"{type(error).__name__}: "
+            raise UserError(f"The settings cannot be used: {kind}{error}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the Trainer; what is wrong shows before a run folder is made or anything in it is touched."""
         settings = self._get(self.config_init, "trainer")
-        saves = self.subcommand == "fit" and not settings["fast_dev_run"]
         in_place = self.checkpoint is not None and self.run_dir is not None and self.checkpoint.path.name == "last.ckpt"
         if self.checkpoint is not None:
             refuse_changes(self.checkpoint, self._plain_config(), str(self.subcommand), in_place)
-        if self.subcommand == "fit":  # what is wrong shows before a run folder is made
-            self._check_monitors()
-            self.model.configure_optimizers()
-        if saves:
-            self.datamodule.prepare_data()
-            logs = Path(settings["default_root_dir"])
-            run_dir = self.run_dir if self.run_dir and in_place else self._new_run_dir(logs)
-            best: BestCheckpoint = self._get(self.config_init, "best_checkpoint")
-            best.dirpath = self.last.dirpath = str((run_dir / "checkpoints").resolve())
-            self.run_dir = run_dir
+            self._check_weights(self.checkpoint)
+        if settings["overfit_batches"]:
+            raise UserError("trainer.overfit_batches would replace the sampler; use --data.train_size instead.")
         self.timer = Timer(duration=settings["max_time"])
-        self.save_config_kwargs = {"run_dir": self.run_dir if saves else None, "name": self.name}
         self.trainer_defaults["callbacks"] = [
             *([] if settings["enable_progress_bar"] is False else [EpochBars()]),
             LayerTable(),
@@ -154,9 +121,37 @@ class FashionMNISTCLI(LightningCLI):
             self.timer,
             self.last,  # after the best checkpoint, so that it holds its record
         ]
-        if settings["logger"] in (None, True):
-            kwargs["logger"] = self._logger(self.run_dir) if saves and self.run_dir else False
-        return super().instantiate_trainer(plugins=DurableCheckpointIO(), **kwargs)
+        self.save_config_kwargs = {"name": self.name}
+        logs = settings["logger"] in (None, True)
+        if logs:
+            kwargs["logger"] = False  # until there is a folder to log to
+        trainer = super().instantiate_trainer(plugins=DurableCheckpointIO(), **kwargs)
+        if self.subcommand == "fit":
+            self._check_monitors()
+            self.model.configure_optimizers()
+            self.datamodule.prepare_data()
+            self.datamodule.setup("fit")
+            if not settings["fast_dev_run"]:
+                run_dir = self.run_dir if self.run_dir and in_place else self._new_run_dir(trainer.default_root_dir)
+                self._use_run_dir(trainer, run_dir, logs)
+        return trainer
+
+    def _use_run_dir(self, trainer: Trainer, run_dir: Path, logs: bool) -> None:
+        self.run_dir = run_dir
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, BestCheckpoint | LastCheckpoint):
+                callback.dirpath = str((run_dir / "checkpoints").resolve())
+            elif isinstance(callback, RunConfig):
+                callback.run_dir = run_dir
+        if logs:
+            trainer.loggers = [self._logger(run_dir)]
+
+    def _check_weights(self, checkpoint: Checkpoint) -> None:
+        try:
+            self.model.load_state_dict(checkpoint.content["state_dict"])
+        except RuntimeError as error:
+            reason = str(error).splitlines()[1][:200]
+            raise UserError(f"The weights of {checkpoint.path} do not fit this network: {reason}") from error
 
     def _check_monitors(self) -> None:
         for key in self._parser(self.subcommand).callback_keys:
@@ -164,10 +159,10 @@ class FashionMNISTCLI(LightningCLI):
             if monitor not in MONITORS:
                 raise UserError(f"{key}.monitor cannot be {monitor!r}; choose from {', '.join(MONITORS)}.")
 
-    def _new_run_dir(self, logs: Path) -> Path:
+    def _new_run_dir(self, logs: str) -> Path:
         """One folder for all processes of a run: those that Lightning starts inherit the first one's choice."""
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-            os.environ["FASHION_LIGHTNING_RUN_DIR"] = str(new_run_dir(logs, self.name))
+            os.environ["FASHION_LIGHTNING_RUN_DIR"] = str(new_run_dir(Path(logs), self.name))
         return Path(os.environ["FASHION_LIGHTNING_RUN_DIR"])
 
     def _plain_config(self) -> dict[str, Any]:
@@ -218,10 +213,15 @@ class FashionMNISTCLI(LightningCLI):
             start(model, datamodule=datamodule, ckpt_path=path, weights_only=True, **verbosity)
         except MisconfigurationException as error:
             raise UserError(str(error)) from error
-        except RuntimeError as error:
-            if "Error(s) in loading state_dict" not in str(error):
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # whatever a network or an optimizer of the user's raises within a step
+            if self.run_dir is None or self.subcommand != "fit":
                 raise
-            raise UserError(f"The weights of {path} do not fit this network: {str(error).splitlines()[1]}") from error
+            details = self.run_dir / "traceback.txt"
+            details.write_text(traceback.format_exc())
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(f"Training failed: {reason[:300]} The whole traceback is in {details}") from error
 
     def _report_fit(self, model: FashionMNISTClassifier, run_dir: Path) -> None:
         best: BestCheckpoint = self._get(self.config_init, "best_checkpoint")
@@ -264,7 +264,10 @@ class FashionMNISTCLI(LightningCLI):
     def predict(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:
         """Write classes and probabilities as CSV."""
         output = self._get(self.config, "output")
-        path = Path(output) if output else self._beside("predictions.csv")
+        path = self._beside("predictions.csv") if output is None else Path(output)
+        if path.is_dir():
+            raise UserError(f"--output needs the name of a CSV file, not of a folder: {output!r}.")
+        path.parent.mkdir(parents=True, exist_ok=True)
         writer = PredictionsCSV(path, datamodule)
         self.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
         self._start(model, datamodule)

@@ -72,5 +72,7 @@ def print_fit(run_dir: Path, figures: dict[str, Any]) -> None:
             f"Validation        accuracy {percent(best['val/accuracy'])}   top-5 {percent(best['val/top5'])}"
             f"   loss {best['val/loss']:.4f}"
         )
-    print(f"Test it           fashion-lightning test --ckpt_path {run_dir}")
-    print("See its curves    tensorboard --logdir tensorboard_logs", flush=True)
+        print(f"Test it           fashion-lightning test --ckpt_path {run_dir}")
+    elif (run_dir / "checkpoints" / "last.ckpt").is_file():  # without validation there is no best one
+        print(f"Test it           fashion-lightning test --ckpt_path {run_dir / 'checkpoints' / 'last.ckpt'}")
+    print(f"See its curves    tensorboard --logdir {run_dir.parent.parent}", flush=True)

@@ -62,16 +62,22 @@ class Checkpoint:
 def new_run_dir(logs: Path, name: str) -> Path:
     """Create and return ``logs/name/version_N`` with the next free N; safe against a second process."""
     folder = logs / name
-    folder.mkdir(parents=True, exist_ok=True)
-    taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
-    version = max(taken, default=-1) + 1
-    while True:
-        try:
-            (folder / f"version_{version}").mkdir()
-        except FileExistsError:
-            version += 1
-        else:
-            return folder / f"version_{version}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
+        version = max(taken, default=-1) + 1
+        while True:
+            try:
+                (folder / f"version_{version}").mkdir()
+            except FileExistsError:
+                version += 1
+            else:
+                return folder / f"version_{version}"
+    except OSError as error:
+        raise UserError(
+            f"No run folder can be made in {folder.absolute()} ({error.strerror}). Name another place with"
+            " --trainer.default_root_dir."
+        ) from error
 
 
 def newest_run(logs: Path = LOGS) -> Path | None:

@@ -1,6 +1,6 @@
 """A network for the tests that draws random numbers while it trains."""
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class WithDropout(nn.Sequential):
@@ -15,3 +15,40 @@ class WithDropout(nn.Sequential):
             nn.Flatten(),
             nn.Linear(676, 10),
         )
+
+
+class FailsToBuild(nn.Module):
+    """Raises in its constructor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        raise RuntimeError("by design")
+
+
+class FailsToRun(nn.Module):
+    """Raises when it is used."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        raise KeyError("by design")
+
+
+class FailsLater(nn.Module):
+    """Raises at its fourth training step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.steps = nn.Linear(784, 10), 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.steps += self.training
+        if self.steps == 4:
+            raise RuntimeError("by design")
+        logits: Tensor = self.head(images.flatten(1))
+        return logits
+
+
+class WithoutParameters(nn.Module):
+    """Has nothing to train."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1)[:, :10]

@@ -190,10 +190,30 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["fit", "--config", "misspelt.yaml"], "batch_sise"),
     (["fit", "--config", "broken.yaml"], "broken.yaml is not valid YAML"),
     (["fit", "--config", "list.yaml"], "list.yaml is not a config"),
+    (["fit", "--config", "flat.yaml"], "flat.yaml: `data:` must hold settings, not 3"),
+    (["fit", "--config", "."], "There is no config file ."),
+    (["fit", "--ckpt_path="], "--ckpt_path is empty"),
+    (["fit", "--config", "tiny.yaml", "--ckpt", "RUN"], "unrecognized arguments: --ckpt"),
+    (["fit", "--config", "checkpoint.yaml"], "--ckpt_path belongs on the command line"),
+    (["fit", "--config", "tiny.yaml", "--data.batch_size", "501"], "only 500 training images"),
+    (["fit", "--config", "tiny.yaml", "--data.root", ""], "data.root is empty"),
+    (["fit", "--config", "tiny.yaml", "--trainer.max_epochs", "1.5"], "--trainer.max_epochs: 1.5 cannot be used"),
+    (["fit", "--config", "tiny.yaml", "--trainer.max_epochs=-5"], "settings cannot be used"),
+    (["fit", "--config", "tiny.yaml", "--trainer.overfit_batches", "2"], "overfit_batches would replace the sampler"),
+    (["fit", "--config", "tiny.yaml", "--trainer.default_root_dir", "tiny.yaml"], "No run folder can be made in"),
+    (["fit", "--config", "tiny.yaml", "--seed_everything", "true"], "seed_everything"),
+    (["fit", "--config", "tiny.yaml", "--model.network", "tests.networks.FailsToBuild"], "RuntimeError: by design"),
+    (["fit", "--config", "tiny.yaml", "--model.network", "tests.networks.FailsToRun"], "cannot take images"),
+    (["fit", "--config", "tiny.yaml", "--model.network", "tests.networks.WithoutParameters"], "empty parameter list"),
+    (["fit", "--ckpt_path", "RUN", "--trainer.max_epochs=4", "--model.network.init_args.stem=8"], "do not fit this"),
+    (["fit", "--ckpt_path", "RUN", "--trainer.max_epochs=4", "--trainer.default_root_dir=other"], "cannot change"),
+    (["predict", "--ckpt_path", "RUN", "--output", "RUN"], "--output needs the name of a CSV file, not of a folder"),
+    (["predict", "--ckpt_path", "RUN", "--output", ""], "--output needs the name of a CSV file"),
+    (["test", "--ckpt_path", "RUN", "--trainer.limit_test_batches", "0"], "There was nothing to test"),
     (["fit", "--config", "tiny.yaml", "--data.batch_size", "0"], "data.batch_size must be at least 1, not 0"),
     (["fit", "--config", "tiny.yaml", "--data.batch_size", "many"], "data.batch_size"),
     (["fit", "--config", "tiny.yaml", "--data.val_size", "600"], "data.val_size is 600"),
-    (["fit", "--config", "tiny.yaml", "--trainer.max_epoch", "3"], "max_epoch"),
+    (["fit", "--config", "tiny.yaml", "--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
     (["fit", "--config", "tiny.yaml", "--trainer.accelerator", "tpu"], "settings cannot be used"),
     (["fit", "--config", "tiny.yaml", "--trainer.precision", "half"], "trainer.precision"),
     (["fit", "--config", "tiny.yaml", "--model.label_smoothing", "2"], "model.label_smoothing must be"),
@@ -229,6 +249,8 @@ def test_a_mistake_gets_one_line_a_non_zero_exit_and_changes_nothing(
     torch.save({"state_dict": {}, "fashion_lightning": print}, "hostile.ckpt")
     Path("misspelt.yaml").write_text(recipe.read_text().replace("batch_size", "batch_sise"))
     Path("broken.yaml").write_text("model: [")
+    Path("flat.yaml").write_text("data: 3")
+    Path("checkpoint.yaml").write_text(f"{recipe.read_text()}\nckpt_path: {trained}\n")
     Path("list.yaml").write_text("- model")
     before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
     printed = cli(*(argument.replace("RUN", str(trained)) for argument in arguments), exits=2)
@@ -236,4 +258,4 @@ def test_a_mistake_gets_one_line_a_non_zero_exit_and_changes_nothing(
     assert message.replace("RUN", str(trained)) in line
     assert "Traceback" not in printed
     after = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
-    assert {path: time for path, time in after.items() if path in before} == before
+    assert after == before  # not even a new run folder

@@ -256,6 +256,14 @@ def test_continuing_from_the_best_checkpoint_branches_off_into_a_new_run(cli: Ru
     assert {path.name for path in (branch / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
+def test_an_error_within_training_is_one_line_and_its_traceback_is_kept(cli: Run, recipe: Path) -> None:
+    printed = cli("fit", "--config", recipe, "--model.network", "tests.networks.FailsLater", exits=2)
+    details = Path("tensorboard_logs/tiny/version_0/traceback.txt")
+    assert f"error: Training failed: RuntimeError: by design The whole traceback is in {details}" in printed
+    assert "Traceback" not in printed
+    assert "tests/networks.py" in details.read_text()
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_good_checkpoint(cli: Run, trained: Path) -> None:
     before = (trained / "checkpoints/last.ckpt").read_bytes()
     ruinous = ["--model.optimizer.init_args.bias_lr", "1e38", "--trainer.max_epochs", "4"]

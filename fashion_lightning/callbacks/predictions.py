@@ -50,7 +50,6 @@ class PredictionsCSV(BasePredictionWriter):
             self.rows = {index: row for share in shares for index, row in share.items()}
         if not trainer.is_global_zero:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f".{self.path.name}.partial")
         with partial.open("w", newline="") as file:
             in_order = [row for _, row in sorted(self.rows.items())]

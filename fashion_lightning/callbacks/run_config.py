@@ -23,13 +23,15 @@ class RunConfig(SaveConfigCallback):
     SaveConfigCallback refuses the existing config.yaml of a run that is continued.
 
     Args:
-        run_dir: the run folder; ``None`` when nothing is trained.
         name: the recipe's name.
+
+    ``run_dir`` is set when the run folder is made; without one, nothing is written.
     """
 
-    def __init__(self, *args: Any, run_dir: Path | None, name: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.run_dir, self.name = run_dir, name
+        self.run_dir: Path | None = None
+        self.name = name
         self.text = config_text(self.parser, self.config)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

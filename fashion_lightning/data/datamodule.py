@@ -73,6 +73,8 @@ class FashionMNISTDataModule(LightningDataModule):
         ):
             if value < lowest:
                 raise UserError(f"data.{name} must be at least {lowest}, not {value}.")
+        if not root:
+            raise UserError("data.root is empty; name a folder.")
         if shift >= 28 or cutout > 28:
             raise UserError("data.shift and data.cutout are in pixels of a 28x28 picture.")
         self.root = Path(root).expanduser()
@@ -101,6 +103,10 @@ class FashionMNISTDataModule(LightningDataModule):
             if self.train_size is not None and self.train_size > len(train):
                 raise UserError(
                     f"data.train_size is {self.train_size}, but only {len(train)} images are left to train on."
+                )
+            if stage == "fit" and self.batch_size > len(train):
+                raise UserError(
+                    f"data.batch_size is {self.batch_size}, but there are only {len(train)} training images."
                 )
             self.train_set = ImagesInMemory(images, labels, train)
             self.val_set = ImagesInMemory(images, labels, val)
@@ -131,8 +137,6 @@ class FashionMNISTDataModule(LightningDataModule):
         rank, world_size = self._rank_and_world_size()
         sampler = Shuffled(len(self.train_set), self.batch_size, self.seed, rank, world_size)
         if self.trainer is not None:
-            if self.trainer.overfit_batches:  # type: ignore[attr-defined]
-                raise UserError("trainer.overfit_batches would replace the sampler; use --data.train_size instead.")
             progress = self.trainer.fit_loop.epoch_loop.batch_progress
             # A checkpoint from the end of an epoch has counted all its batches: the next one starts at 0.
             done: int = progress.current.processed  # type: ignore[attr-defined]

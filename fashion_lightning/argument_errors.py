@@ -1,0 +1,44 @@
+"""What jsonargparse says of a wrong argument, in a user's words."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from fashion_lightning.errors import UserError
+
+
+class OneLineErrorParser(LightningArgumentParser):
+    """Says what is wrong with an argument, without the usage text before it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        known = [flag for action in self._actions for flag in action.option_strings]
+        raise UserError(in_a_users_words(message, known)) from ex
+
+
+def in_a_users_words(message: str, known_flags: Iterable[str]) -> str:
+    """Shorten an error message of jsonargparse to what was typed and what would be right.
+
+    Args:
+        message: of several lines, with the types that were tried one after the other.
+        known_flags: every option that the command has, ``--data.batch_size`` and so on.
+    """
+    message = re.sub(r"\b(?:fit|validate|test|predict)\.(?=\w)", "--", message)
+    message = re.sub(r'Parser key "([^"]+)":?', r"--\1:", message)
+    if unknown := re.match(r"unrecognized arguments: ([^\s=]+)", message):
+        close = difflib.get_close_matches(unknown[1], known_flags, n=1)
+        return message + (f" (did you mean {close[0]}?)" if close else "")
+    if "Union subtypes" not in message:
+        return message
+    name = message.split(":")[0]
+    typed = re.search(r"Given value: (.*)", message, flags=re.DOTALL)
+    reasons = [re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", reason) for reason in re.findall(r"- (.+)", message)]
+    telling = [reason for reason in reasons if not re.search(r"Union subtypes|NoneType|Expected a path but", reason)]
+    allowed = "; ".join(dict.fromkeys(reason.replace("typing.Literal", "one of ") for reason in telling))
+    value = " ".join(typed[1].split()) if typed else ""
+    return f"{name}: {value[:80]} cannot be used. {allowed}"
