@@ -22,7 +22,7 @@ class CNN(nn.Module):
 
     def __init__(
         self,
-        stem: int = 18,
+        stem: int = 16,
         widths: Sequence[int] = (32, 128, 128),
         num_classes: int = 10,
         logit_scale: float = 0.5,
