@@ -16,7 +16,7 @@ CONFIGS = sorted(RECIPES.rglob("*.yaml"))
 README = (ROOT / "README.md").read_text()
 SHELL_BLOCKS = re.findall(r"^```(?:bash|sh)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = [
-    command.split("#")[0].strip()
+    command.split("#")[0].strip().replace("$seed", "0")
     for block in SHELL_BLOCKS
     for line in block.replace("\\\n", " ").splitlines()
     for command in line.split("&&")
@@ -74,4 +74,4 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
 
 def test_every_other_command_of_the_readme_is_a_known_program() -> None:
     programs = {shlex.split(command)[0] for command in COMMANDS} - {"fashion-lightning"}
-    assert programs <= {"pip", "pytest", "tensorboard", "python3", ".", "git", "cd", "ruff", "mypy"}
+    assert programs <= {"pip", "pytest", "tensorboard", "python3", ".", "for", "done"}
