@@ -203,6 +203,9 @@ class FashionMNISTCLI(LightningCLI):
         print(f"Run folder: {where}   precision: {self.trainer.precision}{fallback}   seed: {run_seed()}")
         if self.checkpoint is not None:
             print(f"Continuing {self.checkpoint.path} after {self.checkpoint.epochs_done} epochs.")
+            before = yaml.safe_load(self.checkpoint.config)["trainer"]["max_epochs"]
+            if before != self.trainer.max_epochs and self._get(self.config, "model")["scheduler"] is not None:
+                print(f"The learning rate's schedule now spans {self.trainer.max_epochs} epochs, not {before}.")
 
     def _start(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule) -> None:
         """Hand over to the Trainer's method of this command."""

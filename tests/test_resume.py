@@ -64,6 +64,7 @@ def weights_and_optimizer(run: Path) -> list[torch.Tensor]:
 def test_a_longer_fit_continues_in_the_same_folder_on_one_curve(cli: Run, trained: Path) -> None:
     printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "4")
     assert "after 2 epochs" in printed
+    assert "schedule now spans 4 epochs, not 2" in printed
     assert [path.name for path in trained.parent.iterdir()] == ["version_0"]
     assert {path.name for path in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert yaml.safe_load((trained / "config.yaml").read_text())["trainer"]["max_epochs"] == 4
