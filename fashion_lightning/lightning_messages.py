@@ -25,5 +25,5 @@ def silence_what_is_not_news() -> None:
 def _is_news(record: logging.LogRecord) -> bool:
     """Not an advertisement, not a device that is missing, nor what this command line says itself."""
     return not record.getMessage().startswith(
-        ("💡", "GPU available: F", "TPU available: F", "Seed set", "Resto", "Loaded")
+        ("💡", "GPU available: F", "TPU available: F", "Seed set", "Resto", "Loaded", "Using ")
     )
