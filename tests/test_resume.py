@@ -108,6 +108,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [("train", 1, 3), ("validation", 1, 0)], ids=str)
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings[0].rpartition(".")[2])
 def test_an_interrupted_run_is_exact_under_other_settings_of_the_trainer(
