@@ -22,5 +22,9 @@ def default_precision() -> Literal["bf16-mixed", "32-true"]:
 
     On a CPU with AVX-512-BF16, bf16-mixed is 2.5 to 3.3 times as fast as float32.
     """
-    device_type = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return "bf16-mixed" if bf16_is_native(device_type) else "32-true"
+    return "bf16-mixed" if bf16_is_native(default_device_type()) else "32-true"
+
+
+def default_device_type() -> Literal["cuda", "mps", "cpu"]:
+    """Where the Trainer's ``accelerator: auto`` trains."""
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
