@@ -1,5 +1,7 @@
 """What validation and test measure; every figure counts images, never means of batches."""
 
+from typing import Literal
+
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
@@ -14,6 +16,11 @@ SCALARS = ("accuracy", "top5")
 
 MONITORS = ("val/loss", *(f"val/{name}" for name in SCALARS), "train/loss", "train/accuracy")
 """What a checkpoint or early stopping can go by: logged in every epoch."""
+
+
+def direction(monitor: str) -> Literal["min", "max"]:
+    """Whether less or more of a metric is better; a setting of its own could only contradict it."""
+    return "min" if monitor.endswith("loss") else "max"
 
 
 def evaluation_metrics(num_classes: int = 10) -> MetricCollection:

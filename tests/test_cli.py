@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 import fashion_lightning
 from fashion_lightning.data.datamodule import CLASS_NAMES
 from tests.conftest import Run
+from tests.test_tensorboard import curve
 
 
 def test_help_and_version_answer_without_torch() -> None:
@@ -140,6 +142,16 @@ def test_test_takes_the_recorded_best_checkpoint_not_the_last(cli: Run, trained:
     cli("validate", "--ckpt_path", trained)
     figures = json.loads((trained / "validate_best.json").read_text())
     assert figures["accuracy"] == fit["best"]["val/accuracy"]
+
+
+@pytest.mark.parametrize(("monitor", "best_of"), [("val/loss", min), ("val/top5", max)])
+def test_the_best_epoch_is_the_one_with_the_least_loss_or_the_most_of_anything_else(
+    cli: Run, recipe: Path, monitor: str, best_of: Callable[[list[float]], float]
+) -> None:
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "4", "--best_checkpoint.monitor", monitor)
+    run = Path("tensorboard_logs/tiny/version_0")
+    values = [value for _, value in curve(run, monitor)]
+    assert json.loads((run / "fit.json").read_text())["best"][monitor] == best_of(values)
 
 
 def test_a_moved_checkpoint_alone_is_tested_used_and_continued(cli: Run, trained: Path, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_run_that_max_steps_ended_within_an_epoch_can_go_on(cli: Run, recipe: 
         ["--model.scheduler=null"],
         ["--model.scheduler=fashion_lightning.schedules.CosineDecay"],
         ["--model.optimizer=torch.optim.AdamW"],
-        ["--best_checkpoint.monitor=val/loss", "--best_checkpoint.mode=min"],
+        ["--best_checkpoint.monitor=val/loss"],
     ],
     ids=lambda typed: typed[0],
 )
@@ -212,7 +212,7 @@ def test_a_finished_run_says_so_and_changes_nothing(cli: Run, trained: Path) -> 
 
 
 def test_a_run_that_stopped_early_says_so_unless_it_is_given_more_patience(cli: Run, recipe: Path) -> None:
-    stuck = ["--early_stopping.monitor=val/accuracy", "--early_stopping.mode=max", "--early_stopping.min_delta=1"]
+    stuck = ["--early_stopping.monitor=val/accuracy", "--early_stopping.min_delta=1"]
     cli("fit", "--config", recipe, "--trainer.max_epochs", "9", "--early_stopping.patience", "2", *stuck)
     run = Path("tensorboard_logs/tiny/version_0")
     assert json.loads((run / "fit.json").read_text())["epochs"] == 3

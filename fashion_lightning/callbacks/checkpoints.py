@@ -1,22 +1,24 @@
 """The two checkpoints of a run: the best one, and the last one to continue from."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+
+from fashion_lightning.metrics import direction
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps ``checkpoints/best.ckpt``, judged on the validation images after each epoch.
 
     Args:
-        monitor: the validation metric that decides.
-        mode: whether more or less of it is better. Of two equal epochs the earlier one stays.
+        monitor: the metric that decides, ``val/loss`` by the least and others by the most. Of two equal
+            epochs the earlier one stays.
     """
 
-    def __init__(self, monitor: str = "val/accuracy", mode: Literal["min", "max"] = "max") -> None:
-        super().__init__(filename="best", monitor=monitor, mode=mode, enable_version_counter=False)
+    def __init__(self, monitor: str = "val/accuracy") -> None:
+        super().__init__(filename="best", monitor=monitor, mode=direction(monitor), enable_version_counter=False)
         self.best_metrics: dict[str, float] = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

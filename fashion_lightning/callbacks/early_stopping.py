@@ -1,9 +1,11 @@
 """EarlyStopping that goes on where it was."""
 
-from typing import Any, Literal
+from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch import callbacks
+
+from fashion_lightning.metrics import direction
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -15,8 +17,7 @@ class EarlyStopping(callbacks.EarlyStopping):
     Args:
         patience: validations (one an epoch, unless the Trainer is told otherwise) without improvement
             before training stops.
-        monitor: the metric to watch.
-        mode: whether less or more of it is better.
+        monitor: the metric to watch; less is better of a loss, more of anything else.
         min_delta: the smallest change that counts as an improvement.
     """
 
@@ -24,11 +25,10 @@ class EarlyStopping(callbacks.EarlyStopping):
         self,
         patience: int = 10,
         monitor: str = "val/loss",
-        mode: Literal["min", "max"] = "min",
         min_delta: float = 0.0,
     ) -> None:
         # not strict: a run that max_steps ends before its first validation has no metric yet
-        super().__init__(monitor=monitor, min_delta=min_delta, patience=patience, mode=mode, strict=False)
+        super().__init__(monitor=monitor, min_delta=min_delta, patience=patience, mode=direction(monitor), strict=False)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "patience": self.patience})
