@@ -40,6 +40,12 @@ class InterruptAt(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._now(trainer, "train", batch_idx)
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._now(trainer, "epoch start", 0)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._now(trainer, "epoch end", 0)
+
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
@@ -75,7 +81,16 @@ def test_a_longer_fit_continues_in_the_same_folder_on_one_curve(cli: Run, traine
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(
     "moment",
-    [("train", 0, 0), ("train", 0, 4), ("train", 1, 9), ("train", 2, 3), ("validation", 0, 0), ("validation", 1, 0)],
+    [
+        ("epoch start", 0, 0),
+        ("train", 0, 0),
+        ("train", 0, 4),
+        ("validation", 0, 0),
+        ("epoch end", 0, 0),
+        ("train", 1, 9),
+        ("epoch start", 2, 0),
+        ("train", 2, 3),
+    ],
     ids=str,
 )
 def test_an_interrupted_run_ends_with_the_same_bits_as_an_undisturbed_one(
@@ -99,6 +114,7 @@ SETTINGS = [
     ["--trainer.val_check_interval=0.5"],
     ["--trainer.check_val_every_n_epoch=2"],
     ["--trainer.limit_train_batches=6"],
+    ["--trainer.max_steps=35"],
     ["--data.num_workers=2"],
     ["--model.scheduler=torch.optim.lr_scheduler.StepLR", "--model.scheduler.init_args.step_size=1"],
     [

@@ -53,7 +53,8 @@ class StopOnSignal(Callback):
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._stop(trainer)  # the signal came with the last batch or during validation
+        if trainer.global_step > 0:  # before the first step there is nothing to save: stop after it
+            self._stop(trainer)  # the signal came with the last batch or during validation
 
     def _stop(self, trainer: Trainer) -> None:
         if self.received:
