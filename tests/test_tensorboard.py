@@ -17,8 +17,12 @@ def read(run: Path) -> EventAccumulator:
 
 
 def curve(run: Path, tag: str) -> list[tuple[int, float]]:
-    """Steps and values of a scalar."""
-    return [(event.step, event.value) for event in read(run).Scalars(tag)]
+    """Steps and values of a scalar, in the order in which they were written.
+
+    TensorBoard orders the event files of a folder by name, which is wrong for two that one process
+    opens within a second (``.10`` comes before ``.9``), as only tests do.
+    """
+    return [(event.step, event.value) for event in sorted(read(run).Scalars(tag), key=lambda event: event.wall_time)]
 
 
 def test_training_and_validation_curves_share_an_axis_of_optimizer_steps(trained: Path) -> None:
