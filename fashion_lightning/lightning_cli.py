@@ -131,7 +131,9 @@ class FashionMNISTCLI(LightningCLI):
         logs = settings["logger"] in (None, True)
         if logs:
             kwargs["logger"] = False  # until there is a folder to log to
-        trainer = super().instantiate_trainer(plugins=DurableCheckpointIO(), **kwargs)
+        typed = settings["plugins"] or []
+        plugins = [DurableCheckpointIO(), *(typed if isinstance(typed, list) else [typed])]
+        trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
         # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
