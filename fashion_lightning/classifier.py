@@ -4,14 +4,14 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerConfig, OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, multi_margin_loss
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric
@@ -20,7 +20,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.datamodule import CLASS_NAMES
 from fashion_lightning.errors import UserError
-from fashion_lightning.metrics import SCALARS, evaluation_metrics
+from fashion_lightning.metrics import SCALARS, Evaluation, suffix
 from fashion_lightning.schedules import RunSchedule
 
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
@@ -42,9 +42,12 @@ class FashionMNISTClassifier(LightningModule):
         scheduler: builds the learning-rate schedule from the optimizer; constant if there is none.
             The schedules of this package go by optimizer steps and take their length from the
             Trainer; those of torch go by epochs, ``ReduceLROnPlateau`` by ``val/loss``.
-        label_smoothing: of the training loss; validation and test losses are never smoothed.
+        loss: to train by, of torch's functions of that name: cross-entropy, or the margin of the true
+            class over the others. Validation and test losses are always the plain cross-entropy.
+        label_smoothing: of the cross-entropy to train by.
         tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the
-            logits of each image and its mirror image. The validation within ``fit`` never uses it.
+            logits of each image and its mirror image. ``validate`` and ``test`` give the figures without
+            it as well; the validation within ``fit`` never uses it.
 
     Raises:
         UserError: the network does not map ``(B, 1, 28, 28)`` to ``(B, 10)``.
@@ -55,6 +58,7 @@ class FashionMNISTClassifier(LightningModule):
         network: nn.Module,
         optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
+        loss: Literal["cross_entropy", "multi_margin"] = "cross_entropy",
         label_smoothing: float = 0.0,
         tta: Literal["none", "flip"] = "none",
     ) -> None:
@@ -62,6 +66,9 @@ class FashionMNISTClassifier(LightningModule):
         self._save_plain_hyperparameters()
         if not 0 <= label_smoothing < 1:
             raise UserError(f"model.label_smoothing must be at least 0 and below 1, not {label_smoothing}.")
+        if loss != "cross_entropy" and label_smoothing:
+            raise UserError(f"model.label_smoothing belongs to the cross-entropy, not to model.loss {loss}.")
+        self.loss = loss
         self.network = network
         self.make_optimizer = optimizer or torch.optim.AdamW
         self.make_scheduler = scheduler
@@ -71,13 +78,11 @@ class FashionMNISTClassifier(LightningModule):
         self._check_output()  # also gives lazy layers their shapes
         self.network.to(memory_format=torch.channels_last)
 
-        # NaN is left to _check_finite; nan_strategy="disable" would also drop the weights (torchmetrics 1.9).
-        self.train_loss = MeanMetric(nan_strategy="ignore")
+        self.train_loss = MeanMetric(nan_strategy="ignore")  # as in Evaluation; _check_finite looks for NaN
         self.train_accuracy = MulticlassAccuracy(len(CLASS_NAMES), average="micro", validate_args=False)
-        self.eval_loss = MeanMetric(nan_strategy="ignore")
-        self.eval_metrics = evaluation_metrics(len(CLASS_NAMES))
+        self.passes = nn.ModuleDict({tta: Evaluation(len(CLASS_NAMES)) for tta in ("none", "flip")})
         self.latest_loss = torch.zeros(())
-        self.evaluation: dict[str, Tensor] = {}
+        self.evaluations: dict[str, dict[str, Tensor]] = {}
         self.validated = False
 
     def _save_plain_hyperparameters(self) -> None:
@@ -126,7 +131,7 @@ class FashionMNISTClassifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits = self(batch.images)
-        loss = cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
+        loss = self.training_loss(logits, batch.labels)
         self.latest_loss = loss.detach()
         self.train_loss.update(self.latest_loss, len(batch.labels))
         self.train_accuracy.update(logits.detach(), batch.labels)
@@ -138,6 +143,12 @@ class FashionMNISTClassifier(LightningModule):
             self.log("loss", self.train_loss.compute(), prog_bar=True, logger=False)
             self.log("accuracy", self.train_accuracy.compute(), prog_bar=True, logger=False)
         return loss
+
+    def training_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss of logits ``(B, 10)`` and labels ``(B,)``."""
+        if self.loss == "multi_margin":
+            return multi_margin_loss(logits, labels)
+        return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
     def _check_finite(self) -> None:
         if not self.latest_loss.isfinite():
@@ -187,24 +198,23 @@ class FashionMNISTClassifier(LightningModule):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_validation_epoch_start(self) -> None:
-        self._reset_evaluation()
+        self._reset_passes()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        fitting = self.trainer.state.fn == "fit"
-        self._evaluate(self(batch.images) if fitting else self.augmented_logits(batch.images), batch.labels)
+        self._evaluate(batch)
 
     def on_validation_epoch_end(self) -> None:
-        self._log_evaluation("val")
+        self._log_passes("val")
         self.validated = True
 
     def on_test_epoch_start(self) -> None:
-        self._reset_evaluation()
+        self._reset_passes()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(self.augmented_logits(batch.images), batch.labels)
+        self._evaluate(batch)
 
     def on_test_epoch_end(self) -> None:
-        self._log_evaluation("test")
+        self._log_passes("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Indices ``(B,)`` int64 and probabilities ``(B, 10)`` float32."""
@@ -213,23 +223,33 @@ class FashionMNISTClassifier(LightningModule):
     def augmented_logits(self, images: Tensor) -> Tensor:
         """Logits ``(B, 10)`` of images ``(B, 1, 28, 28)``, averaged over the views of ``tta``."""
         logits: Tensor = self(images)
-        return (logits + self(images.flip(-1))) / 2 if self.tta == "flip" else logits
+        return self._averaged(logits, images) if self.tta == "flip" else logits
 
-    def _reset_evaluation(self) -> None:
-        # A state made in inference mode, as `Trainer.validate` has it, could not be updated by a later fit.
-        with torch.inference_mode(mode=False):
-            self.eval_loss.reset()
-            self.eval_metrics.reset()
+    def _averaged(self, logits: Tensor, images: Tensor) -> Tensor:
+        mirrored: Tensor = self(images.flip(-1))
+        return (logits + mirrored) / 2
 
-    def _evaluate(self, logits: Tensor, labels: Tensor) -> None:
-        self.eval_loss.update(cross_entropy(logits, labels), len(labels))
-        self.eval_metrics.update(logits, labels)
+    def _passes(self) -> dict[str, Evaluation]:
+        """What this evaluation counts: images as they are and, beside them, with test-time augmentation."""
+        kinds = {"none"} if self.trainer.state.fn == "fit" else {"none", self.tta}
+        return {tta: cast(Evaluation, figures) for tta, figures in self.passes.items() if tta in kinds}
 
-    def _log_evaluation(self, stage: str) -> None:
-        """Log the scalars; the whole result stays in ``evaluation`` for reports and pictures."""
-        self.evaluation = {"loss": self.eval_loss.compute(), **self.eval_metrics.compute()}
-        for name in ("loss", *SCALARS):
-            self.log(f"{stage}/{name}", self.evaluation[name], prog_bar=stage == "val" and name != "top5")
+    def _reset_passes(self) -> None:
+        for figures in self._passes().values():
+            figures.reset()
+
+    def _evaluate(self, batch: Batch) -> None:
+        logits = self(batch.images)
+        for tta, figures in self._passes().items():
+            figures.update(self._averaged(logits, batch.images) if tta == "flip" else logits, batch.labels)
+
+    def _log_passes(self, stage: str) -> None:
+        """Log the scalars; the whole result stays in ``evaluations`` for reports and pictures."""
+        self.evaluations = {tta: figures.compute() for tta, figures in self._passes().items()}
+        for tta, evaluation in self.evaluations.items():
+            for name in ("loss", *SCALARS):
+                show = stage == "val" and name != "top5"
+                self.log(f"{stage}{suffix(tta)}/{name}", evaluation[name], prog_bar=show)
 
     def configure_optimizers(self) -> OptimizerConfig | OptimizerLRSchedulerConfig:
         optimizer = self.make_optimizer(self.network.parameters())

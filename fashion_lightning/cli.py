@@ -26,6 +26,8 @@ commands:
   validate  measure a checkpoint on the 5,000 validation images
   test      measure a checkpoint on the 10,000 test images
   predict   write classes and probabilities as CSV, for the test images or --data.images
+  repeat    fit a recipe with several seeds, and compare them
+  compare   a table and learning curves of runs that are there: mean ± sd over seeds
 
 examples:
   fashion-lightning fit --config configs/cnn.yaml --trainer.max_epochs 3
@@ -36,7 +38,7 @@ examples:
 fashion-lightning COMMAND --help names every option.
 """
 
-COMMANDS = ("fit", "validate", "test", "predict")
+COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -67,9 +69,19 @@ def _run(arguments: list[str]) -> None:
     with _exit_on_signal():
         try:
             _require_checkpoint(arguments)
-            from fashion_lightning.lightning_cli import run
+            command, *rest = arguments
+            if command == "repeat":
+                from fashion_lightning import repeat
 
-            run(arguments)
+                repeat.main(rest)
+            elif command == "compare":
+                from fashion_lightning import compare
+
+                compare.main(rest)
+            else:
+                from fashion_lightning import lightning_cli
+
+                lightning_cli.run(arguments)
         except UserError as error:
             _fail(str(error))
         except OSError as error:

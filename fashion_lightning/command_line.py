@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 import yaml
 
@@ -22,6 +23,16 @@ RECIPES = next(
 """The recipes of the checkout, or the copy inside an installed package."""
 
 DEFAULT_RECIPE = RECIPES / "cnn.yaml"
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An ArgumentParser that takes no abbreviations and says in one line what is wrong."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
 
 
 @dataclass(frozen=True)
@@ -41,15 +52,12 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
         UserError: a config file or the checkpoint cannot be used.
     """
     command, *typed = arguments
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--ckpt_path")
-    try:
-        given, others = parser.parse_known_args(typed)
-    except argparse.ArgumentError as error:
-        raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.") from error
+    parser = OneLineParser(add_help=False)
+    parser.add_argument("--ckpt_path", nargs="?", const="")
+    given, others = parser.parse_known_args(typed)
     checkpoint = None
     if given.ckpt_path == "":
-        raise UserError("--ckpt_path is empty; give a run folder or a checkpoint file.")
+        raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.")
     if given.ckpt_path is not None:
         checkpoint = find_checkpoint(given.ckpt_path, wanted="last" if command == "fit" else "best")
     recipes = [file for file in _config_files(others) if "model" in _read_config(file)]
@@ -63,12 +71,11 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
 
 
 def _config_files(typed: Sequence[str]) -> list[str]:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("-c", "--config", action="append", default=[])
-    try:
-        files: list[str] = parser.parse_known_args(list(typed))[0].config
-    except argparse.ArgumentError as error:
-        raise UserError("--config needs a YAML file after it.") from error
+    parser = OneLineParser(add_help=False)
+    parser.add_argument("-c", "--config", action="append", default=[], nargs="?", const="")
+    files: list[str] = parser.parse_known_args(list(typed))[0].config
+    if "" in files:
+        raise UserError("--config needs a YAML file after it.")
     return files
 
 

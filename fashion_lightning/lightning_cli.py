@@ -29,7 +29,7 @@ from fashion_lightning.continuing import refuse_changes, why_finished
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
 from fashion_lightning.lightning_messages import silence_what_is_not_news
-from fashion_lightning.metrics import MONITORS
+from fashion_lightning.metrics import MONITORS, suffix
 from fashion_lightning.precision import default_device_type, default_precision
 from fashion_lightning.report import evaluation_figures, print_evaluation, print_fit, write_json
 from fashion_lightning.runs import LOGS, Checkpoint, new_run_dir
@@ -263,16 +263,19 @@ class FashionMNISTCLI(LightningCLI):
     def _evaluate(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, images: str) -> None:
         assert self.checkpoint is not None  # cli.py sees to it
         self._start(model, datamodule)
-        if not model.evaluation:
+        if not model.evaluations:
             raise UserError(f"There was nothing to {self.subcommand}: a trainer.limit_ setting left no image.")
-        figures = {"checkpoint": self.checkpoint.path.name, "tta": model.tta, **evaluation_figures(model.evaluation)}
-        if self.trainer.is_global_zero:
-            print_evaluation(f"{self.checkpoint.path} on the {images} images", figures)
-            views = "" if model.tta == "none" else f"_{model.tta}"
-            path = self._beside(f"{self.subcommand}_{self.checkpoint.path.stem}{views}.json")
-            write_json(path, figures)
+        if not self.trainer.is_global_zero:
+            return
+        for tta, evaluation in model.evaluations.items():
+            figures = evaluation_figures(evaluation)
+            record = {"checkpoint": self.checkpoint.path.name, "steps": self.checkpoint.steps_done, "tta": tta}
+            path = self._beside(f"{self.subcommand}_{self.checkpoint.path.stem}{suffix(tta)}.json")
+            write_json(path, {**record, **figures})
             if self.subcommand == "test" and self.run_dir is not None:
-                log_test_figures(self.run_dir, f"test{views}", figures, self.checkpoint.steps_done - 1)
+                log_test_figures(self.run_dir, f"test{suffix(tta)}", figures, self.checkpoint.steps_done - 1)
+            averaged = "" if tta == "none" else ", averaged with their mirror images"
+            print_evaluation(f"{self.checkpoint.path} on the {images} images{averaged}", figures)
             print(f"Written to {path}")
 
     def predict(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:

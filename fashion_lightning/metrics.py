@@ -2,7 +2,10 @@
 
 from typing import Literal
 
-from torchmetrics import Metric, MetricCollection
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
     MulticlassConfusionMatrix,
@@ -23,19 +26,45 @@ def direction(monitor: str) -> Literal["min", "max"]:
     return "min" if monitor.endswith("loss") else "max"
 
 
-def evaluation_metrics(num_classes: int = 10) -> MetricCollection:
-    """Metrics of logits ``(B, 10)`` and labels ``(B,)``.
+def suffix(tta: str) -> str:
+    """What is added to the names of figures with test-time augmentation: nothing without, else ``_flip``."""
+    return "" if tta == "none" else f"_{tta}"
 
-    ``accuracy`` and ``top5`` are fractions of images; ``precision``, ``recall`` and ``f1`` are
-    ``(10,)``; ``confusion`` is ``(10, 10)`` int64 with true classes as rows.
+
+class Evaluation(nn.Module):
+    """The figures of one pass over validation or test images.
+
+    Args:
+        num_classes: logits of each image.
     """
 
-    metrics: dict[str, Metric | MetricCollection] = {
-        "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
-        "top5": MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False),
-        "precision": MulticlassPrecision(num_classes, average="none", validate_args=False),
-        "recall": MulticlassRecall(num_classes, average="none", validate_args=False),
-        "f1": MulticlassF1Score(num_classes, average="none", validate_args=False),
-        "confusion": MulticlassConfusionMatrix(num_classes, validate_args=False),
-    }
-    return MetricCollection(metrics)
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        # NaN is left to the classifier's check; nan_strategy="disable" would also drop the weights (torchmetrics 1.9).
+        self.loss = MeanMetric(nan_strategy="ignore")
+        metrics: dict[str, Metric | MetricCollection] = {
+            "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
+            "top5": MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False),
+            "precision": MulticlassPrecision(num_classes, average="none", validate_args=False),
+            "recall": MulticlassRecall(num_classes, average="none", validate_args=False),
+            "f1": MulticlassF1Score(num_classes, average="none", validate_args=False),
+            "confusion": MulticlassConfusionMatrix(num_classes, validate_args=False),
+        }
+        self.metrics = MetricCollection(metrics)
+
+    def reset(self) -> None:
+        """Begin a new pass."""
+        # A state made in inference mode, as `Trainer.validate` has it, could not be updated by a later fit.
+        with torch.inference_mode(mode=False):
+            self.loss.reset()
+            self.metrics.reset()
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: logits ``(B, 10)`` and labels ``(B,)``."""
+        self.loss.update(cross_entropy(logits, labels), len(labels))
+        self.metrics.update(logits, labels)
+
+    def compute(self) -> dict[str, Tensor]:
+        """``loss``, and ``accuracy`` and ``top5`` as fractions of images; ``precision``, ``recall`` and ``f1``
+        ``(10,)``; ``confusion`` ``(10, 10)`` int64 with true classes as rows."""
+        return {"loss": self.loss.compute(), **self.metrics.compute()}

@@ -21,7 +21,7 @@ def evaluation_figures(evaluation: dict[str, Tensor]) -> dict[str, Any]:
     """The result of an evaluation as plain values for JSON.
 
     Args:
-        evaluation: ``FashionMNISTClassifier.evaluation``.
+        evaluation: one of ``FashionMNISTClassifier.evaluations``.
     """
     per_class = zip(CLASS_NAMES, *(evaluation[name].tolist() for name in ("precision", "recall", "f1")), strict=True)
     return {

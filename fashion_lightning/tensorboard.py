@@ -1,7 +1,6 @@
 """The TensorBoard logger of a run: one folder, one curve, real figures in the HPARAMS tab."""
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,10 @@ from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from fashion_lightning.results import flattened
+
 FIGURES = ("val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss")
 """The curves whose latest values the HPARAMS tab shows."""
-
-
-def _flattened(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings by their dotted names; lists and nothing as text, which is what the tab can show."""
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from _flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, bool | int | float | str) else str(value)
 
 
 class RunLogger(TensorBoardLogger):
@@ -60,7 +52,11 @@ class RunLogger(TensorBoardLogger):
 
         Stock Lightning writes ``hp_metric = -1`` here, which a later ``test`` overwrites (issue 21247).
         """
-        for summary in hparams(dict(_flattened(self.recipe)), dict.fromkeys(FIGURES, 0.0)):  # type: ignore[no-untyped-call]
+        settings = {  # lists and nothing as text, which is what the tab can show
+            key: value if isinstance(value, bool | int | float | str) else str(value)
+            for key, value in flattened(self.recipe)
+        }
+        for summary in hparams(settings, dict.fromkeys(FIGURES, 0.0)):  # type: ignore[no-untyped-call]
             self.experiment._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
     @rank_zero_only

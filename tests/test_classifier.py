@@ -92,6 +92,15 @@ def test_label_smoothing_changes_the_training_loss_only(data: Path, tmp_path: Pa
     assert train_loss[0.0] != train_loss[0.5]
 
 
+def test_another_loss_trains_and_is_measured_by_the_same_figures(data: Path, tmp_path: Path) -> None:
+    classifier = tiny(loss="multi_margin")
+    logits, labels = torch.tensor([[1.0, 0.5, *[-1.0] * 8]]), torch.tensor([0])
+    assert classifier.training_loss(logits, labels) == pytest.approx(0.05)  # (1 - (1 - 0.5)) / 10
+    fit = trainer(tmp_path, max_epochs=1, enable_checkpointing=False)
+    fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100, batch_size=50))
+    assert {"val/loss", "val/accuracy"} <= fit.callback_metrics.keys()
+
+
 def test_figures_are_counted_over_images_not_averaged_over_batches(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,8 +116,8 @@ def test_figures_are_counted_over_images_not_averaged_over_batches(
     assert figures["val/loss"] == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
     in_top5 = (logits.topk(5).indices == labels[:, None]).any(1)
     assert figures["val/top5"] == pytest.approx(in_top5.double().mean().item())
-    assert classifier.evaluation["confusion"].sum() == 137
-    assert classifier.evaluation["f1"].shape == (10,)
+    assert classifier.evaluations["none"]["confusion"].sum() == 137
+    assert classifier.evaluations["none"]["f1"].shape == (10,)
 
 
 @pytest.mark.parametrize("limits", [{"max_epochs": 3}, {"max_steps": 30}, {"max_epochs": 5, "max_steps": 30}])
@@ -169,7 +178,7 @@ def test_the_same_objects_can_be_fitted_twice_and_tested(data: Path, tmp_path: P
         fit.fit(classifier, datamodule)
         assert classifier.train_accuracy.update_count == 8  # batches of one epoch: nothing is left of the first
         fit.test(classifier, datamodule, verbose=False)
-        assert classifier.evaluation["confusion"].sum() == 100
+        assert classifier.evaluations["none"]["confusion"].sum() == 100
 
 
 def test_a_model_built_in_python_is_saved_without_its_objects(data: Path, tmp_path: Path) -> None:
@@ -178,7 +187,13 @@ def test_a_model_built_in_python_is_saved_without_its_objects(data: Path, tmp_pa
     fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100))
     fit.save_checkpoint(tmp_path / "model.ckpt")
     content = torch.load(tmp_path / "model.ckpt", weights_only=True)
-    assert content["hyper_parameters"] == {"label_smoothing": 0.1, "tta": "none", "optimizer": None, "scheduler": None}
+    assert content["hyper_parameters"] == {
+        "loss": "cross_entropy",
+        "label_smoothing": 0.1,
+        "tta": "none",
+        "optimizer": None,
+        "scheduler": None,
+    }
     network = CNN(stem=4, widths=(4, 4, 8))
     loaded = FashionMNISTClassifier.load_from_checkpoint(tmp_path / "model.ckpt", network=network)
     assert loaded.label_smoothing == 0.1

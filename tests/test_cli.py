@@ -132,9 +132,11 @@ def test_flip_averaging_is_a_setting_and_its_figures_stand_beside_the_others(
     cli: Run, trained: Path, command: str
 ) -> None:
     cli(command, "--ckpt_path", trained)
+    alone = json.loads((trained / f"{command}_best.json").read_text())
     cli(command, "--ckpt_path", trained, "--model.tta", "flip")
     plain, flip = (json.loads((trained / f"{command}_{name}.json").read_text()) for name in ("best", "best_flip"))
     assert (plain["tta"], flip["tta"]) == ("none", "flip")
+    assert plain == alone
     assert plain["loss"] != flip["loss"]
 
 
@@ -210,7 +212,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["fit", "--config", "list.yaml"], "list.yaml is not a config"),
     (["fit", "--config", "flat.yaml"], "flat.yaml: `data:` must hold settings, not 3"),
     (["fit", "--config", "."], "There is no config file ."),
-    (["fit", "--ckpt_path="], "--ckpt_path is empty"),
+    (["fit", "--ckpt_path="], "--ckpt_path needs a run folder"),
     (["fit", "--config", "tiny.yaml", "--ckpt", "RUN"], "unrecognized arguments: --ckpt"),
     (["fit", "--config", "checkpoint.yaml"], "--ckpt_path belongs on the command line"),
     (["fit", "--config", "tiny.yaml", "--data.batch_size", "501"], "only 500 training images"),
@@ -235,6 +237,11 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["fit", "--config", "tiny.yaml", "--trainer.accelerator", "tpu"], "settings cannot be used"),
     (["fit", "--config", "tiny.yaml", "--trainer.precision", "half"], "trainer.precision"),
     (["fit", "--config", "tiny.yaml", "--model.label_smoothing", "2"], "model.label_smoothing must be"),
+    (
+        ["fit", "--config", "tiny.yaml", "--model.loss", "multi_margin", "--model.label_smoothing", "0.1"],
+        "model.label_smoothing belongs to the cross-entropy",
+    ),
+    (["fit", "--config", "tiny.yaml", "--model.loss", "focal"], "focal"),
     (["fit", "--config", "tiny.yaml", "--model.network", "torch.nn.Identity"], "must return logits of shape (B, 10)"),
     (["fit", "--config", "tiny.yaml", "--model.network.init_args.num_classes", "7"], "not (B, 7)"),
     (["fit", "--config", "tiny.yaml", "--model.network.init_args.width", "7"], "'width' is not accepted"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fashion_lightning import repeat
 from fashion_lightning.command_line import DEFAULT_RECIPE, RECIPES
 from fashion_lightning.lightning_cli import FashionMNISTCLI
 from tests.conftest import Run
@@ -64,12 +65,28 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     started = []
     for name in ("fit", "validate", "test", "predict"):
         monkeypatch.setattr(FashionMNISTCLI, name, lambda self, **_: started.append(self.subcommand))
+    monkeypatch.setattr(repeat, "main", lambda _: started.append("repeat"))
     arguments = shlex.split(command)[1:]
     if arguments[0].startswith("-") or "--help" in arguments:
         cli(*arguments, exits=0)
+    elif arguments[0] in ("repeat", "compare"):
+        cli(*arguments)
     else:
         cli(*arguments, "--data.root", data, *(["--data.val_size", "100"] if arguments[0] == "fit" else []))
         assert started == [arguments[0]]
+
+
+def test_the_seeds_recipes_are_all_there() -> None:
+    assert {path.stem for path in (RECIPES / "seeds").iterdir()} == {
+        "dense_dropout",
+        "one_conv_cnn",
+        "two_conv_cnn",
+        "two_conv_cnn_batch_norm",
+        "three_dense",
+        "lenet_dropout",
+        "dense_batch_norm",
+        "dense_batch_norm_tuned",
+    }
 
 
 def test_every_other_command_of_the_readme_is_a_known_program() -> None:

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
-from fashion_lightning.networks import CNN
+from fashion_lightning.callbacks.terminal import parameter_counts
+from fashion_lightning.networks import CNN, MLP, ConvNet
 from fashion_lightning.networks.cnn import convolution
 
 
@@ -11,6 +13,32 @@ from fashion_lightning.networks.cnn import convolution
 def test_the_cnn_gives_ten_logits_whatever_its_widths(widths: tuple[int, ...]) -> None:
     network = CNN(stem=4, widths=widths)
     assert network(torch.randn(3, 1, 28, 28)).shape == (3, 10)
+
+
+@pytest.mark.parametrize(
+    ("network", "as_keras_prints_them"),
+    [
+        (MLP(hidden=[512, 128], dropout=0.2, batch_norm=True), "471,434   trainable: 470,154   not trainable: 1,280"),
+        (ConvNet(blocks=[[32]], pool_dropout=0.2, hidden=[5408]), "parameters: 29,306,282   trainable: 29,306,282 "),
+        (ConvNet(blocks=[[32, 64]], pool_dropout=0.25, hidden=[400], dropout=0.5), "parameters: 3,709,626 "),
+    ],
+    ids=["seed 004", "seed 001", "seed 002"],
+)
+def test_the_seeds_networks_have_the_parameters_that_keras_prints(
+    network: nn.Module, as_keras_prints_them: str
+) -> None:
+    assert as_keras_prints_them in parameter_counts(network)
+
+
+@pytest.mark.parametrize("blocks", [[[2]], [[2, 3]], [[2], [3]], [[2, 2], [3, 3]]])
+def test_a_conv_net_pools_after_each_block(blocks: list[list[int]]) -> None:
+    network = ConvNet(blocks, hidden=[5], pool_dropout=0.1, dropout=0.1, batch_norm=True)
+    assert network(torch.randn(3, 1, 28, 28)).shape == (3, 10)
+    assert sum(isinstance(layer, nn.MaxPool2d) for layer in network) == len(blocks)
+
+
+def test_an_mlp_without_hidden_layers_is_a_linear_classifier() -> None:
+    assert [type(layer) for layer in MLP(hidden=[])] == [nn.Flatten, nn.Linear]
 
 
 def test_a_convolution_first_passes_its_input_on() -> None:

@@ -28,7 +28,8 @@ class BestCheckpoint(ModelCheckpoint):
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         # Recorded before the file is written, so that the file holds its own figures.
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-        self.best_metrics = {"epoch": float(trainer.current_epoch), **figures}
+        place = {"epoch": trainer.current_epoch, "steps": trainer.global_step}
+        self.best_metrics = {**place, **figures}
         super()._save_checkpoint(trainer, filepath)
 
     def state_dict(self) -> dict[str, Any]:

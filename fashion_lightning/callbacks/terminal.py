@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 
@@ -56,9 +57,18 @@ class LayerTable(Callback):
         console = Console()
         console.print(table)
         assert isinstance(pl_module, FashionMNISTClassifier)
-        parameters = list(pl_module.network.parameters())
-        total = sum(p.numel() for p in parameters)
-        trainable = sum(p.numel() for p in parameters if p.requires_grad)
-        console.print(
-            f"parameters: {total:,}   trainable: {trainable:,}   not trainable: {total - trainable:,}", highlight=False
+        print(parameter_counts(pl_module.network))
+
+
+def parameter_counts(network: nn.Module) -> str:
+    """How many parameters a network has; also as Keras counts them, where that differs."""
+    counts = [(p.numel(), p.requires_grad) for p in network.parameters()]
+    total, trainable = sum(count for count, _ in counts), sum(count for count, learned in counts if learned)
+    text = f"parameters: {total:,}   trainable: {trainable:,}   not trainable: {total - trainable:,}"
+    statistics = sum(buffer.numel() for buffer in network.buffers() if buffer.is_floating_point())
+    if statistics:  # the running means and variances of batch norm
+        text += (
+            f"\nas Keras counts, with batch norm's running statistics: {total + statistics:,}"
+            f"   trainable: {trainable:,}   not trainable: {total - trainable + statistics:,}"
         )
+    return text

@@ -1,0 +1,66 @@
+"""What choosing the epoch on the test images adds to a figure.
+
+    fashion-lightning repeat --config configs/seeds/two_conv_cnn.yaml --config configs/presets/every_epoch.yaml --test
+    python benchmarks/chosen_on_test.py tensorboard_logs/two_conv_cnn/version_*
+
+Many published figures, the seeds' among them, take the test set for validation and report its best
+epoch. This script reads every epoch's checkpoint of finished runs both ways. It needs the
+``every_epoch`` preset, and nothing it prints may be used to choose anything.
+"""
+
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.inference import load_classifier
+from fashion_lightning.results import read_config, read_results
+
+
+@torch.inference_mode()
+def test_accuracy(checkpoint: Path, datamodule: FashionMNISTDataModule) -> float:
+    """The accuracy of a checkpoint on the test images, in fp32, in percent."""
+    classifier = load_classifier(checkpoint)
+    right = sum(
+        int((classifier(batch.images).argmax(1) == batch.labels).sum()) for batch in datamodule.test_dataloader()
+    )
+    return 100 * right / len(datamodule.test_set)
+
+
+def show(values: list[float]) -> str:
+    """Mean ± standard deviation."""
+    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def main(runs: list[Path]) -> None:
+    """Print one line a run, and the mean over runs."""
+    table = Table("run", "best epoch on test, %", "last epoch, %", "epoch chosen on validation, %")
+    columns: list[list[float]] = [[], [], []]
+    datamodule = FashionMNISTDataModule(root=read_config(runs[0])["data"]["root"])
+    datamodule.setup("test")
+    for run in runs:
+        results = read_results(run)
+        epochs = sorted((run / "checkpoints").glob("epoch_*.ckpt"))
+        if len(epochs) != results.fit["epochs"]:
+            raise SystemExit(f"error: {run} holds {len(epochs)} of {results.fit['epochs']} epochs' checkpoints")
+        accuracies = [test_accuracy(checkpoint, datamodule) for checkpoint in epochs]
+        best = max(range(len(epochs)), key=accuracies.__getitem__)
+        figures = [accuracies[best], accuracies[-1], accuracies[int(results.fit["best"]["epoch"])]]
+        table.add_row(
+            f"{run} (seed {results.seed})", f"{figures[0]:.2f} (epoch {best + 1})", *map("{:.2f}".format, figures[1:])
+        )
+        for column, figure in zip(columns, figures, strict=True):
+            column.append(figure)
+    table.add_section()
+    table.add_row(f"mean ± sd, n = {len(runs)}", *map(show, columns))
+    Console(soft_wrap=True).print(table)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        raise SystemExit(__doc__)
+    main([Path(argument) for argument in sys.argv[1:]])

@@ -1,0 +1,198 @@
+"""``fashion-lightning compare``: recipes side by side, from what their run folders hold.
+
+Runs of one recipe are one row: mean ± standard deviation over their seeds. Nothing is trained, and
+the test set is not opened.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from fashion_lightning.command_line import OneLineParser
+from fashion_lightning.errors import UserError
+from fashion_lightning.results import RunResults, find_runs, read_results
+
+
+@dataclass
+class Group:
+    """The runs of one recipe, one a seed."""
+
+    label: str
+    runs: list[RunResults] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A column of the table: what it takes from each run, and how it shows a mean and its spread."""
+
+    heading: str
+    name: str
+    """In CSV, where fractions stay fractions."""
+    of: Callable[[RunResults], float | None]
+    scale: float = 1.0
+    digits: int = 2
+
+    def values(self, group: Group) -> list[float]:
+        """The figure of each run that has it."""
+        return [value for run in group.runs if (value := self.of(run)) is not None]
+
+    def text(self, group: Group) -> str:
+        values = [value * self.scale for value in self.values(group)]
+        if not values:
+            return "–"
+        text = f"{mean(values):,.{self.digits}f}"
+        if len(values) > 1 and (self.digits or len(set(values)) > 1):
+            text += f" ± {stdev(values):,.{self.digits}f}"
+        return text if len(values) == len(group.runs) else f"{text} (n = {len(values)})"
+
+
+def _best(name: str) -> Callable[[RunResults], float | None]:
+    return lambda run: float(run.fit["best"][name])
+
+
+def _test(tta: str, name: str) -> Callable[[RunResults], float | None]:
+    return lambda run: float(run.tests[tta][name]) if tta in run.tests else None
+
+
+FIGURES = (
+    Figure("parameters", "parameters", lambda run: float(run.fit["parameters"]), digits=0),
+    Figure("epochs", "epochs", lambda run: float(run.fit["epochs"]), digits=0),
+    Figure("fit, s", "fit_seconds", lambda run: float(run.fit["fit_seconds"]), digits=0),
+    Figure("validation, %", "val_accuracy", _best("val/accuracy"), 100),
+    Figure("val. loss", "val_loss", _best("val/loss"), digits=3),
+    Figure("test, %", "test_accuracy", _test("none", "accuracy"), 100),
+    Figure("flip-averaged, %", "test_flip_accuracy", _test("flip", "accuracy"), 100),
+    Figure("top-5, %", "test_top5", _test("none", "top5"), 100),
+    Figure("test loss", "test_loss", _test("none", "loss"), digits=3),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Recipes, and the folders that could not be read with the reason."""
+
+    groups: list[Group]
+    problems: list[tuple[Path, str]]
+
+
+def compare(run_dirs: Sequence[Path]) -> Comparison:
+    """Read run folders and group them by recipe."""
+    by_settings: dict[tuple[str, frozenset[tuple[str, str]]], list[RunResults]] = {}
+    problems = []
+    for run_dir in run_dirs:
+        try:
+            results = read_results(run_dir)
+        except UserError as error:
+            problems.append((run_dir, str(error)))
+        else:
+            by_settings.setdefault((results.name, frozenset(results.settings.items())), []).append(results)
+    groups = []
+    for (name, settings), runs in by_settings.items():
+        others = [other for other_name, other in by_settings if other_name == name and other != settings]
+        group = Group(f"{name}: {_differences(settings, others)}" if others else name)
+        for run in runs:
+            earlier = [known for known in group.runs if known.seed == run.seed]
+            if earlier:  # the same seed again says nothing new
+                group.notes.append(f"seed {run.seed} is there twice; {run.run_dir.name} left out")
+            else:
+                group.runs.append(run)
+        groups.append(group)
+    return Comparison(groups, problems)
+
+
+def _differences(settings: frozenset[tuple[str, str]], others: Sequence[frozenset[tuple[str, str]]]) -> str:
+    """The settings that tell a recipe from others of its name."""
+    shared = settings.intersection(*others)
+    own = sorted(settings - shared)
+    shown = ", ".join(f"{key.removeprefix('model.').removeprefix('trainer.')} {value}" for key, value in own[:3])
+    return shown + (", …" if len(own) > 3 else "") if own else "fewer settings"
+
+
+def rows(comparison: Comparison) -> list[list[str]]:
+    """The table as text, with a heading; folders without results at its end."""
+    table = [["recipe", "n", *(figure.heading for figure in FIGURES), "notes"]]
+    for group in comparison.groups:
+        figures = [figure.text(group) for figure in FIGURES]
+        table.append([group.label, str(len(group.runs)), *figures, "; ".join(group.notes)])
+    for path, problem in comparison.problems:
+        table.append([str(path), *[""] * (len(FIGURES) + 1), problem])
+    if not any(row[-1] for row in table[1:]):
+        table = [row[:-1] for row in table]
+    return table
+
+
+def print_table(comparison: Comparison) -> None:
+    """Print the table, as wide as it is where the output is not a terminal."""
+    heading, *others = rows(comparison)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, text in enumerate(heading):
+        table.add_column(text, justify="left" if number == 0 or text == "notes" else "right", overflow="fold")
+    for row in others:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=1000)
+    console.print(table, highlight=False)
+
+
+def markdown(comparison: Comparison) -> str:
+    """The table for a README."""
+    heading, *others = rows(comparison)
+    rule = ["---" if number == 0 else "---:" for number in range(len(heading))]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [heading, rule, *others])
+
+
+def csv_text(comparison: Comparison) -> str:
+    """The figures as numbers: a mean and a standard deviation each; seconds, and fractions of images."""
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(["recipe", "n", *(f"{f.name}_{part}" for f in FIGURES for part in ("mean", "sd", "n")), "notes"])
+    for group in comparison.groups:
+        cells: list[Any] = []
+        for figure in FIGURES:
+            values = figure.values(group)
+            cells += [mean(values) if values else "", stdev(values) if len(values) > 1 else "", len(values)]
+        writer.writerow([group.label, len(group.runs), *cells, "; ".join(group.notes)])
+    for path, problem in comparison.problems:
+        writer.writerow([path, 0, *[""] * (3 * len(FIGURES)), problem])
+    return content.getvalue()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The subcommand.
+
+    Args:
+        arguments: those after ``compare``.
+
+    Raises:
+        UserError: none of the folders holds results.
+    """
+    parser = OneLineParser("fashion-lightning compare", description=__doc__)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, folder of runs, glob, or recipe name")
+    parser.add_argument("--output", metavar="FOLDER", help="write comparison.md, comparison.csv and curves.png there")
+    given = parser.parse_args(list(arguments))
+    comparison = compare(find_runs(given.runs))
+    print_table(comparison)
+    if not comparison.groups:
+        raise UserError("None of these folders holds the results of a run. Train one first: fashion-lightning fit")
+    if given.output is None:
+        print("As Markdown, CSV and a picture of the curves: add --output FOLDER")
+        return
+    from fashion_lightning.curves import draw  # matplotlib takes a second to load
+
+    folder = Path(given.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "comparison.md").write_text(markdown(comparison))
+    (folder / "comparison.csv").write_text(csv_text(comparison))
+    for note in draw(comparison.groups, folder / "curves.png"):
+        print(f"note: {note}")
+    print(f"Written to {folder}: comparison.md, comparison.csv, curves.png")

@@ -1,0 +1,82 @@
+"""Learning curves of several recipes in one picture."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fashion_lightning.compare import Group
+from fashion_lightning.results import RunResults, read_curve
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6914", "#7F7F7F", "#6A3D9A")
+"""Okabe and Ito's, which readers with any colour vision can tell apart, and three more."""
+
+
+def draw(groups: Sequence[Group], path: Path) -> list[str]:
+    """Draw loss and accuracy over epochs: mean over seeds, and a band of one standard deviation.
+
+    A curve ends with the first of its runs.
+
+    Args:
+        groups: recipes with their runs.
+        path: the picture to write; its suffix decides the format.
+
+    Returns:
+        Notes on runs whose event files lack epochs.
+    """
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    notes = []
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        later = []
+        for group, color in zip(groups, _colors(len(groups)), strict=True):
+            for part, style, name in (("val", "-", group.label), ("train", ":", None)):
+                curves = []
+                for run in group.runs:
+                    curve, note = _complete(run, f"{part}/{quantity}")
+                    curves.append(curve)
+                    notes += [note] if note else []
+                    later += [value for epoch, value in curve.items() if epoch > 1]
+                _draw_band(axes, curves, color, style, f"{name} (n = {len(group.runs)})" if name else None)
+        _finish(axes, quantity)
+        if quantity == "loss" and later:  # recipes differ most in their first epoch, which is not what one compares
+            axes.set_ylim(bottom=0, top=1.15 * max(later))
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
+    figure.suptitle("Validation (solid) and training (dotted), mean ± standard deviation over seeds", fontsize=11)
+    with warnings.catch_warnings():  # a label in letters that matplotlib's font lacks is drawn as a box
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(path, dpi=150)
+    return list(dict.fromkeys(notes))
+
+
+def _colors(count: int) -> list[str]:
+    return [COLORS[number % len(COLORS)] for number in range(count)]
+
+
+def _complete(run: RunResults, tag: str) -> tuple[dict[int, float], str]:
+    curve = read_curve(run.run_dir, tag)
+    missing = run.fit["epochs"] - len(curve)
+    return curve, f"the event files of {run.run_dir} lack {missing} of {run.fit['epochs']} epochs" if missing else ""
+
+
+def _draw_band(axes: Axes, curves: Sequence[dict[int, float]], color: str, style: str, label: str | None) -> None:
+    epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
+    values = [[curve[epoch] for curve in curves] for epoch in epochs]
+    middle = [mean(at_epoch) for at_epoch in values]
+    axes.plot(epochs, middle, style, color=color, label=label, marker="." if len(epochs) == 1 else "", linewidth=1.6)
+    if len(curves) > 1:
+        spread = [stdev(at_epoch) for at_epoch in values]
+        low, high = ([m + sign * s for m, s in zip(middle, spread, strict=True)] for sign in (-1, 1))
+        axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
+
+
+def _finish(axes: Axes, quantity: str) -> None:
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(quantity)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,142 @@
+"""What a run folder holds, read back without training anything and without torch."""
+
+import glob
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs import LOGS
+
+NOT_OF_THE_RECIPE = (
+    "seed_everything",
+    "ckpt_path",
+    "weights_only",
+    "model.tta",  # only changes how a trained model is evaluated
+    "data.root",
+    "data.num_workers",
+    "data.images",
+    "trainer.default_root_dir",
+    "trainer.logger",
+    "trainer.log_every_n_steps",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.profiler",
+    "trainer.detect_anomaly",
+)
+"""Settings in which two runs of one recipe may differ."""
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """The results of one finished run."""
+
+    run_dir: Path
+    name: str
+    """Of the recipe."""
+    settings: dict[str, str]
+    """What makes the recipe: dotted names and values."""
+    fit: dict[str, Any]
+    """The content of fit.json."""
+    tests: dict[str, dict[str, Any]]
+    """What ``test`` measured of the best checkpoint, by its test-time augmentation."""
+
+    @property
+    def seed(self) -> int:
+        return int(self.fit["seed"])
+
+
+def flattened(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings by their dotted names."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def recipe_settings(config: dict[str, Any]) -> dict[str, str]:
+    """The settings of a config that decide what a run with a given seed ends with."""
+    return {key: str(value) for key, value in flattened(config) if key not in NOT_OF_THE_RECIPE}
+
+
+def find_runs(given: Sequence[str]) -> list[Path]:
+    """Resolve run folders, folders of runs, globs and recipe names; what is not there is kept as it is."""
+    found: list[Path] = []
+    for text in given:
+        places = [Path(text), LOGS / text] if text else []
+        matches = [place for place in places if place.exists()][:1] or [Path(path) for path in sorted(glob.glob(text))]
+        for path in matches or [Path(text)]:
+            versions = [folder for folder in path.glob("version_*") if folder.name[8:].isdigit()]
+            found += sorted(versions, key=lambda folder: int(folder.name[8:])) or [path]
+    return list(dict.fromkeys(found))
+
+
+def read_config(run_dir: Path) -> dict[str, Any]:
+    """The config of a run.
+
+    Raises:
+        UserError: in a few words, what is wrong with the folder.
+    """
+    try:
+        config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    except FileNotFoundError as error:
+        raise UserError("not a run folder" if run_dir.exists() else "does not exist") from error
+    except NotADirectoryError as error:
+        raise UserError("not a run folder") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError("config.yaml is damaged") from error
+    if not isinstance(config, dict) or "model" not in config:
+        raise UserError("config.yaml is not of this project")
+    return config
+
+
+def read_results(run_dir: Path) -> RunResults:
+    """The results of a run folder.
+
+    Raises:
+        UserError: in a few words, why there are none.
+    """
+    settings = recipe_settings(read_config(run_dir))
+    fit = _read_figures(run_dir / "fit.json", ("recipe", "seed", "epochs", "parameters", "fit_seconds", "best"))
+    if fit is None:
+        started = (run_dir / "checkpoints" / "last.ckpt").is_file()
+        raise UserError("not finished" if started else "no results")
+    if not fit["best"]:
+        raise UserError("no validation figures")
+    tests = {}
+    for tta, file in (("none", "test_best.json"), ("flip", "test_best_flip.json")):
+        figures = _read_figures(run_dir / file, ("accuracy", "top5", "loss", "steps"))
+        if figures is not None and figures["steps"] == fit["best"]["steps"]:  # else of an earlier best checkpoint
+            tests[tta] = figures
+    return RunResults(run_dir, fit["recipe"], settings, fit, tests)
+
+
+def _read_figures(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
+    try:
+        figures = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path.name} is damaged") from error
+    if not isinstance(figures, dict) or not set(needed) <= figures.keys():
+        raise UserError(f"{path.name} lacks figures")
+    return figures
+
+
+def read_curve(run_dir: Path, tag: str) -> dict[int, float]:
+    """A scalar that is logged once an epoch: values by epoch, counted from 1."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run_dir))
+    events.Reload()
+    if not {tag, "epoch"} <= set(events.Tags()["scalars"]):
+        return {}
+    # A continued run has logged some steps twice: the later one counts.
+    in_order = {name: sorted(events.Scalars(name), key=lambda event: event.wall_time) for name in (tag, "epoch")}
+    epochs = {event.step: int(event.value) + 1 for event in in_order["epoch"]}
+    return {epochs[event.step]: event.value for event in in_order[tag] if event.step in epochs}

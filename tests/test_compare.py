@@ -1,0 +1,147 @@
+"""Tables and pictures from run folders, also from those in a bad way."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fashion_lightning.compare import compare, markdown, rows
+from fashion_lightning.curves import draw
+from fashion_lightning.results import find_runs, read_curve
+from tests.conftest import Run
+
+Runs = Callable[..., Path]
+
+
+@pytest.fixture
+def runs(trained: Path) -> Runs:
+    """Copies of a finished run, with other seeds, figures and settings."""
+
+    def copy(seed: int, accuracy: float, folder: str = "tiny", **settings: str) -> Path:
+        logs = Path("tensorboard_logs") / folder
+        logs.mkdir(exist_ok=True)
+        run = logs / f"version_{10 + len(list(logs.glob('version_*')))}"
+        shutil.copytree(trained, run)
+        fit = json.loads((run / "fit.json").read_text())
+        fit["seed"], fit["best"]["val/accuracy"] = seed, accuracy
+        (run / "fit.json").write_text(json.dumps(fit))
+        config = (run / "config.yaml").read_text()
+        for old, new in settings.items():
+            assert f"{old}: " in config
+            config = config.replace(f"{old}: ", f"{old}: {new} # ", 1)
+        (run / "config.yaml").write_text(config)
+        return run
+
+    return copy
+
+
+def test_runs_of_a_recipe_are_a_row_with_mean_and_standard_deviation(cli: Run, trained: Path, runs: Runs) -> None:
+    for seed, accuracy in ((1, 0.90), (2, 0.92), (3, 0.94)):
+        runs(seed, accuracy)
+    shutil.rmtree(trained)
+    printed = cli("compare", "tiny")
+    assert "92.00 ± 2.00" in printed
+    assert "1,628" in printed
+    assert "notes" not in printed
+
+
+def test_the_test_figures_that_are_there_are_shown(cli: Run, trained: Path) -> None:
+    assert rows(compare([trained]))[1][7:] == ["–"] * 4
+    cli("test", "--ckpt_path", trained, "--model.tta", "flip")
+    measured = [json.loads((trained / f"test_{name}.json").read_text()) for name in ("best", "best_flip")]
+    shown = dict(zip(*rows(compare([trained])), strict=True))
+    assert shown["test, %"] == f"{100 * measured[0]['accuracy']:.2f}"
+    assert shown["flip-averaged, %"] == f"{100 * measured[1]['accuracy']:.2f}"
+    assert shown["test loss"] == f"{measured[0]['loss']:.3f}"
+
+
+def test_a_test_of_an_earlier_best_checkpoint_does_not_count(cli: Run, trained: Path) -> None:
+    cli("test", "--ckpt_path", trained)
+    fit = json.loads((trained / "fit.json").read_text())
+    fit["best"]["steps"] += 10  # the run was continued and became better
+    (trained / "fit.json").write_text(json.dumps(fit))
+    assert dict(zip(*rows(compare([trained])), strict=True))["test, %"] == "–"
+
+
+def test_two_recipes_of_one_name_are_two_rows_that_say_how_they_differ(trained: Path, runs: Runs) -> None:
+    labels = [row[0] for row in rows(compare([trained, runs(1, 0.9), runs(2, 0.5, shift="2")]))]
+    assert labels == ["recipe", "tiny: data.shift 1", "tiny: data.shift 2"]
+
+
+def test_places_and_logging_do_not_make_another_recipe(trained: Path, runs: Runs) -> None:
+    (group,) = compare([trained, runs(1, 0.9, root="elsewhere", log_every_n_steps="7")]).groups
+    assert len(group.runs) == 2
+
+
+def test_a_seed_that_is_there_twice_counts_once(trained: Path, runs: Runs) -> None:
+    table = rows(compare([runs(0, 0.9), trained]))
+    assert table[1][1] == "1"
+    assert table[1][-1] == f"seed 0 is there twice; {trained.name} left out"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda run: shutil.rmtree(run), "does not exist"),
+        (lambda run: (run / "config.yaml").unlink(), "not a run folder"),
+        (lambda run: (run / "config.yaml").write_text("model: ["), "config.yaml is damaged"),
+        (lambda run: (run / "config.yaml").write_text("nothing: 1"), "config.yaml is not of this project"),
+        (lambda run: (run / "fit.json").unlink(), "not finished"),
+        (lambda run: (run / "fit.json").write_text('{"epochs": 2, "se'), "fit.json is damaged"),
+        (lambda run: (run / "fit.json").write_text("[]"), "fit.json lacks figures"),
+        (lambda run: (run / "test_best.json").write_bytes(b"\xff\xfe"), "test_best.json is damaged"),
+        (lambda run: [path.unlink() for path in run.glob("*/*.ckpt")] and (run / "fit.json").unlink(), "no results"),
+    ],
+)
+def test_a_folder_without_results_is_named_and_the_rest_is_shown(
+    cli: Run, trained: Path, runs: Runs, spoil: Callable[[Path], object], problem: str
+) -> None:
+    bad = runs(1, 0.9)
+    spoil(bad)
+    lines = cli("compare", trained, bad, "README.md").splitlines()
+    assert any(str(bad) in line and line.rstrip().endswith(problem) for line in lines)
+    assert any("README.md" in line and "does not exist" in line for line in lines)
+    assert any(line.startswith(" tiny") or line.startswith("tiny") for line in lines)
+
+
+def test_nothing_to_compare_is_an_error(cli: Run) -> None:
+    assert "error: None of these folders holds the results of a run." in cli("compare", "nowhere", exits=2)
+    assert cli("compare", exits=2) == "error: the following arguments are required: RUN\n"
+
+
+def test_markdown_csv_and_picture_hold_the_same(cli: Run, trained: Path, runs: Runs) -> None:
+    other = runs(1, 0.5, shift="2")
+    printed = cli("compare", trained, other, "gone", "--output", "report")
+    assert "Written to report: comparison.md, comparison.csv, curves.png" in printed
+    table = Path("report/comparison.md").read_text()
+    assert table == markdown(compare([trained, other, Path("gone")]))
+    assert table.splitlines()[1].startswith("| --- | ---:")
+    lines = list(csv.DictReader(Path("report/comparison.csv").read_text().splitlines()))
+    assert [line["recipe"] for line in lines] == ["tiny: data.shift 1", "tiny: data.shift 2", "gone"]
+    assert float(lines[1]["val_accuracy_mean"]) == 0.5
+    assert Path("report/curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_curves_are_read_by_epoch(trained: Path) -> None:
+    fit = json.loads((trained / "fit.json").read_text())
+    curve = read_curve(trained, "val/accuracy")
+    assert list(curve) == [1, 2]
+    assert curve[int(fit["best"]["epoch"]) + 1] == pytest.approx(fit["best"]["val/accuracy"])
+
+
+def test_a_torn_event_file_is_named_beside_the_picture(trained: Path) -> None:
+    (file,) = trained.glob("events.out.tfevents.*")
+    file.write_bytes(file.read_bytes()[:-300])
+    (note, *_) = draw(compare([trained]).groups, Path("curves.png"))
+    assert f"the event files of {trained} lack" in note
+    assert Path("curves.png").is_file()
+
+
+def test_folders_of_runs_globs_and_recipe_names_find_the_same_runs(trained: Path, runs: Runs) -> None:
+    both = [trained, runs(1, 0.9)]
+    assert find_runs(["tiny"]) == find_runs(["tensorboard_logs/tiny"]) == both
+    assert find_runs(["tensorboard_logs/*/version_*"]) == find_runs([str(trained), "tiny"]) == both
+    assert find_runs([str(both[1])]) == both[1:]
