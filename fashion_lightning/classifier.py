@@ -150,12 +150,14 @@ class FashionMNISTClassifier(LightningModule):
             return multi_margin_loss(logits, labels)
         return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
-    def _check_finite(self) -> None:
-        if not self.latest_loss.isfinite():
+    def _check_finite(self, *others: Tensor) -> None:
+        """Stop on a loss, or anything else, that is NaN or infinite."""
+        if not all(bool(values.isfinite().all()) for values in (self.latest_loss, *others)):
             lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+            what = "The training loss is" if not self.latest_loss.isfinite() else "A weight is not finite, the loss"
             raise UserError(
-                f"The training loss is {self.latest_loss.item()} at step {self.global_step}, with a learning rate of"
-                f" {lr:.3g} by now. Lower the optimizer's learning rate, or try --trainer.gradient_clip_val 1."
+                f"{what} {self.latest_loss.item()} at step {self.global_step}, with a learning rate of {lr:.3g} by now."
+                " Lower the optimizer's learning rate, or try --trainer.gradient_clip_val 1."
             )
 
     def _log_step(self) -> None:
@@ -166,7 +168,7 @@ class FashionMNISTClassifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the epoch has counted so far, for a checkpoint in the middle of it."""
-        self._check_finite()  # before worthless weights replace good ones
+        self._check_finite(*self.network.parameters())  # before worthless weights replace good ones
         checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -180,8 +182,14 @@ class FashionMNISTClassifier(LightningModule):
             getattr(self, name).reset()
 
     def on_train_epoch_end(self) -> None:
-        self.log("train/loss", self.train_loss.compute())
-        self.log("train/accuracy", self.train_accuracy.compute())
+        figures = {"train/loss": self.train_loss.compute(), "train/accuracy": self.train_accuracy.compute()}
+        self.log_dict(figures, logger=False)  # for whoever monitors them
+        # Logged at once: Lightning would do so after the epoch's checkpoint, and a kill in between would lose it.
+        epoch = {} if self.validated else {"epoch": self.current_epoch}  # which validation has logged already
+        for logger in self.loggers:
+            logger.log_metrics(
+                {**{name: value.item() for name, value in figures.items()}, **epoch}, self.global_step - 1
+            )
         if self.validated:
             self._step_plateau_schedules()
         self.validated = False

@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 import yaml
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs import Checkpoint, find_checkpoint
+from fashion_lightning.run_lock import lock_run
+from fashion_lightning.runs import Checkpoint, find_checkpoint, run_dir_of
+from fashion_lightning.trusted_classes import refuse_foreign_classes
 
 RECIPES = next(
     (path for path in (Path(__file__).parents[1] / "configs", Path(__file__).parent / "configs") if path.is_dir()),
@@ -58,9 +60,13 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
     checkpoint = None
     if given.ckpt_path == "":
         raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.")
+    configs = {file: _read_config(file) for file in _config_files(others)}
     if given.ckpt_path is not None:
+        if command == "fit" and (run_dir := run_dir_of(given.ckpt_path)):
+            lock_run(run_dir)  # before the checkpoint is read, which its training would replace
         checkpoint = find_checkpoint(given.ckpt_path, wanted="last" if command == "fit" else "best")
-    recipes = [file for file in _config_files(others) if "model" in _read_config(file)]
+        refuse_foreign_classes(checkpoint, vouched=" ".join([*others, *map(str, configs.values())]))
+    recipes = [file for file, settings in configs.items() if "model" in settings]
     if checkpoint is not None:
         base, name = [checkpoint.config], checkpoint.name
     elif recipes:

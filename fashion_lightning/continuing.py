@@ -2,25 +2,22 @@
 
 from typing import Any
 
-import yaml
-
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs import Checkpoint
 
 
-def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str, in_place: bool) -> None:
+def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str) -> None:
     """Refuse typed settings that could only be ignored, or would spoil what the checkpoint stands for.
 
     Args:
         checkpoint: where the run goes on from.
         config: the settings that were asked for, as plain values.
         command: ``fit``, ``validate``, ``test`` or ``predict``.
-        in_place: whether the run goes on in its own folder.
 
     Raises:
         UserError: naming the first such setting.
     """
-    before = yaml.safe_load(checkpoint.config)
+    before = checkpoint.settings
     refused: list[tuple[str, Any, Any, str]] = []
 
     def compare(name: str, why: str, part: Any = lambda value: value) -> None:
@@ -37,7 +34,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str,
     if command == "fit":
         compare("model.optimizer", "the optimizer's state would not fit", _class_path)
         compare("model.scheduler", "the checkpoint's schedule would go on", _what_a_checkpoint_fixes)
-        if in_place:
+        if checkpoint.in_place:
             compare("best_checkpoint", "the record of the best epoch would be lost")
             compare("trainer.default_root_dir", "a run goes on in its own folder")
         if checkpoint.in_mid_epoch:

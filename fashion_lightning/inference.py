@@ -7,10 +7,16 @@ from torch import Tensor
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.runs import find_checkpoint
+from fashion_lightning.trusted_classes import refuse_foreign_classes
 
 
-def load_classifier(path: str | Path) -> FashionMNISTClassifier:
+def load_classifier(path: str | Path, trusted: str = "") -> FashionMNISTClassifier:
     """Rebuild a trained classifier from a run folder (its best checkpoint) or a checkpoint file.
+
+    Args:
+        path: run folder or checkpoint file.
+        trusted: import paths of classes that the checkpoint may name beside those of this package and of
+            torch, such as a network of your own; they are imported.
 
     Returns:
         The classifier in evaluation mode, on the CPU.
@@ -18,8 +24,9 @@ def load_classifier(path: str | Path) -> FashionMNISTClassifier:
     Raises:
         UserError: there is no checkpoint at ``path``, or it cannot be used.
     """
-    file = find_checkpoint(str(path), wanted="best").path
-    return FashionMNISTClassifier.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
+    checkpoint = find_checkpoint(str(path), wanted="best")
+    refuse_foreign_classes(checkpoint, vouched=trusted)
+    return FashionMNISTClassifier.load_from_checkpoint(checkpoint.path, map_location="cpu", weights_only=True).eval()
 
 
 def classify(path: str | Path, images: Any) -> tuple[list[str], Tensor]:

@@ -13,9 +13,11 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from fashion_lightning import __version__
 from fashion_lightning.argument_errors import OneLineErrorParser
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fashion_lightning.callbacks.early_stopping import EarlyStopping
+from fashion_lightning.callbacks.flush_curves import FlushCurves
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
 from fashion_lightning.callbacks.predictions import PredictionsCSV
 from fashion_lightning.callbacks.reseed import ReseedEachStep
@@ -31,7 +33,15 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.lightning_messages import silence_what_is_not_news
 from fashion_lightning.metrics import MONITORS, suffix
 from fashion_lightning.precision import default_device_type, default_precision
-from fashion_lightning.report import evaluation_figures, print_evaluation, print_fit, write_json
+from fashion_lightning.report import (
+    evaluation_figures,
+    print_evaluation,
+    print_fit,
+    print_start,
+    write_evaluation,
+    write_json,
+)
+from fashion_lightning.run_lock import lock_run
 from fashion_lightning.runs import LOGS, Checkpoint, new_run_dir
 from fashion_lightning.seeding import run_seed
 from fashion_lightning.tensorboard import RunLogger, log_test_figures
@@ -43,6 +53,12 @@ def run(arguments: list[str]) -> None:
     completed = complete(arguments)
     try:
         FashionMNISTCLI(completed.arguments, completed.name, completed.checkpoint)
+    except UserError as error:
+        checkpoint = completed.checkpoint
+        if checkpoint is None or checkpoint.version == __version__:
+            raise
+        versions = f"fashion-lightning {checkpoint.version}, this is {__version__}"
+        raise UserError(f"{error} ({checkpoint.path} was written by {versions}.)") from error
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()  # its threads may else abort the process at its end
@@ -60,7 +76,6 @@ class FashionMNISTCLI(LightningCLI):
     def __init__(self, args: list[str], name: str, checkpoint: Checkpoint | None) -> None:
         self.name, self.checkpoint = name, checkpoint
         self.run_dir = checkpoint.run_dir if checkpoint else None
-        self.last = LastCheckpoint()
         super().__init__(
             FashionMNISTClassifier,
             FashionMNISTDataModule,
@@ -87,6 +102,7 @@ class FashionMNISTCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         # Private, but the only place that knows the subcommand (Lightning issue 20374).
@@ -111,9 +127,8 @@ class FashionMNISTCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the Trainer; what is wrong shows before a run folder is made or anything in it is touched."""
         settings = self._get(self.config_init, "trainer")
-        in_place = self.checkpoint is not None and self.run_dir is not None and self.checkpoint.path.name == "last.ckpt"
         if self.checkpoint is not None:
-            refuse_changes(self.checkpoint, self._plain_config(), str(self.subcommand), in_place)
+            refuse_changes(self.checkpoint, self._plain_config(), str(self.subcommand))
             self._check_weights(self.checkpoint)
         if settings["overfit_batches"]:
             raise UserError("trainer.overfit_batches would replace the sampler; use --data.train_size instead.")
@@ -123,9 +138,9 @@ class FashionMNISTCLI(LightningCLI):
             LayerTable(),
             KeepOptimizerSettings(),
             ReseedEachStep(),
-            StopOnSignal(self.last),
+            FlushCurves(),
+            StopOnSignal(self._get(self.config_init, "last_checkpoint")),
             self.timer,
-            self.last,  # after the best checkpoint, so that it holds its record
         ]
         self.save_config_kwargs = {"name": self.name}
         logs = settings["logger"] in (None, True)
@@ -143,7 +158,9 @@ class FashionMNISTCLI(LightningCLI):
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
             if not settings["fast_dev_run"]:
+                in_place = self.checkpoint is not None and self.checkpoint.in_place
                 run_dir = self.run_dir if self.run_dir and in_place else self._new_run_dir(trainer.default_root_dir)
+                lock_run(run_dir)
                 self._use_run_dir(trainer, run_dir, logs)
         return trainer
 
@@ -165,7 +182,7 @@ class FashionMNISTCLI(LightningCLI):
             raise UserError(f"The weights of {checkpoint.path} do not fit this network: {reason}") from error
 
     def _check_monitors(self) -> None:
-        for key in self._parser(self.subcommand).callback_keys:
+        for key in ("early_stopping", "best_checkpoint"):
             monitor = self._get(self.config_init, key).monitor
             if monitor not in MONITORS:
                 raise UserError(f"{key}.monitor cannot be {monitor!r}; choose from {', '.join(MONITORS)}.")
@@ -198,25 +215,19 @@ class FashionMNISTCLI(LightningCLI):
             print(finished)
             return
         if self.trainer.is_global_zero:
-            self._announce()
+            print_start(self.checkpoint, self.trainer, self.run_dir, model.make_scheduler is not None)
         try:
             self._start(model, datamodule)
+        except UserError as error:
+            last = self.run_dir and self.run_dir / "checkpoints" / "last.ckpt"
+            kept = f" The last good checkpoint: {last}" if last and last.is_file() else ""
+            raise UserError(f"{error}{kept}") from error
         except Interrupted as interrupted:
             if self.run_dir is not None:
                 print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {self.run_dir}")
             raise SystemExit(interrupted.exit_code) from None
         if self.run_dir is not None and self.trainer.is_global_zero:
             self._report_fit(model, self.run_dir)
-
-    def _announce(self) -> None:
-        fallback = "" if default_precision() == "bf16-mixed" else " (no bf16 arithmetic on this machine)"
-        where = self.run_dir or "none, nothing is saved (fast_dev_run)"
-        print(f"Run folder: {where}   precision: {self.trainer.precision}{fallback}   seed: {run_seed()}")
-        if self.checkpoint is not None:
-            print(f"Continuing {self.checkpoint.path} after {self.checkpoint.epochs_done} epochs.")
-            before = yaml.safe_load(self.checkpoint.config)["trainer"]["max_epochs"]
-            if before != self.trainer.max_epochs and self._get(self.config, "model")["scheduler"] is not None:
-                print(f"The learning rate's schedule now spans {self.trainer.max_epochs} epochs, not {before}.")
 
     def _start(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule) -> None:
         """Hand over to the Trainer's method of this command."""
@@ -269,14 +280,12 @@ class FashionMNISTCLI(LightningCLI):
             return
         for tta, evaluation in model.evaluations.items():
             figures = evaluation_figures(evaluation)
-            record = {"checkpoint": self.checkpoint.path.name, "steps": self.checkpoint.steps_done, "tta": tta}
-            path = self._beside(f"{self.subcommand}_{self.checkpoint.path.stem}{suffix(tta)}.json")
-            write_json(path, {**record, **figures})
             if self.subcommand == "test" and self.run_dir is not None:
                 log_test_figures(self.run_dir, f"test{suffix(tta)}", figures, self.checkpoint.steps_done - 1)
             averaged = "" if tta == "none" else ", averaged with their mirror images"
             print_evaluation(f"{self.checkpoint.path} on the {images} images{averaged}", figures)
-            print(f"Written to {path}")
+            path = self._beside(f"{self.subcommand}_{self.checkpoint.path.stem}{suffix(tta)}.json")
+            write_evaluation(path, self.checkpoint, tta, figures)
 
     def predict(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:
         """Write classes and probabilities as CSV."""

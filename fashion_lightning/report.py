@@ -5,11 +5,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lightning import Trainer
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from fashion_lightning.data.datamodule import CLASS_NAMES
+from fashion_lightning.precision import default_precision
+from fashion_lightning.runs import Checkpoint
+from fashion_lightning.seeding import run_seed
 
 
 def percent(fraction: float) -> str:
@@ -57,6 +61,26 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(content, indent=2) + "\n")
     os.replace(partial, path)
+
+
+def write_evaluation(path: Path, checkpoint: Checkpoint, tta: str, figures: dict[str, Any]) -> None:
+    """Write the figures of ``evaluation_figures`` with what they were measured of."""
+    record = {"checkpoint": checkpoint.path.name, "steps": checkpoint.steps_done, "tta": tta}
+    write_json(path, {**record, **figures})
+    print(f"Written to {path}")
+
+
+def print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None, has_schedule: bool) -> None:
+    """Say what a fit is about to do."""
+    fallback = "" if default_precision() == "bf16-mixed" else " (no bf16 arithmetic on this machine)"
+    where = run_dir or "none, nothing is saved (fast_dev_run)"
+    print(f"Run folder: {where}   precision: {trainer.precision}{fallback}   seed: {run_seed()}")
+    if checkpoint is None:
+        return
+    print(f"Continuing {checkpoint.path} after {checkpoint.epochs_done} epochs.")
+    before = checkpoint.settings["trainer"]["max_epochs"]
+    if before != trainer.max_epochs and has_schedule:
+        print(f"The learning rate's schedule now spans {trainer.max_epochs} epochs, not {before}.")
 
 
 def print_fit(run_dir: Path, figures: dict[str, Any]) -> None:

@@ -27,6 +27,8 @@ NOT_OF_THE_RECIPE = (
     "trainer.enable_model_summary",
     "trainer.profiler",
     "trainer.detect_anomaly",
+    "last_checkpoint.every_n_minutes",
+    "last_checkpoint.every_n_steps",
 )
 """Settings in which two runs of one recipe may differ."""
 

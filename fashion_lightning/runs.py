@@ -13,9 +13,11 @@ Nothing here imports torch before a checkpoint is read.
 
 import pickle
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from fashion_lightning.errors import UserError
 
@@ -31,11 +33,24 @@ class Checkpoint:
     """The run folder it lies in; ``None`` for a file that was moved elsewhere."""
     content: dict[str, Any]
     """What Lightning saved, all of it plain values and tensors."""
+    in_place: bool = False
+    """Whether ``fit`` goes on in the run folder itself, not in a new one."""
+
+    @property
+    def version(self) -> str:
+        """Of the package that wrote it."""
+        return str(self.content["fashion_lightning"].get("version", "unknown"))
 
     @property
     def config(self) -> str:
         """The whole config of the run, as YAML."""
         return str(self.content["fashion_lightning"]["config"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The same as plain values."""
+        settings: dict[str, Any] = yaml.safe_load(self.config)
+        return settings
 
     @property
     def name(self) -> str:
@@ -90,6 +105,8 @@ def newest_run(logs: Path = LOGS) -> Path | None:
 def find_checkpoint(given: str, wanted: str) -> Checkpoint:
     """Resolve what the user gave as ``--ckpt_path``.
 
+    A last checkpoint that is torn or missing is replaced by the newest one that is whole, which is said.
+
     Args:
         given: a run folder or a checkpoint file.
         wanted: of a folder, ``last`` or ``best``.
@@ -99,21 +116,35 @@ def find_checkpoint(given: str, wanted: str) -> Checkpoint:
     """
     path = Path(given).expanduser()
     if path.is_dir():
-        last, best = (path / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
-        try:
-            if not last.is_file():
-                raise UserError(f"{given} is not a run folder with a checkpoint ({last} is missing).{_hint()}")
-            checkpoint = read_checkpoint(last)
-        except UserError as error:
-            if not best.is_file():
-                raise
-            if wanted == "best":  # it holds its own record
-                return read_checkpoint(best)
-            raise UserError(f"{error} To go on from the best one, as a new run: --ckpt_path {best}") from error
-        return checkpoint if wanted == "last" else read_checkpoint(_best_of(checkpoint))
+        last = _last_of(path)
+        return last if wanted == "last" else read_checkpoint(_best_of(last))
     if not path.exists():
         raise UserError(f"There is no run folder or checkpoint at {given}.{_hint()}")
-    return read_checkpoint(path)
+    checkpoint = read_checkpoint(path)
+    return replace(checkpoint, in_place=path.name == "last.ckpt" and checkpoint.run_dir is not None)
+
+
+def _last_of(run_dir: Path) -> Checkpoint:
+    last = run_dir / "checkpoints" / "last.ckpt"
+    others = sorted(
+        (path for path in last.parent.glob("*.ckpt") if path != last), key=lambda path: path.stat().st_mtime
+    )
+    problems = []
+    for path in (last, *reversed(others)):
+        try:
+            checkpoint = read_checkpoint(path)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        except FileNotFoundError:
+            problems.append(f"{path} is missing.")
+            continue
+        if problems:
+            print(f"{' '.join(problems)} Going on from {path}, the newest whole checkpoint.", flush=True)
+        return replace(checkpoint, in_place=True)
+    if not last.exists():
+        raise UserError(f"{run_dir} is not a run folder with a checkpoint ({last} is missing).{_hint()}")
+    raise UserError(" ".join(problems))
 
 
 def _best_of(last: Checkpoint) -> Path:
@@ -152,8 +183,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{path} was not written by the fashion-lightning command and holds no config; in Python, use"
             " FashionMNISTClassifier.load_from_checkpoint(path, network=...)."
         )
-    in_run = path.parent.name == "checkpoints" and (path.parent.parent / "config.yaml").is_file()
-    return Checkpoint(path, path.parent.parent if in_run else None, content)
+    origin = content["fashion_lightning"]
+    if not isinstance(origin, dict) or not all(isinstance(origin.get(key), str) for key in ("name", "config")):
+        raise UserError(f"{path} holds no config of fashion-lightning.")
+    return Checkpoint(path, run_dir_of(path), content)
+
+
+def run_dir_of(path: str | Path) -> Path | None:
+    """The run folder that a folder or a checkpoint file is, or lies in."""
+    path = Path(path).expanduser()
+    folder = path.parent.parent if path.parent.name == "checkpoints" and not path.is_dir() else path
+    return folder if (folder / "config.yaml").is_file() else None
 
 
 def _hint() -> str:

@@ -1,5 +1,7 @@
 """The TensorBoard logger of a run: one folder, one curve, real figures in the HPARAMS tab."""
 
+import io
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,9 @@ from typing import Any
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -23,7 +28,7 @@ class RunLogger(TensorBoardLogger):
         run_dir: the run folder.
         recipe: settings for the HPARAMS tab, plain values.
         resume_step: optimizer steps already done. What an interrupted run has logged beyond them is
-            told to be superseded (``purge_step``), or the curve would be drawn twice.
+            taken out of its files, and a running TensorBoard is told so (``purge_step``).
     """
 
     def __init__(self, run_dir: Path, recipe: dict[str, Any], resume_step: int | None = None) -> None:
@@ -43,6 +48,8 @@ class RunLogger(TensorBoardLogger):
     def experiment(self) -> SummaryWriter:
         """The writer, opened on first use; for pictures and anything else beyond scalars."""
         if self.writer is None:
+            if self.resume_step is not None:
+                drop_points_from(self.run_dir, self.resume_step)
             self.writer = SummaryWriter(str(self.run_dir), purge_step=self.resume_step)
         return self.writer
 
@@ -86,6 +93,26 @@ class RunLogger(TensorBoardLogger):
         if self.writer is not None:
             self.writer.close()
             self.writer = None
+
+
+def drop_points_from(run_dir: Path, step: int) -> None:
+    """Take what was logged at ``step`` and later out of a run's event files, and a torn record at their end.
+
+    A killed run has logged steps that the continued one logs again. TensorBoard itself hides the first
+    of two points (``purge_step``); whoever reads the files finds both (issue 5403).
+    """
+    for path in sorted(run_dir.glob("events.out.tfevents.*")):
+        kept = io.BytesIO()
+        writer = RecordWriter(kept)
+        for record in RawEventFileLoader(str(path)).Load():
+            event = Event.FromString(record)
+            is_point = any(value.HasField("simple_value") for value in event.summary.value)
+            if not (is_point and event.step >= step):
+                writer.write(record)
+        if kept.tell() < path.stat().st_size:
+            partial = path.with_name(f".{path.name}.partial")
+            partial.write_bytes(kept.getvalue())
+            os.replace(partial, path)
 
 
 def log_test_figures(run_dir: Path, stage: str, figures: dict[str, Any], step: int) -> None:

@@ -47,10 +47,9 @@ def write_idx(folder: Path, name: str, array: "np.ndarray[tuple[int, ...], np.dt
     return content
 
 
-@pytest.fixture(scope="session")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A folder with four small files, each class with stripes of its own, and their hashes."""
-    folder, random, hashes = tmp_path_factory.mktemp("generated"), np.random.default_rng(0), {}
+def write_generated_data(folder: Path) -> dict[str, str]:
+    """Write four small files, each class with stripes of its own, and return their hashes."""
+    random, hashes = np.random.default_rng(0), {}
     for split, count in (("train", TRAIN_IMAGES), ("test", TEST_IMAGES)):
         labels = (np.arange(count) % 10).astype(np.uint8)
         images = random.integers(0, 60, (count, 28, 28), dtype=np.uint8)
@@ -59,7 +58,25 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
             stripes[:: 2 + label // 2] += 150
         for name, array in zip(source.FILES[split], (images, labels), strict=True):  # type: ignore[index]
             hashes[name] = hashlib.sha256(write_idx(folder, name, array)).hexdigest()
-    return folder, hashes
+    return hashes
+
+
+def command_with_hashes(script: Path, hashes: dict[str, str]) -> list[str]:
+    """The start of a command line for a process of its own, in which files with these hashes count as the real ones."""
+    script.write_text(
+        "from fashion_lightning.cli import main\n"
+        "from fashion_lightning.data import source\n"
+        f"source.SHA256.update({hashes!r})\n"
+        "main()\n"
+    )
+    return [sys.executable, str(script)]
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A folder with the generated files, and their hashes."""
+    folder = tmp_path_factory.mktemp("generated")
+    return folder, write_generated_data(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -115,14 +132,7 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def command_on_generated_data(tmp_path: Path) -> list[str]:
     """The start of a command line for a process of its own, in which the generated files count as the real ones."""
-    script = tmp_path / "fashion_lightning_on_generated_data.py"
-    script.write_text(
-        "from fashion_lightning.cli import main\n"
-        "from fashion_lightning.data import source\n"
-        f"source.SHA256.update({source.SHA256!r})\n"
-        "main()\n"
-    )
-    return [sys.executable, str(script)]
+    return command_with_hashes(tmp_path / "fashion_lightning_on_generated_data.py", source.SHA256)
 
 
 @pytest.fixture

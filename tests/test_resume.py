@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -186,12 +187,21 @@ def test_another_batch_size_holds_from_the_next_epoch_but_not_within_one(cli: Ru
     assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 40
 
 
-def test_a_torn_last_checkpoint_names_the_best_one_which_is_still_tested(cli: Run, trained: Path) -> None:
+@pytest.mark.parametrize("damage", ["torn", "missing"])
+def test_a_bad_last_checkpoint_is_replaced_by_the_newest_whole_one(cli: Run, trained: Path, damage: str) -> None:
+    """The best checkpoint of this run is from its last epoch, so that nothing at all is lost."""
+    cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
+    undisturbed = weights_and_optimizer(trained)
+    shutil.rmtree(trained)
+    cli("fit", "--config", trained.parents[2] / "tiny.yaml")
     last = trained / "checkpoints/last.ckpt"
-    last.write_bytes(last.read_bytes()[:1000])
-    printed = cli("fit", "--ckpt_path", trained, exits=2)
-    assert "is not a whole checkpoint file" in printed
-    assert f"--ckpt_path {trained}/checkpoints/best.ckpt" in printed
+    last.unlink() if damage == "missing" else last.write_bytes(last.read_bytes()[:1000])
+    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
+    assert ("is missing" if damage == "missing" else "is not a whole checkpoint file") in printed
+    assert f"Going on from {trained}/checkpoints/best.ckpt, the newest whole checkpoint." in printed
+    assert [path.name for path in trained.parent.iterdir()] == ["version_0"]
+    for a, b in zip(weights_and_optimizer(trained), undisturbed, strict=True):
+        assert torch.equal(a, b)
     cli("test", "--ckpt_path", trained)
 
 

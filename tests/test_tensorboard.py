@@ -49,7 +49,7 @@ def test_the_hparams_tab_shows_the_recipe_with_its_real_figures(cli: Run, traine
     assert hparams["data.batch_size"].number_value == 50
     assert hparams["model.optimizer.init_args.lr"].number_value == 0.12
     assert curve(trained, "test/accuracy")[-1][0] == 19
-    assert [step for step, _ in curve(trained, "epoch")] == [9, 9, 19, 19]
+    assert [step for step, _ in curve(trained, "epoch")] == [9, 19]
     assert "hp_metric" not in events.Tags()["scalars"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from fashion_lightning.callbacks.checkpoints import LastCheckpoint
+from fashion_lightning.callbacks.checkpoints import LastCheckpoint, can_go_on_from
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -45,16 +45,11 @@ class StopOnSignal(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # Lightning would skip a validation that follows this batch if the run went on from here, and no
-        # checkpoint holds the gradients of a step that is half accumulated.
-        every = trainer.val_check_batch
-        validation_follows = trainer.is_last_batch or (isinstance(every, int) and (batch_idx + 1) % every == 0)
-        if not validation_follows and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+        if can_go_on_from(trainer, batch_idx):
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.global_step > 0:  # before the first step there is nothing to save: stop after it
-            self._stop(trainer)  # the signal came with the last batch or during validation
+        self._stop(trainer)  # the signal came before the first batch, with the last one, or during validation
 
     def _stop(self, trainer: Trainer) -> None:
         if self.received:

@@ -1,0 +1,234 @@
+"""Kills trainings at random instants until they are done, and compares them with undisturbed ones.
+
+    python -m tests.kills --kills 100 --seed 0
+
+Each training has dropout, augmentation and an average of its weights; the schedules, the optimizers,
+the precision and the number of loader processes take turns. A killed one is continued by the command
+that a user would type, and killed again. At its end, weights, optimizer, averages, metrics, callbacks
+and curves (read raw from the event files) must equal those of a run that nothing disturbed.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from torch import Tensor
+
+from tests.conftest import command_with_hashes, write_generated_data
+
+EPOCHS = 20
+
+RECIPE: dict[str, Any] = {
+    "model": {
+        "network": {
+            "class_path": "fashion_lightning.networks.ConvNet",
+            "init_args": {"blocks": [[4]], "hidden": [16], "pool_dropout": 0.3, "dropout": 0.3, "batch_norm": True},
+        }
+    },
+    "data": {"batch_size": 50, "val_size": 100, "flip": "random", "shift": 2, "cutout": 4},
+    "trainer": {
+        "max_epochs": EPOCHS,
+        "log_every_n_steps": 1,
+        "callbacks": [
+            {
+                "class_path": "fashion_lightning.callbacks.weight_averaging.WeightEMA",
+                "init_args": {"decay": 0.9, "update_starting_at_step": 25},
+            }
+        ],
+    },
+    "last_checkpoint": {"every_n_steps": 3},
+    "early_stopping": {"patience": EPOCHS},
+}
+SCHEDULES: list[tuple[str, dict[str, Any]] | None] = [
+    ("fashion_lightning.schedules.LinearDecay", {}),
+    ("fashion_lightning.schedules.CosineDecay", {"warmup": 0.2}),
+    ("torch.optim.lr_scheduler.ReduceLROnPlateau", {"patience": 1}),
+    ("torch.optim.lr_scheduler.OneCycleLR", {"max_lr": 0.01, "total_steps": EPOCHS + 1}),
+    ("torch.optim.lr_scheduler.StepLR", {"step_size": 3, "gamma": 0.7}),
+    None,
+]
+OPTIMIZERS = [("fashion_lightning.optimizers.Muon", {"lr": 0.05}), ("torch.optim.AdamW", {"lr": 0.003})]
+PLACES = [("32-true", 0), ("bf16-mixed", 2), ("bf16-mixed", 0), ("32-true", 2)]
+
+
+def cases() -> Iterator[dict[str, Any]]:
+    """Recipes without end; twelve in a row use every schedule with both optimizers, precisions and loaders."""
+    for number in itertools.count():
+        recipe = json.loads(json.dumps(RECIPE))
+        schedule, optimizer = SCHEDULES[number % len(SCHEDULES)], OPTIMIZERS[number // len(SCHEDULES) % 2]
+        precision, workers = PLACES[number % len(PLACES)]
+        if schedule is not None:
+            recipe["model"]["scheduler"] = {"class_path": schedule[0], "init_args": schedule[1]}
+        recipe["model"]["optimizer"] = {"class_path": optimizer[0], "init_args": optimizer[1]}
+        recipe["trainer"]["precision"] = precision
+        recipe["data"]["num_workers"] = workers
+        yield recipe
+
+
+def title(recipe: dict[str, Any]) -> str:
+    """A recipe in a few words."""
+    names = [
+        recipe["model"].get(part, {}).get("class_path", "none").split(".")[-1] for part in ("scheduler", "optimizer")
+    ]
+    return f"{' '.join(names)} {recipe['trainer']['precision']} workers {recipe['data']['num_workers']}"
+
+
+@dataclass
+class Program:
+    """How a training is started: command, folders, environment."""
+
+    command: list[str]
+    data: Path
+    logs: Path
+    """Where the folders of the trainings are made; may be on another file system than the temporary folder."""
+
+    def start(self, folder: Path) -> subprocess.Popen[bytes]:
+        """Begin the training in ``folder``, or go on with it, as a user would."""
+        runs = sorted(folder.glob("tensorboard_logs/recipe/version_*"))
+        if runs and any(runs[-1].glob("checkpoints/*.ckpt")):
+            arguments = ["--ckpt_path", str(runs[-1].relative_to(folder))]
+        else:
+            arguments = ["--config", "recipe.yaml", "--data.root", str(self.data)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        with (folder / "output.txt").open("ab") as output:
+            return subprocess.Popen(
+                [*self.command, "fit", *arguments], cwd=folder, stdout=output, stderr=output, env=environment
+            )
+
+    def folder(self, name: str, recipe: dict[str, Any]) -> Path:
+        """A folder with the recipe in it."""
+        folder = self.logs / name
+        folder.mkdir(parents=True)
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+        return folder
+
+
+def finished_run(folder: Path) -> Path:
+    """The run folder of a training that is done."""
+    (report,) = folder.glob("tensorboard_logs/recipe/version_*/fit.json")
+    return report.parent
+
+
+def values(content: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Everything in a checkpoint by its dotted name; of a tensor its dtype, shape and a hash of its bytes."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from values(value, f"{name}.{key}")
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content):
+            yield from values(value, f"{name}.{number}")
+    elif isinstance(content, Tensor):
+        data = (
+            content.contiguous().view(torch.uint8).numpy().tobytes() if content.ndim else str(content.item()).encode()
+        )
+        yield name, f"{content.dtype} {tuple(content.shape)} {hashlib.sha256(data).hexdigest()}"
+    else:
+        yield name, repr(content)
+
+
+def fingerprint(run: Path) -> dict[str, str]:
+    """What must be equal of two runs, by name."""
+    found: dict[str, str] = {}
+    for file in ("last.ckpt", "best.ckpt"):
+        content = torch.load(run / "checkpoints" / file, weights_only=True)
+        del content["loops"], content["fashion_lightning"]  # counters of attempts, and the folders' names
+        content["callbacks"] = {
+            key: state for key, state in content["callbacks"].items() if not key.startswith("Timer")
+        }
+        places = ("path", "dirpath", "best_k_models")
+        found |= {name: value for name, value in values(content, file) if not any(place in name for place in places)}
+    report = json.loads((run / "fit.json").read_text())
+    del report["fit_seconds"]
+    found["fit.json"] = json.dumps(report, sort_keys=True)
+    points: list[tuple[str, int, float]] = []
+    for events in sorted(run.glob("events.out.tfevents.*")):
+        for event in LegacyEventFileLoader(str(events)).Load():
+            points += [(v.tag, event.step, v.simple_value) for v in event.summary.value if v.HasField("simple_value")]
+    twice = [point for point, count in Counter((tag, step) for tag, step, _ in points).items() if count > 1]
+    found["points logged twice"] = repr(twice)
+    for tag in sorted({tag for tag, _, _ in points}):
+        found[f"curve {tag}"] = repr(sorted((step, value) for other, step, value in points if other == tag))
+    return found
+
+
+def kill_at(process: subprocess.Popen[bytes], folder: Path, seconds: float, draw: random.Random) -> bool:
+    """Kill a process at a random instant: anywhere, or in the middle of the next save. False if it ended before."""
+    moment = draw.choice(("anywhere", "anywhere", "anywhere", "save"))
+    deadline = time.monotonic() + draw.uniform(0, seconds)
+    while process.poll() is None:
+        late = time.monotonic() >= deadline
+        if late and (moment == "anywhere" or any(folder.glob("*/*/*/checkpoints/.*.partial"))):
+            break
+        time.sleep(0.0005)
+    else:
+        return False
+    process.kill()
+    process.wait()
+    return True
+
+
+def run(kills: int, seed: int, logs: Path | None = None) -> tuple[int, list[str]]:
+    """Kill trainings until so many kills are reached and the last one is done.
+
+    Args:
+        kills: how many at least.
+        seed: of the instants.
+        logs: where trainings write; the temporary folder by default.
+
+    Returns:
+        The number of kills, and every difference found.
+    """
+    draw, done, differences = random.Random(seed), 0, []
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory(dir=logs) as trainings:
+        hashes = write_generated_data(Path(scratch) / "data")
+        command = command_with_hashes(Path(scratch) / "fashion_lightning_on_generated_data.py", hashes)
+        program = Program(command, Path(scratch) / "data", Path(trainings))
+        for number, recipe in enumerate(cases()):
+            if done >= kills:
+                break
+            undisturbed = program.folder(f"{number}_undisturbed", recipe)
+            began = time.monotonic()
+            if program.start(undisturbed).wait():
+                raise RuntimeError((undisturbed / "output.txt").read_text())
+            seconds = time.monotonic() - began
+            disturbed, here = program.folder(f"{number}_disturbed", recipe), 0
+            while True:
+                process = program.start(disturbed)
+                if here < 10 and kill_at(process, disturbed, seconds, draw):
+                    here += 1
+                    continue
+                if process.wait():
+                    raise RuntimeError((disturbed / "output.txt").read_text())
+                break
+            done += here
+            expected, found = (fingerprint(finished_run(folder)) for folder in (undisturbed, disturbed))
+            unequal = [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
+            differences += [f"{title(recipe)}: {name}" for name in sorted(unequal)]
+            print(f"{title(recipe)}: {here} kills, {len(unequal)} of {len(expected)} differ; {done} kills", flush=True)
+    return done, differences
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--logs", type=Path, help="folder on the file system to write to")
+    given = parser.parse_args()
+    kills, found = run(given.kills, given.seed, given.logs)
+    print(f"{kills} kills, {len(found)} differences", *found, sep="\n")
+    sys.exit(bool(found))
