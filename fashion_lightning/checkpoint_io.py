@@ -1,12 +1,12 @@
 """Checkpoint files that are either whole or not there."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from fashion_lightning.durable import replacing
 from fashion_lightning.errors import UserError
 
 
@@ -20,20 +20,17 @@ class DurableCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Replace ``path`` by the new checkpoint in one step; on any error the old file stays whole."""
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")  # one writer per run: a stale one is overwritten
         try:
-            with partial.open("wb") as file:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise UserError(f"The checkpoint {target} cannot be written ({error.strerror}).") from error
-        if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
-            folder = os.open(target.parent, os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"The checkpoint {target} cannot be written ({_reason(error)}).") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said: torch hides it behind a RuntimeError of its own."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    return str(cause.strerror) if cause is not None else str(error).splitlines()[0]

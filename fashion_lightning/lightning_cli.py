@@ -243,10 +243,10 @@ class FashionMNISTCLI(LightningCLI):
         except Exception as error:  # whatever a network or an optimizer of the user's raises within a step
             if self.run_dir is None or self.subcommand != "fit":
                 raise
+            reason = f"Training failed: {type(error).__name__}: {str(error)[:300]}"
             details = self.run_dir / "traceback.txt"
             details.write_text(traceback.format_exc())
-            reason = f"{type(error).__name__}: {error}"
-            raise UserError(f"Training failed: {reason[:300]} The whole traceback is in {details}") from error
+            raise UserError(f"{reason} The whole traceback is in {details}.") from error
 
     def _report_fit(self, model: FashionMNISTClassifier, run_dir: Path) -> None:
         best: BestCheckpoint = self._get(self.config_init, "best_checkpoint")

@@ -1,7 +1,6 @@
 """What ``fit``, ``validate`` and ``test`` tell the user at their end, as text and as JSON."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.table import Table
 from torch import Tensor
 
 from fashion_lightning.data.datamodule import CLASS_NAMES
+from fashion_lightning.durable import replacing
 from fashion_lightning.precision import default_precision
 from fashion_lightning.runs import Checkpoint
 from fashion_lightning.seeding import run_seed
@@ -58,9 +58,8 @@ def print_evaluation(title: str, figures: dict[str, Any]) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write or replace a JSON file in one step."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def write_evaluation(path: Path, checkpoint: Checkpoint, tta: str, figures: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import IO
 
 from fashion_lightning.errors import UserError
 
@@ -11,7 +10,8 @@ try:
 except ImportError:  # Windows: runs are not locked there
     fcntl = None  # type: ignore[assignment]
 
-_held: dict[Path, IO[bytes]] = {}
+_held: dict[Path, int] = {}
+"""File descriptors, never closed: closing would unlock."""
 
 
 def lock_run(run_dir: Path) -> None:
@@ -26,11 +26,11 @@ def lock_run(run_dir: Path) -> None:
     path = (run_dir / ".lock").resolve()
     if fcntl is None or path in _held or int(os.environ.get("LOCAL_RANK", "0")) > 0:
         return  # the other processes of a run come after the one that holds the lock
-    file = path.open("ab")  # leaves an existing file as it is
+    file = os.open(path, os.O_RDWR | os.O_CREAT, mode=0o644)
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        file.close()
+        os.close(file)
         raise UserError(
             f"{run_dir} is being trained by another process. Wait for it or stop it; a run of its own:"
             " fashion-lightning fit"

@@ -1,7 +1,6 @@
 """The TensorBoard logger of a run: one folder, one curve, real figures in the HPARAMS tab."""
 
 import io
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from fashion_lightning.durable import replacing
 from fashion_lightning.results import flattened
 
 FIGURES = ("val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss")
@@ -110,9 +110,8 @@ def drop_points_from(run_dir: Path, step: int) -> None:
             if not (is_point and event.step >= step):
                 writer.write(record)
         if kept.tell() < path.stat().st_size:
-            partial = path.with_name(f".{path.name}.partial")
-            partial.write_bytes(kept.getvalue())
-            os.replace(partial, path)
+            with replacing(path) as file:
+                file.write(kept.getvalue())
 
 
 def log_test_figures(run_dir: Path, stage: str, figures: dict[str, Any], step: int) -> None:

@@ -1,7 +1,7 @@
 """``predict`` writes one CSV row an image."""
 
 import csv
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from fashion_lightning.data.datamodule import CLASS_NAMES, FashionMNISTDataModule
+from fashion_lightning.durable import replacing
 
 
 class PredictionsCSV(BasePredictionWriter):
@@ -50,8 +51,8 @@ class PredictionsCSV(BasePredictionWriter):
             self.rows = {index: row for share in shares for index, row in share.items()}
         if not trainer.is_global_zero:
             return
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        with partial.open("w", newline="") as file:
-            in_order = [row for _, row in sorted(self.rows.items())]
-            csv.writer(file).writerows([["image", "class", *CLASS_NAMES], *in_order])
-        os.replace(partial, self.path)
+        table = io.StringIO(newline="")
+        in_order = [row for _, row in sorted(self.rows.items())]
+        csv.writer(table).writerows([["image", "class", *CLASS_NAMES], *in_order])
+        with replacing(self.path) as file:
+            file.write(table.getvalue().encode())

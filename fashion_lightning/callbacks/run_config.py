@@ -1,6 +1,5 @@
 """The run's config, in its folder and in every checkpoint."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from fashion_lightning import __version__
+from fashion_lightning.durable import replacing
 
 
 def config_text(parser: LightningArgumentParser, config: Namespace) -> str:
@@ -36,9 +36,8 @@ class RunConfig(SaveConfigCallback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit" and self.run_dir is not None and trainer.is_global_zero:
-            partial = self.run_dir / ".config.yaml.partial"
-            partial.write_text(self.text)
-            os.replace(partial, self.run_dir / "config.yaml")
+            with replacing(self.run_dir / "config.yaml") as file:
+                file.write(self.text.encode())
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["fashion_lightning"] = {"version": __version__, "name": self.name, "config": self.text}

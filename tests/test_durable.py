@@ -1,0 +1,148 @@
+"""Files that are whole or not there, one process a run, and the newest checkpoint that can be read."""
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+
+from fashion_lightning.checkpoint_io import DurableCheckpointIO
+from fashion_lightning.durable import replacing
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs import new_run_dir
+from tests.conftest import Run
+
+RUN = Path("tensorboard_logs/tiny/version_0")
+
+
+def test_run_folders_are_never_shared(tmp_path: Path) -> None:
+    first, second = (new_run_dir(tmp_path, "tiny") for _ in range(2))
+    assert [first.name, second.name] == ["version_0", "version_1"]
+    (tmp_path / "tiny/version_7").mkdir()
+    assert new_run_dir(tmp_path, "tiny").name == "version_8"
+
+
+@pytest.mark.parametrize("stage", ["writing", "syncing", "renaming"])
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "last.ckpt"
+    DurableCheckpointIO().save_checkpoint({"step": 1}, path)
+    monkeypatch.setattr(
+        *{"writing": (torch, "save"), "syncing": (os, "fsync"), "renaming": (os, "replace")}[stage], full
+    )
+    with pytest.raises(UserError, match=r"last.ckpt cannot be written \(No space left on device\)"):
+        DurableCheckpointIO().save_checkpoint({"step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_real_write_that_fails_is_told_by_what_the_system_said(tmp_path: Path) -> None:
+    """A limit on the size of files: torch turns the system's answer into a RuntimeError of its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(UserError, match="cannot be written \\(File too large\\)"):
+            DurableCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, tmp_path / "last.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_in_place_before_it_is_whole_and_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, calls = tmp_path / "a.txt", mock.Mock()
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, mock.Mock(wraps=getattr(os, name)))
+        calls.attach_mock(getattr(os, name), name)
+    with replacing(path) as file:
+        file.write(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert [name for name, *_ in calls.mock_calls] == [
+        "fsync",
+        "replace",
+        "fsync",
+    ]  # the file, its new name, the folder
+
+
+def test_what_a_kill_left_half_written_is_overwritten_not_piled_up(cli: Run, trained: Path) -> None:
+    (trained / "checkpoints/.last.ckpt.partial").write_bytes(b"half")
+    cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
+    assert {path.name for path in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_a_full_disk_stops_a_fit_and_the_last_good_checkpoint_is_named(
+    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = (trained / "checkpoints/last.ckpt").read_bytes()
+    monkeypatch.setattr(torch, "save", full)
+    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3", exits=2)
+    assert "cannot be written (No space left on device)" in printed
+    assert f"The last good checkpoint: {trained}/checkpoints/last.ckpt" in printed
+    assert (trained / "checkpoints/last.ckpt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ([], [0, 10]),
+        (["--last_checkpoint.every_n_steps", "4"], [0, 4, 8, 10]),
+        (["--last_checkpoint.every_n_minutes", "0.0000001"], [*range(10), 10]),
+        (["--last_checkpoint.every_n_steps", "4", "--trainer.accumulate_grad_batches", "2"], [0, 4, 5]),
+    ],
+)
+def test_the_last_checkpoint_is_written_at_the_start_when_it_is_time_and_after_each_epoch(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], steps: list[int]
+) -> None:
+    saved: list[int] = []
+    save = DurableCheckpointIO.save_checkpoint
+
+    def spy(self: DurableCheckpointIO, checkpoint: dict[str, int], path: str, storage_options: object = None) -> None:
+        if Path(path).name == "last.ckpt":
+            saved.append(checkpoint["global_step"])
+        save(self, checkpoint, path, storage_options)
+
+    monkeypatch.setattr(DurableCheckpointIO, "save_checkpoint", spy)
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "1", *options)
+    assert saved == steps
+
+
+def test_a_run_killed_in_its_first_epoch_goes_on_from_its_start(
+    cli: Run, recipe: Path, command_on_generated_data: list[str]
+) -> None:
+    command = [*command_on_generated_data, "fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (RUN / "checkpoints/last.ckpt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    refused = cli("fit", "--ckpt_path", RUN, exits=2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert refused == (
+        f"error: {RUN} is being trained by another process. Wait for it or stop it; a run of its own:"
+        " fashion-lightning fit\n"
+    )
+    cli("fit", "--ckpt_path", RUN, "--trainer.max_epochs", "2")  # nothing is left of the lock
+
+
+def test_a_checkpoint_of_another_version_says_so_when_it_fails(cli: Run, trained: Path) -> None:
+    path = trained / "checkpoints/last.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["fashion_lightning"]["version"] = "0.0.1"
+    content["fashion_lightning"]["config"] += "no_longer_known: 3\n"
+    torch.save(content, path)
+    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3", exits=2)
+    assert "no_longer_known" in printed
+    assert f"({path} was written by fashion-lightning 0.0.1, this is " in printed
