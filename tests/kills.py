@@ -220,6 +220,8 @@ def run(kills: int, seed: int, logs: Path | None = None) -> tuple[int, list[str]
             unequal = [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
             differences += [f"{title(recipe)}: {name}" for name in sorted(unequal)]
             print(f"{title(recipe)}: {here} kills, {len(unequal)} of {len(expected)} differ; {done} kills", flush=True)
+            for name in sorted(unequal):
+                print(f"  {name}: {expected.get(name)} undisturbed, {found.get(name)} killed")
     return done, differences
 
 

@@ -1,9 +1,12 @@
 """What TensorBoard shows, read back from the event files."""
 
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from tests.conftest import Run
@@ -63,3 +66,58 @@ def test_validate_and_predict_add_nothing_to_the_curves_of_a_run(cli: Run, train
     cli("validate", "--ckpt_path", trained)
     cli("predict", "--ckpt_path", trained)
     assert {path.name for path in trained.iterdir() if "tfevents" in path.name} == before
+
+
+def raw_points(run: Path) -> dict[str, list[int]]:
+    """The steps of every scalar in the event files, as they lie there."""
+    steps: dict[str, list[int]] = {}
+    for path in sorted(run.glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime):
+        for event in LegacyEventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                if value.HasField("simple_value"):
+                    steps.setdefault(value.tag, []).append(event.step)
+    return steps
+
+
+WITHIN_AN_EPOCH = """
+from fashion_lightning.callbacks.reseed import ReseedEachStep
+
+def kill(self, trainer, *rest):
+    if trainer.global_step == 17:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+ReseedEachStep.on_train_batch_start = kill
+"""
+
+BEHIND_THE_CHECKPOINT_OF_AN_EPOCH = """
+from fashion_lightning.checkpoint_io import DurableCheckpointIO
+
+save = DurableCheckpointIO.save_checkpoint
+
+def save_and_kill(self, checkpoint, path, storage_options=None):
+    save(self, checkpoint, path)
+    if checkpoint["global_step"] == 20 and "last" in str(path):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+DurableCheckpointIO.save_checkpoint = save_and_kill
+"""
+
+
+@pytest.mark.parametrize("suicide", [WITHIN_AN_EPOCH, BEHIND_THE_CHECKPOINT_OF_AN_EPOCH], ids=["within", "behind"])
+def test_a_killed_and_continued_run_has_every_point_once_in_its_event_files(
+    cli: Run, recipe: Path, command_on_generated_data: list[str], suicide: str
+) -> None:
+    script = Path(command_on_generated_data[1])
+    script.write_text(f"import os, signal\n{suicide}\n{script.read_text()}")
+    fit = ["--config", recipe, "--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"]
+    every = ["--last_checkpoint.every_n_steps", "7"]
+    killed = subprocess.run([*command_on_generated_data, "fit", *map(str, [*fit, *every])], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    run = Path("tensorboard_logs/tiny/version_0")
+    cli("fit", "--ckpt_path", run)
+    by_step, by_epoch = list(range(30)), [9, 19, 29]
+    assert raw_points(run) == {
+        "lr": by_step,
+        "train/loss_step": by_step,
+        **dict.fromkeys(("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/top5", "epoch"), by_epoch),
+    }

@@ -49,7 +49,7 @@ class BestCheckpoint(ModelCheckpoint):
         score = state_dict["best_model_score"]
         here = {"dirpath": self.dirpath, "best_model_path": str(best), "kth_best_model_path": str(best)}
         super().load_state_dict({**state_dict, **here, "best_k_models": {str(best): score}, "last_model_path": ""})
-        self.best_metrics = state_dict["best_metrics"]
+        self.best_metrics, self.current_score = state_dict["best_metrics"], state_dict["current_score"]
 
 
 def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:

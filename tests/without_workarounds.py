@@ -1,0 +1,251 @@
+"""Takes each workaround of a fault of the stock parts out, and checks that a test fails then.
+
+    python -m tests.without_workarounds
+
+Lightning's and torch's faults are told in the code, where they are worked around. A test that passed
+without its workaround would guard nothing; when upstream mends a fault, the test that still passes
+here tells that the workaround may go. Each entry runs on a copy of the checkout.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Workaround:
+    """A workaround as text to replace, and the tests that guard it."""
+
+    fault: str
+    file: str
+    text: str
+    instead: str
+    tests: str
+    """File, and words for pytest's ``-k``."""
+
+
+WORKAROUNDS = (
+    Workaround(
+        "no generator state is saved: dropout diverges",
+        "callbacks/reseed.py",
+        "torch.default_generator.manual_seed(seed)",
+        "seed",
+        "test_resume.py same_bits and 0-4 and true",
+    ),
+    Workaround(
+        "no generator state is saved: the order of images is another",
+        "data/batches.py",
+        'generator=generator(self.seed, "order", self.epoch)',
+        "",
+        "test_resume.py same_bits and 0-4 and true",
+    ),
+    Workaround(
+        "no generator state is saved: augmentation diverges",
+        "data/augment.py",
+        'generator(self.seed, "augment", epoch, batch_idx)',
+        "torch.default_generator",
+        "test_augment.py",
+    ),
+    Workaround(
+        "a resume in mid-epoch counts batches as done and shows them again",
+        "data/datamodule.py",
+        "sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)",
+        "sampler.start_at(self._epoch(), 0 * done)",
+        "test_resume.py same_bits and 0-4 and true",
+    ),
+    Workaround(
+        "with loader processes set_epoch comes too late (21938)",
+        "data/datamodule.py",
+        "sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)",
+        "sampler.start_at(0, 0 if progress.is_last_batch else done)",
+        "test_resume.py other_settings and num_workers and train",
+    ),
+    Workaround(
+        "training metrics of an epoch are lost in mid-epoch",
+        "classifier.py",
+        'checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}',
+        "",
+        "test_resume.py same_bits and 0-4 and true",
+    ),
+    Workaround(
+        "a checkpoint every N steps with a validation monitor is put off until validation",
+        "callbacks/checkpoints.py",
+        'super().__init__(filename="last", enable',
+        'super().__init__(monitor="val/accuracy", filename="last", enable',
+        "test_durable.py when_it_is_time",
+    ),
+    Workaround(
+        "a failing write is swallowed or leaves a torn file (21253, 21800)",
+        "lightning_cli.py",
+        "plugins = [DurableCheckpointIO(), ",
+        "plugins = [",
+        "test_durable.py full_disk or piled_up or when_it_is_time",
+    ),
+    Workaround(
+        "a file is renamed before it is on the disk",
+        "durable.py",
+        "            os.fsync(file.fileno())\n",
+        "",
+        "test_durable.py synced",
+    ),
+    Workaround(
+        "a truncated last.ckpt ends in a traceback, without a fallback",
+        "runs.py",
+        "for path in (last, *reversed(others)):",
+        "for path in (last,):",
+        "test_resume.py bad_last",
+    ),
+    Workaround(
+        "resuming makes last-v1.ckpt (18687)",
+        "callbacks/checkpoints.py",
+        'super().__init__(filename="last", enable_version_counter=False,',
+        'super().__init__(filename="last",',
+        "test_resume.py same_folder",
+    ),
+    Workaround(
+        "the record of the best epoch is dropped in a moved folder, or stays behind",
+        "callbacks/checkpoints.py",
+        'best = Path(self.dirpath or "") / Path(state_dict["best_model_path"]).name',
+        'best = Path(state_dict["best_model_path"])',
+        "test_cli.py recorded_best or moved_run_folder",
+    ),
+    Workaround(
+        "EarlyStopping forgets that it had stopped",
+        "callbacks/early_stopping.py",
+        "            trainer.should_stop = True",
+        "            pass",
+        "test_resume.py stopped_early",
+    ),
+    Workaround(
+        "ReduceLROnPlateau loses a step when resumed from the end of an epoch",
+        "classifier.py",
+        "            self._step_plateau_schedules()",
+        "            pass",
+        "test_resume.py other_settings and init_args",
+    ),
+    Workaround(
+        "until a delayed average begins, the initial weights are validated (21724)",
+        "callbacks/weight_averaging.py",
+        "return self._average_model is not None and bool(self._average_model.n_averaged)",
+        "return self._average_model is not None",
+        "test_weight_averaging.py until",
+    ),
+    Workaround(
+        "a signal during validation saves swapped weights",
+        "callbacks/stop_on_signal.py",
+        "        self.received = signum\n",
+        "        self.received = signum\n        self.last._last_global_step_saved = -1\n"
+        "        self.last.save_now(self.trainer)\n        raise Interrupted(signum)\n",
+        "test_resume.py other_settings and decay and validation",
+    ),
+    Workaround(
+        "SIGTERM ends with exit code 0 (19916)",
+        "callbacks/stop_on_signal.py",
+        "self.exit_code = 128 + signum",
+        "self.exit_code = 0",
+        "test_resume.py sigterm",
+    ),
+    Workaround(
+        "points are logged twice after a kill",
+        "tensorboard.py",
+        "                drop_points_from(self.run_dir, self.resume_step)",
+        "                pass",
+        "test_tensorboard.py killed",
+    ),
+    Workaround(
+        "points before the checkpoint are lost in the writer's memory",
+        "lightning_cli.py",
+        "            FlushCurves(),\n",
+        "",
+        "test_tensorboard.py killed",
+    ),
+    Workaround(
+        "the figures of an epoch are logged after its checkpoint",
+        "classifier.py",
+        "        self.log_dict(figures, logger=False)",
+        "        self.log_dict(figures)\n        return",
+        "test_tensorboard.py killed",
+    ),
+    Workaround(
+        "SaveConfigCallback refuses an existing config.yaml",
+        "callbacks/run_config.py",
+        "        if stage ==",
+        "        super().setup(trainer, pl_module, stage)\n        if stage ==",
+        "test_resume.py same_folder",
+    ),
+    Workaround(
+        "a checkpoint's hyperparameters win over typed flags (21455)",
+        "command_line.py",
+        '*(f"--config={config}" for config in base), *others]',
+        '*others, *(f"--config={config}" for config in base)]',
+        "test_resume.py typed_optimizer",
+    ),
+    Workaround(
+        "seed_everything: true means seed 0 (18846)",
+        "lightning_cli.py",
+        '"--seed_everything", type=int, default=0',
+        '"--seed_everything", type=bool | int, default=0',
+        "test_cli.py mistake and seed_everything",
+    ),
+    Workaround(
+        "evaluation on several processes counts padded images twice (3325)",
+        "data/batches.py",
+        "        self.positions = torch.arange(rank, length, world_size)",
+        "        share = -(-length // world_size)\n"
+        "        self.positions = torch.arange(rank, rank + share * world_size, world_size) % length",
+        "test_batches.py exactly_once",
+    ),
+    Workaround(
+        "objects in hyperparameters break weights_only=True",
+        "classifier.py",
+        "                del self.hparams[name]",
+        "                pass",
+        "test_classifier.py without_its_objects",
+    ),
+)
+
+
+def fails_without(workaround: Workaround) -> str:
+    """Run the guarding tests without a workaround; what they fail with, or nothing if they pass."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "checkout"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "tensorboard_logs", "data"))
+        path = copy / "fashion_lightning" / workaround.file
+        content = path.read_text()
+        if content.count(workaround.text) != 1:
+            raise RuntimeError(f"{workaround.file} no longer holds, once: {workaround.text}")
+        path.write_text(content.replace(workaround.text, workaround.instead))
+        file, _, words = workaround.tests.partition(" ")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "slow or not slow"]
+        done = subprocess.run(
+            [*command, f"tests/{file}", *(["-k", words] if words else [])],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{workaround.tests}: {done.stdout[-500:]}")
+    if done.returncode == 0:
+        return ""
+    (test,) = re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", done.stdout, flags=re.MULTILINE)
+    errors = re.findall(r"^E +(.*)", done.stdout, flags=re.MULTILINE)
+    return f"{test}: {errors[0][:110] if errors else ''}"
+
+
+if __name__ == "__main__":
+    unguarded = 0
+    for workaround in WORKAROUNDS:
+        failure = fails_without(workaround)
+        unguarded += not failure
+        print(f"{workaround.fault}\n    {failure or 'STILL PASSES: ' + workaround.tests}", flush=True)
+    print(f"{len(WORKAROUNDS)} workarounds, {unguarded} without a test that fails when they are taken out")
+    sys.exit(bool(unguarded))
