@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -222,6 +223,8 @@ def run(kills: int, seed: int, logs: Path | None = None) -> tuple[int, list[str]
             print(f"{title(recipe)}: {here} kills, {len(unequal)} of {len(expected)} differ; {done} kills", flush=True)
             for name in sorted(unequal):
                 print(f"  {name}: {expected.get(name)} undisturbed, {found.get(name)} killed")
+            for folder in (undisturbed, disturbed):
+                shutil.rmtree(folder)
     return done, differences
 
 
