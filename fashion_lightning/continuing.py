@@ -79,3 +79,16 @@ def why_finished(checkpoint: Checkpoint, max_epochs: int, max_steps: int, patien
                 f" {unchanged} --early_stopping.patience {2 * patience}"
             )
     return None
+
+
+def figures_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The figures of a finished run's report, from its last checkpoint."""
+    callbacks = checkpoint.content["callbacks"]
+    (best,) = (state["best_metrics"] for key, state in callbacks.items() if key.startswith("BestCheckpoint"))
+    return {
+        "epochs": checkpoint.epochs_done,
+        "steps": checkpoint.steps_done,
+        "fit_seconds": callbacks["Timer"]["time_elapsed"]["train"],
+        "best": best,
+        "last": checkpoint.content["fashion_lightning"]["figures"],
+    }

@@ -27,7 +27,7 @@ from fashion_lightning.callbacks.terminal import EpochBars, LayerTable
 from fashion_lightning.checkpoint_io import DurableCheckpointIO
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.command_line import complete
-from fashion_lightning.continuing import refuse_changes, why_finished
+from fashion_lightning.continuing import figures_of, refuse_changes, why_finished
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
 from fashion_lightning.lightning_messages import silence_what_is_not_news
@@ -76,6 +76,9 @@ class FashionMNISTCLI(LightningCLI):
     def __init__(self, args: list[str], name: str, checkpoint: Checkpoint | None) -> None:
         self.name, self.checkpoint = name, checkpoint
         self.run_dir = checkpoint.run_dir if checkpoint else None
+        chosen = args[0]
+        # Building the parsers of the other commands as well would take three times as long (Lightning issue 16090).
+        self.subcommands = lambda: {chosen: LightningCLI.subcommands()[chosen]}  # type: ignore[method-assign]
         super().__init__(
             FashionMNISTClassifier,
             FashionMNISTDataModule,
@@ -213,9 +216,13 @@ class FashionMNISTCLI(LightningCLI):
         patience = self._get(self.config_init, "early_stopping").patience
         if self.checkpoint is not None and (finished := why_finished(self.checkpoint, *limits, patience)):
             print(finished)
+            if self.checkpoint.in_place and self.run_dir and not (self.run_dir / "fit.json").is_file():
+                self._report_fit(model, self.run_dir, figures_of(self.checkpoint))  # it was killed before it could
             return
         if self.trainer.is_global_zero:
             print_start(self.checkpoint, self.trainer, self.run_dir, model.make_scheduler is not None)
+            if self.run_dir is not None:
+                (self.run_dir / "fit.json").unlink(missing_ok=True)  # a run that goes on is not finished
         try:
             self._start(model, datamodule)
         except UserError as error:
@@ -227,7 +234,14 @@ class FashionMNISTCLI(LightningCLI):
                 print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {self.run_dir}")
             raise SystemExit(interrupted.exit_code) from None
         if self.run_dir is not None and self.trainer.is_global_zero:
-            self._report_fit(model, self.run_dir)
+            figures = {
+                "epochs": self.trainer.current_epoch,
+                "steps": self.trainer.global_step,
+                "fit_seconds": self.timer.time_elapsed("train"),
+                "best": self._get(self.config_init, "best_checkpoint").best_metrics,
+                "last": {name: float(value) for name, value in self.trainer.callback_metrics.items() if "/" in name},
+            }
+            self._report_fit(model, self.run_dir, figures)
 
     def _start(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule) -> None:
         """Hand over to the Trainer's method of this command."""
@@ -248,20 +262,11 @@ class FashionMNISTCLI(LightningCLI):
             details.write_text(traceback.format_exc())
             raise UserError(f"{reason} The whole traceback is in {details}.") from error
 
-    def _report_fit(self, model: FashionMNISTClassifier, run_dir: Path) -> None:
-        best: BestCheckpoint = self._get(self.config_init, "best_checkpoint")
-        figures = {
-            "recipe": self.name,
-            "epochs": self.trainer.current_epoch,
-            "steps": self.trainer.global_step,
-            "fit_seconds": round(self.timer.time_elapsed("train"), 2),
-            "parameters": sum(p.numel() for p in model.network.parameters()),
-            "seed": run_seed(),
-            "best": best.best_metrics,
-            "last": {name: float(value) for name, value in self.trainer.callback_metrics.items() if "/" in name},
-        }
-        write_json(run_dir / "fit.json", figures)
-        print_fit(run_dir, figures)
+    def _report_fit(self, model: FashionMNISTClassifier, run_dir: Path, figures: dict[str, Any]) -> None:
+        parameters = sum(p.numel() for p in model.network.parameters())
+        report = {"recipe": self.name, "seed": run_seed(), "parameters": parameters, **figures}
+        write_json(run_dir / "fit.json", report)
+        print_fit(run_dir, report)
 
     def validate(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:
         """Measure a checkpoint on the validation images."""

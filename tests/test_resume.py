@@ -239,6 +239,24 @@ def test_a_finished_run_says_so_and_changes_nothing(cli: Run, trained: Path) -> 
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
 
 
+def test_a_run_that_goes_on_is_not_finished_until_its_end(cli: Run, trained: Path) -> None:
+    cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "4", *interrupt("train", 2, 3), exits=130)
+    assert not (trained / "fit.json").exists()
+    cli("fit", "--ckpt_path", trained, "--trainer.callbacks", "null")
+    assert json.loads((trained / "fit.json").read_text())["epochs"] == 4
+
+
+def test_a_run_that_was_killed_before_its_report_gets_it_from_its_last_checkpoint(cli: Run, trained: Path) -> None:
+    report = json.loads((trained / "fit.json").read_text())
+    (trained / "fit.json").unlink()
+    printed = cli("fit", "--ckpt_path", trained)
+    assert "has finished its 2 epochs" in printed
+    assert "Best checkpoint" in printed
+    again = json.loads((trained / "fit.json").read_text())
+    assert again.pop("fit_seconds") <= report.pop("fit_seconds")  # up to the checkpoint
+    assert again == report
+
+
 def test_a_run_that_stopped_early_says_so_unless_it_is_given_more_patience(cli: Run, recipe: Path) -> None:
     stuck = ["--early_stopping.monitor=val/accuracy", "--early_stopping.min_delta=1"]
     cli("fit", "--config", recipe, "--trainer.max_epochs", "9", "--early_stopping.patience", "2", *stuck)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from lightning import LightningModule, Trainer
 from lightning.pytorch import callbacks
 
 from fashion_lightning.metrics import direction
@@ -11,8 +10,8 @@ from fashion_lightning.metrics import direction
 class EarlyStopping(callbacks.EarlyStopping):
     """Stops when the monitored validation metric has not improved for ``patience`` validations.
 
-    Stock EarlyStopping takes its patience from the checkpoint, over the one that was typed, and does
-    not remember that it had stopped.
+    Stock EarlyStopping takes its patience from the checkpoint, over the one that was typed. It does not
+    remember either that it had stopped: ``continuing.py`` does.
 
     Args:
         patience: validations (one an epoch, unless the Trainer is told otherwise) without improvement
@@ -32,8 +31,3 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "patience": self.patience})
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End a run at once that had already stopped, unless it is given more patience."""
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True

@@ -19,7 +19,8 @@ def config_text(parser: LightningArgumentParser, config: Namespace) -> str:
 class RunConfig(SaveConfigCallback):
     """Writes ``config.yaml`` into the run folder and the same text into each checkpoint.
 
-    A checkpoint that was moved elsewhere can then still be tested, used and continued. Stock
+    A checkpoint that was moved elsewhere can then still be tested, used and continued. With it go the
+    figures of the latest epoch, for the report of a run that was killed before it could write one. Stock
     SaveConfigCallback refuses the existing config.yaml of a run that is continued.
 
     Args:
@@ -40,4 +41,6 @@ class RunConfig(SaveConfigCallback):
                 file.write(self.text.encode())
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["fashion_lightning"] = {"version": __version__, "name": self.name, "config": self.text}
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
+        origin = {"version": __version__, "name": self.name, "config": self.text}
+        checkpoint["fashion_lightning"] = {**origin, "figures": figures}
