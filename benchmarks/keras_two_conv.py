@@ -1,0 +1,66 @@
+"""The yardstick: seed 002's network in Keras, as its README describes it.
+
+    python3 -m venv keras-venv && keras-venv/bin/pip install tensorflow-cpu
+    keras-venv/bin/python benchmarks/keras_two_conv.py --epochs 20 --root data
+
+Two convolutions, max pooling, dropout, a dense layer of 400, dropout; Adam 0.001, batches of 64. It
+trains on all 60,000 images and takes the 10,000 test images for validation, as the seed did. Prints
+one line of JSON an epoch: seconds so far, and accuracy on the test images.
+"""
+
+import argparse
+import gzip
+import json
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+
+def read(folder: Path, name: str, offset: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
+    """The bytes of an IDX file behind its header."""
+    return np.frombuffer(gzip.decompress((folder / f"{name}.gz").read_bytes()), np.uint8, offset=offset)
+
+
+def main() -> None:
+    """Train and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--root", type=Path, default=Path("data"), help="the data folder that fashion-lightning filled")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    keras.utils.set_random_seed(given.seed)
+    folder = given.root / "FashionMNIST" / "raw"
+    pairs = [
+        (read(folder, f"{split}-images-idx3-ubyte", 16), read(folder, f"{split}-labels-idx1-ubyte", 8))
+        for split in ("train", "t10k")
+    ]
+    (x, y), test = [(images.reshape(-1, 28, 28, 1).astype("float32") / 255, labels) for images, labels in pairs]
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            layers.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Dropout(0.25),
+            layers.Flatten(),
+            layers.Dense(400, activation="relu"),
+            layers.Dropout(0.5),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.001), "sparse_categorical_crossentropy", ["accuracy"])
+    began = time.perf_counter()
+
+    def print_epoch(epoch: int, logs: dict[str, float]) -> None:
+        seconds = round(time.perf_counter() - began, 2)
+        print(json.dumps({"epoch": epoch + 1, "seconds": seconds, "test_accuracy": logs["val_accuracy"]}), flush=True)
+
+    printer = keras.callbacks.LambdaCallback(on_epoch_end=print_epoch)
+    model.fit(x, y, batch_size=64, epochs=given.epochs, validation_data=test, callbacks=[printer], verbose=0)
+
+
+if __name__ == "__main__":
+    main()

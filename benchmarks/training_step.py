@@ -1,0 +1,136 @@
+"""Where the time of a training goes: ``fit`` against a bare loop, data, and arithmetic.
+
+    python benchmarks/training_step.py --config configs/cnn.yaml --rounds 3
+
+In alternation, each round: one epoch of the recipe by the ``fit`` command, and the same epoch by a loop
+over the same batches, network and optimizer, validation included in both. Beside them: loading and
+augmentation as a share of a step, and floating-point operations a second as a share of what the
+machine's matrix product reaches in the same precision.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
+
+from fashion_lightning.classifier import PIXEL_MEAN, PIXEL_STD, FashionMNISTClassifier
+from fashion_lightning.cli import main as fashion_lightning
+from fashion_lightning.command_line import DEFAULT_RECIPE
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.precision import default_precision
+
+
+def fit_seconds(config: Path, root: str) -> float:
+    """One epoch by the command, from its first step to its last."""
+    with tempfile.TemporaryDirectory() as logs, contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(io.StringIO()):
+            fit = ["fit", "--config", str(config), "--trainer.max_epochs", "1", "--data.root", root]
+            fashion_lightning([*fit, "--trainer.default_root_dir", logs])
+        (report,) = Path(logs).glob("*/*/fit.json")
+        return float(json.loads(report.read_text())["fit_seconds"])
+
+
+class BareLoop:
+    """The recipe without Lightning: one epoch of training, then validation."""
+
+    def __init__(self, config: dict[str, Any], root: str) -> None:
+        parser = ArgumentParser()
+        parser.add_class_arguments(FashionMNISTClassifier, "model")
+        classifier = parser.instantiate(parser.parse_object({"model": config["model"]})).model
+        self.network: nn.Module = classifier.network
+        self.optimizer = classifier.make_optimizer(self.network.parameters())
+        self.label_smoothing = classifier.label_smoothing
+        self.datamodule = FashionMNISTDataModule(**{**config.get("data", {}), "root": root})
+        self.datamodule.setup("fit")
+        self.autocast = default_precision() == "bf16-mixed"
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        pixels = (images.float() / 255 - PIXEL_MEAN) / PIXEL_STD
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+            logits: torch.Tensor = self.network(pixels.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
+    def step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        self.optimizer.zero_grad()
+        loss = cross_entropy(self.logits(images), labels, label_smoothing=self.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+    def seconds(self) -> tuple[float, float]:
+        """Of one epoch with validation, and of its loading and augmentation alone."""
+        began, loading = time.perf_counter(), 0.0
+        self.network.train()
+        batches = iter(self.datamodule.train_dataloader())
+        for batch_idx in range(len(self.datamodule.train_dataloader())):
+            before = time.perf_counter()
+            batch = next(batches)
+            images = self.datamodule.augment(batch.images, batch.indices, 0, batch_idx)
+            loading += time.perf_counter() - before
+            self.step(images, batch.labels)
+        self.network.eval()
+        with torch.inference_mode():
+            for batch in self.datamodule.val_dataloader():
+                (self.logits(batch.images).argmax(1) == batch.labels).sum().item()
+        return time.perf_counter() - began, loading
+
+    def flop_per_epoch(self) -> float:
+        """Of the training steps: forward, backward and the optimizer's matrix products."""
+        batch = next(iter(self.datamodule.train_dataloader()))
+        with FlopCounterMode(display=False) as counter:
+            self.step(batch.images, batch.labels)
+        return float(counter.get_total_flops() * len(self.datamodule.train_dataloader()))
+
+
+def matrix_product_flops(dtype: torch.dtype, side: int = 2048) -> float:
+    """The rate of square matrix products in floating-point operations a second, the best of 10."""
+    a, b = (torch.randn(side, side).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(10):
+        began = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - began)
+    return 2 * side**3 / min(seconds)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE)
+    parser.add_argument("--root", default="data")
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    loop = BareLoop(yaml.safe_load(given.config.read_text()), given.root)
+    flop = loop.flop_per_epoch()
+    rounds = [(fit_seconds(given.config, given.root), *loop.seconds()) for _ in range(given.rounds)]
+    fit, bare, loading = (median(column) for column in zip(*rounds, strict=True))
+    peak = matrix_product_flops(torch.bfloat16 if loop.autocast else torch.float32)
+    table = Table("of one epoch", "median", title=f"{given.config.stem}, {given.rounds} rounds", title_justify="left")
+    for name, text in (
+        ("fit, s", f"{fit:.2f}"),
+        ("bare loop, s", f"{bare:.2f}"),
+        ("fit / bare loop", f"{median(f / b for f, b, _ in rounds):.3f}"),
+        ("loading and augmentation / bare loop", f"{loading / bare:.1%}"),
+        ("matrix product, GFLOP/s", f"{peak / 1e9:.0f}"),
+        ("fit, GFLOP/s", f"{flop / fit / 1e9:.0f}"),
+        ("fit / matrix product", f"{flop / fit / peak:.1%}"),
+    ):
+        table.add_row(name, text)
+    Console(soft_wrap=True).print(table)
+
+
+if __name__ == "__main__":
+    main()
