@@ -81,11 +81,19 @@ def raw_points(run: Path) -> dict[str, list[int]]:
 
 WITHIN_AN_EPOCH = """
 from fashion_lightning.callbacks.reseed import ReseedEachStep
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+write = RecordWriter.write
+
+def write_to_a_slow_disk(self, data):
+    time.sleep(0.02)
+    write(self, data)
 
 def kill(self, trainer, *rest):
     if trainer.global_step == 17:
         os.kill(os.getpid(), signal.SIGKILL)
 
+RecordWriter.write = write_to_a_slow_disk
 ReseedEachStep.on_train_batch_start = kill
 """
 
@@ -108,7 +116,7 @@ def test_a_killed_and_continued_run_has_every_point_once_in_its_event_files(
     cli: Run, recipe: Path, command_on_generated_data: list[str], suicide: str
 ) -> None:
     script = Path(command_on_generated_data[1])
-    script.write_text(f"import os, signal\n{suicide}\n{script.read_text()}")
+    script.write_text(f"import os, signal, time\n{suicide}\n{script.read_text()}")
     fit = ["--config", recipe, "--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"]
     every = ["--last_checkpoint.every_n_steps", "7"]
     killed = subprocess.run([*command_on_generated_data, "fit", *map(str, [*fit, *every])], capture_output=True)

@@ -193,7 +193,7 @@ WORKAROUNDS = (
         "lightning_cli.py",
         '"--seed_everything", type=int, default=0',
         '"--seed_everything", type=bool | int, default=0',
-        "test_cli.py mistake and seed_everything",
+        "test_mistakes.py seed_everything",
     ),
     Workaround(
         "evaluation on several processes counts padded images twice (3325)",
