@@ -16,7 +16,6 @@ import yaml
 from fashion_lightning.errors import UserError
 from fashion_lightning.run_lock import lock_run
 from fashion_lightning.runs import Checkpoint, find_checkpoint, run_dir_of
-from fashion_lightning.trusted_classes import refuse_foreign_classes
 
 RECIPES = next(
     (path for path in (Path(__file__).parents[1] / "configs", Path(__file__).parent / "configs") if path.is_dir()),
@@ -45,6 +44,8 @@ class CompletedCommandLine:
     name: str
     """Of the recipe: its file's name without the suffix."""
     checkpoint: Checkpoint | None
+    typed: str
+    """What the user typed, and the config files that were named, as one text."""
 
 
 def complete(arguments: Sequence[str]) -> CompletedCommandLine:
@@ -62,10 +63,10 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
         raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.")
     configs = {file: _read_config(file) for file in _config_files(others)}
     if given.ckpt_path is not None:
-        if command == "fit" and (run_dir := run_dir_of(given.ckpt_path)):
+        place = Path(given.ckpt_path).expanduser()
+        if command == "fit" and (place.is_dir() or place.name == "last.ckpt") and (run_dir := run_dir_of(place)):
             lock_run(run_dir)  # before the checkpoint is read, which its training would replace
         checkpoint = find_checkpoint(given.ckpt_path, wanted="last" if command == "fit" else "best")
-        refuse_foreign_classes(checkpoint, vouched=" ".join([*others, *map(str, configs.values())]))
     recipes = [file for file, settings in configs.items() if "model" in settings]
     if checkpoint is not None:
         base, name = [checkpoint.config], checkpoint.name
@@ -73,7 +74,9 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
         base, name = [], Path(recipes[0]).stem
     else:  # no config, or presets only
         base, name = [str(DEFAULT_RECIPE)], DEFAULT_RECIPE.stem
-    return CompletedCommandLine([command, *(f"--config={config}" for config in base), *others], name, checkpoint)
+    typed_text = " ".join([*others, *map(str, configs.values())])
+    arguments = [command, *(f"--config={config}" for config in base), *others]
+    return CompletedCommandLine(arguments, name, checkpoint, typed_text)
 
 
 def _config_files(typed: Sequence[str]) -> list[str]:

@@ -6,8 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.errors import UserError
 from fashion_lightning.runs import find_checkpoint
-from fashion_lightning.trusted_classes import refuse_foreign_classes
+from fashion_lightning.trusted_classes import only_trusted_classes
 
 
 def load_classifier(path: str | Path, trusted: str = "") -> FashionMNISTClassifier:
@@ -25,8 +26,12 @@ def load_classifier(path: str | Path, trusted: str = "") -> FashionMNISTClassifi
         UserError: there is no checkpoint at ``path``, or it cannot be used.
     """
     checkpoint = find_checkpoint(str(path), wanted="best")
-    refuse_foreign_classes(checkpoint, vouched=trusted)
-    return FashionMNISTClassifier.load_from_checkpoint(checkpoint.path, map_location="cpu", weights_only=True).eval()
+    load = FashionMNISTClassifier.load_from_checkpoint
+    with only_trusted_classes(checkpoint, vouched=trusted):
+        try:
+            return load(checkpoint.path, map_location="cpu", weights_only=True).eval()
+        except (Exception, SystemExit) as error:  # jsonargparse ends the process on settings that it refuses
+            raise UserError(f"{checkpoint.path} cannot be rebuilt: {error.__context__ or error}") from error
 
 
 def classify(path: str | Path, images: Any) -> tuple[list[str], Tensor]:

@@ -1,5 +1,6 @@
 """The LightningCLI behind the command line: parse, build, run, report."""
 
+import contextlib
 import os
 import traceback
 from pathlib import Path
@@ -45,16 +46,19 @@ from fashion_lightning.run_lock import lock_run
 from fashion_lightning.runs import LOGS, Checkpoint, new_run_dir
 from fashion_lightning.seeding import run_seed
 from fashion_lightning.tensorboard import RunLogger, log_test_figures
+from fashion_lightning.trusted_classes import only_trusted_classes
 
 
 def run(arguments: list[str]) -> None:
     """Run ``fit``, ``validate``, ``test`` or ``predict``."""
     silence_what_is_not_news()
     completed = complete(arguments)
+    checkpoint = completed.checkpoint
+    restricted = only_trusted_classes(checkpoint, completed.typed) if checkpoint else contextlib.nullcontext()
     try:
-        FashionMNISTCLI(completed.arguments, completed.name, completed.checkpoint)
+        with restricted:
+            FashionMNISTCLI(completed.arguments, completed.name, checkpoint)
     except UserError as error:
-        checkpoint = completed.checkpoint
         if checkpoint is None or checkpoint.version == __version__:
             raise
         versions = f"fashion-lightning {checkpoint.version}, this is {__version__}"

@@ -11,6 +11,7 @@
 Nothing here imports torch before a checkpoint is read.
 """
 
+import contextlib
 import pickle
 import zipfile
 from dataclasses import dataclass, replace
@@ -126,25 +127,21 @@ def find_checkpoint(given: str, wanted: str) -> Checkpoint:
 
 def _last_of(run_dir: Path) -> Checkpoint:
     last = run_dir / "checkpoints" / "last.ckpt"
-    others = sorted(
-        (path for path in last.parent.glob("*.ckpt") if path != last), key=lambda path: path.stat().st_mtime
-    )
-    problems = []
-    for path in (last, *reversed(others)):
-        try:
-            checkpoint = read_checkpoint(path)
-        except UserError as error:
-            problems.append(str(error))
-            continue
-        except FileNotFoundError:
-            problems.append(f"{path} is missing.")
-            continue
-        if problems:
-            print(f"{' '.join(problems)} Going on from {path}, the newest whole checkpoint.", flush=True)
-        return replace(checkpoint, in_place=True)
+    try:
+        return replace(read_checkpoint(last), in_place=True)
+    except UserError as error:
+        problem = error
+    whole = []
+    for path in last.parent.glob("*.ckpt"):
+        with contextlib.suppress(UserError):  # not this one either
+            whole.append(read_checkpoint(path))
+    if whole:
+        newest = max(whole, key=lambda checkpoint: checkpoint.steps_done)
+        print(f"{problem} Going on from {newest.path}, the newest whole checkpoint.", flush=True)
+        return replace(newest, in_place=True)
     if not last.exists():
         raise UserError(f"{run_dir} is not a run folder with a checkpoint ({last} is missing).{_hint()}")
-    raise UserError(" ".join(problems))
+    raise problem
 
 
 def _best_of(last: Checkpoint) -> Path:
@@ -171,22 +168,45 @@ def read_checkpoint(path: Path) -> Checkpoint:
             damaged = archive.testzip()
         if damaged:
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except zipfile.BadZipFile as error:
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing.") from error
+    except Exception as error:  # zipfile raises a dozen kinds for damaged bytes
         raise UserError(f"{path} is not a whole checkpoint file ({str(error).lower()}).") from error
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} holds more than plain values and tensors; it is not opened.") from error
-    except RuntimeError as error:  # a zip file, but not one of torch's
-        raise UserError(f"{path} is not a checkpoint ({str(error).splitlines()[0]}).") from error
+    except Exception as error:  # a zip file, but not one of torch's
+        raise UserError(
+            f"{path} is not a checkpoint ({(str(error) or type(error).__name__).splitlines()[0]})."
+        ) from error
     if not isinstance(content, dict) or "fashion_lightning" not in content or "state_dict" not in content:
         raise UserError(
             f"{path} was not written by the fashion-lightning command and holds no config; in Python, use"
             " FashionMNISTClassifier.load_from_checkpoint(path, network=...)."
         )
-    origin = content["fashion_lightning"]
-    if not isinstance(origin, dict) or not all(isinstance(origin.get(key), str) for key in ("name", "config")):
-        raise UserError(f"{path} holds no config of fashion-lightning.")
+    _check_content(path, content)
     return Checkpoint(path, run_dir_of(path), content)
+
+
+def _check_content(path: Path, content: dict[str, Any]) -> None:
+    """Refuse what a checkpoint of this package cannot hold, before anything is made of it."""
+    origin, progress = content["fashion_lightning"], content.get("loops")
+    try:
+        settings = yaml.safe_load(origin["config"])
+        progress["fit_loop"]["epoch_progress"]["current"]["processed"] + content["global_step"] + 0  # type: ignore[index]
+        sound = (
+            isinstance(origin["name"], str)
+            and all(isinstance(settings[part], dict) for part in ("model", "data", "trainer"))
+            and "config" not in settings  # would name another file
+            and all(isinstance(content[part], dict) for part in ("callbacks", "state_dict"))
+        )
+    except (KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{path} is not a checkpoint of this package ({' '.join(str(error).split())[:100]})."
+        ) from error
+    if not sound:
+        raise UserError(f"{path} is not a checkpoint of this package.")
 
 
 def run_dir_of(path: str | Path) -> Path | None:
