@@ -83,7 +83,7 @@ class FashionMNISTClassifier(LightningModule):
         self.passes = nn.ModuleDict({tta: Evaluation(len(CLASS_NAMES)) for tta in ("none", "flip")})
         self.latest_loss = torch.zeros(())
         self.evaluations: dict[str, dict[str, Tensor]] = {}
-        self.validated = False
+        self.validated, self.validation_loss = False, math.nan  # in this epoch, and when last
 
     def _save_plain_hyperparameters(self) -> None:
         """Keep what a checkpoint can hold with ``weights_only=True``.
@@ -151,14 +151,18 @@ class FashionMNISTClassifier(LightningModule):
         return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
     def _check_finite(self, *others: Tensor) -> None:
-        """Stop on a loss, or anything else, that is NaN or infinite."""
-        if not all(bool(values.isfinite().all()) for values in (self.latest_loss, *others)):
-            lr = self.trainer.optimizers[0].param_groups[0]["lr"]
-            what = "The training loss is" if not self.latest_loss.isfinite() else "A weight is not finite, the loss"
-            raise UserError(
-                f"{what} {self.latest_loss.item()} at step {self.global_step}, with a learning rate of {lr:.3g} by now."
-                " Lower the optimizer's learning rate, or try --trainer.gradient_clip_val 1."
-            )
+        """Stop on a training loss, or anything else, that is NaN or infinite."""
+        if not self.latest_loss.isfinite():
+            raise self._not_finite("The training loss is", self.latest_loss.item())
+        if not all(bool(values.isfinite().all()) for values in others):
+            raise self._not_finite("A weight is no longer finite, the training loss is", self.latest_loss.item())
+
+    def _not_finite(self, what: str, value: float) -> UserError:
+        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return UserError(
+            f"{what} {value} at step {self.global_step}, with a learning rate of {lr:.3g} by now."
+            " Lower the optimizer's learning rate, or try --trainer.gradient_clip_val 1."
+        )
 
     def _log_step(self) -> None:
         """Straight to the logger: what `self.log` collects is lost when a signal ends the run at this step."""
@@ -168,13 +172,16 @@ class FashionMNISTClassifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the epoch has counted so far, for a checkpoint in the middle of it."""
-        self._check_finite(*self.network.parameters())  # before worthless weights replace good ones
+        self._check_finite(*self.network.state_dict().values())  # before worthless weights replace good ones
         checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}
+        checkpoint["validation"] = {"validated": self.validated, "loss": self.validation_loss}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, state in checkpoint.get("train_metrics", {}).items():
             for key, value in state.items():
                 setattr(getattr(self, name), key, value)
+        validation = checkpoint.get("validation", {"validated": False, "loss": math.nan})
+        self.validated, self.validation_loss = validation["validated"], validation["loss"]
 
     def on_train_epoch_start(self) -> None:
         """Count anew; Lightning does not call this when a run goes on in the middle of an epoch."""
@@ -198,7 +205,7 @@ class FashionMNISTClassifier(LightningModule):
         """Here, before the epoch's checkpoint: where Lightning does it, the checkpoint lacks the step (2.6.6)."""
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, ReduceLROnPlateau):
-                config.scheduler.step(self.trainer.callback_metrics["val/loss"])
+                config.scheduler.step(self.validation_loss)
 
     def lr_scheduler_step(self, scheduler: LRScheduler, metric: Any) -> None:
         """All others where Lightning does it."""
@@ -213,7 +220,9 @@ class FashionMNISTClassifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._log_passes("val")
-        self.validated = True
+        self.validated, self.validation_loss = True, self.evaluations["none"]["loss"].item()
+        if self.trainer.state.fn == "fit" and not math.isfinite(self.validation_loss):
+            raise self._not_finite("The validation loss is", self.validation_loss)
 
     def on_test_epoch_start(self) -> None:
         self._reset_passes()

@@ -14,6 +14,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fashion_lightning.command_line import OneLineParser
@@ -137,7 +138,7 @@ def print_table(comparison: Comparison) -> None:
     for number, text in enumerate(heading):
         table.add_column(text, justify="left" if number == 0 or text == "notes" else "right", overflow="fold")
     for row in others:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # a path may hold brackets, which rich would read as markup
     console = Console()
     if not console.is_terminal:
         console = Console(width=1000)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from lightning import Trainer
+
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs import Checkpoint
 
@@ -35,6 +37,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
         compare("model.optimizer", "the optimizer's state would not fit", _class_path)
         compare("model.scheduler", "the checkpoint's schedule would go on", _what_a_checkpoint_fixes)
         if checkpoint.in_place:
+            compare("seed_everything", "the run would end as that of neither seed")
             compare("best_checkpoint", "the record of the best epoch would be lost")
             compare("trainer.default_root_dir", "a run goes on in its own folder")
         if checkpoint.in_mid_epoch:
@@ -57,21 +60,22 @@ def _what_a_checkpoint_fixes(scheduler: Any) -> Any:
     return _class_path(scheduler) if own else scheduler
 
 
-def why_finished(checkpoint: Checkpoint, max_epochs: int, max_steps: int, patience: int) -> str | None:
+def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str | None:
     """Why a run has nothing left to do, and what would make it go on; ``None`` if it has.
 
     Args:
         checkpoint: where the run would go on from.
-        max_epochs: -1 for no limit.
-        max_steps: -1 for no limit.
+        trainer: knows how long it is to train.
         patience: of early stopping.
     """
     path, epochs, steps = checkpoint.path, checkpoint.epochs_done, checkpoint.steps_done
     unchanged = "nothing was changed. To train it longer:"
-    if 0 <= max_steps <= steps:
+    if 0 <= trainer.max_steps <= steps:
         return f"{path} has finished its {steps} steps; {unchanged} --trainer.max_steps {2 * steps}"
-    if 0 <= max_epochs <= epochs:
+    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= epochs:
         return f"{path} has finished its {epochs} epochs; {unchanged} --trainer.max_epochs {2 * epochs}"
+    if epochs < (trainer.min_epochs or 0) or steps < (trainer.min_steps or 0):
+        return None
     for key, state in checkpoint.content["callbacks"].items():
         if key.startswith("EarlyStopping") and state["wait_count"] >= patience:
             return (
@@ -90,5 +94,5 @@ def figures_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "steps": checkpoint.steps_done,
         "fit_seconds": callbacks["Timer"]["time_elapsed"]["train"],
         "best": best,
-        "last": checkpoint.content["fashion_lightning"]["figures"],
+        "last": checkpoint.content["fashion_lightning"].get("figures", {}),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import yaml
+from jsonargparse.typing import restricted_number_type
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -42,11 +43,14 @@ from fashion_lightning.report import (
     write_evaluation,
     write_json,
 )
+from fashion_lightning.results import has_report
 from fashion_lightning.run_lock import lock_run
 from fashion_lightning.runs import LOGS, Checkpoint, new_run_dir
 from fashion_lightning.seeding import run_seed
 from fashion_lightning.tensorboard import RunLogger, log_test_figures
 from fashion_lightning.trusted_classes import only_trusted_classes
+
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 
 def run(arguments: list[str]) -> None:
@@ -80,6 +84,7 @@ class FashionMNISTCLI(LightningCLI):
     def __init__(self, args: list[str], name: str, checkpoint: Checkpoint | None) -> None:
         self.name, self.checkpoint = name, checkpoint
         self.run_dir = checkpoint.run_dir if checkpoint else None
+        self.finished: str | None = None
         chosen = args[0]
         # Building the parsers of the other commands as well would take three times as long (Lightning issue 16090).
         self.subcommands = lambda: {chosen: LightningCLI.subcommands()[chosen]}  # type: ignore[method-assign]
@@ -104,7 +109,7 @@ class FashionMNISTCLI(LightningCLI):
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         # An int only: Lightning also takes `true`, which does not mean a random seed but 0 (issue 18846).
-        parser.add_argument("--seed_everything", type=int, default=0, help="the run's seed")
+        parser.add_argument("--seed_everything", type=Seed, default=0, help="the run's seed")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
@@ -164,7 +169,10 @@ class FashionMNISTCLI(LightningCLI):
             self.model.configure_optimizers()
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
-            if not settings["fast_dev_run"]:
+            patience = self._get(self.config_init, "early_stopping").patience
+            if self.checkpoint is not None:
+                self.finished = why_finished(self.checkpoint, trainer, patience)
+            if not settings["fast_dev_run"] and not self.finished:
                 in_place = self.checkpoint is not None and self.checkpoint.in_place
                 run_dir = self.run_dir if self.run_dir and in_place else self._new_run_dir(trainer.default_root_dir)
                 lock_run(run_dir)
@@ -177,6 +185,7 @@ class FashionMNISTCLI(LightningCLI):
             if isinstance(callback, BestCheckpoint | LastCheckpoint):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())
             elif isinstance(callback, RunConfig):
+                self.run_config = callback
                 callback.run_dir = run_dir
         if logs:
             trainer.loggers = [self._logger(run_dir)]
@@ -216,12 +225,11 @@ class FashionMNISTCLI(LightningCLI):
 
     def fit(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule, **_: Any) -> None:
         """Train, or go on training; then say what came of it and what to do next."""
-        limits = self.trainer.max_epochs if self.trainer.max_epochs is not None else -1, self.trainer.max_steps
-        patience = self._get(self.config_init, "early_stopping").patience
-        if self.checkpoint is not None and (finished := why_finished(self.checkpoint, *limits, patience)):
-            print(finished)
-            if self.checkpoint.in_place and self.run_dir and not (self.run_dir / "fit.json").is_file():
-                self._report_fit(model, self.run_dir, figures_of(self.checkpoint))  # it was killed before it could
+        if self.checkpoint is not None and self.finished:
+            print(self.finished)
+            if self.checkpoint.in_place and self.run_dir and not has_report(self.run_dir):
+                print("Its report is missing or damaged, and is written now.")
+                self._report_fit(model, self.run_dir, figures_of(self.checkpoint))
             return
         if self.trainer.is_global_zero:
             print_start(self.checkpoint, self.trainer, self.run_dir, model.make_scheduler is not None)
@@ -229,7 +237,7 @@ class FashionMNISTCLI(LightningCLI):
                 (self.run_dir / "fit.json").unlink(missing_ok=True)  # a run that goes on is not finished
         try:
             self._start(model, datamodule)
-        except UserError as error:
+        except (UserError, OSError) as error:
             last = self.run_dir and self.run_dir / "checkpoints" / "last.ckpt"
             kept = f" The last good checkpoint: {last}" if last and last.is_file() else ""
             raise UserError(f"{error}{kept}") from error
@@ -243,7 +251,7 @@ class FashionMNISTCLI(LightningCLI):
                 "steps": self.trainer.global_step,
                 "fit_seconds": self.timer.time_elapsed("train"),
                 "best": self._get(self.config_init, "best_checkpoint").best_metrics,
-                "last": {name: float(value) for name, value in self.trainer.callback_metrics.items() if "/" in name},
+                "last": self.run_config.latest_figures(self.trainer),
             }
             self._report_fit(model, self.run_dir, figures)
 

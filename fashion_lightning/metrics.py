@@ -40,7 +40,7 @@ class Evaluation(nn.Module):
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
-        # NaN is left to the classifier's check; nan_strategy="disable" would also drop the weights (torchmetrics 1.9).
+        # It leaves NaN out, which is therefore counted as infinite; "disable" drops the weights too (torchmetrics 1.9).
         self.loss = MeanMetric(nan_strategy="ignore")
         metrics: dict[str, Metric | MetricCollection] = {
             "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
@@ -61,7 +61,8 @@ class Evaluation(nn.Module):
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
         """Count a batch: logits ``(B, 10)`` and labels ``(B,)``."""
-        self.loss.update(cross_entropy(logits, labels), len(labels))
+        loss = cross_entropy(logits, labels)
+        self.loss.update(loss.nan_to_num(nan=torch.inf, posinf=torch.inf), len(labels))
         self.metrics.update(logits, labels)
 
     def compute(self) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from fashion_lightning.command_line import OneLineParser, complete
 from fashion_lightning.compare import compare, print_table
 from fashion_lightning.errors import UserError
-from fashion_lightning.results import read_config, read_results, recipe_settings
+from fashion_lightning.results import has_report, read_config, read_results, recipe_settings
 
 PROGRAM = (sys.executable, "-m", "fashion_lightning")
 
@@ -98,8 +98,7 @@ class Repetition:
             except UserError:
                 continue
             if config["seed_everything"] == seed and recipe_settings(config) == self.settings:
-                files = [run_dir / "fit.json", run_dir / "checkpoints" / "last.ckpt"]
-                candidates.append(([file.is_file() for file in files], run_dir))
+                candidates.append(([has_report(run_dir), any(run_dir.glob("checkpoints/*.ckpt"))], run_dir))
         furthest = max(candidates, default=None)
         return furthest[1] if furthest and any(furthest[0]) else None
 
@@ -107,9 +106,10 @@ class Repetition:
         """What is still to be done for a seed."""
         if job.run_dir is None:
             return ["fit", *self.fit_options, "--seed_everything", str(job.seed)]
-        if not (job.run_dir / "fit.json").is_file():
+        if not has_report(job.run_dir):
             return ["fit", "--ckpt_path", str(job.run_dir)]
-        if self.test and not {"none", "flip"} <= read_results(job.run_dir).tests.keys():
+        results = read_results(job.run_dir)
+        if self.test and not {"none", "flip"} <= results.tests.keys():
             return ["test", "--ckpt_path", str(job.run_dir), "--model.tta", "flip"]
         return None
 
@@ -136,7 +136,7 @@ class Repetition:
                         job.follow(self.max_epochs)
                         if self._ended(job, processes):
                             running.remove(job)
-                            console.print(f"{self._outcome(job)}   {self._left(began)}", highlight=False)
+                            console.print(f"{self._outcome(job)}   {self._left(began)}", highlight=False, markup=False)
                     bar.update(task, completed=sum(job.progress for job in self.jobs), left=self._left(began))
             except BaseException:
                 for job in running:
@@ -151,7 +151,8 @@ class Repetition:
     def _start(self, job: Job, processes: int) -> None:
         command = self.next_command(job)
         assert command is not None
-        threads = str(max(1, len(os.sched_getaffinity(0)) // processes))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = str(max(1, cores // processes))
         with job.log.open("wb") as log:
             job.process = subprocess.Popen(
                 [*PROGRAM, *command],
@@ -172,7 +173,12 @@ class Repetition:
             job.done, job.progress = True, 1.0
             return True
         before, job.run_dir = self.next_command(job), self._run_of(job.seed)
-        command = self.next_command(job)
+        try:
+            command = self.next_command(job)
+        except UserError as error:  # a run without validation figures, say
+            self.failures.append(f"seed {job.seed}: {job.run_dir}: {error}")
+            job.done, job.progress = True, 1.0
+            return True
         if command is not None and command != before:
             self._start(job, processes)
             return False
@@ -185,7 +191,7 @@ class Repetition:
         if self.failures and self.failures[-1].startswith(f"seed {job.seed}"):
             return self.failures[-1]
         assert job.run_dir is not None
-        results = read_results(job.run_dir)
+        results = read_results(job.run_dir)  # next_command has read it already
         figures = [f"validation {100 * results.fit['best']['val/accuracy']:.2f} %"]
         figures += [f"test {100 * results.tests['none']['accuracy']:.2f} %"] if "none" in results.tests else []
         return f"seed {job.seed}   {'   '.join(figures)}   {results.fit['fit_seconds']:.0f} s   {job.run_dir}"

@@ -2,6 +2,7 @@
 
 import glob
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ NOT_OF_THE_RECIPE = (
     "last_checkpoint.every_n_steps",
 )
 """Settings in which two runs of one recipe may differ."""
+
+FIT_FIGURES = ("seed", "epochs", "parameters", "fit_seconds")
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,13 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     """
     try:
         config = yaml.safe_load((run_dir / "config.yaml").read_text())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError("not a run folder" if run_dir.exists() else "does not exist") from error
-    except NotADirectoryError as error:
-        raise UserError("not a run folder") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError("config.yaml is damaged") from error
-    if not isinstance(config, dict) or "model" not in config:
+    except OSError as error:
+        raise UserError(f"config.yaml cannot be read ({error.strerror})") from error
+    if not isinstance(config, dict) or "model" not in config or "seed_everything" not in config:
         raise UserError("config.yaml is not of this project")
     return config
 
@@ -104,18 +107,28 @@ def read_results(run_dir: Path) -> RunResults:
         UserError: in a few words, why there are none.
     """
     settings = recipe_settings(read_config(run_dir))
-    fit = _read_figures(run_dir / "fit.json", ("recipe", "seed", "epochs", "parameters", "fit_seconds", "best"))
+    fit = _read_figures(run_dir / "fit.json", FIT_FIGURES)
     if fit is None:
         started = (run_dir / "checkpoints" / "last.ckpt").is_file()
         raise UserError("not finished" if started else "no results")
-    if not fit["best"]:
+    best = fit.get("best")
+    if not isinstance(best, dict) or not best:
         raise UserError("no validation figures")
+    _check_numbers(best, ("epoch", "steps", "val/accuracy", "val/loss"), "fit.json")
     tests = {}
     for tta, file in (("none", "test_best.json"), ("flip", "test_best_flip.json")):
         figures = _read_figures(run_dir / file, ("accuracy", "top5", "loss", "steps"))
-        if figures is not None and figures["steps"] == fit["best"]["steps"]:  # else of an earlier best checkpoint
+        if figures is not None and figures["steps"] == best["steps"]:  # else of an earlier best checkpoint
             tests[tta] = figures
-    return RunResults(run_dir, fit["recipe"], settings, fit, tests)
+    return RunResults(run_dir, str(fit.get("recipe", run_dir.parent.name)), settings, fit, tests)
+
+
+def has_report(run_dir: Path) -> bool:
+    """Whether a run is finished and its report can be read."""
+    try:
+        return _read_figures(run_dir / "fit.json", FIT_FIGURES) is not None
+    except UserError:
+        return False
 
 
 def _read_figures(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
@@ -125,9 +138,19 @@ def _read_figures(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
         return None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name} is damaged") from error
-    if not isinstance(figures, dict) or not set(needed) <= figures.keys():
+    except OSError as error:
+        raise UserError(f"{path.name} cannot be read ({error.strerror})") from error
+    if not isinstance(figures, dict):
         raise UserError(f"{path.name} lacks figures")
+    _check_numbers(figures, needed, path.name)
     return figures
+
+
+def _check_numbers(figures: dict[str, Any], needed: Sequence[str], file: str) -> None:
+    for name in needed:
+        value = figures.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise UserError(f"{file} lacks figures")
 
 
 def read_curve(run_dir: Path, tag: str) -> dict[int, float]:

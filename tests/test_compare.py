@@ -38,6 +38,12 @@ def runs(trained: Path) -> Runs:
     return copy
 
 
+def edit(run: Path, **values: object) -> None:
+    """Replace figures of a report."""
+    report = json.loads((run / "fit.json").read_text())
+    (run / "fit.json").write_text(json.dumps({**report, **values}))
+
+
 def test_runs_of_a_recipe_are_a_row_with_mean_and_standard_deviation(cli: Run, trained: Path, runs: Runs) -> None:
     for seed, accuracy in ((1, 0.90), (2, 0.92), (3, 0.94)):
         runs(seed, accuracy)
@@ -92,6 +98,11 @@ def test_a_seed_that_is_there_twice_counts_once(trained: Path, runs: Runs) -> No
         (lambda run: (run / "fit.json").unlink(), "not finished"),
         (lambda run: (run / "fit.json").write_text('{"epochs": 2, "se'), "fit.json is damaged"),
         (lambda run: (run / "fit.json").write_text("[]"), "fit.json lacks figures"),
+        (lambda run: edit(run, epochs=None), "fit.json lacks figures"),
+        (lambda run: edit(run, best={"epoch": 1, "val/accuracy": 0.5}), "fit.json lacks figures"),
+        (lambda run: edit(run, best={}), "no validation figures"),
+        (lambda run: edit(run, fit_seconds=float("nan")), "fit.json lacks figures"),
+        (lambda run: [(run / "fit.json").unlink(), (run / "fit.json").mkdir()], "cannot be read (Is a directory)"),
         (lambda run: (run / "test_best.json").write_bytes(b"\xff\xfe"), "test_best.json is damaged"),
         (lambda run: [path.unlink() for path in run.glob("*/*.ckpt")] and (run / "fit.json").unlink(), "no results"),
     ],
@@ -101,7 +112,8 @@ def test_a_folder_without_results_is_named_and_the_rest_is_shown(
 ) -> None:
     bad = runs(1, 0.9)
     spoil(bad)
-    lines = cli("compare", trained, bad, "README.md").splitlines()
+    lines = cli("compare", trained, bad, "README.md", "brackets[/x]").splitlines()
+    assert any("brackets[/x]" in line for line in lines)
     assert any(str(bad) in line and line.rstrip().endswith(problem) for line in lines)
     assert any("README.md" in line and "does not exist" in line for line in lines)
     assert any(line.startswith(" tiny") or line.startswith("tiny") for line in lines)

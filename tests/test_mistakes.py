@@ -55,6 +55,8 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["fit", "--config", "tiny.yaml", "--trainer.overfit_batches", "2"], "overfit_batches would replace the sampler"),
     (["fit", "--config", "tiny.yaml", "--trainer.default_root_dir", "tiny.yaml"], "No run folder can be made in"),
     (["fit", "--config", "tiny.yaml", "--seed_everything", "true"], "seed_everything"),
+    (["fit", "--config", "tiny.yaml", "--seed_everything=-1"], "seed_everything"),
+    (["fit", "--config", "tiny.yaml", "--seed_everything", "4294967296"], "seed_everything"),
     (["fit", "--config", "tiny.yaml", "--model.network", "tests.networks.FailsToBuild"], "RuntimeError: by design"),
     (["fit", "--config", "tiny.yaml", "--model.network", "tests.networks.FailsToRun"], "cannot take images"),
     (["fit", "--config", "tiny.yaml", "--model.network", "tests.networks.WithoutParameters"], "empty parameter list"),

@@ -63,8 +63,13 @@ def test_a_finished_run_of_another_recipe_or_seed_is_not_taken_for_this_one(
     assert same.next_command(same.jobs[1]) == ["fit", "--config", str(recipe), "--seed_everything", "1"]
     tested = repeat.Repetition(["--config", str(recipe)], 1, test=True, scratch=tmp_path)
     assert tested.next_command(tested.jobs[0]) == ["test", "--ckpt_path", str(trained), "--model.tta", "flip"]
+    (trained / "fit.json").write_text("{")
+    assert same.next_command(same.jobs[0]) == ["fit", "--ckpt_path", str(trained)]
     (trained / "fit.json").unlink()
     assert same.next_command(same.jobs[0]) == ["fit", "--ckpt_path", str(trained)]
+    (trained.parent / "version_9").mkdir()
+    (trained.parent / "version_9/config.yaml").write_text("model: {}")  # somebody else's
+    assert repeat.Repetition(["--config", str(recipe)], 1, test=False, scratch=tmp_path).jobs[0].run_dir == trained
 
 
 def test_the_time_left_follows_the_epochs(tmp_path: Path) -> None:

@@ -111,6 +111,8 @@ SETTINGS = [
     ["--trainer.accumulate_grad_batches=3"],
     ["--trainer.val_check_interval=0.5"],
     ["--trainer.check_val_every_n_epoch=2"],
+    ["--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=7"],
+    ["--trainer.min_epochs=4", "--early_stopping.patience=1", "--early_stopping.min_delta=100"],
     ["--trainer.limit_train_batches=6"],
     ["--trainer.max_steps=35"],
     ["--data.num_workers=2"],
@@ -246,9 +248,57 @@ def test_a_run_that_goes_on_is_not_finished_until_its_end(cli: Run, trained: Pat
     assert json.loads((trained / "fit.json").read_text())["epochs"] == 4
 
 
-def test_a_run_that_was_killed_before_its_report_gets_it_from_its_last_checkpoint(cli: Run, trained: Path) -> None:
+def test_a_killed_run_takes_up_a_plateau_schedule_after_a_validation_within_the_epoch(cli: Run, recipe: Path) -> None:
+    plateau = ["--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.scheduler.init_args.patience=0"]
+    every = ["--trainer.val_check_interval=0.7", "--last_checkpoint.every_n_steps=1"]
+    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "3", *plateau, *every]
+    cli(*fit, "--model.scheduler.init_args.threshold=0.5")
+    cli(*fit, "--model.scheduler.init_args.threshold=0.5", *interrupt("train", 1, 8), exits=130)
+    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
+    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
+    assert curve(undisturbed, "lr") == curve(disturbed, "lr")
+    for a, b in zip(weights_and_optimizer(undisturbed), weights_and_optimizer(disturbed), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_settings_typed_for_a_continuation_hold_even_if_it_is_killed_at_once(
+    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fashion_lightning.callbacks.reseed.ReseedEachStep.on_train_batch_start", killed)
+        cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "4", "--data.shift", "2", exits=1)
+    cli("fit", "--ckpt_path", trained)
+    config = yaml.safe_load((trained / "config.yaml").read_text())
+    assert (config["trainer"]["max_epochs"], config["data"]["shift"]) == (4, 2)
+    assert json.loads((trained / "fit.json").read_text())["epochs"] == 4
+
+
+def test_another_seed_is_refused_on_resume(cli: Run, trained: Path) -> None:
+    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "4", "--seed_everything", "7", exits=2)
+    assert "error: --seed_everything cannot change from 0 to 7" in printed
+
+
+def test_a_finished_best_checkpoint_leaves_no_empty_run_folder(cli: Run, trained: Path) -> None:
+    assert "has finished its 2 epochs" in cli("fit", "--ckpt_path", trained / "checkpoints/best.ckpt")
+    assert [path.name for path in trained.parent.iterdir()] == ["version_0"]
+
+
+def test_a_validation_loss_that_is_not_finite_stops_the_run(cli: Run, recipe: Path) -> None:
+    ruinous = [f"--model.optimizer.init_args.{group}=1e37" for group in ("bias_lr", "dense_lr")]
+    printed = cli("fit", "--config", recipe, "--trainer.limit_train_batches", "1", *ruinous, exits=2)
+    assert "is no longer finite" in printed or "validation loss is" in printed
+    assert "The last good checkpoint: tensorboard_logs/tiny/version_0/checkpoints/last.ckpt" in printed
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+def test_a_run_that_was_killed_before_its_report_gets_it_from_its_last_checkpoint(
+    cli: Run, trained: Path, damage: str
+) -> None:
     report = json.loads((trained / "fit.json").read_text())
-    (trained / "fit.json").unlink()
+    (trained / "fit.json").unlink() if damage == "missing" else (trained / "fit.json").write_text("{")
     printed = cli("fit", "--ckpt_path", trained)
     assert "has finished its 2 epochs" in printed
     assert "Best checkpoint" in printed
@@ -313,10 +363,11 @@ def test_an_error_within_training_is_one_line_and_its_traceback_is_kept(cli: Run
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_good_checkpoint(cli: Run, trained: Path) -> None:
-    before = (trained / "checkpoints/last.ckpt").read_bytes()
+    before = weights_and_optimizer(trained)
     ruinous = ["--model.optimizer.init_args.bias_lr", "1e38", "--trainer.max_epochs", "4"]
     printed = cli("fit", "--ckpt_path", trained, *ruinous, exits=2)
     assert "error: The training loss is nan at step 2" in printed
     assert "with a learning rate of" in printed
     assert printed.rstrip().endswith(f"The last good checkpoint: {trained}/checkpoints/last.ckpt")
-    assert (trained / "checkpoints/last.ckpt").read_bytes() == before
+    for a, b in zip(weights_and_optimizer(trained), before, strict=True):
+        assert torch.equal(a, b)

@@ -59,7 +59,9 @@ def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
     a step that is half accumulated.
     """
     every = trainer.val_check_batch
-    validation_follows = trainer.is_last_batch or (isinstance(every, int) and (batch_idx + 1) % every == 0)
+    # Without check_val_every_n_epoch, Lightning counts batches across epochs.
+    counted = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
+    validation_follows = trainer.is_last_batch or (isinstance(every, int) and (counted + 1) % every == 0)
     return not validation_follows and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 
@@ -85,16 +87,16 @@ class LastCheckpoint(ModelCheckpoint):
         self.saved_at = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save before the first step, so that a run killed at any later time can be continued."""
-        if trainer.global_step == 0:
-            self.save_now(trainer)
+        """Save before anything is trained: a run killed at any later time goes on, with the settings that hold now."""
+        self.save_now(trainer)
         self.saved_at = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save when it is time, and when ``max_steps`` ends the run within an epoch, before it counts as done."""
-        ends = trainer.global_step == trainer.max_steps and not trainer.is_last_batch
+        """Save when it is time, and when the run is ended within an epoch, before that counts as done."""
+        # `max_time` asks to stop here, too
+        ends = (trainer.global_step == trainer.max_steps or trainer.should_stop) and not trainer.is_last_batch
         if ends or (can_go_on_from(trainer, batch_idx) and self._is_due(trainer)):
             self.save_now(trainer)
 

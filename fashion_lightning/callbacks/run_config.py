@@ -34,13 +34,33 @@ class RunConfig(SaveConfigCallback):
         self.run_dir: Path | None = None
         self.name = name
         self.text = config_text(self.parser, self.config)
+        self.figures: dict[str, float] = {}
+        self.written = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "fit" and self.run_dir is not None and trainer.is_global_zero:
+        if self.run_dir is not None and not (self.run_dir / "config.yaml").exists():
+            self._write(trainer)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Write the config of a run that goes on only now, when a checkpoint holds it: a kill keeps the two alike."""
+        if not self.written:
+            self._write(trainer)
+
+    def _write(self, trainer: Trainer) -> None:
+        self.written = True
+        if self.run_dir is not None and trainer.is_global_zero:
             with replacing(self.run_dir / "config.yaml") as file:
                 file.write(self.text.encode())
 
+    def latest_figures(self, trainer: Trainer) -> dict[str, float]:
+        """What was last measured of each metric, also before the run was interrupted."""
+        measured = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
+        self.figures = {**self.figures, **measured}
+        return self.figures
+
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
         origin = {"version": __version__, "name": self.name, "config": self.text}
-        checkpoint["fashion_lightning"] = {**origin, "figures": figures}
+        checkpoint["fashion_lightning"] = {**origin, "figures": self.latest_figures(trainer)}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.figures = checkpoint["fashion_lightning"].get("figures", {})

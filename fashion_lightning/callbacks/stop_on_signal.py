@@ -1,7 +1,10 @@
 """Ctrl-C and SIGTERM end a run between two steps, with a checkpoint."""
 
+import os
 import signal
+import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -40,7 +43,10 @@ class StopOnSignal(Callback):
         self.received = signum
         for other in SIGNALS:
             signal.signal(other, signal.SIG_DFL)
-        print("\nStopping after this step; a second signal stops at once.", flush=True)
+        try:
+            print("\nStopping after this step; a second signal stops at once.", flush=True)
+        except OSError:  # Ctrl-C has ended the `tee` that took the output: nobody reads on
+            sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - to the end of the process
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
