@@ -248,6 +248,17 @@ def test_a_run_that_goes_on_is_not_finished_until_its_end(cli: Run, trained: Pat
     assert json.loads((trained / "fit.json").read_text())["epochs"] == 4
 
 
+def test_a_run_that_max_time_ended_within_an_epoch_goes_on_there(cli: Run, recipe: Path) -> None:
+    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "10000", "--model.scheduler", "null"]
+    cli(*fit, "--trainer.max_time", "00:00:00:01")
+    run = Path("tensorboard_logs/tiny/version_0")
+    steps = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    epochs = steps // 10 + 1
+    cli("fit", "--ckpt_path", run, "--trainer.max_time", "null", "--trainer.max_epochs", str(epochs))
+    report = json.loads((run / "fit.json").read_text())
+    assert (report["epochs"], report["steps"]) == (epochs, 10 * epochs)
+
+
 def test_a_killed_run_takes_up_a_plateau_schedule_after_a_validation_within_the_epoch(cli: Run, recipe: Path) -> None:
     plateau = ["--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.scheduler.init_args.patience=0"]
     every = ["--trainer.val_check_interval=0.7", "--last_checkpoint.every_n_steps=1"]
