@@ -18,16 +18,19 @@ from rich.table import Table
 
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.inference import load_classifier
+from fashion_lightning.precision import default_precision
 from fashion_lightning.results import read_config, read_results
 
 
 @torch.inference_mode()
 def test_accuracy(checkpoint: Path, datamodule: FashionMNISTDataModule) -> float:
-    """The accuracy of a checkpoint on the test images, in fp32, in percent."""
+    """The accuracy of a checkpoint on the test images in percent, in the precision that ``test`` has by default."""
     classifier = load_classifier(checkpoint)
-    right = sum(
-        int((classifier(batch.images).argmax(1) == batch.labels).sum()) for batch in datamodule.test_dataloader()
-    )
+    classifier.network.to(memory_format=torch.channels_last)
+    right = 0
+    with torch.autocast("cpu", torch.bfloat16, enabled=default_precision() == "bf16-mixed"):
+        for batch in datamodule.test_dataloader():
+            right += int((classifier(batch.images).argmax(1) == batch.labels).sum())
     return 100 * right / len(datamodule.test_set)
 
 

@@ -86,7 +86,9 @@ def test_only_what_is_missing_is_run(cli: Run, recipe: Path) -> None:
     printed = cli(*command)
     assert "tiny: 2 seeds, 2 to run, 2 at a time" in printed
     for seed in (0, 1):
-        assert re.search(rf"seed {seed}   validation .* %   test .* %   .* s   tensorboard_logs/tiny/version_\d", printed)
+        assert re.search(
+            rf"seed {seed}   validation .* %   test .* %   .* s   tensorboard_logs/tiny/version_\d", printed
+        )
     assert "2 of 2 done" in printed
     assert re.search(r"^ ?tiny +2 +1,628 ", printed, flags=re.MULTILINE)
     runs = {read_results(run).seed: run for run in LOGS.iterdir()}
