@@ -30,6 +30,8 @@ def in_a_users_words(message: str, known_flags: Iterable[str]) -> str:
     """
     message = re.sub(r"\b(?:fit|validate|test|predict)\.(?=\w)", "--", message)
     message = re.sub(r'Parser key "([^"]+)":?', r"--\1:", message)
+    message = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", message).replace("a typing.Literal", "one of ")
+    message = re.sub(r"NestedArg\(key='([^']*)', val='([^']*)'\)", r"\1=\2", message)
     if unknown := re.match(r"unrecognized arguments: ([^\s=]+)", message):
         close = difflib.get_close_matches(unknown[1], known_flags, n=1)
         return message + (f" (did you mean {close[0]}?)" if close else "")
@@ -37,8 +39,8 @@ def in_a_users_words(message: str, known_flags: Iterable[str]) -> str:
         return message
     name = message.split(":")[0]
     typed = re.search(r"Given value: (.*)", message, flags=re.DOTALL)
-    reasons = [re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", reason) for reason in re.findall(r"- (.+)", message)]
+    reasons = re.findall(r"- (.+)", message)
     telling = [reason for reason in reasons if not re.search(r"Union subtypes|NoneType|Expected a path but", reason)]
-    allowed = "; ".join(dict.fromkeys(reason.replace("typing.Literal", "one of ") for reason in telling))
+    allowed = "; ".join(dict.fromkeys(telling))
     value = " ".join(typed[1].split()) if typed else ""
     return f"{name}: {value[:80]} cannot be used. {allowed}"

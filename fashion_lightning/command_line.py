@@ -92,7 +92,8 @@ def _read_config(file: str) -> dict[str, object]:
     try:
         content = yaml.safe_load(Path(file).read_text())
     except (FileNotFoundError, IsADirectoryError) as error:
-        known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+        recipes = (path.relative_to(RECIPES).with_suffix("") for path in RECIPES.rglob("*.yaml"))
+        known = ", ".join(sorted(str(path) for path in recipes if path.parts[0] != "presets"))
         raise UserError(f"There is no config file {file}; the recipes in {RECIPES} are: {known}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not valid YAML: {error}") from error
