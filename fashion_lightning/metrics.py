@@ -50,7 +50,10 @@ class Evaluation(nn.Module):
             "f1": MulticlassF1Score(num_classes, average="none", validate_args=False),
             "confusion": MulticlassConfusionMatrix(num_classes, validate_args=False),
         }
-        self.metrics = MetricCollection(metrics)
+        # By itself the collection would merge metrics whose first batch gives them equal counts, for good: top5 and
+        # accuracy where a first batch is all right (torchmetrics 1.9, `_merge_compute_groups`).
+        groups = [["accuracy"], ["top5"], ["precision", "recall", "f1"], ["confusion"]]
+        self.metrics = MetricCollection(metrics, compute_groups=groups)
 
     def reset(self) -> None:
         """Begin a new pass."""

@@ -1,0 +1,22 @@
+"""What validation and test measure."""
+
+import pytest
+import torch
+
+from fashion_lightning.metrics import Evaluation
+
+
+def test_a_first_batch_without_mistakes_does_not_merge_top5_with_accuracy() -> None:
+    evaluation = Evaluation()
+    right, second_choice = torch.eye(10) * 5, torch.eye(10).roll(1, 1) * 5 + torch.eye(10) * 3
+    for logits in (right, second_choice):
+        evaluation.update(logits, torch.arange(10))
+    figures = evaluation.compute()
+    assert figures["accuracy"] == pytest.approx(0.5)
+    assert figures["top5"] == pytest.approx(1.0)
+
+
+def test_a_loss_that_is_not_a_number_counts_as_infinite() -> None:
+    evaluation = Evaluation()
+    evaluation.update(torch.full((2, 10), torch.nan), torch.tensor([0, 1]))
+    assert evaluation.compute()["loss"] == torch.inf
