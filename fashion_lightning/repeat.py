@@ -103,12 +103,19 @@ class Repetition:
         return furthest[1] if furthest and any(furthest[0]) else None
 
     def next_command(self, job: Job) -> list[str] | None:
-        """What is still to be done for a seed."""
+        """What is still to be done for a seed.
+
+        Raises:
+            UserError: its run has a report, but one without figures.
+        """
         if job.run_dir is None:
             return ["fit", *self.fit_options, "--seed_everything", str(job.seed)]
         if not has_report(job.run_dir):
             return ["fit", "--ckpt_path", str(job.run_dir)]
-        results = read_results(job.run_dir)
+        try:
+            results = read_results(job.run_dir)
+        except UserError as error:  # a run without validation, say
+            raise UserError(f"{job.run_dir}: {error}") from error
         if self.test and not {"none", "flip"} <= results.tests.keys():
             return ["test", "--ckpt_path", str(job.run_dir), "--model.tta", "flip"]
         return None
@@ -175,8 +182,8 @@ class Repetition:
         before, job.run_dir = self.next_command(job), self._run_of(job.seed)
         try:
             command = self.next_command(job)
-        except UserError as error:  # a run without validation figures, say
-            self.failures.append(f"seed {job.seed}: {job.run_dir}: {error}")
+        except UserError as error:
+            self.failures.append(f"seed {job.seed}: {error}")
             job.done, job.progress = True, 1.0
             return True
         if command is not None and command != before:

@@ -185,28 +185,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{path} was not written by the fashion-lightning command and holds no config; in Python, use"
             " FashionMNISTClassifier.load_from_checkpoint(path, network=...)."
         )
-    _check_content(path, content)
-    return Checkpoint(path, run_dir_of(path), content)
+    checkpoint = Checkpoint(path, run_dir_of(path), content)
+    if problem := _lack_of(checkpoint):
+        raise UserError(f"{path} is not a checkpoint of this package ({problem}).")
+    return checkpoint
 
 
-def _check_content(path: Path, content: dict[str, Any]) -> None:
-    """Refuse what a checkpoint of this package cannot hold, before anything is made of it."""
-    origin, progress = content["fashion_lightning"], content.get("loops")
+def _lack_of(checkpoint: Checkpoint) -> str:
+    """What a checkpoint of this package would hold and this one does not, before anything is made of it."""
     try:
-        settings = yaml.safe_load(origin["config"])
-        progress["fit_loop"]["epoch_progress"]["current"]["processed"] + content["global_step"] + 0  # type: ignore[index]
-        sound = (
-            isinstance(origin["name"], str)
-            and all(isinstance(settings[part], dict) for part in ("model", "data", "trainer"))
-            and "config" not in settings  # would name another file
-            and all(isinstance(content[part], dict) for part in ("callbacks", "state_dict"))
-        )
-    except (KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path} is not a checkpoint of this package ({' '.join(str(error).split())[:100]})."
-        ) from error
-    if not sound:
-        raise UserError(f"{path} is not a checkpoint of this package.")
+        settings, _ = checkpoint.settings, (checkpoint.name, checkpoint.epochs_done, checkpoint.steps_done)
+    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+    if not isinstance(settings, dict) or "config" in settings:  # it would name another file
+        return "its config holds no settings"
+    parts = {**settings, **checkpoint.content}
+    lacking = [name for name in ("model", "data", "trainer", "callbacks") if not isinstance(parts.get(name), dict)]
+    return f"it lacks {lacking[0]}" if lacking else ""
 
 
 def run_dir_of(path: str | Path) -> Path | None:
