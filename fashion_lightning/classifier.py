@@ -21,6 +21,7 @@ from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.datamodule import CLASS_NAMES
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, suffix
+from fashion_lightning.not_finite import check_loss, check_weights
 from fashion_lightning.schedules import RunSchedule
 
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
@@ -78,7 +79,7 @@ class FashionMNISTClassifier(LightningModule):
         self._check_output()  # also gives lazy layers their shapes
         self.network.to(memory_format=torch.channels_last)
 
-        self.train_loss = MeanMetric(nan_strategy="ignore")  # as in Evaluation; _check_finite looks for NaN
+        self.train_loss = MeanMetric(nan_strategy="ignore")  # as in Evaluation; check_loss looks for NaN
         self.train_accuracy = MulticlassAccuracy(len(CLASS_NAMES), average="micro", validate_args=False)
         self.passes = nn.ModuleDict({tta: Evaluation(len(CLASS_NAMES)) for tta in ("none", "flip")})
         self.latest_loss = torch.zeros(())
@@ -138,7 +139,7 @@ class FashionMNISTClassifier(LightningModule):
         # A log call costs 0.2 ms: only at the last batch of the steps that the Trainer would log.
         every, window = self.trainer.log_every_n_steps, self.trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0 and (batch_idx + 1) % window == 0:
-            self._check_finite()
+            check_loss(self.trainer, "training", self.latest_loss.item())
             self._log_step()
             self.log("loss", self.train_loss.compute(), prog_bar=True, logger=False)
             self.log("accuracy", self.train_accuracy.compute(), prog_bar=True, logger=False)
@@ -150,20 +151,6 @@ class FashionMNISTClassifier(LightningModule):
             return multi_margin_loss(logits, labels)
         return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
-    def _check_finite(self, *others: Tensor) -> None:
-        """Stop on a training loss, or anything else, that is NaN or infinite."""
-        if not self.latest_loss.isfinite():
-            raise self._not_finite("The training loss is", self.latest_loss.item())
-        if not all(bool(values.isfinite().all()) for values in others):
-            raise self._not_finite("A weight is no longer finite, the training loss is", self.latest_loss.item())
-
-    def _not_finite(self, what: str, value: float) -> UserError:
-        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
-        return UserError(
-            f"{what} {value} at step {self.global_step}, with a learning rate of {lr:.3g} by now."
-            " Lower the optimizer's learning rate, or try --trainer.gradient_clip_val 1."
-        )
-
     def _log_step(self) -> None:
         """Straight to the logger: what `self.log` collects is lost when a signal ends the run at this step."""
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -172,7 +159,8 @@ class FashionMNISTClassifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the epoch has counted so far, for a checkpoint in the middle of it."""
-        self._check_finite(*self.network.state_dict().values())  # before worthless weights replace good ones
+        check_loss(self.trainer, "training", self.latest_loss.item())
+        check_weights(self.trainer, self.network)
         checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}
         checkpoint["validation"] = {"validated": self.validated, "loss": self.validation_loss}
 
@@ -221,8 +209,8 @@ class FashionMNISTClassifier(LightningModule):
     def on_validation_epoch_end(self) -> None:
         self._log_passes("val")
         self.validated, self.validation_loss = True, self.evaluations["none"]["loss"].item()
-        if self.trainer.state.fn == "fit" and not math.isfinite(self.validation_loss):
-            raise self._not_finite("The validation loss is", self.validation_loss)
+        if self.trainer.state.fn == "fit":
+            check_loss(self.trainer, "validation", self.validation_loss)
 
     def on_test_epoch_start(self) -> None:
         self._reset_passes()

@@ -98,7 +98,7 @@ WORKAROUNDS = (
     Workaround(
         "a truncated last.ckpt ends in a traceback, without a fallback",
         "runs.py",
-        "for path in (last, *reversed(others)):",
+        'for path in last.parent.glob("*.ckpt"):',
         "for path in (last,):",
         "test_resume.py bad_last",
     ),
@@ -177,8 +177,8 @@ WORKAROUNDS = (
     Workaround(
         "SaveConfigCallback refuses an existing config.yaml",
         "callbacks/run_config.py",
-        "        if stage ==",
-        "        super().setup(trainer, pl_module, stage)\n        if stage ==",
+        '        if self.run_dir is not None and not (self.run_dir / "config.yaml").exists():',
+        "        super().setup(trainer, pl_module, stage)\n        if True:",
         "test_resume.py same_folder",
     ),
     Workaround(
@@ -191,7 +191,7 @@ WORKAROUNDS = (
     Workaround(
         "seed_everything: true means seed 0 (18846)",
         "lightning_cli.py",
-        '"--seed_everything", type=int, default=0',
+        '"--seed_everything", type=Seed, default=0',
         '"--seed_everything", type=bool | int, default=0',
         "test_mistakes.py seed_everything",
     ),
