@@ -210,4 +210,4 @@ class FashionMNISTCLI(Commands):
             recipe["data"].pop(place, None)
         recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision")}
         continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None
-        return RunLogger(run_dir, {"recipe": self.name, **recipe}, continued.steps_done if continued else None)
+        return RunLogger(run_dir, {"recipe": self.name, **recipe}, continued)

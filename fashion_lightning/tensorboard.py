@@ -16,9 +16,13 @@ from torch.utils.tensorboard.summary import hparams
 
 from fashion_lightning.durable import replacing
 from fashion_lightning.results import flattened
+from fashion_lightning.runs import Checkpoint
 
 FIGURES = ("val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss")
 """The curves whose latest values the HPARAMS tab shows."""
+
+TRAIN_FIGURES = ("train/loss", "train/accuracy")
+"""The curves that the classifier logs at the end of an epoch."""
 
 
 class RunLogger(TensorBoardLogger):
@@ -27,11 +31,11 @@ class RunLogger(TensorBoardLogger):
     Args:
         run_dir: the run folder.
         recipe: settings for the HPARAMS tab, plain values.
-        resume_step: optimizer steps already done. What an interrupted run has logged beyond them is
+        resumed: the checkpoint that the run goes on from. What an interrupted run has logged beyond it is
             taken out of its files, and a running TensorBoard is told so (``purge_step``).
     """
 
-    def __init__(self, run_dir: Path, recipe: dict[str, Any], resume_step: int | None = None) -> None:
+    def __init__(self, run_dir: Path, recipe: dict[str, Any], resumed: Checkpoint | None = None) -> None:
         super().__init__(
             save_dir=run_dir.parent.parent,
             name=run_dir.parent.name,
@@ -41,16 +45,17 @@ class RunLogger(TensorBoardLogger):
         )
         self.run_dir = run_dir
         self.recipe = recipe
-        self.resume_step = resume_step
+        self.resumed = resumed
         self.writer: SummaryWriter | None = None
 
     @property
     def experiment(self) -> SummaryWriter:
         """The writer, opened on first use; for pictures and anything else beyond scalars."""
         if self.writer is None:
-            if self.resume_step is not None:
-                drop_points_from(self.run_dir, self.resume_step)
-            self.writer = SummaryWriter(str(self.run_dir), purge_step=self.resume_step)
+            if self.resumed is not None:
+                drop_points_behind(self.resumed, self.run_dir)
+            purge_step = self.resumed.steps_done if self.resumed is not None else None
+            self.writer = SummaryWriter(str(self.run_dir), purge_step=purge_step)
         return self.writer
 
     @rank_zero_only
@@ -69,7 +74,7 @@ class RunLogger(TensorBoardLogger):
     @rank_zero_only
     def log_graph(self, model: Any, input_array: torch.Tensor | None = None) -> None:
         """Draw the network for a batch of two images; once in the life of a run."""
-        if self.resume_step is not None:
+        if self.resumed is not None:
             return
         training = model.training
         model.eval()  # a traced dropout would differ from itself
@@ -95,19 +100,24 @@ class RunLogger(TensorBoardLogger):
             self.writer = None
 
 
-def drop_points_from(run_dir: Path, step: int) -> None:
-    """Take what was logged at ``step`` and later out of a run's event files, and a torn record at their end.
+def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
+    """Take what a run logged after a checkpoint out of its event files, and a torn record at their end.
 
     A killed run has logged steps that the continued one logs again. TensorBoard itself hides the first
     of two points (``purge_step``); whoever reads the files finds both (issue 5403).
     """
+    step = checkpoint.steps_done
+    again = TRAIN_FIGURES if checkpoint.within_epoch else ()
+
+    def is_behind(event: Event) -> bool:
+        tags = [value.tag for value in event.summary.value if value.HasField("simple_value")]
+        return bool(tags) and (event.step >= step or (event.step == step - 1 and tags[0] in again))
+
     for path in sorted(run_dir.glob("events.out.tfevents.*")):
         kept = io.BytesIO()
         writer = RecordWriter(kept)
         for record in RawEventFileLoader(str(path)).Load():
-            event = Event.FromString(record)
-            is_point = any(value.HasField("simple_value") for value in event.summary.value)
-            if not (is_point and event.step >= step):
+            if not is_behind(Event.FromString(record)):
                 writer.write(record)
         if kept.tell() < path.stat().st_size:
             with replacing(path) as file:

@@ -15,7 +15,7 @@ import yaml
 from lightning import Callback, LightningModule, Trainer
 
 from tests.conftest import Run
-from tests.test_tensorboard import curve
+from tests.test_tensorboard import curve, raw_points
 
 DROPOUT_RECIPE = """
 model:
@@ -257,6 +257,29 @@ def test_a_run_that_max_time_ended_within_an_epoch_goes_on_there(cli: Run, recip
     cli("fit", "--ckpt_path", run, "--trainer.max_time", "null", "--trainer.max_epochs", str(epochs))
     report = json.loads((run / "fit.json").read_text())
     assert (report["epochs"], report["steps"]) == (epochs, 10 * epochs)
+
+
+@pytest.mark.parametrize(
+    ("ends", "goes_on"),
+    [
+        (["--trainer.max_steps", "15"], ["--trainer.max_steps=-1"]),
+        (["--early_stopping.patience", "2"], ["--early_stopping.patience=100"]),
+    ],
+    ids=["max_steps", "early_stopping"],
+)
+def test_a_run_ended_within_an_epoch_goes_on_as_one_that_was_not(
+    cli: Run, recipe: Path, ends: list[str], goes_on: list[str]
+) -> None:
+    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "3", "--model.scheduler", "null"]
+    fit += ["--trainer.val_check_interval", "0.5", "--early_stopping.min_delta", "100"]  # nothing is an improvement
+    cli(*fit, "--early_stopping.patience", "100")
+    cli(*fit, "--early_stopping.patience", "100", *ends)
+    undisturbed, ended = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
+    assert json.loads((ended / "fit.json").read_text())["steps"] == 15
+    cli("fit", "--ckpt_path", ended, *goes_on)
+    assert raw_points(ended) == raw_points(undisturbed)
+    for a, b in zip(weights_and_optimizer(undisturbed), weights_and_optimizer(ended), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_a_killed_run_takes_up_a_plateau_schedule_after_a_validation_within_the_epoch(cli: Run, recipe: Path) -> None:

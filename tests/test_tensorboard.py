@@ -129,3 +129,18 @@ def test_a_killed_and_continued_run_has_every_point_once_in_its_event_files(
         "train/loss_step": by_step,
         **dict.fromkeys(("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/top5", "epoch"), by_epoch),
     }
+
+
+@pytest.mark.parametrize(
+    "validation", [["--trainer.check_val_every_n_epoch", "2"], ["--trainer.val_check_interval", "0.5"]]
+)
+def test_going_on_from_a_best_checkpoint_within_an_epoch_leaves_each_point_once(
+    cli: Run, recipe: Path, validation: list[str]
+) -> None:
+    """Such a checkpoint is written after the last batch, but before the epoch's training figures are logged."""
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "4", "--trainer.log_every_n_steps", "1", *validation)
+    run = Path("tensorboard_logs/tiny/version_0")
+    undisturbed = raw_points(run)
+    (run / "checkpoints/last.ckpt").unlink()
+    assert "Going on from" in cli("fit", "--ckpt_path", run)
+    assert raw_points(run) == undisturbed

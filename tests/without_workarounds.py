@@ -156,7 +156,7 @@ WORKAROUNDS = (
     Workaround(
         "points are logged twice after a kill",
         "tensorboard.py",
-        "                drop_points_from(self.run_dir, self.resume_step)",
+        "                drop_points_behind(self.resumed, self.run_dir)",
         "                pass",
         "test_tensorboard.py killed",
     ),

@@ -100,6 +100,11 @@ class LastCheckpoint(ModelCheckpoint):
         if ends or (can_go_on_from(trainer, batch_idx) and self._is_due(trainer)):
             self.save_now(trainer)
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save when early stopping ends the run within an epoch: Lightning counts that epoch as done."""
+        if trainer.should_stop and not trainer.is_last_batch:
+            self.save_now(trainer)
+
     def _is_due(self, trainer: Trainer) -> bool:
         if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
             return True
