@@ -21,6 +21,9 @@ from fashion_lightning.command_line import OneLineParser
 from fashion_lightning.errors import UserError
 from fashion_lightning.results import RunResults, find_runs, read_results
 
+FILES = ("comparison.md", "comparison.csv", "runs.csv", "curves.png")
+"""What ``--output`` writes: the table twice, the figures of each run, and the learning curves."""
+
 
 @dataclass
 class Group:
@@ -168,6 +171,17 @@ def csv_text(comparison: Comparison) -> str:
     return content.getvalue()
 
 
+def runs_csv(comparison: Comparison) -> str:
+    """What the means are made of: a row for every run."""
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(["recipe", "seed", "run", *(figure.name for figure in FIGURES)])
+    for group in comparison.groups:
+        for run in sorted(group.runs, key=lambda run: run.seed):
+            writer.writerow([group.label, run.seed, run.run_dir, *(figure.of(run) for figure in FIGURES)])
+    return content.getvalue()
+
+
 def main(arguments: Sequence[str]) -> None:
     """The subcommand.
 
@@ -179,7 +193,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     parser = OneLineParser("fashion-lightning compare", description=__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, folder of runs, glob, or recipe name")
-    parser.add_argument("--output", metavar="FOLDER", help="write comparison.md, comparison.csv and curves.png there")
+    parser.add_argument("--output", metavar="FOLDER", help=f"write {', '.join(FILES)} there")
     given = parser.parse_args(list(arguments))
     comparison = compare(find_runs(given.runs))
     print_table(comparison)
@@ -192,8 +206,8 @@ def main(arguments: Sequence[str]) -> None:
 
     folder = Path(given.output)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "comparison.md").write_text(markdown(comparison))
-    (folder / "comparison.csv").write_text(csv_text(comparison))
-    for note in draw(comparison.groups, folder / "curves.png"):
+    for name, text in zip(FILES, (markdown(comparison), csv_text(comparison), runs_csv(comparison))):
+        (folder / name).write_text(text)
+    for note in draw(comparison.groups, folder / FILES[-1]):
         print(f"note: {note}")
-    print(f"Written to {folder}: comparison.md, comparison.csv, curves.png")
+    print(f"Written to {folder}: {', '.join(FILES)}")

@@ -74,7 +74,7 @@ class Checkpoint:
         """Whether an epoch has begun whose training figures are still to be logged, be it after its last batch."""
         loop = self.content["loops"]["fit_loop"]
         epochs, batches = (loop[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
-        return epochs["processed"] < epochs["started"] and batches["processed"] > 0
+        return bool(epochs["processed"] < epochs["started"] and batches["processed"] > 0)
 
     @property
     def steps_done(self) -> int:

@@ -127,13 +127,19 @@ def test_nothing_to_compare_is_an_error(cli: Run) -> None:
 def test_markdown_csv_and_picture_hold_the_same(cli: Run, trained: Path, runs: Runs) -> None:
     other = runs(1, 0.5, shift="2")
     printed = cli("compare", trained, other, "gone", "--output", "report")
-    assert "Written to report: comparison.md, comparison.csv, curves.png" in printed
+    assert "Written to report: comparison.md, comparison.csv, runs.csv, curves.png" in printed
     table = Path("report/comparison.md").read_text()
     assert table == markdown(compare([trained, other, Path("gone")]))
     assert table.splitlines()[1].startswith("| --- | ---:")
     lines = list(csv.DictReader(Path("report/comparison.csv").read_text().splitlines()))
     assert [line["recipe"] for line in lines] == ["tiny: data.shift 1", "tiny: data.shift 2", "gone"]
     assert float(lines[1]["val_accuracy_mean"]) == 0.5
+    each = list(csv.DictReader(Path("report/runs.csv").read_text().splitlines()))
+    assert [(line["recipe"], line["seed"], line["run"]) for line in each] == [
+        ("tiny: data.shift 1", "0", str(trained)),
+        ("tiny: data.shift 2", "1", str(other)),
+    ]
+    assert float(each[1]["val_accuracy"]) == 0.5
     assert Path("report/curves.png").read_bytes().startswith(b"\x89PNG")
 
 
