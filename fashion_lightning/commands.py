@@ -15,6 +15,7 @@ from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.continuing import figures_of
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
+from fashion_lightning.memory import keep_freed_memory
 from fashion_lightning.metrics import suffix
 from fashion_lightning.report import (
     evaluation_figures,
@@ -78,6 +79,7 @@ class Commands(LightningCLI):
 
     def _start(self, model: FashionMNISTClassifier, datamodule: FashionMNISTDataModule) -> None:
         """Hand over to the Trainer's method of this command."""
+        keep_freed_memory()
         start = getattr(self.trainer, str(self.subcommand))
         path = str(self.checkpoint.path) if self.checkpoint is not None else None
         verbosity = {"verbose": False} if self.subcommand in ("validate", "test") else {}
