@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fashion_lightning.callbacks.terminal import parameter_counts
-from fashion_lightning.networks import CNN, MLP, ConvNet
+from fashion_lightning.networks import CNN, MLP, ConvNet, WideResNet
 from fashion_lightning.networks.cnn import convolution
 
 
@@ -55,3 +55,16 @@ def test_gains_are_fixed_and_biases_are_learned() -> None:
     fixed = {name for name, p in CNN().named_parameters() if not p.requires_grad}
     assert fixed
     assert all(p.ndim == 1 for name, p in CNN().named_parameters() if name in fixed)
+
+
+def test_a_wide_residual_network_is_as_large_as_its_paper_says() -> None:
+    """Table 1 and section 3 of arXiv 1605.07146: WRN-28-10 has 36.5 million parameters, WRN-40-4 8.9 million."""
+    sizes = [sum(p.numel() for p in WideResNet(*shape).parameters()) / 1e6 for shape in ((28, 10), (40, 4))]
+    assert [round(size, 1) for size in sizes] == [36.5, 8.9]
+    assert WideResNet(depth=10, width=1)(torch.randn(3, 1, 28, 28)).shape == (3, 10)
+
+
+@pytest.mark.parametrize(("depth", "width"), [(12, 1), (4, 1), (16, 0)])
+def test_a_wide_residual_network_of_no_such_depth_is_refused(depth: int, width: int) -> None:
+    with pytest.raises(ValueError, match=rf"depth must be 6n \+ 4 .* not {depth} and {width}"):
+        WideResNet(depth, width)

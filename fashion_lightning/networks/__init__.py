@@ -3,5 +3,6 @@
 from fashion_lightning.networks.cnn import CNN
 from fashion_lightning.networks.conv_net import ConvNet
 from fashion_lightning.networks.mlp import MLP
+from fashion_lightning.networks.wide_resnet import WideResNet
 
-__all__ = ["CNN", "MLP", "ConvNet"]
+__all__ = ["CNN", "MLP", "ConvNet", "WideResNet"]
