@@ -51,7 +51,7 @@ def main() -> None:
             layers.Dense(10, activation="softmax"),
         ]
     )
-    model.compile(keras.optimizers.Adam(0.001), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(keras.optimizers.Adam(0.001), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     began = time.perf_counter()
 
     def print_epoch(epoch: int, logs: dict[str, float]) -> None:
