@@ -143,6 +143,11 @@ def test_markdown_csv_and_picture_hold_the_same(cli: Run, trained: Path, runs: R
     assert Path("report/curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_epochs_without_validation_are_not_taken_for_lost_ones(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "4", "--trainer.check_val_every_n_epoch", "2")
+    assert draw(compare([Path("tensorboard_logs/tiny/version_0")]).groups, Path("curves.png")) == []
+
+
 def test_curves_are_read_by_epoch(trained: Path) -> None:
     fit = json.loads((trained / "fit.json").read_text())
     curve = read_curve(trained, "val/accuracy")
