@@ -36,14 +36,14 @@ def test_a_filter_bank_keeps_its_norm_and_moves_by_lr_relative_to_it() -> None:
 
 
 def test_everything_but_filters_is_trained_by_nesterov_sgd() -> None:
-    ours, torchs = (nn.Linear(5, 3) for _ in range(2))
+    ours, torchs = (nn.Linear(5, 3, dtype=torch.float64) for _ in range(2))
     torchs.load_state_dict(ours.state_dict())
     muon = Muon(ours.parameters(), dense_lr=0.1, bias_lr=0.1, sgd_momentum=0.8)
     sgd = torch.optim.SGD(torchs.parameters(), lr=0.1, momentum=0.8, nesterov=True)
     for step in range(3):
         for net, optimizer in ((ours, muon), (torchs, sgd)):
             optimizer.zero_grad()
-            inputs = torch.randn(4, 5, generator=torch.Generator().manual_seed(step))
+            inputs = torch.randn(4, 5, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
             net(inputs).square().sum().backward()
             optimizer.step()
     assert torch.allclose(ours.weight, torchs.weight)
