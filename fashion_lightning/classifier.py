@@ -20,14 +20,13 @@ from torchmetrics.classification import MulticlassAccuracy
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.datamodule import CLASS_NAMES
 from fashion_lightning.errors import UserError
-from fashion_lightning.metrics import SCALARS, Evaluation, suffix
+from fashion_lightning.metrics import SCALARS, TRAIN_FIGURES, Evaluation, suffix
+from fashion_lightning.networks.output import check_output
 from fashion_lightning.not_finite import check_loss, check_weights
-from fashion_lightning.schedules import RunSchedule
+from fashion_lightning.schedules import RunSchedule, steps_of_run
 
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
 """Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
-
-TRAIN_METRICS = ("train_loss", "train_accuracy")
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
@@ -76,7 +75,7 @@ class FashionMNISTClassifier(LightningModule):
         self.label_smoothing = label_smoothing
         self.tta = tta
         self.example_input_array = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
-        self._check_output()  # also gives lazy layers their shapes
+        check_output(self, self.network, self.example_input_array)  # also gives lazy layers their shapes
         self.network.to(memory_format=torch.channels_last)
 
         self.train_loss = MeanMetric(nan_strategy="ignore")  # as in Evaluation; check_loss looks for NaN
@@ -99,22 +98,6 @@ class FashionMNISTClassifier(LightningModule):
         for name in ("network", "optimizer", "scheduler"):
             if not isinstance(self.hparams.get(name), dict | str | None):
                 del self.hparams[name]
-
-    def _check_output(self) -> None:
-        name, training = type(self.network).__name__, self.network.training
-        self.network.eval()
-        try:
-            with torch.no_grad():
-                logits = self(self.example_input_array)
-        except Exception as error:  # whatever a user's network raises
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            raise UserError(f"Network {name} cannot take images of shape (B, 1, 28, 28): {reason}") from error
-        self.network.train(training)
-        if not isinstance(logits, Tensor) or logits.shape != (2, len(CLASS_NAMES)):
-            shape = (
-                f"(B, {', '.join(map(str, logits.shape[1:]))})" if isinstance(logits, Tensor) else type(logits).__name__
-            )
-            raise UserError(f"Network {name} must return logits of shape (B, 10), one per class, not {shape}.")
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify raw images.
@@ -161,7 +144,7 @@ class FashionMNISTClassifier(LightningModule):
         """Keep what the epoch has counted so far, for a checkpoint in the middle of it."""
         check_loss(self.trainer, "training", self.latest_loss.item())
         check_weights(self.trainer, self.network)
-        checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}
+        checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_FIGURES}
         checkpoint["validation"] = {"validated": self.validated, "loss": self.validation_loss}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -173,13 +156,13 @@ class FashionMNISTClassifier(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Count anew; Lightning does not call this when a run goes on in the middle of an epoch."""
-        for name in TRAIN_METRICS:
+        for name in TRAIN_FIGURES:
             getattr(self, name).reset()
 
     def on_train_epoch_end(self) -> None:
         with warnings.catch_warnings():  # "compute was called before update": in a checkpoint after the last batch
             warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-            figures = {"train/loss": self.train_loss.compute(), "train/accuracy": self.train_accuracy.compute()}
+            figures = {figure: getattr(self, name).compute() for name, figure in TRAIN_FIGURES.items()}
         self.log_dict(figures, logger=False)  # for whoever monitors them
         # Logged at once: Lightning would do so after the epoch's checkpoint, and a kill in between would lose it.
         epoch = {} if self.validated else {"epoch": self.current_epoch}  # which validation has logged already
@@ -266,19 +249,8 @@ class FashionMNISTClassifier(LightningModule):
         if not isinstance(scheduler, RunSchedule):
             by_epoch: Any = {"scheduler": scheduler, "monitor": "val/loss", "strict": False}
             return {"optimizer": optimizer, "lr_scheduler": by_epoch}
-        scheduler.total_steps = self._total_steps
+        scheduler.total_steps = lambda: steps_of_run(self.trainer)  # there is no trainer yet where settings are checked
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _total_steps(self) -> int:
-        """Optimizer steps in the whole run, as the Trainer will stop it."""
-        trainer = self.trainer
-        steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        limits = [trainer.max_steps] if trainer.max_steps > 0 else []
-        if trainer.max_epochs is not None and trainer.max_epochs > 0:
-            limits.append(trainer.max_epochs * steps_per_epoch)
-        if not limits:
-            raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
-        return min(limits)
 
     @torch.inference_mode()
     def classify(self, images: Any) -> tuple[list[str], Tensor]:

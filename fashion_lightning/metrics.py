@@ -17,7 +17,10 @@ from torchmetrics.classification import (
 SCALARS = ("accuracy", "top5")
 """The metrics with one value; the others have one per class, or a matrix ``(10, 10)``."""
 
-MONITORS = ("val/loss", *(f"val/{name}" for name in SCALARS), "train/loss", "train/accuracy")
+TRAIN_FIGURES = {"train_loss": "train/loss", "train_accuracy": "train/accuracy"}
+"""The classifier's metrics of training, and the curves that they become at the end of each epoch."""
+
+MONITORS = ("val/loss", *(f"val/{name}" for name in SCALARS), *TRAIN_FIGURES.values())
 """What a checkpoint or early stopping can go by: logged in every epoch."""
 
 

@@ -202,6 +202,7 @@ def _lack_of(checkpoint: Checkpoint) -> str:
     """What a checkpoint of this package would hold and this one does not, before anything is made of it."""
     try:
         settings, _ = checkpoint.settings, (checkpoint.name, checkpoint.epochs_done, checkpoint.steps_done)
+        _ = checkpoint.in_mid_epoch, checkpoint.within_epoch
     except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
     if not isinstance(settings, dict) or "config" in settings:  # it would name another file

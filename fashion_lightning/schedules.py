@@ -11,9 +11,12 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+from lightning import Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+from fashion_lightning.errors import UserError
 
 
 class RunSchedule(LRScheduler):
@@ -68,3 +71,18 @@ class CosineDecay(RunSchedule):
 
     def decay(self, fraction: float) -> float:
         return 0.5 * (1 + math.cos(math.pi * fraction))
+
+
+def steps_of_run(trainer: Trainer) -> int:
+    """Optimizer steps in the whole run, as the Trainer will stop it.
+
+    Raises:
+        UserError: the run has no end.
+    """
+    steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    limits = [trainer.max_steps] if trainer.max_steps > 0 else []
+    if trainer.max_epochs is not None and trainer.max_epochs > 0:
+        limits.append(trainer.max_epochs * steps_per_epoch)
+    if not limits:
+        raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
+    return min(limits)

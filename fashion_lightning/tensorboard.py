@@ -15,14 +15,12 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from fashion_lightning.durable import replacing
+from fashion_lightning.metrics import TRAIN_FIGURES
 from fashion_lightning.results import flattened
 from fashion_lightning.runs import Checkpoint
 
 FIGURES = ("val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss")
 """The curves whose latest values the HPARAMS tab shows."""
-
-TRAIN_FIGURES = ("train/loss", "train/accuracy")
-"""The curves that the classifier logs at the end of an epoch."""
 
 
 class RunLogger(TensorBoardLogger):
@@ -107,7 +105,7 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
     of two points (``purge_step``); whoever reads the files finds both (issue 5403).
     """
     step = checkpoint.steps_done
-    again = TRAIN_FIGURES if checkpoint.within_epoch else ()
+    again = tuple(TRAIN_FIGURES.values()) if checkpoint.within_epoch else ()
 
     def is_behind(event: Event) -> bool:
         tags = [value.tag for value in event.summary.value if value.HasField("simple_value")]

@@ -38,6 +38,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["test", "--ckpt_path", "text.ckpt"], "text.ckpt is not a whole checkpoint file"),
     (["test", "--ckpt_path", "hostile.ckpt"], "hostile.ckpt holds more than plain values and tensors"),
     (["test", "--ckpt_path", "foreign.ckpt"], "foreign.ckpt was not written by the fashion-lightning command"),
+    (["fit", "--ckpt_path", "lacking.ckpt"], "lacking.ckpt is not a checkpoint of this package (KeyError: 'started')"),
     (["fit", "--config"], "--config needs a YAML file"),
     (["fit", "--config", "none.yaml"], "There is no config file none.yaml; the recipes in"),
     (["fit", "--config", "misspelt.yaml"], "batch_sise"),
@@ -128,6 +129,9 @@ def test_a_mistake_gets_one_line_a_non_zero_exit_and_changes_nothing(
     Path("empty.ckpt").touch()
     Path("text.ckpt").write_text("not a checkpoint")
     torch.save({"state_dict": {}}, "foreign.ckpt")
+    lacking = torch.load(trained / "checkpoints/last.ckpt", weights_only=True)
+    del lacking["loops"]["fit_loop"]["epoch_progress"]["current"]["started"]
+    torch.save(lacking, "lacking.ckpt")
     torch.save({"state_dict": {}, "fashion_lightning": print}, "hostile.ckpt")
     Path("misspelt.yaml").write_text(recipe.read_text().replace("batch_size", "batch_sise"))
     Path("broken.yaml").write_text("model: [")

@@ -1,0 +1,34 @@
+"""Whether a network returns what a classifier needs, asked before any training."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from fashion_lightning.errors import UserError
+
+
+def check_output(classify: Callable[[Tensor], object], network: nn.Module, images: Tensor, classes: int = 10) -> None:
+    """Run a network once, which also gives lazy layers their shapes.
+
+    Args:
+        classify: raw images ``(B, 1, 28, 28)`` → logits, by way of the network.
+        network: to name in errors; it is in evaluation mode meanwhile.
+        images: ``(B, 1, 28, 28)``.
+        classes: logits of each image.
+
+    Raises:
+        UserError: it does not return logits ``(B, classes)``.
+    """
+    name, training = type(network).__name__, network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            logits = classify(images)
+    except Exception as error:  # whatever a user's network raises
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        raise UserError(f"Network {name} cannot take images of shape (B, 1, 28, 28): {reason}") from error
+    network.train(training)
+    if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
+        shape = f"(B, {', '.join(map(str, logits.shape[1:]))})" if isinstance(logits, Tensor) else type(logits).__name__
+        raise UserError(f"Network {name} must return logits of shape (B, {classes}), one per class, not {shape}.")
