@@ -70,7 +70,7 @@ WORKAROUNDS = (
     Workaround(
         "training metrics of an epoch are lost in mid-epoch",
         "classifier.py",
-        'checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}',
+        'checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_FIGURES}',
         "",
         "test_resume.py same_bits and true",
     ),
