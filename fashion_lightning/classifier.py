@@ -4,7 +4,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -20,10 +20,11 @@ from torchmetrics.classification import MulticlassAccuracy
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.datamodule import CLASS_NAMES
 from fashion_lightning.errors import UserError
-from fashion_lightning.metrics import SCALARS, TRAIN_FIGURES, Evaluation, suffix
+from fashion_lightning.metrics import SCALARS, TRAIN_FIGURES, Evaluation
 from fashion_lightning.networks.output import check_output
 from fashion_lightning.not_finite import check_loss, check_weights
 from fashion_lightning.schedules import RunSchedule, steps_of_run
+from fashion_lightning.tta import TTA, suffix, views
 
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
 """Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
@@ -46,8 +47,9 @@ class FashionMNISTClassifier(LightningModule):
             class over the others. Validation and test losses are always the plain cross-entropy.
         label_smoothing: of the cross-entropy to train by.
         tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the
-            logits of each image and its mirror image. ``validate`` and ``test`` give the figures without
-            it as well; the validation within ``fit`` never uses it.
+            logits of each image and its mirror image, ``flip_shift`` also those of both shifted by a
+            pixel. ``validate`` and ``test`` give the figures without it as well; the validation within
+            ``fit`` never uses it.
 
     Raises:
         UserError: the network does not map ``(B, 1, 28, 28)`` to ``(B, 10)``.
@@ -60,7 +62,7 @@ class FashionMNISTClassifier(LightningModule):
         scheduler: SchedulerFactory | None = None,
         loss: Literal["cross_entropy", "multi_margin"] = "cross_entropy",
         label_smoothing: float = 0.0,
-        tta: Literal["none", "flip"] = "none",
+        tta: TTA = "none",
     ) -> None:
         super().__init__()
         self._save_plain_hyperparameters()
@@ -73,16 +75,16 @@ class FashionMNISTClassifier(LightningModule):
         self.make_optimizer = optimizer or torch.optim.AdamW
         self.make_scheduler = scheduler
         self.label_smoothing = label_smoothing
-        self.tta = tta
+        self.tta: TTA = tta
         self.example_input_array = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
         check_output(self, self.network, self.example_input_array)  # also gives lazy layers their shapes
         self.network.to(memory_format=torch.channels_last)
 
         self.train_loss = MeanMetric(nan_strategy="ignore")  # as in Evaluation; check_loss looks for NaN
         self.train_accuracy = MulticlassAccuracy(len(CLASS_NAMES), average="micro", validate_args=False)
-        self.passes = nn.ModuleDict({tta: Evaluation(len(CLASS_NAMES)) for tta in ("none", "flip")})
+        self.passes = nn.ModuleDict({tta: Evaluation(len(CLASS_NAMES)) for tta in get_args(TTA)})
         self.latest_loss = torch.zeros(())
-        self.evaluations: dict[str, dict[str, Tensor]] = {}
+        self.evaluations: dict[TTA, dict[str, Tensor]] = {}
         self.validated, self.validation_loss = False, math.nan  # in this epoch, and when last
 
     def _save_plain_hyperparameters(self) -> None:
@@ -212,26 +214,22 @@ class FashionMNISTClassifier(LightningModule):
 
     def augmented_logits(self, images: Tensor) -> Tensor:
         """Logits ``(B, 10)`` of images ``(B, 1, 28, 28)``, averaged over the views of ``tta``."""
-        logits: Tensor = self(images)
-        return self._averaged(logits, images) if self.tta == "flip" else logits
+        return torch.stack([self(view) for view in views(images, self.tta)]).mean(dim=0)
 
-    def _averaged(self, logits: Tensor, images: Tensor) -> Tensor:
-        mirrored: Tensor = self(images.flip(-1))
-        return (logits + mirrored) / 2
-
-    def _passes(self) -> dict[str, Evaluation]:
+    def _passes(self) -> dict[TTA, Evaluation]:
         """What this evaluation counts: images as they are and, beside them, with test-time augmentation."""
-        kinds = {"none"} if self.trainer.state.fn == "fit" else {"none", self.tta}
-        return {tta: cast(Evaluation, figures) for tta, figures in self.passes.items() if tta in kinds}
+        kinds: dict[TTA, None] = {"none": None} if self.trainer.state.fn == "fit" else {"none": None, self.tta: None}
+        return {tta: cast(Evaluation, self.passes[tta]) for tta in kinds}
 
     def _reset_passes(self) -> None:
         for figures in self._passes().values():
             figures.reset()
 
     def _evaluate(self, batch: Batch) -> None:
-        logits = self(batch.images)
-        for tta, figures in self._passes().items():
-            figures.update(self._averaged(logits, batch.images) if tta == "flip" else logits, batch.labels)
+        passes = self._passes()
+        logits = torch.stack([self(view) for view in views(batch.images, list(passes)[-1])])
+        for tta, figures in passes.items():
+            figures.update(logits[0] if tta == "none" else logits.mean(dim=0), batch.labels)
 
     def _log_passes(self, stage: str) -> None:
         """Log the scalars; the whole result stays in ``evaluations`` for reports and pictures."""

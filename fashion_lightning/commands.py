@@ -16,7 +16,6 @@ from fashion_lightning.continuing import figures_of
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
 from fashion_lightning.memory import keep_freed_memory
-from fashion_lightning.metrics import suffix
 from fashion_lightning.report import (
     evaluation_figures,
     print_evaluation,
@@ -29,6 +28,7 @@ from fashion_lightning.results import has_report
 from fashion_lightning.runs import Checkpoint
 from fashion_lightning.seeding import run_seed
 from fashion_lightning.tensorboard import log_test_figures
+from fashion_lightning.tta import IN_WORDS, suffix
 
 
 class Commands(LightningCLI):
@@ -122,8 +122,7 @@ class Commands(LightningCLI):
             figures = evaluation_figures(evaluation)
             if self.subcommand == "test" and self.run_dir is not None:
                 log_test_figures(self.run_dir, f"test{suffix(tta)}", figures, self.checkpoint.steps_done - 1)
-            averaged = "" if tta == "none" else ", averaged with their mirror images"
-            print_evaluation(f"{self.checkpoint.path} on the {images} images{averaged}", figures)
+            print_evaluation(f"{self.checkpoint.path} on the {images} images{IN_WORDS[tta]}", figures)
             path = self._beside(f"{self.subcommand}_{self.checkpoint.path.stem}{suffix(tta)}.json")
             write_evaluation(path, self.checkpoint, tta, figures)
 

@@ -29,11 +29,6 @@ def direction(monitor: str) -> Literal["min", "max"]:
     return "min" if monitor.endswith("loss") else "max"
 
 
-def suffix(tta: str) -> str:
-    """What is added to the names of figures with test-time augmentation: nothing without, else ``_flip``."""
-    return "" if tta == "none" else f"_{tta}"
-
-
 class Evaluation(nn.Module):
     """The figures of one pass over validation or test images.
 

@@ -62,7 +62,8 @@ class Repetition:
     Args:
         fit_options: what the user typed for ``fit``.
         seeds: how many; 0, 1, 2 and so on.
-        test: also run ``test`` on each best checkpoint, with and without flip averaging.
+        test: also run ``test`` on each best checkpoint, with and without test-time augmentation: that of
+            the recipe, else flip averaging.
         scratch: folder for what the processes print.
 
     Raises:
@@ -74,6 +75,7 @@ class Repetition:
         self.name = complete(["fit", *fit_options]).name
         config = self._config()
         self.settings = recipe_settings(config)
+        self.tta = "flip" if config["model"]["tta"] == "none" else config["model"]["tta"]
         self.folder = Path(config["trainer"]["default_root_dir"]) / self.name
         self.max_epochs = config["trainer"]["max_epochs"] or -1
         self.jobs = [Job(seed, scratch / f"seed_{seed}.txt", self._run_of(seed)) for seed in range(seeds)]
@@ -116,8 +118,8 @@ class Repetition:
             results = read_results(job.run_dir)
         except UserError as error:  # a run without validation, say
             raise UserError(f"{job.run_dir}: {error}") from error
-        if self.test and not {"none", "flip"} <= results.tests.keys():
-            return ["test", "--ckpt_path", str(job.run_dir), "--model.tta", "flip"]
+        if self.test and not {"none", self.tta} <= results.tests.keys():
+            return ["test", "--ckpt_path", str(job.run_dir), "--model.tta", self.tta]
         return None
 
     def run(self, processes: int) -> None:
@@ -230,7 +232,9 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many: 0, 1, 2 and so on (default: 5)")
     parser.add_argument("--processes", type=int, default=1, help="seeds at a time; they share the threads (default: 1)")
-    parser.add_argument("--test", action="store_true", help="also test each best checkpoint, with and without flips")
+    parser.add_argument(
+        "--test", action="store_true", help="also test each best checkpoint, with and without TTA"
+    )
     given, fit_options = parser.parse_known_args(list(arguments))
     if given.seeds < 1 or given.processes < 1:
         raise UserError("--seeds and --processes must be at least 1.")

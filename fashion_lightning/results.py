@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs import LOGS
+from fashion_lightning.tta import TTA, suffix
 
 NOT_OF_THE_RECIPE = (
     "seed_everything",
@@ -116,8 +117,8 @@ def read_results(run_dir: Path) -> RunResults:
         raise UserError("no validation figures")
     _check_numbers(best, ("epoch", "steps", "val/accuracy", "val/loss"), "fit.json")
     tests = {}
-    for tta, file in (("none", "test_best.json"), ("flip", "test_best_flip.json")):
-        figures = _read_figures(run_dir / file, ("accuracy", "top5", "loss", "steps"))
+    for tta in get_args(TTA):
+        figures = _read_figures(run_dir / f"test_best{suffix(tta)}.json", ("accuracy", "top5", "loss", "steps"))
         if figures is not None and figures["steps"] == best["steps"]:  # else of an earlier best checkpoint
             tests[tta] = figures
     return RunResults(run_dir, str(fit.get("recipe", run_dir.parent.name)), settings, fit, tests)

@@ -125,16 +125,17 @@ def test_predict_takes_image_files_and_an_output_file(cli: Run, trained: Path, t
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])
-def test_flip_averaging_is_a_setting_and_its_figures_stand_beside_the_others(
-    cli: Run, trained: Path, command: str
+@pytest.mark.parametrize("tta", ["flip", "flip_shift"])
+def test_test_time_augmentation_is_a_setting_and_its_figures_stand_beside_the_others(
+    cli: Run, trained: Path, command: str, tta: str
 ) -> None:
     cli(command, "--ckpt_path", trained)
     alone = json.loads((trained / f"{command}_best.json").read_text())
-    cli(command, "--ckpt_path", trained, "--model.tta", "flip")
-    plain, flip = (json.loads((trained / f"{command}_{name}.json").read_text()) for name in ("best", "best_flip"))
-    assert (plain["tta"], flip["tta"]) == ("none", "flip")
+    cli(command, "--ckpt_path", trained, "--model.tta", tta)
+    plain, averaged = (json.loads((trained / f"{command}_{name}.json").read_text()) for name in ("best", f"best_{tta}"))
+    assert (plain["tta"], averaged["tta"]) == ("none", tta)
     assert plain == alone
-    assert plain["loss"] != flip["loss"]
+    assert plain["loss"] != averaged["loss"]
 
 
 def test_test_takes_the_recorded_best_checkpoint_not_the_last(cli: Run, trained: Path) -> None:

@@ -55,7 +55,7 @@ def test_runs_of_a_recipe_are_a_row_with_mean_and_standard_deviation(cli: Run, t
 
 
 def test_the_test_figures_that_are_there_are_shown(cli: Run, trained: Path) -> None:
-    assert rows(compare([trained]))[1][7:] == ["–"] * 4
+    assert rows(compare([trained]))[1][7:] == ["–"] * 5
     cli("test", "--ckpt_path", trained, "--model.tta", "flip")
     measured = [json.loads((trained / f"test_{name}.json").read_text()) for name in ("best", "best_flip")]
     shown = dict(zip(*rows(compare([trained])), strict=True))

@@ -1,0 +1,52 @@
+"""Test-time augmentation: an image is classified by the average of the logits of several views of it.
+
+Nothing here imports torch before a view is made: ``compare`` needs the names alone, and starts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TTA = Literal["none", "flip", "flip_shift"]
+
+IN_WORDS: dict[TTA, str] = {
+    "none": "",
+    "flip": ", averaged with their mirror images",
+    "flip_shift": ", averaged over mirror images and shifts of a pixel",
+}
+
+SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
+"""Down and right, in pixels."""
+
+
+def views(images: Tensor, tta: TTA) -> Iterator[Tensor]:
+    """The images themselves, and then other views of them.
+
+    Args:
+        images: ``(B, 1, 28, 28)`` of any dtype, on any device.
+        tta: ``flip`` adds the mirror images; ``flip_shift`` also both shifted by a pixel up, down, left
+            and right, 10 views in all.
+
+    Yields:
+        Images of the same shape, dtype and device.
+    """
+    from torch.nn.functional import pad
+
+    if tta == "none":
+        yield images
+        return
+    height, width = images.shape[-2:]
+    bordered = pad(images, [1] * 4)
+    for down, right in SHIFTS if tta == "flip_shift" else SHIFTS[:1]:
+        shifted = bordered[..., 1 - down : 1 - down + height, 1 - right : 1 - right + width]
+        yield shifted
+        yield shifted.flip(-1)
+
+
+def suffix(tta: TTA) -> str:
+    """What is added to the names of figures with test-time augmentation: nothing without, else ``_flip``, say."""
+    return "" if tta == "none" else f"_{tta}"
