@@ -232,9 +232,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many: 0, 1, 2 and so on (default: 5)")
     parser.add_argument("--processes", type=int, default=1, help="seeds at a time; they share the threads (default: 1)")
-    parser.add_argument(
-        "--test", action="store_true", help="also test each best checkpoint, with and without TTA"
-    )
+    parser.add_argument("--test", action="store_true", help="also test each best checkpoint, with and without TTA")
     given, fit_options = parser.parse_known_args(list(arguments))
     if given.seeds < 1 or given.processes < 1:
         raise UserError("--seeds and --processes must be at least 1.")

@@ -1,11 +1,13 @@
 """bf16 where the hardware has it, float32 elsewhere."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from fashion_lightning.precision import bf16_is_native, default_precision
+from tests.conftest import Run
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +24,27 @@ def asked_anew() -> Iterator[None]:
 def test_the_cpu_decides_the_default(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: str
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert default_precision() == expected
+    with monkeypatch.context() as machine:
+        machine.setattr(torch.cuda, "is_available", lambda: False)
+        machine.setattr(torch.backends.mps, "is_available", lambda: False)
+        machine.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+        assert default_precision() == expected
+
+
+def test_without_bf16_arithmetic_a_fit_says_what_it_falls_back_to(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    printed = cli("fit", "--config", recipe, "--trainer.accelerator", "cpu")
+    assert "precision: 32-true (no bf16 arithmetic on this machine)" in printed
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_same_recipe_gives_the_same_weights_twice(cli: Run, recipe: Path, precision: str) -> None:
+    for _ in range(2):
+        cli("fit", "--config", recipe, "--trainer.precision", precision)
+    first, second = (
+        torch.load(f"tensorboard_logs/tiny/version_{n}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for n in (0, 1)
+    )
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
