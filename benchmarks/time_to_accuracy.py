@@ -1,10 +1,11 @@
 """Recipes beside the yardstick: seconds of training and accuracy, against Keras and stock Lightning.
 
-    python benchmarks/time_to_accuracy.py --keras keras-venv/bin/python --epochs 20 quick cnn seeds/two_conv_cnn
+    python benchmarks/time_to_accuracy.py --keras keras-venv/bin/python --epochs 20 quick cnn
 
-One after the other, each in a process of its own: seed 002's network in Keras
-(``keras_two_conv.py``), the same network in a stock Lightning project (``stock_lightning.py``), and
-recipes of this project, with seed 002's cut to the same number of epochs. Seconds are from the first
+One after the other, each in a process of its own: seed 002's network in Keras (``keras_two_conv.py``),
+recipes of this project, and seed 002's network once more, by this project and by a stock Lightning one
+(``stock_lightning.py``). These two take minutes an epoch and may be cut (``--same_epochs``); they are
+compared with as many epochs of Keras, the recipes with all of its epochs. Seconds are from the first
 step to the last, validation included. Keras' accuracy is that on the test images, as its author
 measured; all others are on the validation images.
 """
@@ -41,7 +42,8 @@ def fit(config: Path, root: Path, epochs: int | None) -> dict[str, float]:
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         (report,) = Path(logs).glob("*/*/fit.json")
         figures = json.loads(report.read_text())
-    return {"seconds": figures["fit_seconds"], "accuracy": figures["best"]["val/accuracy"]}
+    best = figures["best"]["val/accuracy"]
+    return {"seconds": figures["fit_seconds"], "epochs": figures["epochs"], "accuracy": best}
 
 
 def main() -> None:
@@ -49,23 +51,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", default=["cnn"], help="names in configs/")
     parser.add_argument("--keras", required=True, help="the Python of an environment with tensorflow-cpu")
-    parser.add_argument("--epochs", type=int, default=20, help="of seed 002's network")
+    parser.add_argument("--epochs", type=int, default=20, help="of Keras")
+    parser.add_argument("--same_epochs", type=int, help="of the same network elsewhere; as many by default")
     parser.add_argument("--root", type=Path, default=Path("data"))
     given = parser.parse_args()
-    shared = ["--epochs", str(given.epochs), "--root", str(given.root)]
+    same_epochs = given.same_epochs or given.epochs
+    root = ["--root", str(given.root)]
 
-    keras = last_line([given.keras, str(HERE / "keras_two_conv.py"), *shared])
-    results = [("Keras, seed 002", keras["seconds"], keras["test_accuracy"])]
+    keras = last_line([given.keras, str(HERE / "keras_two_conv.py"), "--epochs", str(given.epochs), *root])
+    table = Table("", "epochs", "seconds", "of Keras' time", "accuracy, %")
+
+    def add(name: str, epochs: float, seconds: float, keras_seconds: float, accuracy: float) -> None:
+        share = f"1/{keras_seconds / seconds:.1f}"
+        table.add_row(name, f"{epochs:.0f}", f"{seconds:.1f}", share, f"{100 * accuracy:.2f}")
+
+    add("Keras, seed 002", given.epochs, keras["seconds"], keras["seconds"], keras["test_accuracy"])
     for recipe in given.recipes:
-        config = CONFIGS / f"{recipe}.yaml"
-        figures = fit(config, given.root, given.epochs if config == YARDSTICK else None)
-        results.append((f"configs/{recipe}.yaml", figures["seconds"], figures["accuracy"]))
-    stock = last_line([sys.executable, str(HERE / "stock_lightning.py"), "--config", str(YARDSTICK), *shared])
-    results.append(("stock Lightning, seed 002", stock["seconds"], stock["val_accuracy"]))
-
-    table = Table("", "seconds", "of Keras' time", "accuracy, %")
-    for name, seconds, accuracy in results:
-        table.add_row(name, f"{seconds:.1f}", f"1/{keras['seconds'] / seconds:.1f}", f"{100 * accuracy:.2f}")
+        figures = fit(CONFIGS / f"{recipe}.yaml", given.root, None)
+        add(f"configs/{recipe}.yaml", figures["epochs"], figures["seconds"], keras["seconds"], figures["accuracy"])
+    as_many = keras["seconds"] * same_epochs / given.epochs
+    figures = fit(YARDSTICK, given.root, same_epochs)
+    add("configs/seeds/two_conv_cnn.yaml", same_epochs, figures["seconds"], as_many, figures["accuracy"])
+    stock = [str(HERE / "stock_lightning.py"), "--config", str(YARDSTICK), "--epochs", str(same_epochs), *root]
+    figures = last_line([sys.executable, *stock])
+    add("stock Lightning, seed 002", same_epochs, figures["seconds"], as_many, figures["val_accuracy"])
     Console(soft_wrap=True).print(table)
 
 

@@ -5,7 +5,8 @@
 In alternation, each round: one epoch of the recipe by the ``fit`` command, and the same epoch by a loop
 over the same batches, network and optimizer, validation included in both. Beside them: loading and
 augmentation as a share of a step, and floating-point operations a second as a share of what the
-machine's matrix product reaches in the same precision.
+machine's matrix product reaches in the same precision. With ``--operators``, also which of torch's
+operators a step spends its time in.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from fashion_lightning.classifier import PIXEL_MEAN, PIXEL_STD, FashionMNISTClassifier
@@ -95,6 +97,24 @@ class BareLoop:
         return float(counter.get_total_flops() * len(self.datamodule.train_dataloader()))
 
 
+def operators_table(loop: BareLoop, steps: int = 20, rows: int = 12) -> Table:
+    """Torch's operators that take the most time of a step, and their share, by torch's profiler."""
+    batch = next(iter(loop.datamodule.train_dataloader()))
+    loop.step(batch.images, batch.labels)
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for _ in range(steps):
+            loop.step(batch.images, batch.labels)
+    events = sorted(profiler.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in events)
+    table = Table(
+        "operator", "share of a step", "ms", title=f"{total / steps / 1000:.1f} ms a step", title_justify="left"
+    )
+    for event in events[:rows]:
+        spent = event.self_cpu_time_total
+        table.add_row(event.key, f"{spent / total:.1%}", f"{spent / steps / 1000:.1f}")
+    return table
+
+
 def matrix_product_flops(dtype: torch.dtype, side: int = 2048) -> float:
     """The rate of square matrix products in floating-point operations a second, the best of 10."""
     a, b = (torch.randn(side, side).to(dtype) for _ in range(2))
@@ -112,6 +132,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE)
     parser.add_argument("--root", default="data")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--operators", action="store_true", help="also print the operators that take the time")
     given = parser.parse_args()
     loop = BareLoop(yaml.safe_load(given.config.read_text()), given.root)
     flop = loop.flop_per_epoch()
@@ -130,6 +151,8 @@ def main() -> None:
     ):
         table.add_row(name, text)
     Console(soft_wrap=True).print(table)
+    if given.operators:
+        Console(soft_wrap=True).print(operators_table(loop))
 
 
 if __name__ == "__main__":
