@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -66,6 +67,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> None:
+    began = time.monotonic()
     with _exit_on_signal():
         try:
             _require_checkpoint(arguments)
@@ -81,7 +83,7 @@ def _run(arguments: list[str]) -> None:
             else:
                 from fashion_lightning import lightning_cli
 
-                lightning_cli.run(arguments)
+                lightning_cli.run(arguments, began)
         except UserError as error:
             _fail(str(error))
         except OSError as error:

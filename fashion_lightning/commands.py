@@ -36,6 +36,8 @@ class Commands(LightningCLI):
 
     name: str
     """Of the recipe."""
+    began: float
+    """``time.monotonic()`` when the command began."""
     checkpoint: Checkpoint | None
     """What ``--ckpt_path`` named."""
     run_dir: Path | None
@@ -68,10 +70,12 @@ class Commands(LightningCLI):
                 print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {self.run_dir}")
             raise SystemExit(interrupted.exit_code) from None
         if self.run_dir is not None and self.trainer.is_global_zero:
+            first_step = self.timer.start_time("train")
             figures = {
                 "epochs": self.trainer.current_epoch,
                 "steps": self.trainer.global_step,
                 "fit_seconds": self.timer.time_elapsed("train"),
+                "start_seconds": None if first_step is None else first_step - self.began,
                 "best": self._get(self.config_init, "best_checkpoint").best_metrics,
                 "last": self.run_config.latest_figures(self.trainer),
             }

@@ -42,15 +42,15 @@ from fashion_lightning.trusted_classes import only_trusted_classes
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 
-def run(arguments: list[str]) -> None:
-    """Run ``fit``, ``validate``, ``test`` or ``predict``."""
+def run(arguments: list[str], began: float) -> None:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``, which began at this ``time.monotonic()``."""
     silence_what_is_not_news()
     completed = complete(arguments)
     checkpoint = completed.checkpoint
     restricted = only_trusted_classes(checkpoint, completed.typed) if checkpoint else contextlib.nullcontext()
     try:
         with restricted:
-            FashionMNISTCLI(completed.arguments, completed.name, checkpoint)
+            FashionMNISTCLI(completed.arguments, completed.name, checkpoint, began)
     except UserError as error:
         if checkpoint is None or checkpoint.version == __version__:
             raise
@@ -68,10 +68,11 @@ class FashionMNISTCLI(Commands):
         args: a completed command line, without ``--ckpt_path``.
         name: the recipe's name, for new run folders.
         checkpoint: what ``--ckpt_path`` named.
+        began: ``time.monotonic()`` before anything was imported.
     """
 
-    def __init__(self, args: list[str], name: str, checkpoint: Checkpoint | None) -> None:
-        self.name, self.checkpoint = name, checkpoint
+    def __init__(self, args: list[str], name: str, checkpoint: Checkpoint | None, began: float) -> None:
+        self.name, self.checkpoint, self.began = name, checkpoint, began
         self.run_dir = checkpoint.run_dir if checkpoint else None
         self.finished = None
         chosen = args[0]

@@ -85,7 +85,9 @@ def print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path |
 def print_fit(run_dir: Path, figures: dict[str, Any]) -> None:
     """Say what a fit ended with, and the next commands."""
     best = figures["best"]
-    print(f"\n{figures['epochs']} epochs in {figures['fit_seconds']:.0f} s")
+    start = figures.get("start_seconds")  # a report that is made later from a checkpoint does not know it
+    began = f", after {start:.0f} s to start" if start else ""
+    print(f"\n{figures['epochs']} epochs in {figures['fit_seconds']:.0f} s{began}")
     if best:
         print(
             f"Best checkpoint   {run_dir / 'checkpoints' / 'best.ckpt'}"

@@ -154,7 +154,8 @@ def fingerprint(run: Path) -> dict[str, str]:
         places = ("path", "dirpath", "best_k_models")
         found |= {name: value for name, value in values(content, file) if not any(place in name for place in places)}
     report = json.loads((run / "fit.json").read_text())
-    del report["fit_seconds"]
+    for name in ("fit_seconds", "start_seconds"):
+        report.pop(name, None)
     found["fit.json"] = json.dumps(report, sort_keys=True)
     points: list[tuple[str, int, float]] = []
     for events in sorted(run.glob("events.out.tfevents.*")):

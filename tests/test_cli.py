@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,7 @@ def test_fit_leaves_a_run_folder_and_says_what_comes_next(cli: Run, recipe: Path
     figures = json.loads((run / "fit.json").read_text())
     assert figures["epochs"] == 2
     assert figures["steps"] == 20
+    assert re.search(r"^2 epochs in \d+ s, after \d+ s to start$", printed, flags=re.MULTILINE)
     assert 0 < figures["best"]["val/accuracy"] <= 1
 
 

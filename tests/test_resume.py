@@ -338,6 +338,7 @@ def test_a_run_that_was_killed_before_its_report_gets_it_from_its_last_checkpoin
     assert "Best checkpoint" in printed
     again = json.loads((trained / "fit.json").read_text())
     assert again.pop("fit_seconds") <= report.pop("fit_seconds")  # up to the checkpoint
+    assert report.pop("start_seconds") > 0  # of a process that is gone
     assert again == report
 
 
