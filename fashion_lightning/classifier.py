@@ -29,6 +29,9 @@ from fashion_lightning.tta import TTA, suffix, views
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
 """Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
 
+CLASSIFY_BATCH_SIZE = 200
+"""Images at once: a thousand take longer each, for the memory of their activations, and ten thousand over 1 GB."""
+
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
 
@@ -218,17 +221,18 @@ class FashionMNISTClassifier(LightningModule):
 
     def _passes(self) -> dict[TTA, Evaluation]:
         """What this evaluation counts: images as they are and, beside them, with test-time augmentation."""
-        kinds: dict[TTA, None] = {"none": None} if self.trainer.state.fn == "fit" else {"none": None, self.tta: None}
-        return {tta: cast(Evaluation, self.passes[tta]) for tta in kinds}
+        return {tta: cast(Evaluation, self.passes[tta]) for tta in dict.fromkeys(("none", self._evaluation_tta()))}
+
+    def _evaluation_tta(self) -> TTA:
+        return "none" if self.trainer.state.fn == "fit" else self.tta
 
     def _reset_passes(self) -> None:
         for figures in self._passes().values():
             figures.reset()
 
     def _evaluate(self, batch: Batch) -> None:
-        passes = self._passes()
-        logits = torch.stack([self(view) for view in views(batch.images, list(passes)[-1])])
-        for tta, figures in passes.items():
+        logits = torch.stack([self(view) for view in views(batch.images, self._evaluation_tta())])
+        for tta, figures in self._passes().items():
             figures.update(logits[0] if tta == "none" else logits.mean(dim=0), batch.labels)
 
     def _log_passes(self, stage: str) -> None:
@@ -270,6 +274,7 @@ class FashionMNISTClassifier(LightningModule):
         pixels = pixels.view(-1, 1, 28, 28)
         training = self.training
         self.eval()
-        probabilities = self.augmented_logits(pixels).softmax(dim=1)
+        parts = [self.augmented_logits(part).softmax(dim=1) for part in torch.split(pixels, CLASSIFY_BATCH_SIZE)]
+        probabilities = torch.cat(parts)
         self.train(training)
         return [CLASS_NAMES[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities

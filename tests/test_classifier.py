@@ -157,6 +157,15 @@ def test_classify_names_arrays_and_tensors_alike() -> None:
     assert classifier.training
 
 
+def test_classify_takes_any_number_of_images() -> None:
+    classifier = tiny()
+    many = IMAGES.repeat(50, 1, 1, 1)  # 300, more than it classifies at once
+    names, probabilities = classifier.classify(many)
+    assert names == classifier.classify(IMAGES)[0] * 50
+    assert torch.allclose(probabilities, classifier.classify(IMAGES)[1].repeat(50, 1), atol=1e-5)
+    assert classifier.classify(IMAGES[:0])[1].shape == (0, 10)
+
+
 @pytest.mark.parametrize("shape", [(2, 56, 56), (2, 3, 28, 28), (28, 28)])
 def test_classify_refuses_other_shapes_and_types(shape: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match=r"takes uint8 images of shape \(B, 28, 28\)"):

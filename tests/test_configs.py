@@ -26,7 +26,13 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(RECIPES)))
+SLOW = {"record.yaml": pytest.mark.slow}
+"""Its network is for a GPU."""
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=SLOW.get(path.name, ()), id=str(path.relative_to(RECIPES))) for path in CONFIGS]
+)
 def test_every_yaml_trains_a_few_batches(cli: Run, path: Path, data: Path) -> None:
     small = ["--data.root", data, "--data.val_size", "100", "--data.batch_size", "8", "--data.train_size", "null"]
     cli("fit", "--config", path, *small, "--trainer.fast_dev_run", "2", "--trainer.profiler", "null")
