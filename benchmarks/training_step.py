@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.profiler import ProfilerActivity, profile, schedule
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from fashion_lightning.classifier import PIXEL_MEAN, PIXEL_STD, FashionMNISTClassifier
@@ -101,13 +101,11 @@ class BareLoop:
 def operators_table(loop: BareLoop, steps: int = 20, rows: int = 12) -> Table:
     """Torch's operators that take the most time of a step, and their share, by torch's profiler."""
     batch = next(iter(loop.datamodule.train_dataloader()))
-    warmup = 20  # the profiler takes memory of its own; new pages are not to count
-    with profile(activities=[ProfilerActivity.CPU], schedule=schedule(wait=1, warmup=warmup, active=steps)) as profiler:
-        for _ in range(warmup + steps):
-            profiler.step()
+    loop.step(batch.images, batch.labels)
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for _ in range(steps):
             loop.step(batch.images, batch.labels)
-    averages = [event for event in profiler.key_averages() if not event.key.startswith("ProfilerStep")]
-    events = sorted(averages, key=lambda event: -event.self_cpu_time_total)
+    events = sorted(profiler.key_averages(), key=lambda event: -event.self_cpu_time_total)
     total = sum(event.self_cpu_time_total for event in events)
     table = Table(
         "operator", "share of a step", "ms", title=f"{total / steps / 1000:.1f} ms a step", title_justify="left"

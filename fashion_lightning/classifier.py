@@ -30,7 +30,7 @@ PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
 """Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
 
 CLASSIFY_BATCH_SIZE = 200
-"""Images at once: a thousand take longer each, for the memory of their activations, and ten thousand over 1 GB."""
+"""Images at once; a thousand at once take nearly twice the time (benchmarks/README.md)."""
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]

@@ -75,7 +75,7 @@ FIGURES = (
     Figure("val. loss", "val_loss", _best("val/loss"), digits=3),
     Figure("test, %", "test_accuracy", _test("none", "accuracy"), 100),
     Figure("flip-averaged, %", "test_flip_accuracy", _test("flip", "accuracy"), 100),
-    Figure("shifted, too, %", "test_flip_shift_accuracy", _test("flip_shift", "accuracy"), 100),
+    Figure("flip- and shift-averaged, %", "test_flip_shift_accuracy", _test("flip_shift", "accuracy"), 100),
     Figure("top-5, %", "test_top5", _test("none", "top5"), 100),
     Figure("test loss", "test_loss", _test("none", "loss"), digits=3),
 )
