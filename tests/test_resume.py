@@ -1,68 +1,19 @@
-"""Continuing a run: in the same folder, to the bit, with typed flags that count."""
+"""Continuing a run: in the same folder, with typed flags that count, refusals, and what a failure leaves."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import yaml
-from lightning import Callback, LightningModule, Trainer
 
 from tests.conftest import Run
-from tests.test_tensorboard import curve, raw_points
-
-DROPOUT_RECIPE = """
-model:
-  network:
-    class_path: tests.networks.WithDropout
-"""
-
-
-class InterruptAt(Callback):
-    """Sends this process a signal, as a user would, at a chosen moment."""
-
-    def __init__(self, hook: str, epoch: int, batch: int, signum: int = signal.SIGINT) -> None:
-        self.moment = (hook, epoch, batch)
-        self.signum = signum
-
-    def _now(self, trainer: Trainer, hook: str, batch: int) -> None:
-        if (hook, trainer.current_epoch, batch) == self.moment:
-            os.kill(os.getpid(), self.signum)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._now(trainer, "train", batch_idx)
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._now(trainer, "epoch start", 0)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._now(trainer, "epoch end", 0)
-
-    def on_validation_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        self._now(trainer, "validation", batch_idx)
-
-
-def interrupt(hook: str, epoch: int, batch: int, signum: int = signal.SIGINT) -> list[str]:
-    """Flags that add the callback."""
-    values = {"hook": hook, "epoch": epoch, "batch": batch, "signum": int(signum)}
-    return [
-        "--trainer.callbacks+=tests.test_resume.InterruptAt",
-        *(f"--trainer.callbacks.init_args.{name}={value}" for name, value in values.items()),
-    ]
-
-
-def weights_and_optimizer(run: Path) -> list[torch.Tensor]:
-    content = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
-    state = content["optimizer_states"][0]["state"]
-    return [*content["state_dict"].values(), *(entry["momentum_buffer"] for entry in state.values())]
+from tests.interruption import interrupt, weights_and_optimizer
+from tests.test_tensorboard import curve
 
 
 def test_a_longer_fit_continues_in_the_same_folder_on_one_curve(cli: Run, trained: Path) -> None:
@@ -74,87 +25,6 @@ def test_a_longer_fit_continues_in_the_same_folder_on_one_curve(cli: Run, traine
     assert yaml.safe_load((trained / "config.yaml").read_text())["trainer"]["max_epochs"] == 4
     assert json.loads((trained / "fit.json").read_text())["epochs"] == 4
     assert [step for step, _ in curve(trained, "val/accuracy")] == [9, 19, 29, 39]
-
-
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-@pytest.mark.parametrize(
-    "moment",
-    [
-        ("epoch start", 0, 0),
-        ("train", 0, 0),
-        ("train", 0, 4),
-        ("validation", 0, 0),
-        ("epoch end", 0, 0),
-        ("train", 1, 9),
-        ("epoch start", 2, 0),
-        ("train", 2, 3),
-    ],
-    ids=str,
-)
-def test_an_interrupted_run_ends_with_the_same_bits_as_an_undisturbed_one(
-    cli: Run, recipe: Path, moment: tuple[str, int, int], precision: str
-) -> None:
-    fit = ["fit", "--config", recipe, "--config", "dropout.yaml", "--trainer.max_epochs", "3"]
-    Path("dropout.yaml").write_text(DROPOUT_RECIPE)
-    cli(*fit, "--trainer.precision", precision)
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    printed = cli(*fit, "--trainer.precision", precision, *interrupt(*moment), exits=130)
-    assert f"Continue with: fashion-lightning fit --ckpt_path {disturbed}" in printed
-    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
-    for a, b in zip(weights_and_optimizer(undisturbed), weights_and_optimizer(disturbed), strict=True):
-        assert torch.equal(a, b)
-    for tag in ("val/loss", "val/accuracy", "lr", "train/loss_step", "train/loss", "train/accuracy", "epoch"):
-        assert curve(undisturbed, tag) == curve(disturbed, tag)
-
-
-SETTINGS = [
-    ["--trainer.accumulate_grad_batches=3"],
-    ["--trainer.val_check_interval=0.5"],
-    ["--trainer.check_val_every_n_epoch=2"],
-    ["--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=7"],
-    ["--trainer.min_epochs=4", "--early_stopping.patience=1", "--early_stopping.min_delta=100"],
-    ["--trainer.limit_train_batches=6"],
-    ["--trainer.max_steps=35"],
-    ["--data.num_workers=2"],
-    ["--model.scheduler=torch.optim.lr_scheduler.StepLR", "--model.scheduler.init_args.step_size=1"],
-    [
-        "--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau",
-        "--model.scheduler.init_args={patience: 0, threshold: 0.5}",
-    ],
-    [
-        "--trainer.callbacks+=fashion_lightning.callbacks.weight_averaging.WeightEMA",
-        "--trainer.callbacks.init_args.decay=0.9",
-    ],
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", [("train", 1, 3), ("validation", 1, 0)], ids=str)
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings[0].rpartition(".")[2])
-def test_an_interrupted_run_is_exact_under_other_settings_of_the_trainer(
-    cli: Run, recipe: Path, settings: list[str], moment: tuple[str, int, int]
-) -> None:
-    Path("dropout.yaml").write_text(DROPOUT_RECIPE)
-    fit = ["fit", "--config", recipe, "--config", "dropout.yaml", "--trainer.max_epochs", "4", *settings]
-    cli(*fit)
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    cli(*fit, *interrupt(*moment), exits=130)
-    callbacks = settings if "callbacks" in settings[0] else []  # but not the one that sends the signal
-    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null", *callbacks)
-    for a, b in zip(weights_and_optimizer(undisturbed), weights_and_optimizer(disturbed), strict=True):
-        assert torch.equal(a, b)
-    for tag in ("val/loss", "lr", "train/loss_step", "train/loss", "train/accuracy"):
-        assert curve(undisturbed, tag) == curve(disturbed, tag)
-
-
-def test_a_run_that_max_steps_ended_within_an_epoch_can_go_on(cli: Run, recipe: Path) -> None:
-    cli("fit", "--config", recipe, "--trainer.max_epochs", "3", "--model.scheduler", "null")
-    cli("fit", "--config", recipe, "--trainer.max_epochs", "3", "--model.scheduler", "null", "--trainer.max_steps=15")
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    assert "has finished its 15 steps" in cli("fit", "--ckpt_path", disturbed)
-    cli("fit", "--ckpt_path", disturbed, "--trainer.max_steps=-1")
-    for a, b in zip(weights_and_optimizer(undisturbed), weights_and_optimizer(disturbed), strict=True):
-        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize(
@@ -246,53 +116,6 @@ def test_a_run_that_goes_on_is_not_finished_until_its_end(cli: Run, trained: Pat
     assert not (trained / "fit.json").exists()
     cli("fit", "--ckpt_path", trained, "--trainer.callbacks", "null")
     assert json.loads((trained / "fit.json").read_text())["epochs"] == 4
-
-
-def test_a_run_that_max_time_ended_within_an_epoch_goes_on_there(cli: Run, recipe: Path) -> None:
-    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "10000", "--model.scheduler", "null"]
-    cli(*fit, "--trainer.max_time", "00:00:00:01")
-    run = Path("tensorboard_logs/tiny/version_0")
-    steps = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
-    epochs = steps // 10 + 1
-    cli("fit", "--ckpt_path", run, "--trainer.max_time", "null", "--trainer.max_epochs", str(epochs))
-    report = json.loads((run / "fit.json").read_text())
-    assert (report["epochs"], report["steps"]) == (epochs, 10 * epochs)
-
-
-@pytest.mark.parametrize(
-    ("ends", "goes_on"),
-    [
-        (["--trainer.max_steps", "15"], ["--trainer.max_steps=-1"]),
-        (["--early_stopping.patience", "2"], ["--early_stopping.patience=100"]),
-    ],
-    ids=["max_steps", "early_stopping"],
-)
-def test_a_run_ended_within_an_epoch_goes_on_as_one_that_was_not(
-    cli: Run, recipe: Path, ends: list[str], goes_on: list[str]
-) -> None:
-    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "3", "--model.scheduler", "null"]
-    fit += ["--trainer.val_check_interval", "0.5", "--early_stopping.min_delta", "100"]  # nothing is an improvement
-    cli(*fit, "--early_stopping.patience", "100")
-    cli(*fit, "--early_stopping.patience", "100", *ends)
-    undisturbed, ended = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    assert json.loads((ended / "fit.json").read_text())["steps"] == 15
-    cli("fit", "--ckpt_path", ended, *goes_on)
-    assert raw_points(ended) == raw_points(undisturbed)
-    for a, b in zip(weights_and_optimizer(undisturbed), weights_and_optimizer(ended), strict=True):
-        assert torch.equal(a, b)
-
-
-def test_a_killed_run_takes_up_a_plateau_schedule_after_a_validation_within_the_epoch(cli: Run, recipe: Path) -> None:
-    plateau = ["--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.scheduler.init_args.patience=0"]
-    every = ["--trainer.val_check_interval=0.7", "--last_checkpoint.every_n_steps=1"]
-    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "3", *plateau, *every]
-    cli(*fit, "--model.scheduler.init_args.threshold=0.5")
-    cli(*fit, "--model.scheduler.init_args.threshold=0.5", *interrupt("train", 1, 8), exits=130)
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
-    assert curve(undisturbed, "lr") == curve(disturbed, "lr")
-    for a, b in zip(weights_and_optimizer(undisturbed), weights_and_optimizer(disturbed), strict=True):
-        assert torch.equal(a, b)
 
 
 def test_settings_typed_for_a_continuation_hold_even_if_it_is_killed_at_once(

@@ -37,14 +37,14 @@ WORKAROUNDS = (
         "callbacks/reseed.py",
         "torch.default_generator.manual_seed(seed)",
         "seed",
-        "test_resume.py same_bits and true",
+        "test_exact_resume.py same_bits and true",
     ),
     Workaround(
         "no generator state is saved: the order of images is another",
         "data/batches.py",
         'generator=generator(self.seed, "order", self.epoch)',
         "",
-        "test_resume.py same_bits and true",
+        "test_exact_resume.py same_bits and true",
     ),
     Workaround(
         "no generator state is saved: augmentation diverges",
@@ -58,21 +58,21 @@ WORKAROUNDS = (
         "data/datamodule.py",
         "sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)",
         "sampler.start_at(self._epoch(), 0 * done)",
-        "test_resume.py same_bits and true",
+        "test_exact_resume.py same_bits and true",
     ),
     Workaround(
         "with loader processes set_epoch comes too late (21938)",
         "data/datamodule.py",
         "sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)",
         "sampler.start_at(0, 0 if progress.is_last_batch else done)",
-        "test_resume.py other_settings and num_workers and train",
+        "test_exact_resume.py other_settings and num_workers and train",
     ),
     Workaround(
         "training metrics of an epoch are lost in mid-epoch",
         "classifier.py",
         'checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_FIGURES}',
         "",
-        "test_resume.py same_bits and true",
+        "test_exact_resume.py same_bits and true",
     ),
     Workaround(
         "stock checkpoints within an epoch are put off until validation",
@@ -128,7 +128,7 @@ WORKAROUNDS = (
         "classifier.py",
         "        if not isinstance(scheduler, ReduceLROnPlateau):\n            super()",
         "        super()",
-        "test_resume.py other_settings and ReduceLROnPlateau",
+        "test_exact_resume.py other_settings and ReduceLROnPlateau",
     ),
     Workaround(
         "until a delayed average begins, the initial weights are validated (21724)",
@@ -144,7 +144,7 @@ WORKAROUNDS = (
         "    def on_validation_batch_end(self, trainer: Trainer, *rest: Any, **named: Any) -> None:\n"
         "        self._stop(trainer)\n\n"
         "    def on_train_epoch_start(self",
-        "test_resume.py other_settings and WeightEMA and validation",
+        "test_exact_resume.py other_settings and WeightEMA and validation",
     ),
     Workaround(
         "SIGTERM ends with exit code 0 (19916)",

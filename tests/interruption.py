@@ -1,0 +1,56 @@
+"""A signal at a chosen moment of a fit, and what two runs are compared by."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+
+class InterruptAt(Callback):
+    """Sends this process a signal, as a user would, at a chosen moment."""
+
+    def __init__(self, hook: str, epoch: int, batch: int, signum: int = signal.SIGINT) -> None:
+        self.moment = (hook, epoch, batch)
+        self.signum = signum
+
+    def _now(self, trainer: Trainer, hook: str, batch: int) -> None:
+        if (hook, trainer.current_epoch, batch) == self.moment:
+            os.kill(os.getpid(), self.signum)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._now(trainer, "train", batch_idx)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._now(trainer, "epoch start", 0)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._now(trainer, "epoch end", 0)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self._now(trainer, "validation", batch_idx)
+
+
+def interrupt(hook: str, epoch: int, batch: int, signum: int = signal.SIGINT) -> list[str]:
+    """Flags that add the callback."""
+    values = {"hook": hook, "epoch": epoch, "batch": batch, "signum": int(signum)}
+    return [
+        "--trainer.callbacks+=tests.interruption.InterruptAt",
+        *(f"--trainer.callbacks.init_args.{name}={value}" for name, value in values.items()),
+    ]
+
+
+def weights_and_optimizer(run: Path) -> list[torch.Tensor]:
+    content = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    state = content["optimizer_states"][0]["state"]
+    return [*content["state_dict"].values(), *(entry["momentum_buffer"] for entry in state.values())]
+
+
+def assert_same_state(run: Path, other: Path) -> None:
+    """Equal to the last bit."""
+    for a, b in zip(weights_and_optimizer(run), weights_and_optimizer(other), strict=True):
+        assert torch.equal(a, b)
