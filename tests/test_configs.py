@@ -69,7 +69,8 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     trained.parent.rmdir()
     (tmp_path / "tensorboard_logs/cnn").mkdir()
     trained.parent.with_name("moved").rename(tmp_path / "tensorboard_logs/cnn/version_0")
-    shutil.copytree(tmp_path / "tensorboard_logs/cnn", tmp_path / "tensorboard_logs/three_dense")
+    for recipe in ("three_dense", "accurate"):
+        shutil.copytree(tmp_path / "tensorboard_logs/cnn", tmp_path / "tensorboard_logs" / recipe)
     started = []
     for name in ("fit", "validate", "test", "predict"):
         monkeypatch.setattr(FashionMNISTCLI, name, lambda self, **_: started.append(self.subcommand))
