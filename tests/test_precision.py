@@ -8,6 +8,7 @@ import torch
 
 from fashion_lightning.precision import bf16_is_native, default_precision
 from tests.conftest import Run
+from tests.interruption import assert_same_state
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +44,4 @@ def test_without_bf16_arithmetic_a_fit_says_what_it_falls_back_to(
 def test_the_same_recipe_gives_the_same_weights_twice(cli: Run, recipe: Path, precision: str) -> None:
     for _ in range(2):
         cli("fit", "--config", recipe, "--trainer.precision", precision)
-    first, second = (
-        torch.load(f"tensorboard_logs/tiny/version_{n}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
-        for n in (0, 1)
-    )
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert_same_state(*(Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1)))
