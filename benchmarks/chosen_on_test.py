@@ -19,7 +19,7 @@ from rich.table import Table
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.inference import load_classifier
 from fashion_lightning.precision import default_precision
-from fashion_lightning.results import read_config, read_results
+from fashion_lightning.runs.results import read_config, read_results
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fashion_lightning.classifier import FashionMNISTClassifier as FashionMNISTClassifier
-    from fashion_lightning.data.datamodule import CLASS_NAMES as CLASS_NAMES
+    from fashion_lightning.data.classes import CLASS_NAMES as CLASS_NAMES
     from fashion_lightning.data.datamodule import FashionMNISTDataModule as FashionMNISTDataModule
     from fashion_lightning.inference import classify as classify
     from fashion_lightning.inference import load_classifier as load_classifier
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "CLASS_NAMES": "data.datamodule",
+    "CLASS_NAMES": "data.classes",
     "CNN": "networks",
     "FashionMNISTClassifier": "classifier",
     "FashionMNISTDataModule": "data.datamodule",

@@ -18,7 +18,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.datamodule import CLASS_NAMES
+from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, TRAIN_FIGURES, Evaluation
 from fashion_lightning.networks.output import check_output

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs import find_checkpoint
-from fashion_lightning.trusted_classes import only_trusted_classes
+from fashion_lightning.runs.checkpoint import find_checkpoint
+from fashion_lightning.runs.trusted_classes import only_trusted_classes
 
 
 def load_classifier(path: str | Path, trusted: str = "") -> FashionMNISTClassifier:

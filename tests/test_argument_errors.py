@@ -1,6 +1,6 @@
 """Messages about wrong arguments."""
 
-from fashion_lightning.argument_errors import in_a_users_words
+from fashion_lightning.cli.messages import in_a_users_words
 
 UNION = """Parser key "trainer.max_epochs":
   Does not validate against any of the Union subtypes

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 import fashion_lightning
-from fashion_lightning.data.datamodule import CLASS_NAMES
+from fashion_lightning.data.classes import CLASS_NAMES
 from tests.conftest import Run
 from tests.test_tensorboard import curve
 
 
 def test_help_and_version_answer_without_torch() -> None:
     code = (
-        "import sys; from fashion_lightning.cli import main\n"
+        "import sys; from fashion_lightning.cli.main import main\n"
         "for args in (['--version'], ['--help'], []):\n"
         "    try: main(args)\n"
         "    except SystemExit as stop: assert stop.code == 0\n"

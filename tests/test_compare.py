@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fashion_lightning.compare import compare, markdown, rows
-from fashion_lightning.curves import draw
-from fashion_lightning.results import find_runs, read_curve
+from fashion_lightning.comparison.curves import draw
+from fashion_lightning.comparison.table import compare, markdown, rows
+from fashion_lightning.runs.results import find_runs, read_curve
 from tests.conftest import Run
 
 Runs = Callable[..., Path]

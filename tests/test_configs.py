@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fashion_lightning import repeat
-from fashion_lightning.command_line import DEFAULT_RECIPE, RECIPES
-from fashion_lightning.lightning_cli import FashionMNISTCLI
+from fashion_lightning.cli import commands, repeat
+from fashion_lightning.cli.arguments import DEFAULT_RECIPE, RECIPES
 from tests.conftest import Run
 
 ROOT = Path(__file__).parents[1]
@@ -72,8 +71,8 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     for recipe in ("three_dense", "accurate"):
         shutil.copytree(tmp_path / "tensorboard_logs/cnn", tmp_path / "tensorboard_logs" / recipe)
     started = []
-    for name in ("fit", "validate", "test", "predict"):
-        monkeypatch.setattr(FashionMNISTCLI, name, lambda self, **_: started.append(self.subcommand))
+    for name in commands.COMMANDS:
+        monkeypatch.setitem(commands.COMMANDS, name, lambda cli: started.append(cli.command))
     monkeypatch.setattr(repeat, "main", lambda _: started.append("repeat"))
     arguments = shlex.split(command)[1:]
     if arguments[0].startswith("-") or "--help" in arguments:

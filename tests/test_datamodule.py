@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from fashion_lightning.data import source
-from fashion_lightning.data.datamodule import CLASS_NAMES, FashionMNISTDataModule
+from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
 
 

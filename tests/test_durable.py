@@ -12,10 +12,10 @@ from unittest import mock
 import pytest
 import torch
 
-from fashion_lightning.checkpoint_io import DurableCheckpointIO
-from fashion_lightning.durable import replacing
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs import new_run_dir
+from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
+from fashion_lightning.runs.durable import replacing
+from fashion_lightning.runs.folder import new_run_dir
 from tests.conftest import Run
 
 RUN = Path("tensorboard_logs/tiny/version_0")

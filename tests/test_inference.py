@@ -9,7 +9,7 @@ import torch
 
 import fashion_lightning
 from fashion_lightning.data import source
-from fashion_lightning.data.datamodule import CLASS_NAMES
+from fashion_lightning.data.classes import CLASS_NAMES
 
 
 def test_importing_the_package_does_not_import_torch() -> None:

@@ -7,7 +7,7 @@ import sys
 STEPS = """
 import resource
 import torch
-from fashion_lightning.memory import keep_freed_memory
+from fashion_lightning.cli.memory import keep_freed_memory
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fashion_lightning import repeat
-from fashion_lightning.results import read_results
+from fashion_lightning.cli import repeat
+from fashion_lightning.runs.results import read_results
 from tests.conftest import Run
 
 LOGS = Path("tensorboard_logs/tiny")

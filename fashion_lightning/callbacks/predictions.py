@@ -11,8 +11,9 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from fashion_lightning.data.datamodule import CLASS_NAMES, FashionMNISTDataModule
-from fashion_lightning.durable import replacing
+from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.runs.durable import replacing
 
 
 class PredictionsCSV(BasePredictionWriter):

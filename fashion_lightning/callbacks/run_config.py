@@ -8,7 +8,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from fashion_lightning import __version__
-from fashion_lightning.durable import replacing
+from fashion_lightning.runs.durable import replacing
 
 
 def config_text(parser: LightningArgumentParser, config: Namespace) -> str:

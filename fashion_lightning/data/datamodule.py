@@ -15,20 +15,6 @@ from fashion_lightning.data.split import train_val_indices
 from fashion_lightning.errors import UserError
 from fashion_lightning.seeding import run_seed
 
-CLASS_NAMES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
-"""The ten classes in the order of their labels, 0 … 9."""
-
 EVAL_BATCH_SIZE = 1000  # images; no gradients are kept, so it need not follow batch_size
 
 

@@ -1,15 +1,4 @@
-"""Run folders: one folder a run, found and read back.
-
-    tensorboard_logs/<recipe>/version_N/
-        config.yaml            every setting of the run
-        checkpoints/best.ckpt  best on the validation images
-        checkpoints/last.ckpt  to continue from
-        events.out.tfevents.*  for TensorBoard
-        fit.json               what the fit ended with
-        test_best.json         what `test` measured
-
-Nothing here imports torch before a checkpoint is read.
-"""
+"""Checkpoint files, found and read; torch is not imported before one is."""
 
 import contextlib
 import pickle
@@ -21,8 +10,10 @@ from typing import Any
 import yaml
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.folder import newest_run_hint, run_dir_of
 
-LOGS = Path("tensorboard_logs")
+OLD_KEYS = {"ckpt_path", "weights_only"}
+"""What a run of version 0.1 kept among its settings."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class Checkpoint:
     def settings(self) -> dict[str, Any]:
         """The same as plain values."""
         settings: dict[str, Any] = yaml.safe_load(self.config)
-        return settings
+        return {key: value for key, value in settings.items() if key not in OLD_KEYS}
 
     @property
     def name(self) -> str:
@@ -82,34 +73,6 @@ class Checkpoint:
         return int(self.content["global_step"])
 
 
-def new_run_dir(logs: Path, name: str) -> Path:
-    """Create and return ``logs/name/version_N`` with the next free N; safe against a second process."""
-    folder = logs / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
-        version = max(taken, default=-1) + 1
-        while True:
-            try:
-                (folder / f"version_{version}").mkdir()
-            except FileExistsError:
-                version += 1
-            else:
-                return folder / f"version_{version}"
-    except OSError as error:
-        raise UserError(
-            f"No run folder can be made in {folder.absolute()} ({error.strerror}). Name another place with"
-            " --trainer.default_root_dir."
-        ) from error
-
-
-def newest_run(logs: Path = LOGS) -> Path | None:
-    """The run folder whose checkpoint was written last, if there is one."""
-    files = logs.glob("*/version_*/checkpoints/*.ckpt")
-    newest = max(files, key=lambda path: path.stat().st_mtime, default=None)
-    return newest.parent.parent if newest else None
-
-
 def find_checkpoint(given: str, wanted: str) -> Checkpoint:
     """Resolve what the user gave as ``--ckpt_path``.
 
@@ -127,7 +90,7 @@ def find_checkpoint(given: str, wanted: str) -> Checkpoint:
         last = _last_of(path)
         return last if wanted == "last" else read_checkpoint(_best_of(last))
     if not path.exists():
-        raise UserError(f"There is no run folder or checkpoint at {given}.{_hint()}")
+        raise UserError(f"There is no run folder or checkpoint at {given}.{newest_run_hint()}")
     checkpoint = read_checkpoint(path)
     return replace(checkpoint, in_place=path.name == "last.ckpt" and checkpoint.run_dir is not None)
 
@@ -147,7 +110,7 @@ def _last_of(run_dir: Path) -> Checkpoint:
         print(f"{problem} Going on from {newest.path}, the newest whole checkpoint.", flush=True)
         return replace(newest, in_place=True)
     if not last.exists():
-        raise UserError(f"{run_dir} is not a run folder with a checkpoint ({last} is missing).{_hint()}")
+        raise UserError(f"{run_dir} is not a run folder with a checkpoint ({last} is missing).{newest_run_hint()}")
     raise problem
 
 
@@ -210,15 +173,3 @@ def _lack_of(checkpoint: Checkpoint) -> str:
     parts = {**settings, **checkpoint.content}
     lacking = [name for name in ("model", "data", "trainer", "callbacks") if not isinstance(parts.get(name), dict)]
     return f"it lacks {lacking[0]}" if lacking else ""
-
-
-def run_dir_of(path: str | Path) -> Path | None:
-    """The run folder that a folder or a checkpoint file is, or lies in."""
-    path = Path(path).expanduser()
-    folder = path.parent.parent if path.parent.name == "checkpoints" and not path.is_dir() else path
-    return folder if (folder / "config.yaml").is_file() else None
-
-
-def _hint() -> str:
-    run = newest_run()
-    return f" Your newest run: {run}" if run else " There are no runs here yet: fashion-lightning fit"

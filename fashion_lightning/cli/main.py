@@ -1,6 +1,6 @@
 """The ``fashion-lightning`` command: what is answered before torch is imported, and how it ends.
 
-``lightning_cli.py`` holds the command itself.
+``build.py`` builds what a command needs, ``commands.py`` runs it.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from fashion_lightning import __version__
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs import newest_run
+from fashion_lightning.runs.folder import newest_run
 
 OVERVIEW = """\
 usage: fashion-lightning [--help] [--version] COMMAND [options]
@@ -73,17 +73,17 @@ def _run(arguments: list[str]) -> None:
             _require_checkpoint(arguments)
             command, *rest = arguments
             if command == "repeat":
-                from fashion_lightning import repeat
+                from fashion_lightning.cli import repeat
 
                 repeat.main(rest)
             elif command == "compare":
-                from fashion_lightning import compare
+                from fashion_lightning.cli import compare
 
                 compare.main(rest)
             else:
-                from fashion_lightning import lightning_cli
+                from fashion_lightning.cli import commands
 
-                lightning_cli.run(arguments, began)
+                commands.run(arguments, began)
         except UserError as error:
             _fail(str(error))
         except OSError as error:

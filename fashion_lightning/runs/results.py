@@ -11,7 +11,7 @@ from typing import Any, get_args
 import yaml
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs import LOGS
+from fashion_lightning.runs.folder import LOGS
 from fashion_lightning.tta import TTA, suffix
 
 NOT_OF_THE_RECIPE = (

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from fashion_lightning.data.datamodule import CLASS_NAMES
-from fashion_lightning.durable import replacing
+from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.precision import default_precision
-from fashion_lightning.runs import Checkpoint
+from fashion_lightning.runs.checkpoint import Checkpoint
+from fashion_lightning.runs.durable import replacing
 from fashion_lightning.seeding import run_seed
 
 

@@ -20,10 +20,10 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from fashion_lightning.command_line import OneLineParser, complete
-from fashion_lightning.compare import compare, print_table
+from fashion_lightning.cli.arguments import OneLineParser, complete
+from fashion_lightning.comparison.table import compare, print_table
 from fashion_lightning.errors import UserError
-from fashion_lightning.results import has_report, read_config, read_results, recipe_settings
+from fashion_lightning.runs.results import has_report, read_config, read_results, recipe_settings
 
 PROGRAM = (sys.executable, "-m", "fashion_lightning")
 

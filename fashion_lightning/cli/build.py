@@ -1,11 +1,9 @@
-"""The LightningCLI behind the command line: parse, refuse what cannot be, build; ``commands.py`` runs it."""
+"""A parsed command line made into a Trainer, a model and data; what cannot be is refused before anything is touched."""
 
-import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from jsonargparse.typing import restricted_number_type
 from lightning import Trainer
@@ -14,8 +12,6 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from fashion_lightning import __version__
-from fashion_lightning.argument_errors import OneLineErrorParser
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.flush_curves import FlushCurves
@@ -24,64 +20,44 @@ from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.callbacks.run_config import RunConfig, config_text
 from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
 from fashion_lightning.callbacks.terminal import EpochBars, LayerTable
-from fashion_lightning.checkpoint_io import DurableCheckpointIO
 from fashion_lightning.classifier import FashionMNISTClassifier
-from fashion_lightning.command_line import complete
-from fashion_lightning.commands import Commands
-from fashion_lightning.continuing import refuse_changes, why_finished
+from fashion_lightning.cli.arguments import CompletedCommandLine
+from fashion_lightning.cli.messages import OneLineErrorParser
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
-from fashion_lightning.lightning_messages import silence_what_is_not_news
 from fashion_lightning.metrics import MONITORS
 from fashion_lightning.precision import default_device_type, default_precision
-from fashion_lightning.run_lock import lock_run
-from fashion_lightning.runs import LOGS, Checkpoint, new_run_dir
-from fashion_lightning.tensorboard import RunLogger
-from fashion_lightning.trusted_classes import only_trusted_classes
+from fashion_lightning.runs.checkpoint import Checkpoint
+from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
+from fashion_lightning.runs.continuing import refuse_changes, why_finished
+from fashion_lightning.runs.folder import LOGS, new_run_dir
+from fashion_lightning.runs.lock import lock_run
+from fashion_lightning.runs.tensorboard import RunLogger
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 
-def run(arguments: list[str], began: float) -> None:
-    """Run ``fit``, ``validate``, ``test`` or ``predict``, which began at this ``time.monotonic()``."""
-    silence_what_is_not_news()
-    completed = complete(arguments)
-    checkpoint = completed.checkpoint
-    restricted = only_trusted_classes(checkpoint, completed.typed) if checkpoint else contextlib.nullcontext()
-    try:
-        with restricted:
-            FashionMNISTCLI(completed.arguments, completed.name, checkpoint, began)
-    except UserError as error:
-        if checkpoint is None or checkpoint.version == __version__:
-            raise
-        versions = f"fashion-lightning {checkpoint.version}, this is {__version__}"
-        raise UserError(f"{error} ({checkpoint.path} was written by {versions}.)") from error
-    finally:
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()  # its threads may else abort the process at its end
+class FashionMNISTCLI(LightningCLI):
+    """What a command line asks for, built; ``commands.py`` runs it.
 
-
-class FashionMNISTCLI(Commands):
-    """One command line.
+    A LightningCLI without subcommands: building the parsers of all of them would take four times as long
+    (Lightning issue 16090), and each would take arguments of its own only by way of private methods (20374).
 
     Args:
-        args: a completed command line, without ``--ckpt_path``.
-        name: the recipe's name, for new run folders.
-        checkpoint: what ``--ckpt_path`` named.
+        completed: the command line.
         began: ``time.monotonic()`` before anything was imported.
     """
 
-    def __init__(self, args: list[str], name: str, checkpoint: Checkpoint | None, began: float) -> None:
-        self.name, self.checkpoint, self.began = name, checkpoint, began
-        self.run_dir = checkpoint.run_dir if checkpoint else None
-        self.finished = None
-        chosen = args[0]
-        # Building the parsers of the other commands as well would take three times as long (Lightning issue 16090).
-        self.subcommands = lambda: {chosen: LightningCLI.subcommands()[chosen]}  # type: ignore[method-assign]
+    def __init__(self, completed: CompletedCommandLine, began: float) -> None:
+        self.command, self.name, self.began = completed.command, completed.name, began
+        self.checkpoint = completed.checkpoint
+        self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
+        self.finished: str | None = None  # why there is nothing left to train
         super().__init__(
             FashionMNISTClassifier,
             FashionMNISTDataModule,
-            args=args,
+            args=completed.arguments,
+            run=False,
             save_config_callback=RunConfig,
             trainer_defaults={
                 "max_epochs": 10,
@@ -94,6 +70,7 @@ class FashionMNISTCLI(Commands):
                 "enable_model_summary": False,  # LayerTable prints one with shapes and exact numbers
             },
             parser_class=OneLineErrorParser,
+            parser_kwargs={"prog": f"fashion-lightning {self.command}"},
             auto_configure_optimizers=False,
         )
 
@@ -105,17 +82,8 @@ class FashionMNISTCLI(Commands):
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
-
-    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        # Private, but the only place that knows the subcommand (Lightning issue 20374).
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand == "predict":
+        if self.command == "predict":
             parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
-        return parser
-
-    def before_instantiate_classes(self) -> None:
-        if self._get(self.config, "ckpt_path"):
-            raise UserError("--ckpt_path belongs on the command line, not in a config file.")
 
     def instantiate_classes(self) -> None:
         try:
@@ -128,9 +96,9 @@ class FashionMNISTCLI(Commands):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the Trainer; what is wrong shows before a run folder is made or anything in it is touched."""
-        settings = self._get(self.config_init, "trainer")
+        settings = self.config_init["trainer"]
         if self.checkpoint is not None:
-            refuse_changes(self.checkpoint, self._plain_config(), str(self.subcommand))
+            refuse_changes(self.checkpoint, self._plain_config(), self.command)
             self._check_weights(self.checkpoint)
         if settings["overfit_batches"]:
             raise UserError("trainer.overfit_batches would replace the sampler; use --data.train_size instead.")
@@ -141,7 +109,7 @@ class FashionMNISTCLI(Commands):
             KeepOptimizerSettings(),
             ReseedEachStep(),
             FlushCurves(),
-            StopOnSignal(self._get(self.config_init, "last_checkpoint")),
+            StopOnSignal(self.config_init["last_checkpoint"]),
             self.timer,
         ]
         self.save_config_kwargs = {"name": self.name}
@@ -154,12 +122,12 @@ class FashionMNISTCLI(Commands):
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
         # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
-        if self.subcommand == "fit":
+        if self.command == "fit":
             self._check_monitors()
             self.model.configure_optimizers()
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
-            patience = self._get(self.config_init, "early_stopping").patience
+            patience = self.config_init["early_stopping"].patience
             if self.checkpoint is not None:
                 self.finished = why_finished(self.checkpoint, trainer, patience)
             if not settings["fast_dev_run"] and not self.finished:
@@ -189,7 +157,7 @@ class FashionMNISTCLI(Commands):
 
     def _check_monitors(self) -> None:
         for key in ("early_stopping", "best_checkpoint"):
-            monitor = self._get(self.config_init, key).monitor
+            monitor = self.config_init[key].monitor
             if monitor not in MONITORS:
                 raise UserError(f"{key}.monitor cannot be {monitor!r}; choose from {', '.join(MONITORS)}.")
 
@@ -200,8 +168,7 @@ class FashionMNISTCLI(Commands):
         return Path(os.environ["FASHION_LIGHTNING_RUN_DIR"])
 
     def _plain_config(self) -> dict[str, Any]:
-        text = config_text(self._parser(self.subcommand), self.config[str(self.subcommand)])
-        config: dict[str, Any] = yaml.safe_load(text)
+        config: dict[str, Any] = yaml.safe_load(config_text(self.parser, self.config))
         return config
 
     def _logger(self, run_dir: Path) -> RunLogger:

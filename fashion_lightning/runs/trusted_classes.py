@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs import Checkpoint
+from fashion_lightning.runs.checkpoint import Checkpoint
 
 TRUSTED = ("fashion_lightning", "torch", "torchvision", "lightning", "torchmetrics")
 """Packages whose classes a checkpoint may name."""
@@ -24,7 +24,7 @@ NEVER = (
     "torch.utils.cpp_extension",
     "torch.distributed",
     "lightning.pytorch.cli",
-    "fashion_lightning.cli",
+    "fashion_lightning.cli.main",
 )
 """Parts of them that load, compile or start other code."""
 

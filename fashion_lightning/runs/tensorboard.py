@@ -14,10 +14,10 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from fashion_lightning.durable import replacing
 from fashion_lightning.metrics import TRAIN_FIGURES
-from fashion_lightning.results import flattened
-from fashion_lightning.runs import Checkpoint
+from fashion_lightning.runs.checkpoint import Checkpoint
+from fashion_lightning.runs.durable import replacing
+from fashion_lightning.runs.results import flattened
 
 FIGURES = ("val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss")
 """The curves whose latest values the HPARAMS tab shows."""

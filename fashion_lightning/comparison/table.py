@@ -1,4 +1,4 @@
-"""``fashion-lightning compare``: recipes side by side, from what their run folders hold.
+"""Recipes side by side, from what their run folders hold.
 
 Runs of one recipe are one row: mean ± standard deviation over their seeds. Nothing is trained, and
 the test set is not opened.
@@ -17,12 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fashion_lightning.command_line import OneLineParser
 from fashion_lightning.errors import UserError
-from fashion_lightning.results import RunResults, find_runs, read_results
-
-FILES = ("comparison.md", "comparison.csv", "runs.csv", "curves.png")
-"""What ``--output`` writes: the table twice, the figures of each run, and the learning curves."""
+from fashion_lightning.runs.results import RunResults, read_results
 
 
 @dataclass
@@ -181,34 +177,3 @@ def runs_csv(comparison: Comparison) -> str:
         for run in sorted(group.runs, key=lambda run: run.seed):
             writer.writerow([group.label, run.seed, run.run_dir, *(figure.of(run) for figure in FIGURES)])
     return content.getvalue()
-
-
-def main(arguments: Sequence[str]) -> None:
-    """The subcommand.
-
-    Args:
-        arguments: those after ``compare``.
-
-    Raises:
-        UserError: none of the folders holds results.
-    """
-    parser = OneLineParser("fashion-lightning compare", description=__doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, folder of runs, glob, or recipe name")
-    parser.add_argument("--output", metavar="FOLDER", help=f"write {', '.join(FILES)} there")
-    given = parser.parse_args(list(arguments))
-    comparison = compare(find_runs(given.runs))
-    print_table(comparison)
-    if not comparison.groups:
-        raise UserError("None of these folders holds the results of a run. Train one first: fashion-lightning fit")
-    if given.output is None:
-        print("As Markdown, CSV and a picture of the curves: add --output FOLDER")
-        return
-    from fashion_lightning.curves import draw  # matplotlib takes a second to load
-
-    folder = Path(given.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in zip(FILES, (markdown(comparison), csv_text(comparison), runs_csv(comparison))):
-        (folder / name).write_text(text)
-    for note in draw(comparison.groups, folder / FILES[-1]):
-        print(f"note: {note}")
-    print(f"Written to {folder}: {', '.join(FILES)}")

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from fashion_lightning.durable import replacing
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.durable import replacing
 
 
 class DurableCheckpointIO(TorchCheckpointIO):

@@ -5,7 +5,7 @@ from typing import Any
 from lightning import Trainer
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs import Checkpoint
+from fashion_lightning.runs.checkpoint import Checkpoint
 
 
 def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str) -> None:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fashion_lightning.compare import Group
-from fashion_lightning.results import RunResults, read_curve
+from fashion_lightning.comparison.table import Group
+from fashion_lightning.runs.results import RunResults, read_curve
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6914", "#7F7F7F", "#6A3D9A")
 """Okabe and Ito's, which readers with any colour vision can tell apart, and three more."""

@@ -1,0 +1,164 @@
+"""``fit``, ``validate``, ``test`` and ``predict``: what each does with what ``build.py`` has built."""
+
+import contextlib
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from fashion_lightning import __version__
+from fashion_lightning.callbacks.predictions import PredictionsCSV
+from fashion_lightning.callbacks.stop_on_signal import Interrupted
+from fashion_lightning.cli.arguments import complete
+from fashion_lightning.cli.build import FashionMNISTCLI
+from fashion_lightning.cli.memory import keep_freed_memory
+from fashion_lightning.cli.messages import silence_what_is_not_news
+from fashion_lightning.cli.report import (
+    evaluation_figures,
+    print_evaluation,
+    print_fit,
+    print_start,
+    write_evaluation,
+    write_json,
+)
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs.continuing import figures_of
+from fashion_lightning.runs.results import has_report
+from fashion_lightning.runs.tensorboard import log_test_figures
+from fashion_lightning.runs.trusted_classes import only_trusted_classes
+from fashion_lightning.seeding import run_seed
+from fashion_lightning.tta import IN_WORDS, suffix
+
+
+def run(arguments: list[str], began: float) -> None:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``, which began at this ``time.monotonic()``."""
+    silence_what_is_not_news()
+    completed = complete(arguments)
+    checkpoint = completed.checkpoint
+    restricted = only_trusted_classes(checkpoint, completed.typed) if checkpoint else contextlib.nullcontext()
+    try:
+        with restricted:
+            cli = FashionMNISTCLI(completed, began)
+            COMMANDS[completed.command](cli)
+    except UserError as error:
+        if checkpoint is None or checkpoint.version == __version__:
+            raise
+        versions = f"fashion-lightning {checkpoint.version}, this is {__version__}"
+        raise UserError(f"{error} ({checkpoint.path} was written by {versions}.)") from error
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()  # its threads may else abort the process at its end
+
+
+def fit(cli: FashionMNISTCLI) -> None:
+    """Train, or go on training; then say what came of it and what to do next."""
+    if cli.checkpoint is not None and cli.finished:
+        print(cli.finished)
+        if cli.checkpoint.in_place and cli.run_dir and not has_report(cli.run_dir):
+            print("Its report is missing or damaged, and is written now.")
+            _report_fit(cli, cli.run_dir, figures_of(cli.checkpoint))
+        return
+    if cli.trainer.is_global_zero:
+        print_start(cli.checkpoint, cli.trainer, cli.run_dir, cli.model.make_scheduler is not None)
+        if cli.run_dir is not None:
+            (cli.run_dir / "fit.json").unlink(missing_ok=True)  # a run that goes on is not finished
+    try:
+        _start(cli)
+    except (UserError, OSError) as error:
+        last = cli.run_dir and cli.run_dir / "checkpoints" / "last.ckpt"
+        kept = f" The last good checkpoint: {last}" if last and last.is_file() else ""
+        raise UserError(f"{error}{kept}") from error
+    except Interrupted as interrupted:
+        if cli.run_dir is not None:
+            print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {cli.run_dir}")
+        raise SystemExit(interrupted.exit_code) from None
+    if cli.run_dir is not None and cli.trainer.is_global_zero:
+        first_step = cli.timer.start_time("train")
+        figures = {
+            "epochs": cli.trainer.current_epoch,
+            "steps": cli.trainer.global_step,
+            "fit_seconds": cli.timer.time_elapsed("train"),
+            "start_seconds": None if first_step is None else first_step - cli.began,
+            "best": cli.config_init["best_checkpoint"].best_metrics,
+            "last": cli.run_config.latest_figures(cli.trainer),
+        }
+        _report_fit(cli, cli.run_dir, figures)
+
+
+def _start(cli: FashionMNISTCLI) -> None:
+    """Hand over to the Trainer's method of this command."""
+    keep_freed_memory()
+    start = getattr(cli.trainer, cli.command)
+    path = str(cli.checkpoint.path) if cli.checkpoint is not None else None
+    verbosity = {"verbose": False} if cli.command in ("validate", "test") else {}
+    try:
+        start(cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True, **verbosity)
+    except MisconfigurationException as error:
+        raise UserError(str(error)) from error
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # whatever a network or an optimizer of the user's raises within a step
+        if cli.run_dir is None or cli.command != "fit":
+            raise
+        reason = f"Training failed: {type(error).__name__}: {str(error)[:300]}"
+        details = cli.run_dir / "traceback.txt"
+        details.write_text(traceback.format_exc())
+        raise UserError(f"{reason} The whole traceback is in {details}.") from error
+
+
+def _report_fit(cli: FashionMNISTCLI, run_dir: Path, figures: dict[str, Any]) -> None:
+    parameters = sum(p.numel() for p in cli.model.network.parameters())
+    report = {"recipe": cli.name, "seed": run_seed(), "parameters": parameters, **figures}
+    write_json(run_dir / "fit.json", report)
+    print_fit(run_dir, report)
+
+
+def validate(cli: FashionMNISTCLI) -> None:
+    """Measure a checkpoint on the validation images."""
+    _evaluate(cli, "validation")
+
+
+def test(cli: FashionMNISTCLI) -> None:
+    """Measure a checkpoint on the test images."""
+    _evaluate(cli, "test")
+
+
+def _evaluate(cli: FashionMNISTCLI, images: str) -> None:
+    assert cli.checkpoint is not None  # main.py sees to it
+    _start(cli)
+    if not cli.model.evaluations:
+        raise UserError(f"There was nothing to {cli.command}: a trainer.limit_ setting left no image.")
+    if not cli.trainer.is_global_zero:
+        return
+    for tta, evaluation in cli.model.evaluations.items():
+        figures = evaluation_figures(evaluation)
+        if cli.command == "test" and cli.run_dir is not None:
+            log_test_figures(cli.run_dir, f"test{suffix(tta)}", figures, cli.checkpoint.steps_done - 1)
+        print_evaluation(f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}", figures)
+        path = _beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.json")
+        write_evaluation(path, cli.checkpoint, tta, figures)
+
+
+def predict(cli: FashionMNISTCLI) -> None:
+    """Write classes and probabilities as CSV."""
+    output = cli.config["output"]
+    path = _beside(cli, "predictions.csv") if output is None else Path(output)
+    if path.is_dir():
+        raise UserError(f"--output needs the name of a CSV file, not of a folder: {output!r}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = PredictionsCSV(path, cli.datamodule)
+    cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
+    _start(cli)
+    if cli.trainer.is_global_zero:
+        print(f"{len(writer.rows):,} predictions written to {path}")
+
+
+def _beside(cli: FashionMNISTCLI, name: str) -> Path:
+    """A file in the run folder, or beside a checkpoint that lies elsewhere."""
+    assert cli.checkpoint is not None
+    return (cli.run_dir or cli.checkpoint.path.parent) / name
+
+
+COMMANDS = {"fit": fit, "validate": validate, "test": test, "predict": predict}

@@ -1,0 +1,43 @@
+"""``fashion-lightning compare``: recipes side by side, as a table and a picture of their curves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fashion_lightning.cli.arguments import OneLineParser
+from fashion_lightning.comparison.table import compare, csv_text, markdown, print_table, runs_csv
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs.results import find_runs
+
+FILES = ("comparison.md", "comparison.csv", "runs.csv", "curves.png")
+"""What ``--output`` writes: the table twice, the figures of each run, and the learning curves."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The subcommand.
+
+    Args:
+        arguments: those after ``compare``.
+
+    Raises:
+        UserError: none of the folders holds results.
+    """
+    parser = OneLineParser("fashion-lightning compare", description=__doc__)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, folder of runs, glob, or recipe name")
+    parser.add_argument("--output", metavar="FOLDER", help=f"write {', '.join(FILES)} there")
+    given = parser.parse_args(list(arguments))
+    comparison = compare(find_runs(given.runs))
+    print_table(comparison)
+    if not comparison.groups:
+        raise UserError("None of these folders holds the results of a run. Train one first: fashion-lightning fit")
+    if given.output is None:
+        print("As Markdown, CSV and a picture of the curves: add --output FOLDER")
+        return
+    from fashion_lightning.comparison.curves import draw  # matplotlib takes a second to load
+
+    folder = Path(given.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in zip(FILES, (markdown(comparison), csv_text(comparison), runs_csv(comparison))):
+        (folder / name).write_text(text)
+    for note in draw(comparison.groups, folder / FILES[-1]):
+        print(f"note: {note}")
+    print(f"Written to {folder}: {', '.join(FILES)}")

@@ -1,0 +1,1 @@
+"""Recipes side by side: read table.py, then curves.py."""
