@@ -20,7 +20,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
-from fashion_lightning.metrics import SCALARS, TRAIN_FIGURES, Evaluation
+from fashion_lightning.metrics import SCALARS, TRAIN_METRICS, Evaluation
 from fashion_lightning.networks.output import check_output
 from fashion_lightning.not_finite import check_loss, check_weights
 from fashion_lightning.schedules import RunSchedule, steps_of_run
@@ -51,7 +51,7 @@ class FashionMNISTClassifier(LightningModule):
         label_smoothing: of the cross-entropy to train by.
         tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the
             logits of each image and its mirror image, ``flip_shift`` also those of both shifted by a
-            pixel. ``validate`` and ``test`` give the figures without it as well; the validation within
+            pixel. ``validate`` and ``test`` give the metrics without it as well; the validation within
             ``fit`` never uses it.
 
     Raises:
@@ -85,7 +85,7 @@ class FashionMNISTClassifier(LightningModule):
 
         self.train_loss = MeanMetric(nan_strategy="ignore")  # as in Evaluation; check_loss looks for NaN
         self.train_accuracy = MulticlassAccuracy(len(CLASS_NAMES), average="micro", validate_args=False)
-        self.passes = nn.ModuleDict({tta: Evaluation(len(CLASS_NAMES)) for tta in get_args(TTA)})
+        self.eval_metrics = nn.ModuleDict({tta: Evaluation(len(CLASS_NAMES)) for tta in get_args(TTA)})
         self.latest_loss = torch.zeros(())
         self.evaluations: dict[TTA, dict[str, Tensor]] = {}
         self.validated, self.validation_loss = False, math.nan  # in this epoch, and when last
@@ -149,7 +149,7 @@ class FashionMNISTClassifier(LightningModule):
         """Keep what the epoch has counted so far, for a checkpoint in the middle of it."""
         check_loss(self.trainer, "training", self.latest_loss.item())
         check_weights(self.trainer, self.network)
-        checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_FIGURES}
+        checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}
         checkpoint["validation"] = {"validated": self.validated, "loss": self.validation_loss}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -161,19 +161,19 @@ class FashionMNISTClassifier(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Count anew; Lightning does not call this when a run goes on in the middle of an epoch."""
-        for name in TRAIN_FIGURES:
+        for name in TRAIN_METRICS:
             getattr(self, name).reset()
 
     def on_train_epoch_end(self) -> None:
         with warnings.catch_warnings():  # "compute was called before update": in a checkpoint after the last batch
             warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-            figures = {figure: getattr(self, name).compute() for name, figure in TRAIN_FIGURES.items()}
-        self.log_dict(figures, logger=False)  # for whoever monitors them
+            metrics = {name_in_logs: getattr(self, name).compute() for name, name_in_logs in TRAIN_METRICS.items()}
+        self.log_dict(metrics, logger=False)  # for whoever monitors them
         # Logged at once: Lightning would do so after the epoch's checkpoint, and a kill in between would lose it.
         epoch = {} if self.validated else {"epoch": self.current_epoch}  # which validation has logged already
         for logger in self.loggers:
             logger.log_metrics(
-                {**{name: value.item() for name, value in figures.items()}, **epoch}, self.global_step - 1
+                {**{name: value.item() for name, value in metrics.items()}, **epoch}, self.global_step - 1
             )
         if self.validated:
             self._step_plateau_schedules()
@@ -191,25 +191,25 @@ class FashionMNISTClassifier(LightningModule):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_validation_epoch_start(self) -> None:
-        self._reset_passes()
+        self._reset_metrics()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch)
 
     def on_validation_epoch_end(self) -> None:
-        self._log_passes("val")
+        self._log_metrics("val")
         self.validated, self.validation_loss = True, self.evaluations["none"]["loss"].item()
         if self.trainer.state.fn == "fit":
             check_loss(self.trainer, "validation", self.validation_loss)
 
     def on_test_epoch_start(self) -> None:
-        self._reset_passes()
+        self._reset_metrics()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch)
 
     def on_test_epoch_end(self) -> None:
-        self._log_passes("test")
+        self._log_metrics("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Indices ``(B,)`` int64 and probabilities ``(B, 10)`` float32."""
@@ -219,25 +219,27 @@ class FashionMNISTClassifier(LightningModule):
         """Logits ``(B, 10)`` of images ``(B, 1, 28, 28)``, averaged over the views of ``tta``."""
         return torch.stack([self(view) for view in views(images, self.tta)]).mean(dim=0)
 
-    def _passes(self) -> dict[TTA, Evaluation]:
+    def _metrics_now(self) -> dict[TTA, Evaluation]:
         """What this evaluation counts: images as they are and, beside them, with test-time augmentation."""
-        return {tta: cast(Evaluation, self.passes[tta]) for tta in dict.fromkeys(("none", self._evaluation_tta()))}
+        return {
+            tta: cast(Evaluation, self.eval_metrics[tta]) for tta in dict.fromkeys(("none", self._evaluation_tta()))
+        }
 
     def _evaluation_tta(self) -> TTA:
         return "none" if self.trainer.state.fn == "fit" else self.tta
 
-    def _reset_passes(self) -> None:
-        for figures in self._passes().values():
-            figures.reset()
+    def _reset_metrics(self) -> None:
+        for metrics in self._metrics_now().values():
+            metrics.reset()
 
     def _evaluate(self, batch: Batch) -> None:
         logits = torch.stack([self(view) for view in views(batch.images, self._evaluation_tta())])
-        for tta, figures in self._passes().items():
-            figures.update(logits[0] if tta == "none" else logits.mean(dim=0), batch.labels)
+        for tta, metrics in self._metrics_now().items():
+            metrics.update(logits[0] if tta == "none" else logits.mean(dim=0), batch.labels)
 
-    def _log_passes(self, stage: str) -> None:
+    def _log_metrics(self, stage: str) -> None:
         """Log the scalars; the whole result stays in ``evaluations`` for reports and pictures."""
-        self.evaluations = {tta: figures.compute() for tta, figures in self._passes().items()}
+        self.evaluations = {tta: metrics.compute() for tta, metrics in self._metrics_now().items()}
         for tta, evaluation in self.evaluations.items():
             for name in ("loss", *SCALARS):
                 show = stage == "val" and name != "top5"

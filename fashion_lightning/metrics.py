@@ -1,4 +1,4 @@
-"""What validation and test measure; every figure counts images, never means of batches."""
+"""What validation and test measure; every metric counts images, never means of batches."""
 
 from typing import Literal
 
@@ -17,10 +17,10 @@ from torchmetrics.classification import (
 SCALARS = ("accuracy", "top5")
 """The metrics with one value; the others have one per class, or a matrix ``(10, 10)``."""
 
-TRAIN_FIGURES = {"train_loss": "train/loss", "train_accuracy": "train/accuracy"}
+TRAIN_METRICS = {"train_loss": "train/loss", "train_accuracy": "train/accuracy"}
 """The classifier's metrics of training, and the curves that they become at the end of each epoch."""
 
-MONITORS = ("val/loss", *(f"val/{name}" for name in SCALARS), *TRAIN_FIGURES.values())
+MONITORS = ("val/loss", *(f"val/{name}" for name in SCALARS), *TRAIN_METRICS.values())
 """What a checkpoint or early stopping can go by: logged in every epoch."""
 
 
@@ -30,7 +30,7 @@ def direction(monitor: str) -> Literal["min", "max"]:
 
 
 class Evaluation(nn.Module):
-    """The figures of one pass over validation or test images.
+    """The metrics of one evaluation, of validation or test images.
 
     Args:
         num_classes: logits of each image.
@@ -54,7 +54,7 @@ class Evaluation(nn.Module):
         self.metrics = MetricCollection(metrics, compute_groups=groups)
 
     def reset(self) -> None:
-        """Begin a new pass."""
+        """Begin anew."""
         # A state made in inference mode, as `Trainer.validate` has it, could not be updated by a later fit.
         with torch.inference_mode(mode=False):
             self.loss.reset()

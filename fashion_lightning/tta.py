@@ -48,5 +48,5 @@ def views(images: Tensor, tta: TTA) -> Iterator[Tensor]:
 
 
 def suffix(tta: TTA) -> str:
-    """What is added to the names of figures with test-time augmentation: nothing without, else ``_flip``, say."""
+    """What is added to the names of metrics with test-time augmentation: nothing without, else ``_flip``, say."""
     return "" if tta == "none" else f"_{tta}"

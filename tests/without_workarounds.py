@@ -70,7 +70,7 @@ WORKAROUNDS = (
     Workaround(
         "training metrics of an epoch are lost in mid-epoch",
         "classifier.py",
-        'checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_FIGURES}',
+        'checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}',
         "",
         "test_exact_resume.py same_bits and true",
     ),
@@ -168,10 +168,10 @@ WORKAROUNDS = (
         "test_tensorboard.py killed",
     ),
     Workaround(
-        "the figures of an epoch are logged after its checkpoint",
+        "the metrics of an epoch are logged after its checkpoint",
         "classifier.py",
-        "        self.log_dict(figures, logger=False)",
-        "        self.log_dict(figures)\n        return",
+        "        self.log_dict(metrics, logger=False)",
+        "        self.log_dict(metrics)\n        return",
         "test_tensorboard.py killed",
     ),
     Workaround(

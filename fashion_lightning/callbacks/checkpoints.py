@@ -28,10 +28,10 @@ class BestCheckpoint(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
-        # Recorded before the file is written, so that the file holds its own figures.
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        # Recorded before the file is written, so that the file holds its own metrics.
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         place = {"epoch": trainer.current_epoch, "steps": trainer.global_step}
-        self.best_metrics = {**place, **figures}
+        self.best_metrics = {**place, **metrics}
         super()._save_checkpoint(trainer, filepath)
 
     def state_dict(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class RunConfig(SaveConfigCallback):
     """Writes ``config.yaml`` into the run folder and the same text into each checkpoint.
 
     A checkpoint that was moved elsewhere can then still be tested, used and continued. With it go the
-    figures of the latest epoch, for the report of a run that was killed before it could write one. Stock
+    metrics of the latest epoch, for the report of a run that was killed before it could write one. Stock
     SaveConfigCallback refuses the existing config.yaml of a run that is continued.
 
     Args:
@@ -34,7 +34,7 @@ class RunConfig(SaveConfigCallback):
         self.run_dir: Path | None = None
         self.name = name
         self.text = config_text(self.parser, self.config)
-        self.figures: dict[str, float] = {}
+        self.metrics: dict[str, float] = {}
         self.written = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -52,15 +52,15 @@ class RunConfig(SaveConfigCallback):
             with replacing(self.run_dir / "config.yaml") as file:
                 file.write(self.text.encode())
 
-    def latest_figures(self, trainer: Trainer) -> dict[str, float]:
+    def latest_metrics(self, trainer: Trainer) -> dict[str, float]:
         """What was last measured of each metric, also before the run was interrupted."""
         measured = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
-        self.figures = {**self.figures, **measured}
-        return self.figures
+        self.metrics = {**self.metrics, **measured}
+        return self.metrics
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         origin = {"version": __version__, "name": self.name, "config": self.text}
-        checkpoint["fashion_lightning"] = {**origin, "figures": self.latest_figures(trainer)}
+        checkpoint["fashion_lightning"] = {**origin, "figures": self.latest_metrics(trainer)}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self.figures = checkpoint["fashion_lightning"].get("figures", {})
+        self.metrics = checkpoint["fashion_lightning"].get("figures", {})

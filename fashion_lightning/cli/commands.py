@@ -16,7 +16,7 @@ from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.memory import keep_freed_memory
 from fashion_lightning.cli.messages import silence_what_is_not_news
 from fashion_lightning.cli.report import (
-    evaluation_figures,
+    evaluation_metrics,
     print_evaluation,
     print_fit,
     print_start,
@@ -24,9 +24,9 @@ from fashion_lightning.cli.report import (
     write_json,
 )
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.continuing import figures_of
+from fashion_lightning.runs.continuing import report_of
 from fashion_lightning.runs.results import has_report
-from fashion_lightning.runs.tensorboard import log_test_figures
+from fashion_lightning.runs.tensorboard import log_test_metrics
 from fashion_lightning.runs.trusted_classes import only_trusted_classes
 from fashion_lightning.seeding import run_seed
 from fashion_lightning.tta import IN_WORDS, suffix
@@ -58,7 +58,7 @@ def fit(cli: FashionMNISTCLI) -> None:
         print(cli.finished)
         if cli.checkpoint.in_place and cli.run_dir and not has_report(cli.run_dir):
             print("Its report is missing or damaged, and is written now.")
-            _report_fit(cli, cli.run_dir, figures_of(cli.checkpoint))
+            _report_fit(cli, cli.run_dir, report_of(cli.checkpoint))
         return
     if cli.trainer.is_global_zero:
         print_start(cli.checkpoint, cli.trainer, cli.run_dir, cli.model.make_scheduler is not None)
@@ -76,15 +76,15 @@ def fit(cli: FashionMNISTCLI) -> None:
         raise SystemExit(interrupted.exit_code) from None
     if cli.run_dir is not None and cli.trainer.is_global_zero:
         first_step = cli.timer.start_time("train")
-        figures = {
+        metrics = {
             "epochs": cli.trainer.current_epoch,
             "steps": cli.trainer.global_step,
             "fit_seconds": cli.timer.time_elapsed("train"),
             "start_seconds": None if first_step is None else first_step - cli.began,
             "best": cli.config_init["best_checkpoint"].best_metrics,
-            "last": cli.run_config.latest_figures(cli.trainer),
+            "last": cli.run_config.latest_metrics(cli.trainer),
         }
-        _report_fit(cli, cli.run_dir, figures)
+        _report_fit(cli, cli.run_dir, metrics)
 
 
 def _start(cli: FashionMNISTCLI) -> None:
@@ -108,9 +108,9 @@ def _start(cli: FashionMNISTCLI) -> None:
         raise UserError(f"{reason} The whole traceback is in {details}.") from error
 
 
-def _report_fit(cli: FashionMNISTCLI, run_dir: Path, figures: dict[str, Any]) -> None:
+def _report_fit(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:
     parameters = sum(p.numel() for p in cli.model.network.parameters())
-    report = {"recipe": cli.name, "seed": run_seed(), "parameters": parameters, **figures}
+    report = {"recipe": cli.name, "seed": run_seed(), "parameters": parameters, **metrics}
     write_json(run_dir / "fit.json", report)
     print_fit(run_dir, report)
 
@@ -133,12 +133,12 @@ def _evaluate(cli: FashionMNISTCLI, images: str) -> None:
     if not cli.trainer.is_global_zero:
         return
     for tta, evaluation in cli.model.evaluations.items():
-        figures = evaluation_figures(evaluation)
+        metrics = evaluation_metrics(evaluation)
         if cli.command == "test" and cli.run_dir is not None:
-            log_test_figures(cli.run_dir, f"test{suffix(tta)}", figures, cli.checkpoint.steps_done - 1)
-        print_evaluation(f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}", figures)
+            log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
+        print_evaluation(f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}", metrics)
         path = _beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.json")
-        write_evaluation(path, cli.checkpoint, tta, figures)
+        write_evaluation(path, cli.checkpoint, tta, metrics)
 
 
 def predict(cli: FashionMNISTCLI) -> None:

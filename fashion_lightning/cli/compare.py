@@ -9,7 +9,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.runs.results import find_runs
 
 FILES = ("comparison.md", "comparison.csv", "runs.csv", "curves.png")
-"""What ``--output`` writes: the table twice, the figures of each run, and the learning curves."""
+"""What ``--output`` writes: the table twice, the metrics of each run, and the learning curves."""
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -108,7 +108,7 @@ class Repetition:
         """What is still to be done for a seed.
 
         Raises:
-            UserError: its run has a report, but one without figures.
+            UserError: its run has a report, but one without metrics.
         """
         if job.run_dir is None:
             return ["fit", *self.fit_options, "--seed_everything", str(job.seed)]
@@ -201,9 +201,9 @@ class Repetition:
             return self.failures[-1]
         assert job.run_dir is not None
         results = read_results(job.run_dir)  # next_command has read it already
-        figures = [f"validation {100 * results.fit['best']['val/accuracy']:.2f} %"]
-        figures += [f"test {100 * results.tests['none']['accuracy']:.2f} %"] if "none" in results.tests else []
-        return f"seed {job.seed}   {'   '.join(figures)}   {results.fit['fit_seconds']:.0f} s   {job.run_dir}"
+        metrics = [f"validation {100 * results.fit['best']['val/accuracy']:.2f} %"]
+        metrics += [f"test {100 * results.tests['none']['accuracy']:.2f} %"] if "none" in results.tests else []
+        return f"seed {job.seed}   {'   '.join(metrics)}   {results.fit['fit_seconds']:.0f} s   {job.run_dir}"
 
     def _left(self, began: float) -> str:
         done = sum(job.done for job in self.jobs)

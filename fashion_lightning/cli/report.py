@@ -21,7 +21,7 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"
 
 
-def evaluation_figures(evaluation: dict[str, Tensor]) -> dict[str, Any]:
+def evaluation_metrics(evaluation: dict[str, Tensor]) -> dict[str, Any]:
     """The result of an evaluation as plain values for JSON.
 
     Args:
@@ -38,20 +38,20 @@ def evaluation_figures(evaluation: dict[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def print_evaluation(title: str, figures: dict[str, Any]) -> None:
-    """Print the figures of ``evaluation_figures`` as a table."""
+def print_evaluation(title: str, metrics: dict[str, Any]) -> None:
+    """Print the metrics of ``evaluation_metrics`` as a table."""
     console = Console()
     console.print(f"\n{title}", highlight=False, soft_wrap=True)
     table = Table()
     table.add_column("class")
     for column in ("precision", "recall", "F1"):
         table.add_column(column, justify="right")
-    for cls, values in figures["classes"].items():
+    for cls, values in metrics["classes"].items():
         table.add_row(cls, *(percent(values[name]) for name in ("precision", "recall", "f1")))
     console.print(table)
     console.print(
-        f"accuracy {percent(figures['accuracy'])}   top-5 {percent(figures['top5'])}"
-        f"   loss {figures['loss']:.4f}   ({figures['images']:,} images)",
+        f"accuracy {percent(metrics['accuracy'])}   top-5 {percent(metrics['top5'])}"
+        f"   loss {metrics['loss']:.4f}   ({metrics['images']:,} images)",
         highlight=False,
     )
 
@@ -62,10 +62,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
-def write_evaluation(path: Path, checkpoint: Checkpoint, tta: str, figures: dict[str, Any]) -> None:
-    """Write the figures of ``evaluation_figures`` with what they were measured of."""
+def write_evaluation(path: Path, checkpoint: Checkpoint, tta: str, metrics: dict[str, Any]) -> None:
+    """Write the metrics of ``evaluation_metrics`` with what they were measured of."""
     record = {"checkpoint": checkpoint.path.name, "steps": checkpoint.steps_done, "tta": tta}
-    write_json(path, {**record, **figures})
+    write_json(path, {**record, **metrics})
     print(f"Written to {path}")
 
 
@@ -82,16 +82,16 @@ def print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path |
         print(f"The learning rate's schedule now spans {trainer.max_epochs} epochs, not {before}.")
 
 
-def print_fit(run_dir: Path, figures: dict[str, Any]) -> None:
+def print_fit(run_dir: Path, metrics: dict[str, Any]) -> None:
     """Say what a fit ended with, and the next commands."""
-    best = figures["best"]
-    start = figures.get("start_seconds")  # a report that is made later from a checkpoint does not know it
+    best = metrics["best"]
+    start = metrics.get("start_seconds")  # a report that is made later from a checkpoint does not know it
     began = f", after {start:.0f} s to start" if start else ""
-    print(f"\n{figures['epochs']} epochs in {figures['fit_seconds']:.0f} s{began}")
+    print(f"\n{metrics['epochs']} epochs in {metrics['fit_seconds']:.0f} s{began}")
     if best:
         print(
             f"Best checkpoint   {run_dir / 'checkpoints' / 'best.ckpt'}"
-            f" (epoch {best['epoch'] + 1:.0f} of {figures['epochs']})"
+            f" (epoch {best['epoch'] + 1:.0f} of {metrics['epochs']})"
         )
         print(
             f"Validation        accuracy {percent(best['val/accuracy'])}   top-5 {percent(best['val/top5'])}"

@@ -31,7 +31,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Column:
     """A column of the table: what it takes from each run, and how it shows a mean and its spread."""
 
     heading: str
@@ -42,7 +42,7 @@ class Figure:
     digits: int = 2
 
     def values(self, group: Group) -> list[float]:
-        """The figure of each run that has it."""
+        """The value of each run that has one."""
         return [value for run in group.runs if (value := self.of(run)) is not None]
 
     def text(self, group: Group) -> str:
@@ -63,17 +63,17 @@ def _test(tta: str, name: str) -> Callable[[RunResults], float | None]:
     return lambda run: float(run.tests[tta][name]) if tta in run.tests else None
 
 
-FIGURES = (
-    Figure("parameters", "parameters", lambda run: float(run.fit["parameters"]), digits=0),
-    Figure("epochs", "epochs", lambda run: float(run.fit["epochs"]), digits=0),
-    Figure("fit, s", "fit_seconds", lambda run: float(run.fit["fit_seconds"]), digits=0),
-    Figure("validation, %", "val_accuracy", _best("val/accuracy"), 100),
-    Figure("val. loss", "val_loss", _best("val/loss"), digits=3),
-    Figure("test, %", "test_accuracy", _test("none", "accuracy"), 100),
-    Figure("flip-averaged, %", "test_flip_accuracy", _test("flip", "accuracy"), 100),
-    Figure("flip- and shift-averaged, %", "test_flip_shift_accuracy", _test("flip_shift", "accuracy"), 100),
-    Figure("top-5, %", "test_top5", _test("none", "top5"), 100),
-    Figure("test loss", "test_loss", _test("none", "loss"), digits=3),
+COLUMNS = (
+    Column("parameters", "parameters", lambda run: float(run.fit["parameters"]), digits=0),
+    Column("epochs", "epochs", lambda run: float(run.fit["epochs"]), digits=0),
+    Column("fit, s", "fit_seconds", lambda run: float(run.fit["fit_seconds"]), digits=0),
+    Column("validation, %", "val_accuracy", _best("val/accuracy"), 100),
+    Column("val. loss", "val_loss", _best("val/loss"), digits=3),
+    Column("test, %", "test_accuracy", _test("none", "accuracy"), 100),
+    Column("flip-averaged, %", "test_flip_accuracy", _test("flip", "accuracy"), 100),
+    Column("flip- and shift-averaged, %", "test_flip_shift_accuracy", _test("flip_shift", "accuracy"), 100),
+    Column("top-5, %", "test_top5", _test("none", "top5"), 100),
+    Column("test loss", "test_loss", _test("none", "loss"), digits=3),
 )
 
 
@@ -120,12 +120,12 @@ def _differences(settings: frozenset[tuple[str, str]], others: Sequence[frozense
 
 def rows(comparison: Comparison) -> list[list[str]]:
     """The table as text, with a heading; folders without results at its end."""
-    table = [["recipe", "n", *(figure.heading for figure in FIGURES), "notes"]]
+    table = [["recipe", "n", *(column.heading for column in COLUMNS), "notes"]]
     for group in comparison.groups:
-        figures = [figure.text(group) for figure in FIGURES]
-        table.append([group.label, str(len(group.runs)), *figures, "; ".join(group.notes)])
+        cells = [column.text(group) for column in COLUMNS]
+        table.append([group.label, str(len(group.runs)), *cells, "; ".join(group.notes)])
     for path, problem in comparison.problems:
-        table.append([str(path), *[""] * (len(FIGURES) + 1), problem])
+        table.append([str(path), *[""] * (len(COLUMNS) + 1), problem])
     if not any(row[-1] for row in table[1:]):
         table = [row[:-1] for row in table]
     return table
@@ -153,18 +153,18 @@ def markdown(comparison: Comparison) -> str:
 
 
 def csv_text(comparison: Comparison) -> str:
-    """The figures as numbers: a mean and a standard deviation each; seconds, and fractions of images."""
+    """The table as numbers: a mean and a standard deviation each; seconds, and fractions of images."""
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(["recipe", "n", *(f"{f.name}_{part}" for f in FIGURES for part in ("mean", "sd", "n")), "notes"])
+    writer.writerow(["recipe", "n", *(f"{f.name}_{part}" for f in COLUMNS for part in ("mean", "sd", "n")), "notes"])
     for group in comparison.groups:
         cells: list[Any] = []
-        for figure in FIGURES:
-            values = figure.values(group)
+        for column in COLUMNS:
+            values = column.values(group)
             cells += [mean(values) if values else "", stdev(values) if len(values) > 1 else "", len(values)]
         writer.writerow([group.label, len(group.runs), *cells, "; ".join(group.notes)])
     for path, problem in comparison.problems:
-        writer.writerow([path, 0, *[""] * (3 * len(FIGURES)), problem])
+        writer.writerow([path, 0, *[""] * (3 * len(COLUMNS)), problem])
     return content.getvalue()
 
 
@@ -172,8 +172,8 @@ def runs_csv(comparison: Comparison) -> str:
     """What the means are made of: a row for every run."""
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(["recipe", "seed", "run", *(figure.name for figure in FIGURES)])
+    writer.writerow(["recipe", "seed", "run", *(column.name for column in COLUMNS)])
     for group in comparison.groups:
         for run in sorted(group.runs, key=lambda run: run.seed):
-            writer.writerow([group.label, run.seed, run.run_dir, *(figure.of(run) for figure in FIGURES)])
+            writer.writerow([group.label, run.seed, run.run_dir, *(column.of(run) for column in COLUMNS)])
     return content.getvalue()

@@ -56,7 +56,7 @@ def load(split: Split, root: Path) -> tuple[Tensor, Tensor]:
         UserError: a file in ``root`` has the wrong content, or no source can be reached.
     """
     images, labels = _find(split, root) or _fetch(split, root)
-    # IDX: a header of 4 bytes plus 4 per dimension, then the raw bytes. The hash has vouched for both.
+    # IDX: a header of 4 bytes plus 4 per dimension, then the raw bytes. The hash covers both.
     return (
         torch.frombuffer(bytearray(images), dtype=torch.uint8, offset=16).view(-1, 1, 28, 28),
         torch.frombuffer(bytearray(labels), dtype=torch.uint8, offset=8).long(),

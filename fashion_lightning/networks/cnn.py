@@ -61,7 +61,7 @@ class Group(nn.Sequential):
 
 
 def convolution(c_in: int, c_out: int) -> nn.Conv2d:
-    """A 3x3 convolution that first passes its input on unchanged, as far as it has channels (Dirac)."""
+    """A 3x3 convolution that first hands its input on unchanged, as far as it has channels (Dirac)."""
     layer = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
     with torch.no_grad():
         nn.init.dirac_(layer.weight[:c_in])

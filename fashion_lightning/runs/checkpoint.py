@@ -62,7 +62,7 @@ class Checkpoint:
 
     @property
     def within_epoch(self) -> bool:
-        """Whether an epoch has begun whose training figures are still to be logged, be it after its last batch."""
+        """Whether an epoch has begun whose training metrics are still to be logged, be it after its last batch."""
         loop = self.content["loops"]["fit_loop"]
         epochs, batches = (loop[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
         return bool(epochs["processed"] < epochs["started"] and batches["processed"] > 0)

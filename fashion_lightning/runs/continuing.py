@@ -85,8 +85,8 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
     return None
 
 
-def figures_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The figures of a finished run's report, from its last checkpoint."""
+def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The metrics of a finished run's report, from its last checkpoint."""
     callbacks = checkpoint.content["callbacks"]
     (best,) = (state["best_metrics"] for key, state in callbacks.items() if key.startswith("BestCheckpoint"))
     return {

@@ -34,7 +34,7 @@ NOT_OF_THE_RECIPE = (
 )
 """Settings in which two runs of one recipe may differ."""
 
-FIT_FIGURES = ("seed", "epochs", "parameters", "fit_seconds")
+FIT_KEYS = ("seed", "epochs", "parameters", "fit_seconds")
 
 
 @dataclass(frozen=True)
@@ -108,50 +108,50 @@ def read_results(run_dir: Path) -> RunResults:
         UserError: in a few words, why there are none.
     """
     settings = recipe_settings(read_config(run_dir))
-    fit = _read_figures(run_dir / "fit.json", FIT_FIGURES)
+    fit = _read_report(run_dir / "fit.json", FIT_KEYS)
     if fit is None:
         started = (run_dir / "checkpoints" / "last.ckpt").is_file()
         raise UserError("not finished" if started else "no results")
     best = fit.get("best")
     if not isinstance(best, dict) or not best:
-        raise UserError("no validation figures")
+        raise UserError("no validation metrics")
     _check_numbers(best, ("epoch", "steps", "val/accuracy", "val/loss"), "fit.json")
     tests = {}
     for tta in get_args(TTA):
-        figures = _read_figures(run_dir / f"test_best{suffix(tta)}.json", ("accuracy", "top5", "loss", "steps"))
-        if figures is not None and figures["steps"] == best["steps"]:  # else of an earlier best checkpoint
-            tests[tta] = figures
+        metrics = _read_report(run_dir / f"test_best{suffix(tta)}.json", ("accuracy", "top5", "loss", "steps"))
+        if metrics is not None and metrics["steps"] == best["steps"]:  # else of an earlier best checkpoint
+            tests[tta] = metrics
     return RunResults(run_dir, str(fit.get("recipe", run_dir.parent.name)), settings, fit, tests)
 
 
 def has_report(run_dir: Path) -> bool:
     """Whether a run is finished and its report can be read."""
     try:
-        return _read_figures(run_dir / "fit.json", FIT_FIGURES) is not None
+        return _read_report(run_dir / "fit.json", FIT_KEYS) is not None
     except UserError:
         return False
 
 
-def _read_figures(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
+def _read_report(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
     try:
-        figures = json.loads(path.read_text())
+        metrics = json.loads(path.read_text())
     except FileNotFoundError:
         return None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name} is damaged") from error
     except OSError as error:
         raise UserError(f"{path.name} cannot be read ({error.strerror})") from error
-    if not isinstance(figures, dict):
-        raise UserError(f"{path.name} lacks figures")
-    _check_numbers(figures, needed, path.name)
-    return figures
+    if not isinstance(metrics, dict):
+        raise UserError(f"{path.name} lacks metrics")
+    _check_numbers(metrics, needed, path.name)
+    return metrics
 
 
-def _check_numbers(figures: dict[str, Any], needed: Sequence[str], file: str) -> None:
+def _check_numbers(metrics: dict[str, Any], needed: Sequence[str], file: str) -> None:
     for name in needed:
-        value = figures.get(name)
+        value = metrics.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise UserError(f"{file} lacks figures")
+            raise UserError(f"{file} lacks metrics")
 
 
 def read_curve(run_dir: Path, tag: str) -> dict[int, float]:

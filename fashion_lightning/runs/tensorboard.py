@@ -1,4 +1,4 @@
-"""The TensorBoard logger of a run: one folder, one curve, real figures in the HPARAMS tab."""
+"""The TensorBoard logger of a run: one folder, one curve, real metrics in the HPARAMS tab."""
 
 import io
 import warnings
@@ -14,12 +14,12 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from fashion_lightning.metrics import TRAIN_FIGURES
+from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.results import flattened
 
-FIGURES = ("val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss")
+METRICS = ("val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss")
 """The curves whose latest values the HPARAMS tab shows."""
 
 
@@ -66,7 +66,7 @@ class RunLogger(TensorBoardLogger):
             key: value if isinstance(value, bool | int | float | str) else str(value)
             for key, value in flattened(self.recipe)
         }
-        for summary in hparams(settings, dict.fromkeys(FIGURES, 0.0)):  # type: ignore[no-untyped-call]
+        for summary in hparams(settings, dict.fromkeys(METRICS, 0.0)):  # type: ignore[no-untyped-call]
             self.experiment._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
     @rank_zero_only
@@ -105,7 +105,7 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
     of two points (``purge_step``); whoever reads the files finds both (issue 5403).
     """
     step = checkpoint.steps_done
-    again = tuple(TRAIN_FIGURES.values()) if checkpoint.within_epoch else ()
+    again = tuple(TRAIN_METRICS.values()) if checkpoint.within_epoch else ()
 
     def is_behind(event: Event) -> bool:
         tags = [value.tag for value in event.summary.value if value.HasField("simple_value")]
@@ -122,12 +122,12 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
                 file.write(kept.getvalue())
 
 
-def log_test_figures(run_dir: Path, stage: str, figures: dict[str, Any], step: int) -> None:
-    """Add test figures to the run's curves, at the step of the checkpoint that was tested.
+def log_test_metrics(run_dir: Path, stage: str, metrics: dict[str, Any], step: int) -> None:
+    """Add test metrics to the run's curves, at the step of the checkpoint that was tested.
 
     Lightning would log them at step 0, with an ``epoch`` 0 for which TensorBoard drops the whole
     ``epoch`` curve: a point at an earlier step supersedes those behind it.
     """
     with SummaryWriter(str(run_dir)) as writer:
         for name in ("accuracy", "loss", "top5"):
-            writer.add_scalar(f"{stage}/{name}", figures[name], step)
+            writer.add_scalar(f"{stage}/{name}", metrics[name], step)
