@@ -1,119 +1,174 @@
-"""A checkpoint may come from anybody: nothing that it names is imported or called unless it is torch's or ours."""
+"""A checkpoint decides numbers, never places, devices or how much is spent."""
 
-import sys
-from collections.abc import Iterator
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 
-from fashion_lightning import load_classifier
-from fashion_lightning.errors import UserError
+from tests.audit import Audit
 from tests.conftest import Run
+from tests.poisoned import Edit, content, poison, setting, text, writer
+
+ESCAPED = {"dirpath": "escaped", "filename": "authorized_keys"}
 
 
-@pytest.fixture
-def booby_trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A module that leaves a mark when it is imported."""
-    mark = tmp_path / "imported"
-    (tmp_path / "booby_trap.py").write_text(
-        f"from pathlib import Path\nfrom fashion_lightning.networks import MLP\nPath({str(mark)!r}).touch()\n"
-        "class Network(MLP): ...\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    yield mark
-    sys.modules.pop("booby_trap", None)
-
-
-def poison(path: Path, place: str, value: Any) -> Path:
-    """A copy of a checkpoint elsewhere, whose config or hyperparameters name something else."""
-    content = torch.load(path, weights_only=True)
-    if place == "hyper_parameters":
-        content["hyper_parameters"]["network"] = value
-    else:
-        config = yaml.safe_load(content["fashion_lightning"]["config"])
-        config["model"]["network"] = value
-        content["fashion_lightning"]["config"] = yaml.safe_dump(config)
-    poisoned = Path("poisoned.ckpt")
-    torch.save(content, poisoned)
-    return poisoned
-
-
-@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
-@pytest.mark.parametrize("place", ["hyper_parameters", "config"])
-@pytest.mark.parametrize("named", ["os.system", "booby_trap.Network"])
-def test_a_class_of_another_package_is_refused_and_not_imported(
-    cli: Run, trained: Path, booby_trap: Path, command: str, place: str, named: str
-) -> None:
-    poisoned = poison(trained / "checkpoints/best.ckpt", place, {"class_path": named, "init_args": {}})
-    printed = cli(command, "--ckpt_path", poisoned, exits=2)
-    assert f"error: poisoned.ckpt cannot be used: its network names {named}, which a checkpoint may not" in printed
-    if place == "hyper_parameters":  # what load_classifier builds
-        with pytest.raises(UserError, match=f"names {named}"):
-            load_classifier(poisoned)
-    assert not booby_trap.exists()
-
-
-SHELL = {"args": "touch called", "shell": True}
-POPEN = {"class_path": "torch.utils.collect_env.subprocess.Popen", "init_args": SHELL}
-LINEAR = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 2, "out_features": 2, "dtype": POPEN}}
-
-
+@pytest.mark.parametrize("command", ["test", "predict", "fit"])
 @pytest.mark.parametrize(
-    "network",
+    ("name", "value"),
     [
-        {"class_path": "torch.hub.load", "init_args": {"repo_or_dir": "somebody/something"}},
-        {"class_path": "torch.load"},
-        POPEN,
-        LINEAR,
-        "{class_path: booby_trap.Network}",
-        "booby_trap.Network",
-        "network.yaml",
+        ("trainer.profiler", writer("lightning.pytorch.profilers.AdvancedProfiler", **ESCAPED)),
+        ("trainer.logger", writer("lightning.pytorch.loggers.CSVLogger", save_dir="escaped")),
+        ("trainer.logger", writer("lightning.pytorch.loggers.TensorBoardLogger", save_dir="escaped")),
+        ("trainer.callbacks", [writer("lightning.pytorch.callbacks.ModelCheckpoint", **ESCAPED)]),
+        ("trainer.plugins", [writer("lightning.pytorch.plugins.io.TorchCheckpointIO")]),
+        ("trainer.default_root_dir", "escaped"),
+        ("trainer.devices", 10),
+        ("trainer.strategy", "ddp_spawn"),
+        ("data.root", "escaped"),
+        ("data.images", ["escaped"]),
+        ("output", "escaped"),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("place", ["hyper_parameters", "config"])
-def test_nor_does_it_come_in_by_another_door(
-    cli: Run, trained: Path, booby_trap: Path, network: Any, place: str
+def test_a_place_or_a_device_is_not_taken_which_is_said(
+    cli: Run, trained: Path, command: str, name: str, value: Any
 ) -> None:
-    """Through torch's own modules, nested in a class that is allowed, as YAML in a string, by another file."""
-    Path("network.yaml").write_text("class_path: booby_trap.Network\n")
-    poisoned = poison(trained / "checkpoints/best.ckpt", place, network)
-    if place == "config":
-        assert "error: " in cli("test", "--ckpt_path", poisoned, exits=2)
-    else:
-        with pytest.raises(UserError):
-            load_classifier(poisoned)
-    assert not booby_trap.exists()
-    assert not Path("called").exists()
+    poisoned = poison(trained / "checkpoints/last.ckpt", setting(name, value))
+    with Audit() as audit:
+        printed = cli(command, "--ckpt_path", poisoned, *(["--trainer.max_epochs=3"] if command == "fit" else []))
+    assert f"Not taken from poisoned.ckpt, since a checkpoint decides numbers only: {name}. Name" in printed
+    assert not Path("escaped").exists()
+    beside = [Path("test_poisoned.json"), Path("predictions.csv")]
+    partial = [Path(f".{path}.partial") for path in beside]
+    assert audit.outside(Path("tensorboard_logs"), *beside, *partial) <= {Path().absolute()}
+    assert not audit.begun
 
 
-def test_a_pickle_that_calls_something_is_refused(cli: Run, trained: Path) -> None:
-    class Hostile:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return (exec, ("open('called', 'w')",))
+DEEP = {"class_path": "fashion_lightning.networks.WideResNet", "init_args": {"depth": 6000004}}
 
-    content = torch.load(trained / "checkpoints/best.ckpt", weights_only=True)
-    torch.save({**content, "extra": Hostile()}, "hostile.ckpt")
-    for command in ("fit", "test"):
-        printed = cli(command, "--ckpt_path", "hostile.ckpt", exits=2)
-        assert "error: hostile.ckpt holds more than plain values and tensors; it is not opened." in printed
-    assert not Path("called").exists()
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi")
+)
+YAMLS = [
+    (BOMB, "stands for more than 20,000 values"),
+    ("a: " + "[" * 50 + "]" * 50, "is nested more than 30 levels deep"),
+    ("a: " + "{b: " * 5000, "is nested more than 30 levels deep"),
+    ("a: &a [*a]", "holds a reference *a to itself"),
+    ("a: " + "9" * 5000, "is not valid YAML: Exceeds the limit"),
+    ("trainer: {max_epochs: 1, max_epochs: 2}", "names 'max_epochs' twice (line 1)"),
+    ("a: " + "x" * 300_000, "larger than 256 kB"),
+    ("a: !!python/object/apply:os.system [touch called]", "is not valid YAML: could not determine a constructor"),
+]
 
 
-@pytest.mark.usefixtures("booby_trap")
-def test_a_class_that_the_user_names_is_used(cli: Run, recipe: Path) -> None:
-    own = ["--config", "own.yaml"]
-    Path("own.yaml").write_text(
-        "model:\n  network:\n    class_path: booby_trap.Network\n    init_args: {hidden: [8]}\n"
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        *((text(config), line) for config, line in YAMLS),
+        (text("- model"), "holds no settings"),
+        (text("model: 3"), "its config lacks model"),
+        (setting("data.batch_size", 10**30), "its data.batch_size is '1000"),
+        (setting("data.flip", "os.system"), "its data.flip is 'os.system', which cannot be meant"),
+        (setting("trainer.max_epochs", float("inf")), "its trainer.max_epochs is 'inf'"),
+        (setting("seed_everything", "../.."), "its seed_everything is '../..'"),
+        (setting("model.network.init_args.stem", 10**9), "cannot be used: its weights do not fit its network"),
+        (
+            setting("model.network.init_args.widths", [4] * 10000),
+            "its network has more tensors than its weights are for",
+        ),
+        (
+            setting(
+                "model.network", writer("fashion_lightning.networks.WideResNet") | {"init_args": {"depth": 6000004}}
+            ),
+            "its network has more tensors than its weights are for",
+        ),
+        (setting("model.optimizer", writer("torch.optim.SparseAdam")), "its optimizer names torch.optim.SparseAdam"),
+        (
+            setting("model.scheduler", writer("torch.optim.lr_scheduler.LambdaLR", lr_lambda="os.system")),
+            "its scheduler names torch.optim.lr_scheduler.LambdaLR",
+        ),
+        (content("pytorch-lightning_version", value=...), "it lacks 'pytorch-lightning_version'"),
+        (content("pytorch-lightning_version", value=2), "its Lightning version is none"),
+        (content("pytorch-lightning_version", value="0.7.6"), "it was written by Lightning 0.7.6, too old"),
+        (content("pytorch-lightning_version", value="2.6.6\x1b[31m"), "its Lightning version is none"),
+        (content("train_metrics", value={"network": {"head": torch.zeros(1)}}), "its training metrics are others"),
+        (content("train_metrics", "train_loss", value={"reset": torch.zeros(1)}), "its training metrics are others"),
+        (content("callbacks", value=3), "its callbacks are no mapping"),
+        (content("callbacks", "Timer", value=3), "the state of Timer is no mapping"),
+        (content("loops", "fit_loop", "epoch_progress", "current", value={"processed": -1}), "it lacks 'ready'"),
+        (content("global_step", value=-3), "global_step is no count"),
+        (content("state_dict", "network.head.weight", value="x"), "its weights are no plain tensors"),
+        (content("state_dict", "network.head.weight", value=torch.zeros(1).expand(10**9)), "larger than its bytes"),
+        (content("hyper_parameters", "_class_path", value="os.system"), "a form that this package never wrote"),
+        (content("hparams", value={"network": "os.system"}), "a form that this package never wrote"),
+        *(
+            (content("fashion_lightning", "name", value=name), "The recipe of poisoned.ckpt cannot be called")
+            for name in (
+                "/etc",
+                "../../..",
+                "..",
+                "",
+                "a/b",
+                "a\\b",
+                "a\nb",
+                "\x1b[31m",
+                "a" * 300,
+                " a",
+                "-rf",
+                ".ssh",
+            )
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_meant_gets_one_line_and_leaves_nothing(cli: Run, trained: Path, edit: Edit, line: str) -> None:
+    poisoned = poison(trained / "checkpoints/last.ckpt", edit)
+    before = set(Path().rglob("*"))
+    read_by_fit_only = any(
+        part in line for part in ("data.", "trainer.", "seed_", "optimizer names", "scheduler names")
     )
-    cli("fit", "--config", recipe, *own, "--model.optimizer", "torch.optim.AdamW", "--trainer.max_epochs", "1")
-    run = Path("tensorboard_logs/tiny/version_0")
-    cli("test", "--ckpt_path", run)  # the run folder's config.yaml is the user's own
-    moved = (run / "checkpoints/best.ckpt").rename("moved.ckpt")
-    assert "names booby_trap.Network" in cli("test", "--ckpt_path", moved, exits=2)
-    cli("test", "--ckpt_path", moved, "--model.network", "booby_trap.Network")
-    cli("test", "--ckpt_path", moved, *own)
-    assert load_classifier(moved, trusted="booby_trap.Network").network is not None
+    for command in ("fit",) if read_by_fit_only else ("fit", "test"):
+        printed = cli(command, "--ckpt_path", poisoned, exits=2)
+        assert printed.startswith("error: ")
+        assert line in printed
+        assert printed.count("\n") == 1
+        assert "\x1b" not in printed
+    assert set(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize(("config", "line"), YAMLS, ids=[line for _, line in YAMLS])
+def test_a_config_file_is_read_within_bounds_too(cli: Run, config: str, line: str) -> None:
+    Path("harm.yaml").write_text(config)
+    assert f"harm.yaml {line}" in cli("fit", "--config", "harm.yaml", exits=2).replace(
+        "harm.yaml is larger", "harm.yaml larger"
+    )
+
+
+def test_a_pipe_or_a_device_is_not_waited_for(cli: Run) -> None:
+    os.mkfifo("pipe")
+    for path in ("pipe", "/dev/zero"):
+        assert f"error: {path} is not a regular file" in cli("fit", "--config", path, exits=2)
+        assert f"error: {path} is not a regular file" in cli("test", "--ckpt_path", path, exits=2)
+
+
+@pytest.mark.parametrize("name", ["..yaml", "...yaml", "a\nb.yaml", "\x1b[31m.yaml", "-x.yaml", "a" * 240 + ".yaml"])
+def test_a_recipe_files_name_must_be_a_folders(cli: Run, recipe: Path, name: str) -> None:
+    recipe.rename(name)
+    printed = cli("fit", f"--config=./{name}", exits=2)
+    assert "cannot be called" in printed
+    assert "\x1b" not in printed
+    assert not Path("tensorboard_logs").exists()
+
+
+def test_a_compressed_archive_is_no_checkpoint(cli: Run, trained: Path) -> None:
+    """torch writes its records as they are: what is compressed may become a thousand times the file."""
+    with (
+        zipfile.ZipFile(trained / "checkpoints/last.ckpt") as whole,
+        zipfile.ZipFile("bomb.ckpt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for record in whole.infolist():
+            bomb.writestr(record.filename, whole.read(record))
+    assert "it is compressed, which torch's are not" in cli("test", "--ckpt_path", "bomb.ckpt", exits=2)

@@ -100,8 +100,19 @@ TRAINING: dict[str, Check] = {
 OLD_HYPERPARAMETERS = ("hparams", "module_arguments")
 """Where Lightning still looks for them."""
 
-NOT_TAKEN = ("trainer.callbacks", "trainer.plugins", "trainer.profiler", "trainer.logger", "trainer.sync_batchnorm")
-"""What ``fit`` names if a checkpoint has it and it was not taken."""
+NOT_TAKEN: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("output", "data.images", "trainer.callbacks", "trainer.plugins", "trainer.profiler"), (None,)),
+    "data.root": ("data",),
+    "data.num_workers": (0,),
+    "trainer.accelerator": ("auto", "cpu"),
+    "trainer.default_root_dir": ("tensorboard_logs",),
+    "trainer.devices": ("auto", 1),
+    "trainer.logger": (None, True),
+    "trainer.num_nodes": (1,),
+    "trainer.strategy": ("auto",),
+    "trainer.sync_batchnorm": (False,),
+}
+"""Settings of a checkpoint that are named if they are not what everybody has: they were not taken."""
 
 
 def decided_settings(settings: dict[str, Any], command: str, named: Collection[str] = ()) -> dict[str, Any]:
@@ -192,8 +203,7 @@ def config_to_use(checkpoint: Checkpoint, command: str, own: bool, named: Collec
         check_size(network_spec(checkpoint.settings, named), checkpoint.content["state_dict"])
     except UserError as error:
         raise UserError(f"{checkpoint.path} cannot be used: {error}.") from error
-    if command == "fit":
-        _tell_left_out(checkpoint, decided)
+    _tell_left_out(checkpoint, decided)
     return decided
 
 
@@ -226,11 +236,12 @@ def _tell_edits(file: Path, settings: dict[str, Any], checkpoint: Checkpoint) ->
 
 def _tell_left_out(checkpoint: Checkpoint, decided: dict[str, Any]) -> None:
     """Settings of a checkpoint that were not taken and may have mattered."""
-    taken = dict(flattened(decided))
-    left = [name for name in NOT_TAKEN if name not in taken and dict(flattened(checkpoint.settings)).get(name)]
+    taken, had = (dict(flattened(settings)) for settings in (decided, checkpoint.settings))
+    left = [name for name, ordinary in NOT_TAKEN.items() if name in had.keys() - taken and had[name] not in ordinary]
+    left += [name for name in NOT_TAKEN if any(key.startswith(f"{name}.") for key in had)]  # a class and arguments
     if left:
         print(
-            f"Not taken from {checkpoint.path}, which decides numbers only: {', '.join(left)}. Name them yourself if"
-            " you want them.",
+            f"Not taken from {checkpoint.path}, since a checkpoint decides numbers only: {', '.join(left)}. Name them"
+            " yourself if you want them.",
             flush=True,
         )
