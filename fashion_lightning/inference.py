@@ -30,7 +30,7 @@ def load_classifier(path: str | Path, trusted: str = "") -> FashionMNISTClassifi
     """
     checkpoint = find_checkpoint(str(path), wanted="best")
     is_own = checkpoint.run_dir is not None and lies_in(checkpoint.run_dir, [LOGS])
-    config = config_to_use(checkpoint, "test", is_own, named := set(trusted.split()))
+    config, _ = config_to_use(checkpoint, "test", is_own, named := set(trusted.split()))
     if is_own:  # its config.yaml is the user's
         named |= import_paths(config["model"])
     try:

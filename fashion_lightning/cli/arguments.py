@@ -96,7 +96,8 @@ def _resolve(
             " folder. Leave it out, or start a new run without --ckpt_path."
         )
     is_own = run_dir is not None and lies_in(run_dir, [LOGS, *roots])
-    config = config_to_use(checkpoint, command, is_own, _named_classes(typed, configs))
+    config, notes = config_to_use(checkpoint, command, is_own, _named_classes(typed, configs))
+    print(*notes, sep="\n", end="\n" if notes else "", flush=True)
     return checkpoint, is_own, [yaml.safe_dump(config)]
 
 

@@ -83,23 +83,22 @@ def _check_archive(path: Path) -> None:
 def _problem(content: dict[str, Any]) -> str:
     """What is wrong with the parts that this package reads; nothing if they are as it writes them."""
     try:
-        _check_plain(content, "")
+        _check_values(content)
         _check_version(content["pytorch-lightning_version"])
         _check_weights(content["state_dict"])
         own, loops = content["fashion_lightning"], content["loops"]["fit_loop"]
-        for where, name in ((content, "epoch"), (content, "global_step")):
-            _count(where[name], name)
-        for progress, counts in (
-            ("epoch_progress", ("ready", "started", "completed", "processed")),
-            ("epoch_loop.batch_progress", ("ready", "started", "completed", "processed")),
-        ):
-            for count in counts:
-                _count(loops[progress]["current"][count], f"{progress} {count}")
-        if not isinstance(loops["epoch_loop.batch_progress"]["is_last_batch"], bool):
-            return "is_last_batch is no truth value"
-        for part in ("version", "name", "config"):
-            if not isinstance(own[part], str):
-                return f"its {part} is no text"
+        if not isinstance(own, dict) or not all(isinstance(own[part], str) for part in ("version", "name", "config")):
+            return "its origin is no text"
+        for name in ("epoch", "global_step"):
+            _check_counts(content[name], name)
+        _check_counts(content["loops"], "loops")
+        for progress in ("epoch_progress", "epoch_loop.batch_progress"):
+            for count in ("ready", "started", "completed", "processed"):
+                _check_counts(loops[progress]["current"][count], count)
+        _check_counts(loops["epoch_loop.batch_progress"]["is_last_batch"], "is_last_batch")
+        for part in ("optimizer_states", "lr_schedulers"):
+            if not isinstance(content[part], list) or not all(isinstance(state, dict) for state in content[part]):
+                return f"its {part} are no list of states"
         if not isinstance(content["callbacks"], dict):
             return "its callbacks are no mapping"
         for key, state in content["callbacks"].items():
@@ -112,47 +111,63 @@ def _problem(content: dict[str, Any]) -> str:
     return ""
 
 
-def _count(value: Any, name: str) -> None:
-    if type(value) is not int or not 0 <= value <= 2**53:
-        raise ValueError(f"{name} is no count")
+def _check_values(content: Any) -> None:
+    """Refuse what is deeper or more than any checkpoint: one list may hold the same list twice, and so on; and tensors
+    that are larger than their bytes, over which a program could go on for ever."""
+    import torch
+
+    left = MAX_VALUES
+    waiting = [(content, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        left -= 1
+        if left < 0 or depth > MAX_DEPTH:
+            raise ValueError("it holds more values, or deeper ones, than a checkpoint does")
+        if isinstance(value, torch.Tensor):
+            _check_tensor(value)
+        elif isinstance(value, dict):
+            waiting += [(item, depth + 1) for item in value.values()]
+        elif isinstance(value, list | tuple | set):
+            waiting += [(item, depth + 1) for item in value]
+        elif not isinstance(value, bool | int | float | str | None | torch.dtype | torch.device):
+            raise ValueError(f"it holds a {type(value).__name__}")
 
 
-def _check_plain(value: Any, place: str, depth: int = 0, left: list[int] | None = None) -> None:
-    """Refuse what is deeper or more than any checkpoint is: one list may hold the same list twice, and so on."""
-    left = [MAX_VALUES] if left is None else left
-    left[0] -= 1
-    if left[0] < 0 or depth > MAX_DEPTH:
-        raise ValueError("it holds more values, or deeper ones, than a checkpoint does")
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _check_plain(item, place or str(key), depth + 1, left)
-    elif isinstance(value, list | tuple | set):
-        for item in value:
-            _check_plain(item, place, depth + 1, left)
+def _check_tensor(tensor: Any) -> None:
+    import torch
+
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.layout != torch.strided:
+        raise ValueError("it holds more than plain tensors")
+    if tensor.device.type != "cpu" or tensor.is_quantized:
+        raise ValueError("it holds more than plain tensors")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ValueError("one of its tensors is larger than its bytes")
 
 
 def _check_version(version: Any) -> None:
-    numbers = (
-        re.fullmatch(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})[\w.+-]{0,20}", version) if isinstance(version, str) else None
-    )
-    if not numbers:
+    numbers = re.fullmatch(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})([.+-]?[a-z0-9]{1,8}){0,3}", str(version), re.ASCII)
+    if not isinstance(version, str) or numbers is None:
         raise ValueError("its Lightning version is none")
     if (int(numbers[1]), int(numbers[2])) < OLDEST_LIGHTNING:
         raise ValueError(f"it was written by Lightning {version}, too old for fashion-lightning {__version__}")
 
 
 def _check_weights(state: Any) -> None:
-    """Tensors as torch saves them: none may be larger than its bytes in the file."""
     import torch
 
     if not isinstance(state, dict) or not state:
         raise ValueError("it holds no weights")
-    for name, tensor in state.items():
-        plain = isinstance(name, str) and type(tensor) in (torch.Tensor, torch.nn.Parameter)
-        if not plain or tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-            raise ValueError("its weights are no plain tensors")
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise ValueError(f"{name[:80]} is larger than its bytes")
+    if not all(isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()):
+        raise ValueError("its weights are no plain tensors")
+
+
+def _check_counts(value: Any, name: str) -> None:
+    """Refuse what is no count or truth value, nor a mapping of such."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_counts(item, str(key)[:40])
+    elif type(value) not in (bool, int) or not 0 <= value <= 2**53:
+        raise ValueError(f"{name} is no count")
 
 
 def _check_callback(key: str, state: Any) -> None:
@@ -160,20 +175,20 @@ def _check_callback(key: str, state: Any) -> None:
     if not isinstance(state, dict):
         raise ValueError(f"the state of {key[:40]} is no mapping")
     if key.startswith("BestCheckpoint"):
-        if not isinstance(state["best_model_path"], str) or not _is_measured(state["best_metrics"]):
+        if not isinstance(state["best_model_path"], str) or not _are_finite(state["best_metrics"]):
             raise ValueError("its record of the best epoch holds no numbers")
     elif key.startswith("EarlyStopping"):
-        _count(state["wait_count"], "the count of early stopping")
-    elif key == "Timer" and not all(_is_finite(seconds) for seconds in state["time_elapsed"].values()):
+        _check_counts(state["wait_count"], "the count of early stopping")
+        _check_counts(state["stopped_epoch"], "the last epoch of early stopping")
+        if state["best_score"].numel() != 1:
+            raise ValueError("the best score of early stopping is no number")
+    elif key == "Timer" and not _are_finite(state["time_elapsed"]):
         raise ValueError("its times are no numbers")
 
 
-def _is_measured(metrics: Any) -> bool:
-    return isinstance(metrics, dict) and all(isinstance(key, str) and _is_finite(metrics[key]) for key in metrics)
-
-
-def _is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+def _are_finite(values: Any) -> bool:
+    numbers: Any = values.values() if isinstance(values, dict) else [None]
+    return all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
 
 
 def _check_metrics(saved: Any) -> None:

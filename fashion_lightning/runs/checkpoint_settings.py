@@ -175,7 +175,9 @@ def _callbacks(settings: dict[str, Any], named: Collection[str]) -> list[dict[st
     return kept
 
 
-def config_to_use(checkpoint: Checkpoint, command: str, own: bool, named: Collection[str]) -> dict[str, Any]:
+def config_to_use(
+    checkpoint: Checkpoint, command: str, own: bool, named: Collection[str]
+) -> tuple[dict[str, Any], list[str]]:
     """The config that a command builds on when ``--ckpt_path`` names a checkpoint.
 
     Args:
@@ -184,6 +186,9 @@ def config_to_use(checkpoint: Checkpoint, command: str, own: bool, named: Collec
         own: whether its run folder lies where the user keeps runs. Then the folder's config.yaml counts, as any
             config file that the user names.
         named: import paths of classes that the user has named.
+
+    Returns:
+        The config, and what a user should be told of it.
 
     Raises:
         UserError: the config holds what it may not.
@@ -194,17 +199,14 @@ def config_to_use(checkpoint: Checkpoint, command: str, own: bool, named: Collec
         if not isinstance(settings, dict) or not isinstance(settings.get("model"), dict):
             raise UserError(f"{file} holds no settings. Delete it, and those of the checkpoint are taken.")
         settings = {key: value for key, value in settings.items() if key not in OLD_KEYS}
-        if command == "fit":
-            _tell_edits(file, settings, checkpoint)
-        return settings
+        return settings, _edits(file, settings, checkpoint) if command == "fit" else []
     try:
         _check_hyperparameters(checkpoint.content, named)
         decided = decided_settings(checkpoint.settings, command, named)
         check_size(network_spec(checkpoint.settings, named), checkpoint.content["state_dict"])
     except UserError as error:
         raise UserError(f"{checkpoint.path} cannot be used: {error}.") from error
-    _tell_left_out(checkpoint, decided)
-    return decided
+    return decided, _left_out(checkpoint, decided)
 
 
 def import_paths(settings: Any) -> set[str]:
@@ -226,22 +228,17 @@ def _check_hyperparameters(content: dict[str, Any], named: Collection[str]) -> N
             Spec(saved[part], part, named)
 
 
-def _tell_edits(file: Path, settings: dict[str, Any], checkpoint: Checkpoint) -> None:
-    """A config.yaml that was edited counts; which is said, since nobody sees it otherwise."""
-    ours, theirs = (dict(flattened(part)) for part in (settings, checkpoint.settings))
-    edited = sorted(key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key])
-    if edited:
-        print(f"{file} differs from the checkpoint, and counts: {', '.join(edited)}", flush=True)
+def _edits(file: Path, settings: dict[str, Any], checkpoint: Checkpoint) -> list[str]:
+    """What was edited in a config.yaml, which counts."""
+    ours, saved = (dict(flattened(part)) for part in (settings, checkpoint.settings))
+    edited = sorted(key for key in ours.keys() & saved.keys() if ours[key] != saved[key])
+    return [f"{file} differs from the checkpoint, and counts: {', '.join(edited)}"] if edited else []
 
 
-def _tell_left_out(checkpoint: Checkpoint, decided: dict[str, Any]) -> None:
+def _left_out(checkpoint: Checkpoint, decided: dict[str, Any]) -> list[str]:
     """Settings of a checkpoint that were not taken and may have mattered."""
     taken, had = (dict(flattened(settings)) for settings in (decided, checkpoint.settings))
     left = [name for name, ordinary in NOT_TAKEN.items() if name in had.keys() - taken and had[name] not in ordinary]
     left += [name for name in NOT_TAKEN if any(key.startswith(f"{name}.") for key in had)]  # a class and arguments
-    if left:
-        print(
-            f"Not taken from {checkpoint.path}, since a checkpoint decides numbers only: {', '.join(left)}. Name them"
-            " yourself if you want them.",
-            flush=True,
-        )
+    why = f"Not taken from {checkpoint.path}, since a checkpoint decides numbers only"
+    return [f"{why}: {', '.join(left)}. Name them yourself if you want them."] if left else []

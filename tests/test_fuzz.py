@@ -1,0 +1,29 @@
+"""Some of the cases of ``python -m tests.fuzz_checkpoints``, in a process of their own."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("cases", "commands"), [(100, 50), pytest.param(3000, 60, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_a_changed_checkpoint_does_nothing_but_load_or_be_refused(cases: int, commands: int) -> None:
+    options = ["--cases", str(cases), "--commands", str(commands), "--seed", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz_checkpoints", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    table = re.findall(r"^ *([\d,]+)  (\w+ \w+)$", done.stdout, flags=re.MULTILINE)
+    counts = {what: int(times.replace(",", "")) for times, what in table}
+    assert counts["load taken"] + counts["load refused"] >= cases
+    assert counts["load taken"] > cases / 5
