@@ -165,6 +165,11 @@ class FashionMNISTCLI(LightningCLI):
         """One folder for all processes of a run: those that Lightning starts inherit the first one's choice."""
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             os.environ["FASHION_LIGHTNING_RUN_DIR"] = str(new_run_dir(Path(logs), self.name))
+        elif "FASHION_LIGHTNING_RUN_DIR" not in os.environ:
+            raise UserError(
+                "RANK or LOCAL_RANK in the environment says that this process is one of several, but the first one has"
+                " not started it. Unset both; --trainer.devices starts processes by itself."
+            )
         return Path(os.environ["FASHION_LIGHTNING_RUN_DIR"])
 
     def _plain_config(self) -> dict[str, Any]:
