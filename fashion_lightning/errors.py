@@ -28,13 +28,17 @@ NOT_THE_USERS -= {"__main__"}
 """Packages in which a fault of a user's own code may come to light, but does not lie."""
 
 
-def place_in_own_code(error: BaseException) -> str:
-    """`` (networks.py, line 12)``: where an error left the user's own code; nothing if it was never there."""
-    places = []
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        file = Path(frame.f_code.co_filename)
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package not in NOT_THE_USERS and file.is_file():
-            places.append((file, line))
-    own = [place for place in places if "site-packages" not in place[0].parts] or places
-    return f" ({own[-1][0]}, line {own[-1][1]})" if own else ""
+def place_in_own_code(error: BaseException | None) -> str:
+    """`` (networks.py, line 12)``: where an error, or one that it came from, left the user's own code, if ever."""
+    while error is not None:
+        places = []
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            file = Path(frame.f_code.co_filename)
+            package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if package not in NOT_THE_USERS and file.is_file():
+                places.append((file, line))
+        own = [place for place in places if "site-packages" not in place[0].parts] or places
+        if own:
+            return f" ({own[-1][0]}, line {own[-1][1]})"
+        error = error.__cause__ or error.__context__
+    return ""

@@ -41,7 +41,16 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 def _is_news(record: logging.LogRecord) -> bool:
     """Not an advertisement, not a device that is missing, nor what this command line says itself."""
     return not record.getMessage().startswith(
-        ("💡", "GPU available: F", "TPU available: F", "Seed set", "Resto", "Loaded", "Using ")
+        (
+            "💡",
+            "Ignoring `Trainer(max_time",
+            "GPU available: F",
+            "TPU available: F",
+            "Seed set",
+            "Resto",
+            "Loaded",
+            "Using ",
+        )
     )
 
 
