@@ -1,4 +1,10 @@
-"""The one exception that the command line turns into one line."""
+"""The one exception that the command line turns into one line, and what that line may hold."""
+
+import sys
+import traceback
+from pathlib import Path
+
+LONGEST = 1500  # characters of an error line: about a screen
 
 
 class UserError(Exception):
@@ -6,3 +12,33 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with 2.
     """
+
+
+def one_line(message: str) -> str:
+    """A message without line feeds, and what a file may have slipped into it: control characters, endless text."""
+    line = " ".join(message.split())
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST * 2 // 3]} … {line[-LONGEST // 3 :]}"
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+
+
+NOT_THE_USERS = {"fashion_lightning", "torch", "torchvision", "lightning", "lightning_utilities", "pytorch_lightning"}
+NOT_THE_USERS |= {"torchmetrics", "jsonargparse", "tensorboard", *sys.stdlib_module_names}
+NOT_THE_USERS -= {"__main__"}
+"""Packages in which a fault of a user's own code may come to light, but does not lie."""
+
+
+def place_in_own_code(error: BaseException | None) -> str:
+    """`` (networks.py, line 12)``: where an error, or one that it came from, left the user's own code, if ever."""
+    while error is not None:
+        places = []
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            file = Path(frame.f_code.co_filename)
+            package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if package not in NOT_THE_USERS and file.is_file():
+                places.append((file, line))
+        own = [place for place in places if "site-packages" not in place[0].parts] or places
+        if own:
+            return f" ({own[-1][0]}, line {own[-1][1]})"
+        error = error.__cause__ or error.__context__
+    return ""

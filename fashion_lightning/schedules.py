@@ -73,6 +73,11 @@ class CosineDecay(RunSchedule):
         return 0.5 * (1 + math.cos(math.pi * fraction))
 
 
+def has_length(trainer: Trainer) -> bool:
+    """Whether a number of epochs or steps ends the run; a time limit is none that a schedule could go by."""
+    return trainer.max_steps > 0 or (trainer.max_epochs is not None and trainer.max_epochs > 0)
+
+
 def steps_of_run(trainer: Trainer) -> int:
     """Optimizer steps in the whole run, as the Trainer will stop it.
 
@@ -80,9 +85,9 @@ def steps_of_run(trainer: Trainer) -> int:
         UserError: the run has no end.
     """
     steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    if not has_length(trainer):
+        raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
     limits = [trainer.max_steps] if trainer.max_steps > 0 else []
     if trainer.max_epochs is not None and trainer.max_epochs > 0:
         limits.append(trainer.max_epochs * steps_per_epoch)
-    if not limits:
-        raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
     return min(limits)

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -78,6 +79,34 @@ def test_what_a_kill_left_half_written_is_overwritten_not_piled_up(cli: Run, tra
     (trained / "checkpoints/.last.ckpt.partial").write_bytes(b"half")
     cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
     assert {path.name for path in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_two_processes_may_write_one_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "test_best.json"
+    with replacing(path) as first:
+        first.write(b"first")
+        with replacing(path) as second:
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+    assert [file.name for file in tmp_path.iterdir()] == ["test_best.json"]
+
+
+@pytest.mark.parametrize("then", ["an interruption", "a training"])
+def test_a_run_folder_that_is_deleted_meanwhile_is_one_line(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    def delete(*_: object) -> None:
+        shutil.rmtree(RUN, ignore_errors=True)
+        if then == "an interruption":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("fashion_lightning.callbacks.reseed.ReseedEachStep.on_train_batch_start", delete)
+    printed = cli("fit", "--config", recipe, exits=2)
+    (line,) = [line for line in printed.splitlines() if "error: " in line]
+    assert str(RUN) in line
+    assert "Traceback" not in printed
+    assert not RUN.exists()
 
 
 def test_a_full_disk_stops_a_fit_and_the_last_good_checkpoint_is_named(

@@ -4,9 +4,12 @@ pytest tests/test_mistakes.py -rP | grep '^|'     # what a user types, and the l
 """
 
 import io
+import os
 import shlex
 import shutil
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,19 @@ def flip_a_byte_of_a_weight(checkpoint: bytes) -> bytes:
         weight = max(archive.infolist(), key=lambda record: record.file_size)
     place = checkpoint.index(weight.filename.encode()) + len(weight.filename) + 128
     return checkpoint[:place] + bytes([checkpoint[place] ^ 1]) + checkpoint[place + 1 :]
+
+
+def picture_of(width: int, height: int) -> bytes:
+    """The first bytes of a PNG file of that size, which is enough to be asked for its memory."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + header
+        + struct.pack(">I", zlib.crc32(header))
+        + struct.pack(">I", 1)
+        + b"IDAT"
+    )
 
 
 MISTAKES: list[tuple[list[str], str]] = [
@@ -52,7 +68,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["fit", "--config", "tiny.yaml", "--data.batch_size", "501"], "only 500 training images"),
     (["fit", "--config", "tiny.yaml", "--data.root", ""], "data.root is empty"),
     (["fit", "--config", "tiny.yaml", "--trainer.max_epochs", "1.5"], "--trainer.max_epochs: 1.5 cannot be used"),
-    (["fit", "--config", "tiny.yaml", "--trainer.max_epochs=-5"], "settings cannot be used"),
+    (["fit", "--config", "tiny.yaml", "--trainer.max_epochs=-5"], "max_epochs must be at least -1"),
     (["fit", "--config", "tiny.yaml", "--trainer.overfit_batches", "2"], "overfit_batches would replace the sampler"),
     (["fit", "--config", "tiny.yaml", "--trainer.default_root_dir", "tiny.yaml"], "No run folder can be made in"),
     (["fit", "--config", "tiny.yaml", "--seed_everything", "true"], "seed_everything"),
@@ -114,6 +130,65 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["compare", "nowhere"], "None of these folders holds the results of a run"),
 ]
 
+FIT = ["fit", "--config", "tiny.yaml"]
+
+UNMEANT: list[tuple[str, str, str]] = [
+    ("trainer.accumulate_grad_batches", "-1", "trainer.accumulate_grad_batches must be at least 1"),
+    ("trainer.accumulate_grad_batches", "0", "trainer.accumulate_grad_batches must be at least 1"),
+    ("trainer.gradient_clip_val", "-1", "trainer.gradient_clip_val must be at least 0"),
+    ("trainer.gradient_clip_val", ".nan", "trainer.gradient_clip_val must be a finite number"),
+    ("trainer.check_val_every_n_epoch", "0", "trainer.check_val_every_n_epoch must be at least 1"),
+    ("trainer.check_val_every_n_epoch", "-2", "trainer.check_val_every_n_epoch must be at least 1"),
+    ("trainer.log_every_n_steps", "-1", "0 logs epochs only"),
+    ("trainer.min_epochs", "-1", "trainer.min_epochs must be at least 0"),
+    ("trainer.min_steps", "-1", "trainer.min_steps must be at least 0"),
+    ("trainer.max_epochs", "0", "trainer.max_epochs must not be 0"),
+    ("trainer.max_steps", "0", "trainer.max_steps must not be 0"),
+    ("trainer.max_time", "00:00:00:00", "trainer.max_time must be above 0"),
+    ("trainer.max_time", '{"seconds": -5}', "trainer.max_time must be above 0"),
+    ("early_stopping.patience", "-1", "early_stopping.patience must be at least 0"),
+    ("early_stopping.min_delta", ".nan", "early_stopping.min_delta must be a finite number"),
+    ("trainer.limit_train_batches", "0", "trainer.limit_train_batches must not be 0"),
+    ("trainer.limit_train_batches", "0.0", "trainer.limit_train_batches must not be 0"),
+    ("trainer.limit_train_batches", "0.0001", "trainer.limit_train_batches 0.0001 leaves none of 10 batches"),
+    ("trainer.limit_val_batches", "0.0001", "trainer.limit_val_batches 0.0001 leaves none of 1 batches"),
+    ("trainer.limit_val_batches", "-1", "trainer.limit_val_batches must be at least 0"),
+    ("trainer.val_check_interval", "0", "trainer.val_check_interval must not be 0"),
+    ("trainer.val_check_interval", "1000000", "an epoch has only 10"),
+    ("model.optimizer.init_args.lr", "1e400", "lr must be a finite number, not inf"),
+    ("model.optimizer.init_args.lr", ".nan", "lr must be a finite number, not nan"),
+    ("model.optimizer.init_args.bias_lr", "-0.1", "bias_lr must not be below 0"),
+    ("data.val_size", ".nan", "data.val_size must be a finite number"),
+    ("trainer.precision", "16-true", "trainer.precision 16-true needs a GPU"),
+    ("model.optimizer", "torch.optim.SparseAdam", "SparseAdam needs gradients that are sparse"),
+]
+"""Settings that Lightning takes: it trains by gradient ascent, or not at all, or fails after the run folder is made."""
+
+MISTAKES += [([*FIT, f"--{name}={value}"], message) for name, value, message in UNMEANT]
+MISTAKES += [
+    ([*FIT, "--trainer.max_epochs=-1", "--trainer.max_time=00:01:00:00"], "LinearDecay needs the length of the run"),
+    ([*FIT, "--data.images", "[]"], "data.images names no file"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", "[]"], "data.images names no file"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", ""], "data.images names no file"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", "fifo.png"], "fifo.png is not a file"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", "mixed"], "fifo.png is not a file"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", "/dev/zero"], "/dev/zero is not a file"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", "eps.png"], "eps.png cannot be read as an image (BMP, GIF"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", "bomb.png"], "bomb.png has too many pixels"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", "many"], "37.png cannot be read as an image"),
+    (["predict", "--ckpt_path", "RUN", "--output", "RUN/config.yaml"], "config.yaml is there already"),
+    (["predict", "--ckpt_path", "RUN", "--output", "tiny.yaml/a.csv"], "tiny.yaml/a.csv cannot be"),
+    (["predict", "--ckpt_path", "RUN", "--output", "/proc/none/a.csv"], "No such file or directory: /proc/none"),
+    (["predict", "--ckpt_path", "RUN", "--output", f"{'long' * 99}.csv"], "File name too long"),
+    (["predict", "--ckpt_path", "RUN", "--output", "~nobody-of-that-name/a.csv"], "cannot be used"),
+    (["predict", "--ckpt_path", "RUN", "--data.images", "none.png", "--output", "new/a.csv"], "there is no image at"),
+    ([*FIT, "--model.network", "tests.networks.FailsToRun"], "tests/networks.py, line"),
+    ([*FIT, "--model.network", "tests.networks.FailsToBuild"], "tests/networks.py, line"),
+    (["fit", "--config", "\x1b[31mred.yaml"], r"There is no config file \x1b[31mred.yaml"),
+    (["fit\x07"], r"there is no command 'fit\x07'"),
+    (["fit", "--config", "long" * 10_000], " … "),
+]
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"), MISTAKES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
@@ -153,6 +228,15 @@ def test_a_mistake_gets_one_line_a_non_zero_exit_and_changes_nothing(
     Path("cut.png").write_bytes(Path("whole.png").read_bytes()[:50])
     Path("whole.png").unlink()
     Path("folder").mkdir()
+    Path("eps.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\n")
+    Path("bomb.png").write_bytes(picture_of(100_000, 100_000))
+    os.mkfifo("fifo.png")
+    for name in ("mixed", "many"):
+        Path(name).mkdir()
+        for number in range(40):
+            Image.new("L", (28, 28)).save(f"{name}/{number}.png")
+    os.mkfifo("mixed/fifo.png")
+    Path("many/37.png").write_bytes(b"broken")
     before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
     printed = cli(*(argument.replace("RUN", str(trained)) for argument in arguments), exits=2)
     (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]

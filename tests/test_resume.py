@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from tests import networks
 from tests.conftest import Run
 from tests.interruption import interrupt, weights_and_optimizer
 from tests.test_tensorboard import curve
@@ -215,7 +216,10 @@ def test_continuing_from_the_best_checkpoint_branches_off_into_a_new_run(cli: Ru
 def test_an_error_within_training_is_one_line_and_its_traceback_is_kept(cli: Run, recipe: Path) -> None:
     printed = cli("fit", "--config", recipe, "--model.network", "tests.networks.FailsLater", exits=2)
     details = Path("tensorboard_logs/tiny/version_0/traceback.txt")
-    assert f"error: Training failed: RuntimeError: by design The whole traceback is in {details}" in printed
+    lines = Path(networks.__file__).read_text().splitlines()
+    place = f"({networks.__file__}, line {1 + next(n for n, line in enumerate(lines) if '(step 4)' in line)})"
+    assert f"error: Training failed: RuntimeError: by design (step 4) {place} The whole" in printed
+    assert f"traceback is in {details}" in printed
     assert "Traceback" not in printed
     assert "tests/networks.py" in details.read_text()
 

@@ -1,7 +1,9 @@
 """What TensorBoard shows, read back from the event files."""
 
+import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -144,3 +146,81 @@ def test_going_on_from_a_best_checkpoint_within_an_epoch_leaves_each_point_once(
     (run / "checkpoints/last.ckpt").unlink()
     assert "Going on from" in cli("fit", "--ckpt_path", run)
     assert raw_points(run) == undisturbed
+
+
+def event_file(run: Path) -> Path:
+    """The file with the curves of the training."""
+    return max(run.glob("events.out.tfevents.*"), key=lambda path: path.stat().st_size)
+
+
+@pytest.mark.parametrize("place", ["length", "content"])
+def test_a_flipped_byte_in_an_event_file_costs_one_point_which_is_said(cli: Run, trained: Path, place: str) -> None:
+    before = raw_points(trained)
+    path = event_file(trained)
+    content = bytearray(path.read_bytes())
+    record = content.index(b"train/loss_step")  # of the first point
+    start = content.rindex(b"\x00\x00\x00\x00", 0, record) - 4
+    content[start if place == "length" else record] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=r"is damaged: \d+ bytes in its middle cannot be read"):
+        cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
+    after = raw_points(trained)
+    lost = {tag: [step for step in steps if step not in after[tag]] for tag, steps in before.items()}
+    assert {tag: steps for tag, steps in lost.items() if steps} == {"train/loss_step": [4]}
+
+
+def test_files_of_that_name_that_are_no_event_files_are_left_alone(cli: Run, trained: Path) -> None:
+    foreign = {"text": b"not events", "empty": b"", "zeros": bytes(100)}
+    for name, content in foreign.items():
+        (trained / f"events.out.tfevents.1.{name}").write_bytes(content)
+    (trained / "events.out.tfevents.folder").mkdir()
+    cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
+    cli("test", "--ckpt_path", trained)
+    for name, content in foreign.items():
+        assert (trained / f"events.out.tfevents.1.{name}").read_bytes() == content
+
+
+def test_each_test_point_stands_once_however_often_test_is_typed(cli: Run, trained: Path) -> None:
+    for tta in ("none", "flip", "flip"):
+        cli("test", "--ckpt_path", trained, "--model.tta", tta)
+    steps = {tag: steps for tag, steps in raw_points(trained).items() if tag.startswith("test")}
+    assert steps == {
+        f"{stage}/{name}": [19] for stage in ("test", "test_flip") for name in ("accuracy", "loss", "top5")
+    }
+    cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "4")
+    cli("test", "--ckpt_path", trained / "checkpoints/last.ckpt")
+    assert raw_points(trained)["test/accuracy"] == [19, 39]
+
+
+def test_with_the_clock_set_back_tensorboard_reads_a_continued_run_in_order(cli: Run, trained: Path) -> None:
+    path = event_file(trained)
+    later = int(time.time()) + 3600
+    path.rename(path.with_name(re.sub(r"tfevents\.\d+", f"tfevents.{later}", path.name)))
+    cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "4")
+    assert [event.step for event in read(trained).Scalars("val/accuracy")] == [9, 19, 29, 39]
+
+
+WITH_A_FULL_DISK = """
+import errno, os
+from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
+
+append = LocalFileSystem.append
+
+def to_a_full_disk(self, name, content, binary=False):
+    if os.path.getsize(name) > 3000:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    append(self, name, content, binary)
+
+LocalFileSystem.append = to_a_full_disk
+"""
+
+
+def test_a_full_disk_under_the_event_file_is_one_line(recipe: Path, command_on_generated_data: list[str]) -> None:
+    script = Path(command_on_generated_data[1])
+    script.write_text(WITH_A_FULL_DISK + script.read_text())
+    done = subprocess.run([*command_on_generated_data, "fit", "--config", recipe], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    run = Path("tensorboard_logs/tiny/version_0")
+    assert f"The curves in {run} cannot be written (No space left on device)." in line

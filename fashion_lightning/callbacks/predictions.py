@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,50 @@ from torch import Tensor
 
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs.csv_cells import harmless
 from fashion_lightning.runs.durable import replacing
+
+
+def csv_output(given: str) -> Path:
+    """The file that ``--output`` names, looked at before anything is predicted.
+
+    Only CSV files are replaced. What is no regular file (a device, a FIFO) is written to.
+
+    Raises:
+        UserError: nothing can be written there, or a file that is no CSV file would be lost.
+    """
+    try:
+        path = Path(given).expanduser()
+        is_file, is_folder, exists = path.is_file(), path.is_dir(), path.exists()
+        parent = next((folder for folder in path.absolute().parents if folder.exists()), None)
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, an unknown ~user
+        raise UserError(f"--output {given!r} cannot be used ({error}).") from error
+    if is_folder or not given.strip():
+        raise UserError(f"--output needs the name of a CSV file, not of a folder: {given!r}.")
+    if is_file and path.suffix.lower() != ".csv" and not path.is_relative_to("/dev"):
+        raise UserError(f"--output {given} is there already and no .csv file; it is not replaced. Name another file.")
+    if not exists and parent is not None and not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise UserError(f"--output {given} cannot be written: {parent} takes no new file.")
+    return path
+
+
+def write_csv(path: Path, content: bytes) -> None:
+    """Replace a regular file in one step, of a symbolic link the one that it names; write to anything else."""
+    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+        with path.open("wb") as device:
+            device.write(content)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path.resolve()) as file:
+        file.write(content)
 
 
 class PredictionsCSV(BasePredictionWriter):
     """Writes the class and the ten probabilities of every image.
 
     Args:
-        path: the CSV file; replaced in one step when all images are done.
+        path: the CSV file; written when all images are done.
         datamodule: knows the files that the images came from; test images are called by their index.
     """
 
@@ -42,7 +79,7 @@ class PredictionsCSV(BasePredictionWriter):
         files = self.datamodule.picture_paths
         for index, probabilities in zip(*(part.tolist() for part in prediction), strict=True):
             best = max(range(len(CLASS_NAMES)), key=probabilities.__getitem__)
-            name = files[index] if files else index
+            name = harmless(str(files[index])) if files else index
             self.rows[index] = [name, CLASS_NAMES[best], *(f"{p:.6f}" for p in probabilities)]
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -55,5 +92,5 @@ class PredictionsCSV(BasePredictionWriter):
         table = io.StringIO(newline="")
         in_order = [row for _, row in sorted(self.rows.items())]
         csv.writer(table).writerows([["image", "class", *CLASS_NAMES], *in_order])
-        with replacing(self.path) as file:
-            file.write(table.getvalue().encode())
+        # A file name may hold bytes that are no text, with which no program could read the table as UTF-8.
+        write_csv(self.path, table.getvalue().encode(errors="backslashreplace"))

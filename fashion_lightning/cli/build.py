@@ -22,9 +22,11 @@ from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
 from fashion_lightning.callbacks.terminal import EpochBars, LayerTable
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli.arguments import CompletedCommandLine
+from fashion_lightning.cli.memory import is_out_of_memory
 from fashion_lightning.cli.messages import OneLineErrorParser
+from fashion_lightning.cli.settings import check_batches, check_run, check_values
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
-from fashion_lightning.errors import UserError
+from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.metrics import MONITORS
 from fashion_lightning.precision import default_device_type, default_precision
 from fashion_lightning.runs.checkpoint import Checkpoint
@@ -87,13 +89,16 @@ class FashionMNISTCLI(LightningCLI):
             parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
 
     def instantiate_classes(self) -> None:
+        check_values(self.config, self.command)
         try:
             super().instantiate_classes()
         except (UserError, OSError):
             raise
         except Exception as error:  # whatever a class named in the settings raises
+            if is_out_of_memory(error):
+                raise
             kind = "" if isinstance(error, MisconfigurationException | ValueError) else f"{type(error).__name__}: "
-            raise UserError(f"The settings cannot be used: {kind}{error}") from error
+            raise UserError(f"The settings cannot be used: {kind}{error}{place_in_own_code(error)}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the Trainer; what is wrong shows before a run folder is made or anything in it is touched."""
@@ -125,9 +130,11 @@ class FashionMNISTCLI(LightningCLI):
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
         if self.command == "fit":
             self._check_monitors()
-            self.model.configure_optimizers()
+            schedule = self.model.configure_optimizers().get("lr_scheduler", {})
+            check_run(trainer, schedule.get("scheduler"), self.timer.time_remaining())
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
+            check_batches(settings, *self.datamodule.batches_of(trainer.world_size))
             patience = self.config_init["early_stopping"].patience
             if self.checkpoint is not None:
                 self.finished = why_finished(self.checkpoint, trainer, patience)
@@ -172,6 +179,11 @@ class FashionMNISTCLI(LightningCLI):
         """One folder for all processes of a run: those that Lightning starts inherit the first one's choice."""
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             os.environ["FASHION_LIGHTNING_RUN_DIR"] = str(new_run_dir(Path(logs), self.name))
+        elif "FASHION_LIGHTNING_RUN_DIR" not in os.environ:
+            raise UserError(
+                "RANK or LOCAL_RANK in the environment says that this process is one of several, but the first one has"
+                " not started it. Unset both; --trainer.devices starts processes by itself."
+            )
         return Path(os.environ["FASHION_LIGHTNING_RUN_DIR"])
 
     def _plain_config(self) -> dict[str, Any]:

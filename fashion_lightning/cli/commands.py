@@ -8,11 +8,11 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fashion_lightning import __version__
-from fashion_lightning.callbacks.predictions import PredictionsCSV
+from fashion_lightning.callbacks.predictions import PredictionsCSV, csv_output
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
-from fashion_lightning.cli.memory import keep_freed_memory
+from fashion_lightning.cli.memory import OUT_OF_MEMORY, is_out_of_memory, keep_freed_memory
 from fashion_lightning.cli.messages import silence_what_is_not_news
 from fashion_lightning.cli.report import (
     evaluation_metrics,
@@ -22,7 +22,7 @@ from fashion_lightning.cli.report import (
     write_evaluation,
     write_json,
 )
-from fashion_lightning.errors import UserError
+from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.runs.continuing import report_of
 from fashion_lightning.runs.results import has_report
 from fashion_lightning.runs.tensorboard import log_test_metrics
@@ -96,9 +96,12 @@ def _start(cli: FashionMNISTCLI) -> None:
     except (UserError, OSError):
         raise
     except Exception as error:  # whatever a network or an optimizer of the user's raises within a step
+        if is_out_of_memory(error):
+            raise UserError(OUT_OF_MEMORY) from error
+        what = "Training" if cli.command == "fit" else f"`{cli.command}`"
+        reason = f"{what} failed: {type(error).__name__}: {str(error)[:300]}{place_in_own_code(error)}"
         if cli.run_dir is None or cli.command != "fit":
-            raise
-        reason = f"Training failed: {type(error).__name__}: {str(error)[:300]}"
+            raise UserError(f"{reason}. FASHION_LIGHTNING_DEBUG=1 shows the whole traceback.") from error
         details = cli.run_dir / "traceback.txt"
         details.write_text(traceback.format_exc())
         raise UserError(f"{reason} The whole traceback is in {details}.") from error
@@ -128,22 +131,25 @@ def _evaluate(cli: FashionMNISTCLI, images: str) -> None:
         raise UserError(f"There was nothing to {cli.command}: a trainer.limit_ setting left no image.")
     if not cli.trainer.is_global_zero:
         return
-    for tta, evaluation in cli.model.evaluations.items():
-        metrics = evaluation_metrics(evaluation)
-        if cli.command == "test" and cli.run_dir is not None:
-            log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
+    measured = {tta: evaluation_metrics(evaluation) for tta, evaluation in cli.model.evaluations.items()}
+    for tta, metrics in measured.items():
         print_evaluation(f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}", metrics)
-        path = _beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.json")
-        write_evaluation(path, cli.checkpoint, tta, metrics)
+    try:
+        for tta, metrics in measured.items():
+            if cli.command == "test" and cli.run_dir is not None:
+                log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
+            path = _beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.json")
+            write_evaluation(path, cli.checkpoint, tta, metrics)
+    except OSError as error:  # not 0: whoever reads the file next would read metrics of another checkpoint
+        place = cli.run_dir or cli.checkpoint.path.parent
+        raise UserError(f"The metrics above could not be written to {place} ({error.strerror}).") from error
 
 
 def predict(cli: FashionMNISTCLI) -> None:
-    """Write classes and probabilities as CSV."""
+    """Write classes and probabilities of the test images, or of the user's own, as CSV."""
     output = cli.config["output"]
-    path = _beside(cli, "predictions.csv") if output is None else Path(output)
-    if path.is_dir():
-        raise UserError(f"--output needs the name of a CSV file, not of a folder: {output!r}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    default = "predictions_images.csv" if cli.datamodule.pictures else "predictions.csv"
+    path = _beside(cli, default) if output is None else csv_output(output)
     writer = PredictionsCSV(path, cli.datamodule)
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
     _start(cli)

@@ -3,18 +3,19 @@
 ``build.py`` builds what a command needs, ``commands.py`` runs it.
 """
 
-import contextlib
-import signal
+import os
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from fashion_lightning import __version__
-from fashion_lightning.errors import UserError
+from fashion_lightning.cli.memory import OUT_OF_MEMORY, check_address_space, is_out_of_memory
+from fashion_lightning.cli.signals import exit_on_signal
+from fashion_lightning.cli.streams import check_environment, lost_output, prepare_process
+from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.folder import newest_run
 
 OVERVIEW = """\
@@ -37,6 +38,7 @@ examples:
   tensorboard --logdir tensorboard_logs
 
 fashion-lightning COMMAND --help names every option.
+FASHION_LIGHTNING_DEBUG=1 in the environment shows the whole traceback of an error.
 """
 
 COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare")
@@ -46,13 +48,29 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
 
     Args:
-        args: arguments after the program's name; those of the process by default.
+        args: arguments after the program's name; by default those of the process, whose streams and signals
+            are then the command's own.
 
     Raises:
         SystemExit: with 0 after ``--help`` and ``--version``; 2 for anything the user can put right;
             130 or 143 after Ctrl-C or SIGTERM.
     """
-    arguments = list(sys.argv[1:] if args is None else args)
+    if args is not None:
+        with exit_on_signal(to_the_end=False):
+            _answer(list(args))
+        return
+    prepare_process()
+    with exit_on_signal(to_the_end=True):
+        try:
+            _answer(sys.argv[1:])
+        except SystemExit as stop:
+            if stop.code:
+                raise
+        if reason := lost_output():
+            _fail(f"A part of what was printed could not be written ({reason}).")
+
+
+def _answer(arguments: list[str]) -> None:
     first = arguments[0] if arguments else "--help"
     if first in ("--help", "-h"):
         print(OVERVIEW, end="")
@@ -68,45 +86,31 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> None:
     began = time.monotonic()
-    with _exit_on_signal():
-        try:
-            _require_checkpoint(arguments)
-            command, *rest = arguments
-            if command == "repeat":
-                from fashion_lightning.cli import repeat
-
-                repeat.main(rest)
-            elif command == "compare":
-                from fashion_lightning.cli import compare
-
-                compare.main(rest)
-            else:
-                from fashion_lightning.cli import commands
-
-                commands.run(arguments, began)
-        except UserError as error:
-            _fail(str(error))
-        except OSError as error:
-            _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-
-
-@contextlib.contextmanager
-def _exit_on_signal() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end with 130 and 143, without a traceback; training handles them more gently."""
-
-    def leave(signum: int, _: FrameType | None) -> NoReturn:
-        print("\nInterrupted.", file=sys.stderr)
-        raise SystemExit(128 + signum)
-
-    if threading.current_thread() is not threading.main_thread():  # Python allows handlers there only
-        yield
-        return
-    previous = {signum: signal.signal(signum, leave) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
+        check_environment()
+        check_address_space()
+        _require_checkpoint(arguments)
+        command, *rest = arguments
+        if command == "repeat":
+            from fashion_lightning.cli import repeat
+
+            repeat.main(rest)
+        elif command == "compare":
+            from fashion_lightning.cli import compare
+
+            compare.main(rest)
+        else:
+            from fashion_lightning.cli import commands
+
+            commands.run(arguments, began)
+    except UserError as error:
+        _fail(str(error))
+    except Exception as error:
+        if is_out_of_memory(error):
+            _fail(OUT_OF_MEMORY)
+        if not isinstance(error, OSError):
+            raise
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
 
 
 def _require_checkpoint(arguments: list[str]) -> None:
@@ -121,5 +125,7 @@ def _require_checkpoint(arguments: list[str]) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if os.environ.get("FASHION_LIGHTNING_DEBUG", "0") != "0" and sys.exception() is not None:
+        traceback.print_exc()
+    print(f"error: {one_line(message)}", file=sys.stderr)
     raise SystemExit(2)

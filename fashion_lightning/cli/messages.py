@@ -3,6 +3,7 @@
 import difflib
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Iterable
 from typing import Any, NoReturn
@@ -23,17 +24,33 @@ EXPECTED_WARNINGS = (
 
 
 def silence_what_is_not_news() -> None:
-    """Filter warnings and log records for the rest of the process."""
+    """Filter warnings, log records and the tracebacks of threads for the rest of the process."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).addFilter(_is_news)
+    threading.excepthook = _thread_failed
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer raises the error of its thread once more, in the main thread."""
+    if not type(failure.thread).__module__.startswith("tensorboard."):
+        threading.__excepthook__(failure)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Not an advertisement, not a device that is missing, nor what this command line says itself."""
     return not record.getMessage().startswith(
-        ("💡", "GPU available: F", "TPU available: F", "Seed set", "Resto", "Loaded", "Using ")
+        (
+            "💡",
+            "Ignoring `Trainer(max_time",
+            "GPU available: F",
+            "TPU available: F",
+            "Seed set",
+            "Resto",
+            "Loaded",
+            "Using ",
+        )
     )
 
 

@@ -22,7 +22,7 @@ class FashionMNISTDataModule(LightningDataModule):
     """Fashion-MNIST (https://arxiv.org/abs/1708.07747), in memory.
 
     Training and validation images come from the 60,000 training images, by a fixed stratified split.
-    The 10,000 test images are opened only by ``test`` and ``predict``.
+    The 10,000 test images are opened only by ``test``, and by ``predict`` where it is given no ``images``.
 
     Args:
         root: data folder, in torchvision's layout; filled on first use.
@@ -61,6 +61,9 @@ class FashionMNISTDataModule(LightningDataModule):
                 raise UserError(f"data.{name} must be at least {lowest}, not {value}.")
         if not root:
             raise UserError("data.root is empty; name a folder.")
+        self.pictures = [images] if isinstance(images, str) else images
+        if self.pictures is not None and not (self.pictures and all(name.strip() for name in self.pictures)):
+            raise UserError("data.images names no file; name files, folders or globs, or leave it out.")
         if shift >= 28 or cutout > 28:
             raise UserError("data.shift and data.cutout are in pixels of a 28x28 picture.")
         self.root = Path(root).expanduser()
@@ -68,7 +71,6 @@ class FashionMNISTDataModule(LightningDataModule):
         self.val_size = val_size
         self.train_size = train_size
         self.num_workers = num_workers
-        self.pictures = [images] if isinstance(images, str) else images
         self.picture_paths: list[Path] = []
         self.seed = run_seed()
         self.augment = Augment(flip, shift, cutout, self.seed)
@@ -128,6 +130,11 @@ class FashionMNISTDataModule(LightningDataModule):
             done: int = progress.current.processed  # type: ignore[attr-defined]
             sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)
         return batch_loader(self.train_set, sampler, self.num_workers)
+
+    def batches_of(self, world_size: int) -> tuple[int, int]:
+        """Batches in an epoch and in a validation, of each of so many processes."""
+        train = Shuffled(len(self.train_set), self.batch_size, self.seed, 0, world_size)
+        return len(train), len(InOrder(len(self.val_set), EVAL_BATCH_SIZE, 0, world_size))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation images, each once."""

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.lock import lock_file, remove_if_abandoned
 
 Split = Literal["train", "test"]
 
@@ -44,6 +45,7 @@ SHA256 = {
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 CONNECT_TIMEOUT_S = 20
+FETCHING = ".fetching-"  # a folder of a fetch that is not done
 
 
 def load(split: Split, root: Path) -> tuple[Tensor, Tensor]:
@@ -55,6 +57,8 @@ def load(split: Split, root: Path) -> tuple[Tensor, Tensor]:
     Raises:
         UserError: a file in ``root`` has the wrong content, or no source can be reached.
     """
+    for left in raw_folder(root).glob(f"{FETCHING}*"):
+        remove_if_abandoned(left)
     images, labels = _find(split, root) or _fetch(split, root)
     # IDX: a header of 4 bytes plus 4 per dimension, then the raw bytes. The hash covers both.
     return (
@@ -120,9 +124,9 @@ def _fetch(split: Split, root: Path) -> tuple[bytes, bytes]:
     )
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target) as scratch:
+        with _scratch_folder(target) as scratch:
             for number, (source, download) in enumerate(sources):
-                folder = Path(scratch) / str(number)
+                folder = scratch / str(number)
                 folder.mkdir()
                 try:
                     with _progress(f"Fetching Fashion-MNIST from {source}", folder):
@@ -145,6 +149,23 @@ def _fetch(split: Split, root: Path) -> tuple[bytes, bytes]:
         f"Fashion-MNIST could not be fetched ({'; '.join(reasons)}). Put the four files into {target},"
         f" or on Debian and Ubuntu: apt-get install {DEBIAN_PACKAGE}"
     )
+
+
+@contextlib.contextmanager
+def _scratch_folder(target: Path) -> Iterator[Path]:
+    """A folder that is removed at the end, or by a later run if this process is killed: until then it is locked."""
+    while True:
+        with tempfile.TemporaryDirectory(prefix=FETCHING, dir=target, ignore_cleanup_errors=True) as scratch:
+            if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
+                yield Path(scratch)
+                return
+            descriptor = os.open(scratch, os.O_DIRECTORY)
+            try:
+                if lock_file(descriptor):
+                    yield Path(scratch)
+                    return
+            finally:
+                os.close(descriptor)
 
 
 def _download_with_torchvision(folder: Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fashion_lightning.errors import UserError
+from fashion_lightning.errors import UserError, place_in_own_code
 
 
 def check_output(classify: Callable[[Tensor], object], network: nn.Module, images: Tensor, classes: int = 10) -> None:
@@ -27,7 +27,8 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
             logits = classify(images)
     except Exception as error:  # whatever a user's network raises
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        raise UserError(f"Network {name} cannot take images of shape (B, 1, 28, 28): {reason}") from error
+        place = place_in_own_code(error)
+        raise UserError(f"Network {name} cannot take images of shape (B, 1, 28, 28): {reason}{place}") from error
     network.train(training)
     if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
         shape = f"(B, {', '.join(map(str, logits.shape[1:]))})" if isinstance(logits, Tensor) else type(logits).__name__

@@ -33,7 +33,7 @@ class DurableCheckpointIO(TorchCheckpointIO):
         """Replace ``path`` by the new checkpoint in one step; on any error the old file stays whole."""
         target = Path(path)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(exist_ok=True)  # not its parents: a run folder that was deleted stays so
             with replacing(target) as file:
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:

@@ -1,17 +1,21 @@
 """Files that are either whole or not there, whenever the process is killed."""
 
 import contextlib
+import glob
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from fashion_lightning.runs.lock import lock_file, remove_if_abandoned
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write a file beside its place, sync it, and put it there in one step; on any error the old one stays.
 
-    A file that a killed process left half written has a fixed name and is overwritten by the next.
+    Each process writes a file of its own, and removes what processes that were killed have left.
 
     Args:
         path: the file to make or to replace.
@@ -19,13 +23,15 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Yields:
         The open file to write to.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    for left in path.parent.glob(f".{glob.escape(path.name)}*.partial"):
+        remove_if_abandoned(left)
+    file, partial = _own_partial(path)
     try:
-        with partial.open("wb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+            os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -35,3 +41,13 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _own_partial(path: Path) -> tuple[IO[bytes], Path]:
+    """A new file beside ``path``, locked while it is open, so that other processes leave it alone."""
+    while True:
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        file = partial.open("wb")
+        if lock_file(file.fileno()):
+            return file, partial
+        file.close()

@@ -1,13 +1,16 @@
-"""One process trains a run at a time."""
+"""One process trains a run at a time, and what a process has begun is its own while it lives."""
 
+import contextlib
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # Windows: runs are not locked there
+except ImportError:  # Windows: nothing is locked there
     fcntl = None  # type: ignore[assignment]
 
 _held: dict[Path, int] = {}
@@ -36,3 +39,42 @@ def lock_run(run_dir: Path) -> None:
             " fashion-lightning fit"
         ) from error
     _held[path] = file
+
+
+def lock_file(descriptor: int) -> bool:
+    """Lock an open file or folder until it is closed or its process ends; waits for whoever holds it.
+
+    Returns:
+        Whether it is still there: ``False`` if another process took it for one that a kill had left.
+    """
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def remove_if_abandoned(path: Path) -> None:
+    """Remove a file or folder that a process had made and locked, if that process is gone."""
+    if fcntl is None:
+        return
+    with contextlib.suppress(OSError):  # it is locked, or may not be removed
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block for this folder."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        lock_file(descriptor)
+        yield
+    finally:
+        os.close(descriptor)

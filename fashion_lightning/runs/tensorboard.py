@@ -1,22 +1,27 @@
 """The TensorBoard logger of a run: one folder, one curve, real metrics in the HPARAMS tab."""
 
-import io
+import contextlib
+import os
+import re
+import socket
+import time
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+from torch.utils.tensorboard.summary import hparams, scalar
 
+from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.runs.durable import replacing
+from fashion_lightning.runs.event_files import EventFile, event_files, name_before_now, read_events, write_events
+from fashion_lightning.runs.lock import one_at_a_time
 from fashion_lightning.runs.results import flattened
 
 METRICS = ("val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss")
@@ -86,48 +91,93 @@ class RunLogger(TensorBoardLogger):
         model.train(training)
 
     @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        with self._naming_the_folder():
+            super().log_metrics(metrics, step)
+
+    @rank_zero_only
     def save(self) -> None:
         """Flush; the run's config.yaml takes the place of Lightning's hparams.yaml."""
-        self.experiment.flush()
+        with self._naming_the_folder():
+            self.experiment.flush()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Close the event file."""
         if self.writer is not None:
-            self.writer.close()
-            self.writer = None
+            writer, self.writer = self.writer, None
+            with self._naming_the_folder() if status == "success" else contextlib.suppress(OSError):
+                writer.close()
+
+    @contextlib.contextmanager
+    def _naming_the_folder(self) -> Iterator[None]:
+        """The writer's thread meets a full disk or a deleted folder, and its error comes out of any later call."""
+        try:
+            yield
+        except Exception as error:  # Lightning makes a ValueError of it
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, OSError):
+                cause = cause.__cause__ or cause.__context__
+            if cause is None:
+                raise
+            raise UserError(f"The curves in {self.run_dir} cannot be written ({cause.strerror}).") from error
 
 
 def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
     """Take what a run logged after a checkpoint out of its event files, and a torn record at their end.
 
     A killed run has logged steps that the continued one logs again. TensorBoard itself hides the first
-    of two points (``purge_step``); whoever reads the files finds both (issue 5403).
+    of two points (``purge_step``); whoever reads the files finds both (issue 5403). Files of that name that
+    are no event files are left alone.
     """
     step = checkpoint.steps_done
     again = tuple(TRAIN_METRICS.values()) if checkpoint.within_epoch else ()
 
-    def is_behind(event: Event) -> bool:
+    def stays(event: Event) -> bool:
         tags = [value.tag for value in event.summary.value if value.HasField("simple_value")]
-        return bool(tags) and (event.step >= step or (event.step == step - 1 and tags[0] in again))
+        return not tags or (event.step < step - (tags[0] in again))
 
-    for path in sorted(run_dir.glob("events.out.tfevents.*")):
-        kept = io.BytesIO()
-        writer = RecordWriter(kept)
-        for record in RawEventFileLoader(str(path)).Load():
-            if not is_behind(Event.FromString(record)):
-                writer.write(record)
-        if kept.tell() < path.stat().st_size:
-            with replacing(path) as file:
-                file.write(kept.getvalue())
+    files = [file for path in event_files(run_dir) if (file := read_events(path)) is not None]
+    for file in files:
+        if file.damaged:
+            rank_zero_warn(
+                f"{file.path} is damaged: {file.damaged} bytes in its middle cannot be read, and their points are"
+                " lost. All others are kept."
+            )
+        file.keep(stays)
+    name_before_now([file.path for file in files])
 
 
 def log_test_metrics(run_dir: Path, stage: str, metrics: dict[str, Any], step: int) -> None:
-    """Add test metrics to the run's curves, at the step of the checkpoint that was tested.
+    """Add test metrics to the run's curves, at the step of the checkpoint that was tested; each point once.
 
-    Lightning would log them at step 0, with an ``epoch`` 0 for which TensorBoard drops the whole
-    ``epoch`` curve: a point at an earlier step supersedes those behind it.
+    All test points of a run lie in one file of their own, which is replaced by each test: a training that goes
+    on meanwhile is not disturbed. Lightning would log them at step 0, with an ``epoch`` 0 for which TensorBoard
+    drops the whole ``epoch`` curve: a point at an earlier step supersedes those behind it.
     """
-    with SummaryWriter(str(run_dir)) as writer:
-        for name in ("accuracy", "loss", "top5"):
-            writer.add_scalar(f"{stage}/{name}", metrics[name], step)
+    now = time.time()
+    points = {}
+    for tag, value in ((f"{stage}/{name}", metrics[name]) for name in ("accuracy", "loss", "top5")):
+        summary = scalar(tag, value)  # type: ignore[no-untyped-call]
+        points[tag, step] = Event(wall_time=now, step=step, summary=summary)
+    with one_at_a_time(run_dir):
+        own = [file for path in event_files(run_dir) if (file := read_events(path)) is not None and _is_of_tests(file)]
+        before = {
+            (value.tag, event.step): Event(wall_time=event.wall_time, step=event.step, summary={"value": [value]})
+            for file in own
+            for event in file.events
+            for value in event.summary.value
+        }
+        in_order = sorted({**before, **points}.items(), key=lambda point: point[0][1])
+        name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.test"
+        first = Event(wall_time=now, file_version="brain.Event:2")
+        write_events(run_dir / name, [first, *(event for _, event in in_order)])
+        for file in own:
+            if file.path.name != name:
+                file.path.unlink()
+
+
+def _is_of_tests(file: EventFile) -> bool:
+    """Whether ``log_test_metrics`` of this version or of an earlier one wrote a file: then no training writes to it."""
+    tags = [value.tag for event in file.events for value in event.summary.value]
+    return bool(tags) and all(re.match(r"test(_\w+)?/", tag) for tag in tags)

@@ -1,0 +1,60 @@
+"""Ctrl-C and SIGTERM end a command with 130 and 143, never with a traceback; training handles them more gently."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def exit_on_signal(to_the_end: bool) -> Iterator[None]:
+    """Raise ``SystemExit`` on the first SIGINT or SIGTERM, and end the process at once on a second.
+
+    Args:
+        to_the_end: of the process: what is done is done, and signals that come later, while Python ends, are
+            ignored. Otherwise the handlers that were there before are put back.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers there only
+        yield
+        return
+    received: list[int] = []
+
+    def leave(signum: int, _: FrameType | None) -> NoReturn:
+        if received:
+            _end(128 + received[0])
+        received.append(signum)
+        with contextlib.suppress(OSError, RuntimeError, ValueError):  # the signal came in the middle of a print
+            print("\nInterrupted.", file=sys.stderr, flush=True)
+        raise SystemExit(128 + signum)
+
+    def unraisable(problem: Any) -> None:
+        if received:  # raised within a destructor or a callback of C, where Python drops exceptions and goes on
+            _end(128 + received[0])
+        before_unraisable(problem)
+
+    before_unraisable, sys.unraisablehook = sys.unraisablehook, unraisable
+    before = {signum: signal.signal(signum, leave) for signum in SIGNALS}
+    try:
+        yield
+    except BaseException:  # a library may have made something else of it
+        if received:
+            raise SystemExit(128 + received[0]) from None
+        raise
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, signal.SIG_IGN if to_the_end else handler)
+        if not to_the_end:
+            sys.unraisablehook = before_unraisable
+
+
+def _end(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)

@@ -1,0 +1,186 @@
+"""Ctrl-C and SIGTERM at any instant: exit codes, no traceback, nothing lost; to a process and to its whole group."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fashion_lightning.data.batches import ImagesInMemory, InOrder, batch_loader
+from tests.conftest import Run
+
+RUN = Path("tensorboard_logs/tiny/version_0")
+INT, TERM = signal.SIGINT, signal.SIGTERM
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+
+
+def handles_signals(pid: int) -> bool:
+    """Whether the command has begun: until then it is Python itself that starts."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.split("SigCgt:")[1].split()[0], 16)
+    return bool(caught >> (TERM - 1) & 1)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def signalled(command: list[str], send: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
+    """Run a command in a group of its own, let ``send`` signal it, and return exit code and output."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        wait_for(lambda: process.poll() is not None or handles_signals(process.pid))
+        send(process)
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, printed
+
+
+def check_end(code: int, printed: str) -> None:
+    assert code in (0, 130, 143), printed
+    for sign in ("Traceback", "Exception ignored", "error: "):
+        assert sign not in printed, printed
+
+
+@pytest.mark.parametrize("signum", [pytest.param(INT, marks=pytest.mark.slow), TERM])
+def test_a_signal_to_the_whole_group_leaves_a_checkpoint_to_continue_from(
+    cli: Run, recipe: Path, command_on_generated_data: list[str], signum: int
+) -> None:
+    fit = ["fit", "--config", str(recipe), "--trainer.max_epochs", "10000", "--data.num_workers", "2"]
+
+    def send(process: subprocess.Popen[str]) -> None:
+        wait_for(lambda: (RUN / "checkpoints/best.ckpt").exists() and len(children(process.pid)) >= 2)
+        os.killpg(process.pid, signum)
+
+    code, printed = signalled([*command_on_generated_data, *fit], send)
+    check_end(code, printed)
+    assert code == 128 + signum
+    assert "Interrupted. Continue with: fashion-lightning fit --ckpt_path" in printed
+    done = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    cli("fit", "--ckpt_path", RUN, "--trainer.max_steps", str(done + 3), "--data.num_workers", "0")
+    assert torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"] == done + 3
+
+
+def test_loader_processes_survive_signals_and_end_with_their_parent() -> None:
+    images = ImagesInMemory(torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64))
+    before = set(children(os.getpid()))
+    batches = iter(batch_loader(images, InOrder(8, 1), num_workers=2))
+    workers = set(children(os.getpid())) - before
+    assert len(workers) == 2
+    for worker in workers:
+        for signum in (INT, TERM):
+            # not from this process, whose word ends them
+            subprocess.run(["kill", f"-{int(signum)}", str(worker)], check=True)
+    assert len(list(batches)) == 8
+    del batches
+    assert not set(children(os.getpid())) & workers
+
+
+FOUR_BATCHES_OF_TWO_PROCESSES = """
+import os, signal, sys, torch
+from fashion_lightning.data.batches import ImagesInMemory, InOrder, batch_loader
+
+images = ImagesInMemory(torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64))
+batches = iter(batch_loader(images, InOrder(8, 2), num_workers=2))
+next(batches)
+print(open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read(), flush=True)
+if sys.argv[1] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+torch.kept = batches  # alive to the end of Python
+"""
+
+
+@pytest.mark.parametrize("end", [pytest.param("killed", marks=pytest.mark.slow), "itself"])
+def test_loader_processes_end_when_their_parent_does(end: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FOUR_BATCHES_OF_TWO_PROCESSES, end], stdout=subprocess.PIPE, text=True, timeout=30
+    )
+    assert done.returncode == (-signal.SIGKILL if end == "killed" else 0)
+    workers = [int(worker) for worker in done.stdout.split()]
+    assert len(workers) == 2
+
+    def has_ended(worker: int) -> bool:
+        try:
+            return "(zombie)" in Path(f"/proc/{worker}/status").read_text()
+        except FileNotFoundError:
+            return True
+
+    wait_for(lambda: all(map(has_ended, workers)), seconds=20)  # torch's loaders look every five seconds
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_at_once_with_the_code_of_the_first(
+    recipe: Path, command_on_generated_data: list[str]
+) -> None:
+    fit = ["fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
+
+    def send(process: subprocess.Popen[str]) -> None:
+        wait_for(lambda: (RUN / "checkpoints/best.ckpt").exists())
+        for signum in (INT, TERM, INT):
+            process.send_signal(signum)
+            time.sleep(0.002)
+
+    code, printed = signalled([*command_on_generated_data, *fit], send)
+    check_end(code, printed)
+    assert code == 130
+
+
+@pytest.mark.slow
+def test_a_signal_after_the_report_changes_nothing(recipe: Path, command_on_generated_data: list[str]) -> None:
+    script = Path(command_on_generated_data[1])
+    late = "import atexit, os, signal\natexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+    script.write_text(late + script.read_text())
+    code, printed = signalled([*command_on_generated_data, "fit", "--config", str(recipe)], lambda _: None)
+    check_end(code, printed)
+    assert code == 0
+    assert "See its curves" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("to", ["process", "group"])
+def test_signals_at_random_instants_of_a_fit(
+    cli: Run, recipe: Path, command_on_generated_data: list[str], workers: int, to: str
+) -> None:
+    draw = random.Random(f"{workers} {to}")
+    fit = [*command_on_generated_data, "fit", "--config", str(recipe), "--data.num_workers", str(workers)]
+    began = time.monotonic()
+    subprocess.run(fit, check=True, capture_output=True)
+    seconds = time.monotonic() - began
+    codes = []
+    for number in range(8):
+        again = number % 4 == 3
+
+        def send(process: subprocess.Popen[str], again: bool = again) -> None:
+            time.sleep(draw.uniform(0, seconds))
+            for _ in range(1 + again):
+                if process.poll() is None:
+                    signum = draw.choice([INT, TERM])
+                    os.killpg(process.pid, signum) if to == "group" else process.send_signal(signum)
+                time.sleep(draw.uniform(0, 0.05))
+
+        code, printed = signalled(fit, send)
+        check_end(code, printed)
+        codes.append(code)
+        for run in Path("tensorboard_logs/tiny").glob("version_*"):
+            if (run / "checkpoints/last.ckpt").exists() and not (run / "fit.json").exists():
+                cli("fit", "--ckpt_path", run)
+                assert (run / "fit.json").exists()
+    assert set(codes) & {130, 143}, codes
