@@ -13,18 +13,11 @@ from typing import Any, NoReturn
 
 import yaml
 
+from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import OLD_KEYS, Checkpoint, find_checkpoint
 from fashion_lightning.runs.folder import run_dir_of
 from fashion_lightning.runs.lock import lock_run
-
-RECIPES = next(
-    (path for path in (Path(__file__).parents[2] / "configs", Path(__file__).parents[1] / "configs") if path.is_dir()),
-    Path("configs"),
-)
-"""The recipes of the checkout, or the copy inside an installed package."""
-
-DEFAULT_RECIPE = RECIPES / "cnn.yaml"
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -61,54 +54,37 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
     command, *typed = arguments
     parser = OneLineParser(add_help=False)
     parser.add_argument("--ckpt_path", nargs="?", const="")
+    parser.add_argument("-c", "--config", action="append", default=[], nargs="?", const="")
     given, others = parser.parse_known_args(typed)
     checkpoint = None
     if given.ckpt_path == "":
         raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.")
-    configs = {file: _read_config(file) for file in _config_files(others)}
-    others = [_without_old_keys(argument, configs) for argument in others]
+    if "" in given.config:
+        raise UserError("--config needs the name of a recipe or a YAML file after it.")
+    files = [find_config(name) for name in given.config]
+    configs = [_read_config(file) for file in files]
     if given.ckpt_path is not None:
         place = Path(given.ckpt_path).expanduser()
         if command == "fit" and (place.is_dir() or place.name == "last.ckpt") and (run_dir := run_dir_of(place)):
             lock_run(run_dir)  # before the checkpoint is read, which its training would replace
         checkpoint = find_checkpoint(given.ckpt_path, wanted="last" if command == "fit" else "best")
-    recipes = [file for file, settings in configs.items() if "model" in settings]
+    recipes = [file for file, settings in zip(files, configs, strict=True) if "model" in settings]
+    typed_text = " ".join([*others, *map(str, configs)])
     if checkpoint is not None:
-        base, name = [yaml.safe_dump(checkpoint.settings)], checkpoint.name
+        configs, name = [checkpoint.settings, *configs], checkpoint.name
     elif recipes:
-        base, name = [], Path(recipes[0]).stem
+        name = recipes[0].stem
     else:  # no config, or presets only
-        base, name = [str(DEFAULT_RECIPE)], DEFAULT_RECIPE.stem
-    typed_text = " ".join([*others, *map(str, configs.values())])
-    arguments = [*(f"--config={config}" for config in base), *others]
+        configs, name = [_read_config(find_config(DEFAULT_RECIPE)), *configs], DEFAULT_RECIPE
+    # As text: jsonargparse would read the files in the locale's encoding.
+    arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]
     return CompletedCommandLine(command, arguments, name, checkpoint, typed_text)
 
 
-def _config_files(typed: Sequence[str]) -> list[str]:
-    parser = OneLineParser(add_help=False)
-    parser.add_argument("-c", "--config", action="append", default=[], nargs="?", const="")
-    files: list[str] = parser.parse_known_args(list(typed))[0].config
-    if "" in files:
-        raise UserError("--config needs a YAML file after it.")
-    return files
-
-
-def _without_old_keys(argument: str, configs: dict[str, dict[str, Any]]) -> str:
-    """A config file by its content, if it is the config.yaml of a run of version 0.1, which kept two flags there."""
-    option, equals, file = argument.rpartition("=") if argument.startswith("--config=") else ("", "", argument)
-    if not OLD_KEYS & configs.get(file, {}).keys():
-        return argument
-    kept = {key: value for key, value in configs[file].items() if key not in OLD_KEYS}
-    return f"{option}{equals}{yaml.safe_dump(kept)}"
-
-
-def _read_config(file: str) -> dict[str, Any]:
+def _read_config(file: Path) -> dict[str, Any]:
+    """The settings of a config file, without the two flags that version 0.1 kept in a run's config.yaml."""
     try:
-        content = yaml.safe_load(Path(file).read_text())
-    except (FileNotFoundError, IsADirectoryError) as error:
-        recipes = (path.relative_to(RECIPES).with_suffix("") for path in RECIPES.rglob("*.yaml"))
-        known = ", ".join(sorted(str(path) for path in recipes if path.parts[0] != "presets"))
-        raise UserError(f"There is no config file {file}; the recipes in {RECIPES} are: {known}.") from error
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
@@ -118,4 +94,4 @@ def _read_config(file: str) -> dict[str, Any]:
     for section in ("model", "data", "trainer", "early_stopping", "best_checkpoint"):
         if section in content and not isinstance(content[section], dict):
             raise UserError(f"{file}: `{section}:` must hold settings, not {content[section]!r}.")
-    return content
+    return {key: value for key, value in content.items() if key not in OLD_KEYS}

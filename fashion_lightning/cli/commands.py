@@ -104,7 +104,7 @@ def _start(cli: FashionMNISTCLI) -> None:
             raise
         reason = f"Training failed: {type(error).__name__}: {str(error)[:300]}"
         details = cli.run_dir / "traceback.txt"
-        details.write_text(traceback.format_exc())
+        details.write_text(traceback.format_exc(), encoding="utf-8")
         raise UserError(f"{reason} The whole traceback is in {details}.") from error
 
 

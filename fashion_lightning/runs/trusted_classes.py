@@ -47,7 +47,7 @@ def only_trusted_classes(checkpoint: Checkpoint, vouched: str = "") -> Iterator[
     from jsonargparse import _common, set_parsing_settings
 
     if checkpoint.run_dir is not None:
-        vouched += (checkpoint.run_dir / "config.yaml").read_text(errors="replace")
+        vouched += (checkpoint.run_dir / "config.yaml").read_text(encoding="utf-8", errors="replace")
     own = {path for path in _IMPORT_PATH.findall(vouched) if path.split(".")[0] not in (*TRUSTED, "jsonargparse")}
     _refuse_foreign_hyperparameters(checkpoint, own)
     before = dict(_common.parsing_settings)  # private, but nothing public takes a restriction back
