@@ -106,6 +106,7 @@ def data(generated: tuple[Path, dict[str, str]]) -> Path:
 @pytest.fixture
 def recipe(tmp_path: Path, data: Path) -> Path:
     """A recipe file of a tiny network on the generated data."""
+    (tmp_path / "data").symlink_to(data)  # where a checkpoint that names no folder looks
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY_RECIPE.replace("data:\n", f"data:\n  root: {data}\n"))
     return path

@@ -38,7 +38,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["test", "--ckpt_path", "text.ckpt"], "text.ckpt is not a whole checkpoint file"),
     (["test", "--ckpt_path", "hostile.ckpt"], "hostile.ckpt holds more than plain values and tensors"),
     (["test", "--ckpt_path", "foreign.ckpt"], "foreign.ckpt was not written by the fashion-lightning command"),
-    (["fit", "--ckpt_path", "lacking.ckpt"], "lacking.ckpt is not a checkpoint of this package (KeyError: 'started')"),
+    (["fit", "--ckpt_path", "lacking.ckpt"], "lacking.ckpt is not a checkpoint of this package (it lacks 'started')"),
     (["fit", "--config"], "--config needs the name of a recipe or a YAML file"),
     (["fit", "--config", "none.yaml"], "There is no config file none.yaml; the recipes and presets are: accurate,"),
     (["fit", "--config", "misspelt.yaml"], "batch_sise"),

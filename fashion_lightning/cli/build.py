@@ -28,9 +28,10 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import MONITORS
 from fashion_lightning.precision import default_device_type, default_precision
 from fashion_lightning.runs.checkpoint import Checkpoint
+from fashion_lightning.runs.checkpoint_content import numbers_only
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
 from fashion_lightning.runs.continuing import refuse_changes, why_finished
-from fashion_lightning.runs.folder import LOGS, new_run_dir
+from fashion_lightning.runs.folder import LOGS, mark_run, new_run_dir
 from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.tensorboard import RunLogger
 
@@ -50,7 +51,7 @@ class FashionMNISTCLI(LightningCLI):
 
     def __init__(self, completed: CompletedCommandLine, began: float) -> None:
         self.command, self.name, self.began = completed.command, completed.name, began
-        self.checkpoint = completed.checkpoint
+        self.checkpoint, self.is_own = completed.checkpoint, completed.is_own
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.finished: str | None = None  # why there is nothing left to train
         super().__init__(
@@ -117,7 +118,7 @@ class FashionMNISTCLI(LightningCLI):
         if logs:
             kwargs["logger"] = False  # until there is a folder to log to
         typed = settings["plugins"] or []
-        plugins = [DurableCheckpointIO(), *(typed if isinstance(typed, list) else [typed])]
+        plugins = [DurableCheckpointIO(self._restored()), *(typed if isinstance(typed, list) else [typed])]
         trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
         # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
@@ -144,9 +145,15 @@ class FashionMNISTCLI(LightningCLI):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())
             elif isinstance(callback, RunConfig):
                 self.run_config = callback
-                callback.run_dir = run_dir
+                callback.run_dir, callback.run_id = run_dir, mark_run(run_dir)
         if logs:
             trainer.loggers = [self._logger(run_dir)]
+
+    def _restored(self) -> dict[str, Any] | None:
+        """What ``fit`` restores of its checkpoint."""
+        if self.checkpoint is None:
+            return None
+        return self.checkpoint.content if self.is_own else numbers_only(self.checkpoint.content)
 
     def _check_weights(self, checkpoint: Checkpoint) -> None:
         try:

@@ -1,6 +1,5 @@
 """``fit``, ``validate``, ``test`` and ``predict``: what each does with what ``build.py`` has built."""
 
-import contextlib
 import traceback
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.runs.continuing import report_of
 from fashion_lightning.runs.results import has_report
 from fashion_lightning.runs.tensorboard import log_test_metrics
-from fashion_lightning.runs.trusted_classes import only_trusted_classes
 from fashion_lightning.seeding import run_seed
 from fashion_lightning.tta import IN_WORDS, suffix
 
@@ -37,11 +35,8 @@ def run(arguments: list[str], began: float) -> None:
     silence_what_is_not_news()
     completed = complete(arguments)
     checkpoint = completed.checkpoint
-    restricted = only_trusted_classes(checkpoint, completed.typed) if checkpoint else contextlib.nullcontext()
     try:
-        with restricted:
-            cli = FashionMNISTCLI(completed, began)
-            COMMANDS[completed.command](cli)
+        COMMANDS[completed.command](FashionMNISTCLI(completed, began))
     except UserError as error:
         if checkpoint is None or checkpoint.version == __version__:
             raise
@@ -91,7 +86,8 @@ def _start(cli: FashionMNISTCLI) -> None:
     """Hand over to the Trainer's method of this command."""
     keep_freed_memory()
     start = getattr(cli.trainer, cli.command)
-    path = str(cli.checkpoint.path) if cli.checkpoint is not None else None
+    # Only `fit` restores more than weights, which the model has already.
+    path = str(cli.checkpoint.path) if cli.checkpoint is not None and cli.command == "fit" else None
     verbosity = {"verbose": False} if cli.command in ("validate", "test") else {}
     try:
         start(cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True, **verbosity)

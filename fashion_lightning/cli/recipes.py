@@ -28,7 +28,7 @@ def find_config(given: str) -> Path:
         UserError: it is neither; names the recipe that may be meant.
     """
     path = Path(given)
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         return path
     known = names()
     if given in known:

@@ -19,14 +19,14 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
     Raises:
         UserError: naming the first such setting.
     """
-    before = checkpoint.settings
+    before: Any = checkpoint.settings
     refused: list[tuple[str, Any, Any, str]] = []
 
     def compare(name: str, why: str, part: Any = lambda value: value) -> None:
         values = []
-        for settings in (before, config):
+        for settings in (before, dict(config)):
             for key in name.split("."):
-                settings = settings[key]
+                settings = settings.get(key) if isinstance(settings, dict) else None
             values.append(part(settings))
         if values[0] != values[1]:
             refused.append((name, *values, why))
@@ -39,9 +39,9 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
         if checkpoint.in_place:
             compare("seed_everything", "the run would end as that of neither seed")
             compare("best_checkpoint", "the record of the best epoch would be lost")
-            compare("trainer.default_root_dir", "a run goes on in its own folder")
         if checkpoint.in_mid_epoch:
-            for name in ("data.batch_size", "data.train_size"):
+            lengths = ("trainer.limit_train_batches", "trainer.accumulate_grad_batches")
+            for name in ("data.batch_size", "data.train_size", *lengths):
                 compare(name, "the checkpoint lies within an epoch, whose rest would be another one")
     for name, old, new, why in refused:
         raise UserError(

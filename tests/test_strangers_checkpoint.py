@@ -49,7 +49,7 @@ def test_a_class_of_another_package_is_refused_and_not_imported(
 ) -> None:
     poisoned = poison(trained / "checkpoints/best.ckpt", place, {"class_path": named, "init_args": {}})
     printed = cli(command, "--ckpt_path", poisoned, exits=2)
-    assert printed.startswith(f"error: poisoned.ckpt names {named}, which a checkpoint may not")
+    assert f"error: poisoned.ckpt cannot be used: its network names {named}, which a checkpoint may not" in printed
     if place == "hyper_parameters":  # what load_classifier builds
         with pytest.raises(UserError, match=f"names {named}"):
             load_classifier(poisoned)
