@@ -13,20 +13,13 @@ from typing import Any, NoReturn
 
 import yaml
 
+from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.bounded_yaml import read_yaml
 from fashion_lightning.runs.checkpoint import OLD_KEYS, Checkpoint, find_checkpoint
 from fashion_lightning.runs.folder import LOGS, lies_in, run_dir_of
 from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.names import check_name
-
-RECIPES = next(
-    (path for path in (Path(__file__).parents[2] / "configs", Path(__file__).parents[1] / "configs") if path.is_dir()),
-    Path("configs"),
-)
-"""The recipes of the checkout, or the copy inside an installed package."""
-
-DEFAULT_RECIPE = RECIPES / "cnn.yaml"
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -61,27 +54,32 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
         UserError: a config file or the checkpoint cannot be used.
     """
     command, *typed = arguments
-    given, others = _parser("--ckpt_path").parse_known_args(typed)
+    parser = _parser("--ckpt_path")
+    parser.add_argument("-c", "--config", action="append", default=[], nargs="?", const="")
+    given, others = parser.parse_known_args(typed)
     if given.ckpt_path == "":
         raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.")
-    configs = {file: _read_config(file) for file in _config_files(others)}
-    others = [_without_old_keys(argument, configs) for argument in others]
+    if "" in given.config:
+        raise UserError("--config needs the name of a recipe or a YAML file after it.")
+    files = [find_config(name) for name in given.config]
+    configs = [_read_config(file) for file in files]
     checkpoint, is_own = None, False
-    recipes = [file for file, settings in configs.items() if "model" in settings]
+    recipes = [file for file, settings in zip(files, configs, strict=True) if "model" in settings]
     if given.ckpt_path is not None:
-        checkpoint, is_own, base = _resolve(command, given.ckpt_path, others, list(configs.values()))
-        name = checkpoint.name
+        checkpoint, is_own, base = _resolve(command, given.ckpt_path, others, configs)
+        configs, name = [base, *configs], checkpoint.name
     elif recipes:
-        base, name = [], check_name(Path(recipes[0]).stem, f"The recipe {recipes[0]}")
+        name = check_name(recipes[0].stem, f"The recipe {recipes[0]}")
     else:  # no config, or presets only
-        base, name = [str(DEFAULT_RECIPE)], DEFAULT_RECIPE.stem
-    arguments = [*(f"--config={config}" for config in base), *others]
+        configs, name = [_read_config(find_config(DEFAULT_RECIPE)), *configs], DEFAULT_RECIPE
+    # As text: jsonargparse would read the files in the locale's encoding.
+    arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]
     return CompletedCommandLine(command, arguments, name, checkpoint, is_own)
 
 
 def _resolve(
     command: str, given: str, typed: Sequence[str], configs: Sequence[dict[str, Any]]
-) -> tuple[Checkpoint, bool, list[str]]:
+) -> tuple[Checkpoint, bool, dict[str, Any]]:
     """The checkpoint that ``--ckpt_path`` names, and the config to build on: as far as it is trusted."""
     from fashion_lightning.runs.checkpoint_settings import config_to_use  # brings torch
 
@@ -98,7 +96,7 @@ def _resolve(
     is_own = run_dir is not None and lies_in(run_dir, [LOGS, *roots])
     config, notes = config_to_use(checkpoint, command, is_own, _named_classes(typed, configs))
     print(*notes, sep="\n", end="\n" if notes else "", flush=True)
-    return checkpoint, is_own, [yaml.safe_dump(config)]
+    return checkpoint, is_own, config
 
 
 def _roots(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[str]:
@@ -127,31 +125,9 @@ def _named_classes(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> s
     return named
 
 
-def _config_files(typed: Sequence[str]) -> list[str]:
-    files: list[str] = _parser("-c", "--config", action="append", default=[]).parse_known_args(list(typed))[0].config
-    if "" in files:
-        raise UserError("--config needs a YAML file after it.")
-    return files
-
-
-def _without_old_keys(argument: str, configs: dict[str, dict[str, Any]]) -> str:
-    """A config file by its content, if it is the config.yaml of a run of version 0.1, which kept two flags there."""
-    option, equals, file = argument.rpartition("=") if argument.startswith("--config=") else ("", "", argument)
-    if not OLD_KEYS & configs.get(file, {}).keys():
-        return argument
-    kept = {key: value for key, value in configs[file].items() if key not in OLD_KEYS}
-    return f"{option}{equals}{yaml.safe_dump(kept)}"
-
-
-def _read_config(file: str) -> dict[str, Any]:
-    try:
-        if Path(file).is_dir():
-            raise FileNotFoundError(file)
-        content = read_yaml(Path(file))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        recipes = (path.relative_to(RECIPES).with_suffix("") for path in RECIPES.rglob("*.yaml"))
-        known = ", ".join(sorted(str(path) for path in recipes if path.parts[0] != "presets"))
-        raise UserError(f"There is no config file {file}; the recipes in {RECIPES} are: {known}.") from error
+def _read_config(file: Path) -> dict[str, Any]:
+    """The settings of a config file, without the two flags that version 0.1 kept in a run's config.yaml."""
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise UserError(f"{file} is not a config: it must hold settings such as `model:` and `data:`.")
     if content.get("ckpt_path") is not None:
@@ -159,4 +135,4 @@ def _read_config(file: str) -> dict[str, Any]:
     for section in ("model", "data", "trainer", "early_stopping", "best_checkpoint"):
         if section in content and not isinstance(content[section], dict):
             raise UserError(f"{file}: `{section}:` must hold settings, not {content[section]!r}.")
-    return content
+    return {key: value for key, value in content.items() if key not in OLD_KEYS}

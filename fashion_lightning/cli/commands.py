@@ -103,7 +103,7 @@ def _start(cli: FashionMNISTCLI) -> None:
         if cli.run_dir is None or cli.command != "fit":
             raise UserError(f"{reason}. FASHION_LIGHTNING_DEBUG=1 shows the whole traceback.") from error
         details = cli.run_dir / "traceback.txt"
-        details.write_text(traceback.format_exc())
+        details.write_text(traceback.format_exc(), encoding="utf-8")
         raise UserError(f"{reason} The whole traceback is in {details}.") from error
 
 

@@ -24,7 +24,7 @@ usage: fashion-lightning [--help] [--version] COMMAND [options]
 Train, watch, resume, test and use Fashion-MNIST classifiers.
 
 commands:
-  fit       train; without options the default recipe, configs/cnn.yaml
+  fit       train; without options the default recipe, cnn
   validate  measure a checkpoint on the 5,000 validation images
   test      measure a checkpoint on the 10,000 test images
   predict   write classes and probabilities as CSV, for the test images or --data.images
@@ -32,7 +32,7 @@ commands:
   compare   a table and learning curves of runs that are there: mean ± sd over seeds
 
 examples:
-  fashion-lightning fit --config configs/cnn.yaml --trainer.max_epochs 3
+  fashion-lightning fit --config quick --trainer.max_epochs 3       a recipe by name, or a YAML file
   fashion-lightning fit --ckpt_path tensorboard_logs/cnn/version_0    continue that run, in place
   fashion-lightning test --ckpt_path tensorboard_logs/cnn/version_0   its best checkpoint
   tensorboard --logdir tensorboard_logs
