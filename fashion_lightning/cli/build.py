@@ -15,7 +15,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.flush_curves import FlushCurves
+from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
+from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
 from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.callbacks.run_config import RunConfig, config_text
 from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
@@ -108,6 +110,8 @@ class FashionMNISTCLI(LightningCLI):
             LayerTable(),
             KeepOptimizerSettings(),
             ReseedEachStep(),
+            StopWhenNotFinite(),  # before anything is saved
+            StepPlateauSchedule(),
             FlushCurves(),
             StopOnSignal(self.config_init["last_checkpoint"]),
             self.timer,
