@@ -93,10 +93,11 @@ def print_fit(run_dir: Path, metrics: dict[str, Any]) -> None:
             f"Best checkpoint   {run_dir / 'checkpoints' / 'best.ckpt'}"
             f" (epoch {best['epoch'] + 1:.0f} of {metrics['epochs']})"
         )
-        print(
-            f"Validation        accuracy {percent(best['val/accuracy'])}   top-5 {percent(best['val/top5'])}"
-            f"   loss {best['val/loss']:.4f}"
-        )
+        if "val/loss" in best:  # else judged by a metric of training, in an epoch without validation
+            print(
+                f"Validation        accuracy {percent(best['val/accuracy'])}   top-5 {percent(best['val/top5'])}"
+                f"   loss {best['val/loss']:.4f}"
+            )
         print(f"Test it           fashion-lightning test --ckpt_path {run_dir}")
     elif (run_dir / "checkpoints" / "last.ckpt").is_file():  # without validation there is no best one
         print(f"Test it           fashion-lightning test --ckpt_path {run_dir / 'checkpoints' / 'last.ckpt'}")
