@@ -38,6 +38,7 @@ def tiny(**settings: object) -> FashionMNISTClassifier:
 
 def trainer(folder: Path, **settings: object) -> Trainer:
     return Trainer(
+        accelerator="cpu",
         default_root_dir=folder,
         logger=False,
         enable_progress_bar=False,

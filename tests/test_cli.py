@@ -81,7 +81,8 @@ def test_each_fit_gets_a_folder_of_its_own(cli: Run, recipe: Path) -> None:
 
 def test_without_a_recipe_the_default_one_runs_also_beneath_presets(cli: Run, data: Path) -> None:
     debug = Path(fashion_lightning.__file__).parents[1] / "configs/presets/debug.yaml"
-    printed = cli("fit", "--config", debug, "--data.root", data, "--data.val_size", "100", "--data.batch_size", "8")
+    small = ["--data.val_size", "100", "--data.batch_size", "8", "--trainer.accelerator", "cpu"]
+    printed = cli("fit", "--config", debug, "--data.root", data, *small)
     assert "CNN" in printed
     assert not Path("tensorboard_logs").exists()  # fast_dev_run leaves nothing behind
 

@@ -28,7 +28,7 @@ from fashion_lightning.cli.messages import OneLineErrorParser
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import MONITORS
-from fashion_lightning.precision import default_device_type, default_precision
+from fashion_lightning.precision import default_precision, device_type
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
 from fashion_lightning.runs.continuing import refuse_changes, why_finished
@@ -63,9 +63,7 @@ class FashionMNISTCLI(LightningCLI):
             save_config_callback=RunConfig,
             trainer_defaults={
                 "max_epochs": 10,
-                "precision": default_precision(),
-                # Elsewhere some operations have no deterministic kernel, max pooling on Apple's GPUs for one.
-                "deterministic": True if default_device_type() == "cpu" else "warn",
+                "precision": None,  # this and `deterministic` by the accelerator, before anything is built
                 "default_root_dir": str(LOGS),
                 "log_every_n_steps": 10,
                 "num_sanity_val_steps": 0,
@@ -86,6 +84,15 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
         if self.command == "predict":
             parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
+
+    def before_instantiate_classes(self) -> None:
+        """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
+        settings = self.config["trainer"]
+        if settings["precision"] is None:
+            settings["precision"] = default_precision(settings["accelerator"])
+        if settings["deterministic"] is None:
+            # Elsewhere some operations have no deterministic kernel, max pooling on Apple's GPUs for one.
+            settings["deterministic"] = True if device_type(settings["accelerator"]) == "cpu" else "warn"
 
     def instantiate_classes(self) -> None:
         try:

@@ -10,7 +10,7 @@ from rich.table import Table
 from torch import Tensor
 
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.precision import default_precision
+from fashion_lightning.precision import bf16_is_native
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.durable import replacing
 from fashion_lightning.seeding import run_seed
@@ -71,7 +71,9 @@ def write_evaluation(path: Path, checkpoint: Checkpoint, tta: str, metrics: dict
 
 def print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None, has_schedule: bool) -> None:
     """Say what a fit is about to do."""
-    fallback = "" if default_precision() == "bf16-mixed" else " (no bf16 arithmetic on this machine)"
+    device = trainer.strategy.root_device.type  # of Apple's GPUs it is not known
+    lacking = trainer.precision == "32-true" and device in ("cpu", "cuda") and not bf16_is_native(device)
+    fallback = " (no bf16 arithmetic on this machine)" if lacking else ""
     where = run_dir or "none, nothing is saved (fast_dev_run)"
     print(f"Run folder: {where}   precision: {trainer.precision}{fallback}   seed: {run_seed()}")
     if checkpoint is None:
