@@ -33,6 +33,7 @@ data:
   flip: random
   shift: 1
 trainer:
+  accelerator: cpu
   max_epochs: 2
   log_every_n_steps: 5
 """

@@ -34,7 +34,8 @@ SLOW = {"record.yaml": pytest.mark.slow}
 )
 def test_every_yaml_trains_a_few_batches(cli: Run, path: Path, data: Path) -> None:
     small = ["--data.root", data, "--data.val_size", "100", "--data.batch_size", "8", "--data.train_size", "null"]
-    cli("fit", "--config", path, *small, "--trainer.fast_dev_run", "2", "--trainer.profiler", "null")
+    short = ["--trainer.accelerator", "cpu", "--trainer.fast_dev_run", "2", "--trainer.profiler", "null"]
+    cli("fit", "--config", path, *small, *short)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(RECIPES)))

@@ -176,6 +176,19 @@ def test_a_run_that_stopped_early_says_so_unless_it_is_given_more_patience(cli: 
     assert json.loads((run / "fit.json").read_text())["epochs"] == 5
 
 
+def test_a_run_without_any_patience_is_continued_after_a_kill(cli: Run, recipe: Path) -> None:
+    fit = ["--trainer.max_epochs=9", "--early_stopping.patience=0", "--early_stopping.monitor=train/accuracy"]
+    cli("fit", "--config", recipe, *fit, *interrupt("train", 1, 2), exits=130)
+    run = Path("tensorboard_logs/tiny/version_0")
+    cli("fit", "--ckpt_path", run, "--trainer.callbacks=null", "--early_stopping.min_delta=1")
+    assert json.loads((run / "fit.json").read_text())["epochs"] == 2
+    said = cli("fit", "--ckpt_path", run)
+    assert "was stopped early after 2 epochs, by --early_stopping.patience 0; nothing was changed" in said
+    assert "--early_stopping.patience 2" in said
+    cli("fit", "--ckpt_path", run, "--early_stopping.patience=2")
+    assert json.loads((run / "fit.json").read_text())["epochs"] == 3
+
+
 def test_typed_optimizer_settings_hold_after_a_checkpoint(cli: Run, recipe: Path) -> None:
     constant = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.init_args.lr", "0.1"]
     cli("fit", "--config", recipe, *constant, "--model.scheduler", "null")

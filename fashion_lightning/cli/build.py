@@ -15,7 +15,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.flush_curves import FlushCurves
+from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
+from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
 from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.callbacks.run_config import RunConfig, config_text
 from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
@@ -28,7 +30,7 @@ from fashion_lightning.cli.settings import check_batches, check_run, check_value
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.metrics import MONITORS
-from fashion_lightning.precision import default_device_type, default_precision
+from fashion_lightning.precision import default_precision, device_type
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.checkpoint_content import numbers_only
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
@@ -64,9 +66,7 @@ class FashionMNISTCLI(LightningCLI):
             save_config_callback=RunConfig,
             trainer_defaults={
                 "max_epochs": 10,
-                "precision": default_precision(),
-                # Elsewhere some operations have no deterministic kernel, max pooling on Apple's GPUs for one.
-                "deterministic": True if default_device_type() == "cpu" else "warn",
+                "precision": None,  # this and `deterministic` by the accelerator, before anything is built
                 "default_root_dir": str(LOGS),
                 "log_every_n_steps": 10,
                 "num_sanity_val_steps": 0,
@@ -87,6 +87,15 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
         if self.command == "predict":
             parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
+
+    def before_instantiate_classes(self) -> None:
+        """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
+        settings = self.config["trainer"]
+        if settings["precision"] is None:
+            settings["precision"] = default_precision(settings["accelerator"])
+        if settings["deterministic"] is None:
+            # Elsewhere some operations have no deterministic kernel, max pooling on Apple's GPUs for one.
+            settings["deterministic"] = True if device_type(settings["accelerator"]) == "cpu" else "warn"
 
     def instantiate_classes(self) -> None:
         check_values(self.config, self.command)
@@ -114,6 +123,8 @@ class FashionMNISTCLI(LightningCLI):
             LayerTable(),
             KeepOptimizerSettings(),
             ReseedEachStep(),
+            StopWhenNotFinite(),  # before anything is saved
+            StepPlateauSchedule(),
             FlushCurves(),
             StopOnSignal(self.config_init["last_checkpoint"]),
             self.timer,

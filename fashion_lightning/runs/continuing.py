@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning import Trainer
 
+from fashion_lightning.callbacks.early_stopping import has_asked_to_stop
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import Checkpoint
 
@@ -77,10 +78,11 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
     if epochs < (trainer.min_epochs or 0) or steps < (trainer.min_steps or 0):
         return None
     for key, state in checkpoint.content["callbacks"].items():
-        if key.startswith("EarlyStopping") and state["wait_count"] >= patience:
+        if key.startswith("EarlyStopping") and has_asked_to_stop(state, patience):
+            more = 2 * max(state["patience"], state["wait_count"])
             return (
-                f"{path} was stopped early after {epochs} epochs, the last {state['wait_count']} without improvement;"
-                f" {unchanged} --early_stopping.patience {2 * patience}"
+                f"{path} was stopped early after {epochs} epochs, by --early_stopping.patience {patience};"
+                f" {unchanged} --early_stopping.patience {more}"
             )
     return None
 
