@@ -161,17 +161,24 @@ def replaced(content: Any, place: tuple[Any, ...], value: Any, how: str) -> None
         content[last] = value
 
 
+class Bytes(bytes):
+    """Not shown in full when a case fails: the file is kept."""
+
+    def __repr__(self) -> str:
+        return f"{len(self)} bytes"
+
+
 @st.composite
-def hostile_files(draw: st.DrawFn, original: Path) -> bytes:
+def hostile_files(draw: st.DrawFn, original: Path) -> "Bytes":
     """The bytes of a checkpoint file that differs in one to three places from the original."""
     kind = draw(st.sampled_from(["config"] * 6 + ["content"] * 6 + ["text", "bytes", "cut"]))
     if kind in ("bytes", "cut"):
         data = bytearray(original.read_bytes())
         place = draw(st.integers(0, len(data) - 1))
         if kind == "cut":
-            return bytes(data[:place])
+            return Bytes(data[:place])
         data[place] ^= draw(st.integers(1, 255))
-        return bytes(data)
+        return Bytes(data)
     content = copy.deepcopy(torch.load(original, weights_only=True))
     own = content["fashion_lightning"]
     if kind == "text":
@@ -191,4 +198,4 @@ def hostile_files(draw: st.DrawFn, original: Path) -> bytes:
         own["config"] = yaml.dump(target)
     changed = original.with_name("hostile.ckpt")
     torch.save(content, changed)
-    return changed.read_bytes()
+    return Bytes(changed.read_bytes())

@@ -61,7 +61,7 @@ class RunConfig(SaveConfigCallback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         origin = {"version": __version__, "name": self.name, "run": self.run_id, "config": self.text}
-        checkpoint["fashion_lightning"] = {**origin, "figures": self.latest_metrics(trainer)}
+        checkpoint["fashion_lightning"] = {**origin, "metrics": self.latest_metrics(trainer)}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self.metrics = checkpoint["fashion_lightning"].get("figures", {})
+        self.metrics = checkpoint["fashion_lightning"]["metrics"]

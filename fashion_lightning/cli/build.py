@@ -57,6 +57,7 @@ class FashionMNISTCLI(LightningCLI):
         self.command, self.name, self.began = completed.command, completed.name, began
         self.checkpoint, self.is_own = completed.checkpoint, completed.is_own
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
+        self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
         super().__init__(
             FashionMNISTClassifier,
@@ -151,6 +152,7 @@ class FashionMNISTCLI(LightningCLI):
                 self.finished = why_finished(self.checkpoint, trainer, patience)
             if not settings["fast_dev_run"] and not self.finished:
                 in_place = self.checkpoint is not None and self.checkpoint.in_place
+                self.run_dir_is_new = not (self.run_dir and in_place)
                 run_dir = self.run_dir if self.run_dir and in_place else self._new_run_dir(trainer.default_root_dir)
                 lock_run(run_dir)
                 self._use_run_dir(trainer, run_dir, logs)

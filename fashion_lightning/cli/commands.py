@@ -24,6 +24,7 @@ from fashion_lightning.cli.report import (
 )
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.runs.continuing import report_of
+from fashion_lightning.runs.folder import discard_run
 from fashion_lightning.runs.results import has_report
 from fashion_lightning.runs.tensorboard import log_test_metrics
 from fashion_lightning.seeding import run_seed
@@ -62,8 +63,9 @@ def fit(cli: FashionMNISTCLI) -> None:
     try:
         _start(cli)
     except (UserError, OSError) as error:
-        last = cli.run_dir and cli.run_dir / "checkpoints" / "last.ckpt"
-        kept = f" The last good checkpoint: {last}" if last and last.is_file() else ""
+        kept = f" The last good checkpoint: {_last_of(cli)}" if _last_of(cli) else ""
+        if not kept and cli.run_dir is not None and cli.run_dir_is_new:
+            discard_run(cli.run_dir)  # nothing came of it
         raise UserError(f"{error}{kept}") from error
     except Interrupted as interrupted:
         if cli.run_dir is not None:
@@ -100,11 +102,17 @@ def _start(cli: FashionMNISTCLI) -> None:
             raise UserError(OUT_OF_MEMORY) from error
         what = "Training" if cli.command == "fit" else f"`{cli.command}`"
         reason = f"{what} failed: {type(error).__name__}: {str(error)[:300]}{place_in_own_code(error)}"
-        if cli.run_dir is None or cli.command != "fit":
+        if cli.run_dir is None or _last_of(cli) is None:  # of a fit that failed before its start, nothing stays
             raise UserError(f"{reason}. FASHION_LIGHTNING_DEBUG=1 shows the whole traceback.") from error
         details = cli.run_dir / "traceback.txt"
         details.write_text(traceback.format_exc(), encoding="utf-8")
         raise UserError(f"{reason} The whole traceback is in {details}.") from error
+
+
+def _last_of(cli: FashionMNISTCLI) -> Path | None:
+    """What a fit that ends early can be continued from."""
+    last = cli.run_dir / "checkpoints" / "last.ckpt" if cli.run_dir and cli.command == "fit" else None
+    return last if last and last.is_file() else None
 
 
 def _report_fit(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:

@@ -53,6 +53,8 @@ def load(path: Path) -> dict[str, Any]:
             f"{path} was not written by the fashion-lightning command and holds no config; in Python, use"
             " FashionMNISTClassifier.load_from_checkpoint(path, network=...)."
         )
+    if isinstance(own := content["fashion_lightning"], dict):
+        own.setdefault("metrics", own.pop("figures", {}))  # what version 0.1 called them
     if problem := _problem(content):
         raise UserError(f"{path} is not a checkpoint of this package ({problem}).")
     return content
@@ -89,6 +91,8 @@ def _problem(content: dict[str, Any]) -> str:
         own, loops = content["fashion_lightning"], content["loops"]["fit_loop"]
         if not isinstance(own, dict) or not all(isinstance(own[part], str) for part in ("version", "name", "config")):
             return "its origin is no text"
+        if not _are_finite(own["metrics"]):
+            return "its metrics are no numbers"
         for name in ("epoch", "global_step"):
             _check_counts(content[name], name)
         _check_counts(content["loops"], "loops")
@@ -180,8 +184,12 @@ def _check_callback(key: str, state: Any) -> None:
     elif key.startswith("EarlyStopping"):
         _check_counts(state["wait_count"], "the count of early stopping")
         _check_counts(state["stopped_epoch"], "the last epoch of early stopping")
+        _check_counts(state["patience"], "the patience of early stopping")
+        _check_counts(state["stopping_reason"], "the reason of early stopping")
         if state["best_score"].numel() != 1:
             raise ValueError("the best score of early stopping is no number")
+    elif key == "StepPlateauSchedule" and type(state["val_loss"]) is not float:
+        raise ValueError("its validation loss is no number")
     elif key == "Timer" and not _are_finite(state["time_elapsed"]):
         raise ValueError("its times are no numbers")
 

@@ -96,5 +96,5 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "steps": checkpoint.steps_done,
         "fit_seconds": callbacks["Timer"]["time_elapsed"]["train"],
         "best": best,
-        "last": checkpoint.content["fashion_lightning"].get("figures", {}),
+        "last": checkpoint.content["fashion_lightning"]["metrics"],
     }

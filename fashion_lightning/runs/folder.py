@@ -10,7 +10,9 @@ tensorboard_logs/<recipe>/version_N/
     test_best.json         what `test` measured
 """
 
+import contextlib
 import json
+import shutil
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,6 +45,13 @@ def new_run_dir(logs: Path, name: str) -> Path:
             f"No run folder can be made in {folder.absolute()} ({error.strerror}). Name another place with"
             " --trainer.default_root_dir."
         ) from error
+
+
+def discard_run(run_dir: Path) -> None:
+    """Remove the folder of a run that failed before its first checkpoint, and the recipe's if no other run is there."""
+    shutil.rmtree(run_dir, ignore_errors=True)
+    with contextlib.suppress(OSError):  # other runs are there
+        run_dir.parent.rmdir()
 
 
 def newest_run(logs: Path = LOGS) -> Path | None:
