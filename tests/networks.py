@@ -1,5 +1,6 @@
 """A network for the tests that draws random numbers while it trains."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -43,6 +44,21 @@ class FailsLater(nn.Module):
         self.steps += self.training
         if self.steps == 4:
             raise RuntimeError("by design (step 4)")
+        logits: Tensor = self.head(images.flatten(1))
+        return logits
+
+
+class FailsUntrained(nn.Module):
+    """Works within ``fit``, but not in a process that only evaluates it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.trained = nn.Linear(784, 10), False
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.trained |= self.training
+        if torch.is_inference_mode_enabled() and not self.trained:
+            raise ValueError("by design")
         logits: Tensor = self.head(images.flatten(1))
         return logits
 

@@ -13,6 +13,7 @@ import pytest
 
 import fashion_lightning
 from fashion_lightning.data.classes import CLASS_NAMES
+from tests import networks
 from tests.conftest import Run
 from tests.test_tensorboard import curve
 
@@ -197,3 +198,18 @@ def test_a_moved_run_folder_keeps_its_best_checkpoint(cli: Run, trained: Path, t
     cli("fit", "--ckpt_path", moved, "--trainer.max_epochs", "3", "--model.optimizer.init_args.bias_lr=1e4")
     assert (moved / "checkpoints/best.ckpt").read_bytes() == best
     assert not Path("tensorboard_logs/tiny").exists() or not list(Path("tensorboard_logs/tiny").iterdir())
+
+
+@pytest.mark.parametrize("command", ["test", "predict"])
+def test_a_fault_in_a_users_network_is_one_line_with_its_place_and_a_traceback_if_wanted(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    cli("fit", "--config", recipe, "--model.network", "tests.networks.FailsUntrained")
+    run = Path("tensorboard_logs/tiny/version_0")
+    printed = cli(command, "--ckpt_path", run, exits=2)
+    assert f"error: `{command}` failed: ValueError: by design ({networks.__file__}, line " in printed
+    assert "Traceback" not in printed
+    monkeypatch.setenv("FASHION_LIGHTNING_DEBUG", "1")
+    printed = cli(command, "--ckpt_path", run, exits=2)
+    assert "Traceback (most recent call last)" in printed
+    assert 'raise ValueError("by design")' in printed

@@ -138,3 +138,18 @@ def test_the_published_hashes_are_those_of_the_original_files() -> None:
     code = "from fashion_lightning.data.source import SHA256; print(*sorted(v[:8] for v in SHA256.values()))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.split() == ["0402a96d", "5b4141f0", "bad3541b", "c59f468a"]
+
+
+def test_a_later_run_clears_what_a_killed_fetch_left_but_not_what_one_is_writing(data: Path, tmp_path: Path) -> None:
+    raw = source.raw_folder(tmp_path / "root")
+    raw.mkdir(parents=True)
+    for path in data.iterdir():
+        shutil.copy(path, raw)
+    with source._scratch_folder(raw) as in_use:
+        left = raw / ".fetching-left"
+        (left / "0").mkdir(parents=True)
+        (left / "0/half").write_bytes(b"half")
+        source.load("train", tmp_path / "root")
+        assert in_use.is_dir()
+        assert not left.exists()
+    assert not list(raw.glob(".fetching-*"))

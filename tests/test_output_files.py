@@ -1,0 +1,100 @@
+"""What ``predict`` and ``test`` write, and where they must not."""
+
+import csv
+import errno
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fashion_lightning.callbacks.predictions import write_csv
+from tests.conftest import Run
+
+
+def rows_of(text: str) -> list[list[str]]:
+    return list(csv.reader(text.splitlines()))
+
+
+def test_an_output_that_is_no_file_is_written_to_not_replaced(cli: Run, trained: Path) -> None:
+    read: list[str] = []
+    os.mkfifo("pipe")
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_text()))
+    reader.start()
+    cli("predict", "--ckpt_path", trained, "--output", "pipe")
+    reader.join()
+    assert Path("pipe").is_fifo()
+    assert len(rows_of(read[0])) == 101
+    Path("null").symlink_to("/dev/null")
+    cli("predict", "--ckpt_path", trained, "--output", "null")
+    assert Path("null").is_symlink()
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_symbolic_link_stays_and_its_file_is_replaced(cli: Run, trained: Path) -> None:
+    Path("target.csv").write_text("old")
+    Path("link.csv").symlink_to("target.csv")
+    cli("predict", "--ckpt_path", trained, "--output", "link.csv")
+    assert Path("link.csv").is_symlink()
+    assert len(rows_of(Path("target.csv").read_text())) == 101
+
+
+def test_a_home_folder_is_expanded(cli: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    cli("predict", "--ckpt_path", trained, "--output", "~/mine.csv")
+    assert (tmp_path / "home/mine.csv").is_file()
+    assert not Path("~").exists()
+
+
+def test_a_device_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        write_csv(Path("/dev/full"), b"x")
+    write_csv(tmp_path / "new/a.csv", b"x")
+    assert (tmp_path / "new/a.csv").read_bytes() == b"x"
+
+
+def test_predictions_of_own_pictures_leave_those_of_the_test_images_alone(cli: Run, trained: Path) -> None:
+    cli("predict", "--ckpt_path", trained)
+    before = (trained / "predictions.csv").read_bytes()
+    Image.new("L", (28, 28), 100).save("a.png")
+    cli("predict", "--ckpt_path", trained, "--data.images", "a.png")
+    assert (trained / "predictions.csv").read_bytes() == before
+    assert [row[0] for row in rows_of((trained / "predictions_images.csv").read_text())] == ["image", "a.png"]
+
+
+def test_names_in_the_table_are_text_that_no_spreadsheet_runs(cli: Run, trained: Path) -> None:
+    Path("own").mkdir()
+    for name in (b"own/=cmd.png", b"own/b\xff.png"):
+        Image.new("L", (28, 28), 100).save(os.fsdecode(name))
+    os.chdir("own")
+    cli("predict", "--ckpt_path", Path("..") / trained, "--data.images", "*.png", "--output", "a.csv")
+    assert [row[0] for row in rows_of(Path("a.csv").read_text())] == ["image", "'=cmd.png", r"b\udcff.png"]
+
+
+@pytest.mark.slow
+def test_names_that_are_no_text_can_be_typed(trained: Path, command_on_generated_data: list[str]) -> None:
+    Image.new("L", (28, 28), 100).save(os.fsdecode(b"b\xff.png"))
+    predict = [*command_on_generated_data, "predict", "--ckpt_path", str(trained)]
+    done = subprocess.run(
+        [*map(os.fsencode, predict), b"--data.images", b"b\xff.png", b"--output", b"o\xff.csv"], capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert rb"written to o\udcff.csv" in done.stdout
+    assert Path(os.fsdecode(b"o\xff.csv")).is_file()
+
+
+@pytest.mark.parametrize("command", ["test", "validate"])
+def test_metrics_that_cannot_be_written_are_printed_all_the_same(
+    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("fashion_lightning.runs.durable._own_partial", read_only)
+    printed = cli(command, "--ckpt_path", trained, exits=2)
+    assert "Ankle boot" in printed
+    assert "(100 images)" in printed
+    assert f"error: The metrics above could not be written to {trained} (Read-only file system)." in printed
+    assert "Traceback" not in printed
