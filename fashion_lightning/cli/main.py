@@ -14,6 +14,8 @@ from types import FrameType
 from typing import NoReturn
 
 from fashion_lightning import __version__
+from fashion_lightning.cli import settings
+from fashion_lightning.cli.parent import end_with_parent
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.folder import newest_run
 
@@ -58,7 +60,7 @@ def main(args: Sequence[str] | None = None) -> None:
         print(OVERVIEW, end="")
     elif first == "--version":
         print(f"fashion-lightning {__version__}")
-    elif first not in COMMANDS:
+    elif first not in (*COMMANDS, settings.COMMAND):
         _fail(f"there is no command {first!r}; choose from {', '.join(COMMANDS)}, or see fashion-lightning --help")
     else:
         _run(arguments)
@@ -69,6 +71,7 @@ def main(args: Sequence[str] | None = None) -> None:
 def _run(arguments: list[str]) -> None:
     began = time.monotonic()
     with _exit_on_signal():
+        end_with_parent()
         try:
             _require_checkpoint(arguments)
             command, *rest = arguments
@@ -80,6 +83,8 @@ def _run(arguments: list[str]) -> None:
                 from fashion_lightning.cli import compare
 
                 compare.main(rest)
+            elif command == settings.COMMAND:
+                settings.main(rest, began)
             else:
                 from fashion_lightning.cli import commands
 
