@@ -18,6 +18,7 @@ from fashion_lightning.callbacks.flush_curves import FlushCurves
 from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
 from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
+from fashion_lightning.callbacks.progress_file import ProgressFile
 from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.callbacks.run_config import RunConfig, config_text
 from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
@@ -51,9 +52,11 @@ class FashionMNISTCLI(LightningCLI):
     Args:
         completed: the command line.
         began: ``time.monotonic()`` before anything was imported.
+        makes_run_folder: whether ``fit`` gets one; else all is checked that it would refuse.
     """
 
-    def __init__(self, completed: CompletedCommandLine, began: float) -> None:
+    def __init__(self, completed: CompletedCommandLine, began: float, makes_run_folder: bool = True) -> None:
+        self.makes_run_folder = makes_run_folder
         self.command, self.name, self.began = completed.command, completed.name, began
         self.checkpoint, self.is_own = completed.checkpoint, completed.is_own
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
@@ -127,6 +130,7 @@ class FashionMNISTCLI(LightningCLI):
             StopWhenNotFinite(),  # before anything is saved
             StepPlateauSchedule(),
             FlushCurves(),
+            ProgressFile(),
             StopOnSignal(self.config_init["last_checkpoint"]),
             self.timer,
         ]
@@ -150,7 +154,7 @@ class FashionMNISTCLI(LightningCLI):
             patience = self.config_init["early_stopping"].patience
             if self.checkpoint is not None:
                 self.finished = why_finished(self.checkpoint, trainer, patience)
-            if not settings["fast_dev_run"] and not self.finished:
+            if self.makes_run_folder and not settings["fast_dev_run"] and not self.finished:
                 in_place = self.checkpoint is not None and self.checkpoint.in_place
                 self.run_dir_is_new = not (self.run_dir and in_place)
                 run_dir = self.run_dir if self.run_dir and in_place else self._new_run_dir(trainer.default_root_dir)
@@ -163,6 +167,8 @@ class FashionMNISTCLI(LightningCLI):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BestCheckpoint | LastCheckpoint):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())
+            elif isinstance(callback, ProgressFile):
+                callback.run_dir = run_dir
             elif isinstance(callback, RunConfig):
                 self.run_config = callback
                 callback.run_dir, callback.run_id = run_dir, mark_run(run_dir)

@@ -22,6 +22,7 @@ from fashion_lightning.cli.report import (
     write_evaluation,
     write_json,
 )
+from fashion_lightning.cli.threads import keep_threads
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.runs.continuing import report_of
 from fashion_lightning.runs.folder import discard_run
@@ -56,6 +57,8 @@ def fit(cli: FashionMNISTCLI) -> None:
             print("Its report is missing or damaged, and is written now.")
             _report_fit(cli, cli.run_dir, report_of(cli.checkpoint))
         return
+    if cli.checkpoint is not None and cli.checkpoint.in_place and cli.run_dir is not None:
+        keep_threads(cli.run_dir)
     if cli.trainer.is_global_zero:
         print_start(cli.checkpoint, cli.trainer, cli.run_dir, cli.model.make_scheduler is not None)
         if cli.run_dir is not None:

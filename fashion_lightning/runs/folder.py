@@ -6,6 +6,7 @@ tensorboard_logs/<recipe>/version_N/
     checkpoints/best.ckpt  best on the validation images
     checkpoints/last.ckpt  to continue from
     events.out.tfevents.*  for TensorBoard
+    progress.json          how far the fit is, for whoever watches it
     fit.json               what the fit ended with
     test_best.json         what `test` measured
 """
