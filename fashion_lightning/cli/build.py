@@ -25,6 +25,7 @@ from fashion_lightning.callbacks.terminal import EpochBars, LayerTable
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.messages import OneLineErrorParser
+from fashion_lightning.cli.stock_parts import refuse_inexact
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import MONITORS
@@ -88,6 +89,8 @@ class FashionMNISTCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
         settings = self.config["trainer"]
+        if self.command == "fit":
+            refuse_inexact(settings)
         if settings["precision"] is None:
             settings["precision"] = default_precision(settings["accelerator"])
         if settings["deterministic"] is None:
