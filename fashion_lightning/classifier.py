@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, multi_margin_loss
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from fashion_lightning.data.batches import Batch
+from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
@@ -22,9 +22,6 @@ from fashion_lightning.tta import TTA, suffix, views
 
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
 """Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
-
-CLASSIFY_BATCH_SIZE = 200
-"""Images at once; a thousand at once take nearly twice the time (benchmarks/README.md)."""
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
@@ -224,7 +221,7 @@ class FashionMNISTClassifier(LightningModule):
         pixels = pixels.view(-1, 1, 28, 28)
         training = self.training
         self.eval()
-        parts = [self.augmented_logits(part).softmax(dim=1) for part in torch.split(pixels, CLASSIFY_BATCH_SIZE)]
+        parts = [self.augmented_logits(part).softmax(dim=1) for part in torch.split(pixels, EVAL_BATCH_SIZE)]
         probabilities = torch.cat(parts)
         self.train(training)
         return [CLASS_NAMES[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities

@@ -28,6 +28,7 @@ from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.memory import is_out_of_memory
 from fashion_lightning.cli.messages import OneLineErrorParser
 from fashion_lightning.cli.settings import check_batches, check_run, check_values
+from fashion_lightning.cli.stock_parts import refuse_inexact
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.metrics import MONITORS
@@ -95,6 +96,8 @@ class FashionMNISTCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
         settings = self.config["trainer"]
+        if self.command == "fit":
+            refuse_inexact(settings)
         if settings["precision"] is None:
             settings["precision"] = default_precision(settings["accelerator"])
         if settings["deterministic"] is None:
