@@ -31,7 +31,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from fashion_lightning.classifier import PIXEL_MEAN, PIXEL_STD, FashionMNISTClassifier
-from fashion_lightning.cli.main import main as fashion_lightning
+from fashion_lightning.cli import main as fashion_lightning
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.precision import default_precision

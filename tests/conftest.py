@@ -65,7 +65,7 @@ def write_generated_data(folder: Path) -> dict[str, str]:
 def command_with_hashes(script: Path, hashes: dict[str, str]) -> list[str]:
     """The start of a command line for a process of its own, in which files with these hashes count as the real ones."""
     script.write_text(
-        "from fashion_lightning.cli.main import main\n"
+        "from fashion_lightning.cli import main\n"
         "from fashion_lightning.data import source\n"
         f"source.SHA256.update({hashes!r})\n"
         "main()\n"
@@ -116,7 +116,7 @@ def recipe(tmp_path: Path, data: Path) -> Path:
 @pytest.fixture
 def cli(capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a command line in this process and return what it printed."""
-    from fashion_lightning.cli.main import main
+    from fashion_lightning.cli import main
 
     def run(*args: str | Path, exits: int | None = None) -> str:
         if exits is None:

@@ -24,7 +24,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from fashion_lightning import load_classifier
-from fashion_lightning.cli.main import main
+from fashion_lightning.cli import main
 from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
 from tests.audit import Audit

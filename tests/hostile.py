@@ -37,7 +37,7 @@ CALLABLES = (
     *("torch.nn.Sequential", "torch.nn.Linear", "torch.nn.Module", "torch.optim.SparseAdam", "torch.optim.Optimizer"),
     *(
         "torch.optim.lr_scheduler.LambdaLR",
-        "fashion_lightning.cli.main.main",
+        "fashion_lightning.cli.main",
         "fashion_lightning.runs.durable.replacing",
     ),
     *("fashion_lightning.networks.CNN", "fashion_lightning.networks.WideResNet", "fashion_lightning.networks.MLP"),

@@ -20,7 +20,7 @@ from tests.test_tensorboard import curve
 
 def test_help_and_version_answer_without_torch() -> None:
     code = (
-        "import sys; from fashion_lightning.cli.main import main\n"
+        "import sys; from fashion_lightning.cli import main\n"
         "for args in (['--version'], ['--help'], []):\n"
         "    try: main(args)\n"
         "    except SystemExit as stop: assert stop.code == 0\n"

@@ -136,7 +136,7 @@ def test(cli: FashionMNISTCLI) -> None:
 
 
 def _evaluate(cli: FashionMNISTCLI, images: str) -> None:
-    assert cli.checkpoint is not None  # main.py sees to it
+    assert cli.checkpoint is not None  # command.py sees to it
     _start(cli)
     if not cli.model.evaluations:
         raise UserError(f"There was nothing to {cli.command}: a trainer.limit_ setting left no image.")
