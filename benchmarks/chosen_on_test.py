@@ -1,6 +1,6 @@
 """What choosing the epoch on the test images adds to a figure.
 
-    fashion-lightning repeat --config configs/seeds/two_conv_cnn.yaml --config configs/presets/every_epoch.yaml --test
+    fashion-lightning repeat --config seeds/two_conv_cnn --config presets/every_epoch --test
     python benchmarks/chosen_on_test.py tensorboard_logs/two_conv_cnn/version_*
 
 Many published figures, the seeds' among them, take the test set for validation and report its best

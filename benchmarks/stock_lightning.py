@@ -79,7 +79,7 @@ def main() -> None:
     for source in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(source).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
-    recipe = yaml.safe_load(given.config.read_text())
+    recipe = yaml.safe_load(given.config.read_text(encoding="utf-8"))
     L.seed_everything(0, verbose=False)
     build = ArgumentParser()
     build.add_subclass_arguments(nn.Module, "network")

@@ -1,6 +1,6 @@
 """Where the time of a training goes: ``fit`` against a bare loop, data, and arithmetic.
 
-    python benchmarks/training_step.py --config configs/cnn.yaml --rounds 3
+    python benchmarks/training_step.py --config cnn --rounds 3
 
 In alternation, each round: one epoch of the recipe by the ``fit`` command, and the same epoch by a loop
 over the same batches, network and optimizer, validation included in both. Beside them: loading and
@@ -31,8 +31,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from fashion_lightning.classifier import PIXEL_MEAN, PIXEL_STD, FashionMNISTClassifier
-from fashion_lightning.cli.arguments import DEFAULT_RECIPE
-from fashion_lightning.cli.main import main as fashion_lightning
+from fashion_lightning.cli import main as fashion_lightning
+from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.precision import default_precision
 
@@ -130,12 +130,12 @@ def matrix_product_flops(dtype: torch.dtype, side: int = 2048) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE)
+    parser.add_argument("--config", type=find_config, default=DEFAULT_RECIPE)
     parser.add_argument("--root", default="data")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--operators", action="store_true", help="also print the operators that take the time")
     given = parser.parse_args()
-    loop = BareLoop(yaml.safe_load(given.config.read_text()), given.root)
+    loop = BareLoop(yaml.safe_load(given.config.read_text(encoding="utf-8")), given.root)
     flop = loop.flop_per_epoch()
     rounds = [(fit_seconds(given.config, given.root), *loop.seconds()) for _ in range(given.rounds)]
     fit, bare, loading = (median(column) for column in zip(*rounds, strict=True))

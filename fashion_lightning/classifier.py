@@ -1,8 +1,5 @@
 """The LightningModule: loss, metrics and optimizer around any network."""
 
-import inspect
-import math
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, cast, get_args
 
@@ -14,23 +11,17 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, multi_margin_loss
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
 
-from fashion_lightning.data.batches import Batch
+from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
-from fashion_lightning.metrics import SCALARS, TRAIN_METRICS, Evaluation
+from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
 from fashion_lightning.networks.output import check_output
-from fashion_lightning.not_finite import check_loss, check_weights
 from fashion_lightning.schedules import RunSchedule, steps_of_run
 from fashion_lightning.tta import TTA, suffix, views
 
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
 """Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
-
-CLASSIFY_BATCH_SIZE = 200
-"""Images at once; a thousand at once take nearly twice the time (benchmarks/README.md)."""
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
@@ -68,7 +59,10 @@ class FashionMNISTClassifier(LightningModule):
         tta: TTA = "none",
     ) -> None:
         super().__init__()
-        self._save_plain_hyperparameters()
+        # A checkpoint holds plain values only: objects passed in Python are to be passed to load_from_checkpoint, too.
+        self.save_hyperparameters(ignore=["network", "optimizer", "scheduler"])
+        if "_instantiator" in self.hparams:  # LightningCLI builds it, and gives the config that it is built from
+            self.save_hyperparameters()
         if not 0 <= label_smoothing < 1:
             raise UserError(f"model.label_smoothing must be at least 0 and below 1, not {label_smoothing}.")
         if loss != "cross_entropy" and label_smoothing:
@@ -83,26 +77,9 @@ class FashionMNISTClassifier(LightningModule):
         check_output(self, self.network, self.example_input_array)  # also gives lazy layers their shapes
         self.network.to(memory_format=torch.channels_last)
 
-        self.train_loss = MeanMetric(nan_strategy="ignore")  # as in Evaluation; check_loss looks for NaN
-        self.train_accuracy = MulticlassAccuracy(len(CLASS_NAMES), average="micro", validate_args=False)
+        self.train_metrics = TrainingMetrics(len(CLASS_NAMES))
         self.eval_metrics = nn.ModuleDict({tta: Evaluation(len(CLASS_NAMES)) for tta in get_args(TTA)})
-        self.latest_loss = torch.zeros(())
         self.evaluations: dict[TTA, dict[str, Tensor]] = {}
-        self.validated, self.validation_loss = False, math.nan  # in this epoch, and when last
-
-    def _save_plain_hyperparameters(self) -> None:
-        """Keep what a checkpoint can hold with ``weights_only=True``.
-
-        From the command line these are the plain values of the config, from which a checkpoint alone
-        rebuilds the model. Objects passed in Python are left out: pass them to ``load_from_checkpoint``.
-        """
-        with warnings.catch_warnings():  # "network is already saved during checkpointing": it is left out
-            warnings.simplefilter("ignore", UserWarning)
-            current = inspect.currentframe()
-            self.save_hyperparameters(frame=current and current.f_back)
-        for name in ("network", "optimizer", "scheduler"):
-            if not isinstance(self.hparams.get(name), dict | str | None):
-                del self.hparams[name]
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify raw images.
@@ -121,16 +98,11 @@ class FashionMNISTClassifier(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits = self(batch.images)
         loss = self.training_loss(logits, batch.labels)
-        self.latest_loss = loss.detach()
-        self.train_loss.update(self.latest_loss, len(batch.labels))
-        self.train_accuracy.update(logits.detach(), batch.labels)
+        self.train_metrics.update(loss.detach(), logits.detach(), batch.labels)
         # A log call costs 0.2 ms: only at the last batch of the steps that the Trainer would log.
         every, window = self.trainer.log_every_n_steps, self.trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0 and (batch_idx + 1) % window == 0:
-            check_loss(self.trainer, "training", self.latest_loss.item())
-            self._log_step()
-            self.log("loss", self.train_loss.compute(), prog_bar=True, logger=False)
-            self.log("accuracy", self.train_accuracy.compute(), prog_bar=True, logger=False)
+            self._log_step(loss.item())
         return loss
 
     def training_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -139,56 +111,32 @@ class FashionMNISTClassifier(LightningModule):
             return multi_margin_loss(logits, labels)
         return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
-    def _log_step(self) -> None:
-        """Straight to the logger: what `self.log` collects is lost when a signal ends the run at this step."""
+    def _log_step(self, loss: float) -> None:
+        for name, value in self.train_metrics.compute().items():
+            self.log(name.removeprefix("train/"), value, prog_bar=True, logger=False)
+        # Straight to the logger: what `self.log` collects is lost when a signal ends the run at this step.
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         for logger in self.loggers:
-            logger.log_metrics({"lr": lr, "train/loss_step": self.latest_loss.item()}, step=self.global_step)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the epoch has counted so far, for a checkpoint in the middle of it."""
-        check_loss(self.trainer, "training", self.latest_loss.item())
-        check_weights(self.trainer, self.network)
-        checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}
-        checkpoint["validation"] = {"validated": self.validated, "loss": self.validation_loss}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name, state in checkpoint.get("train_metrics", {}).items():
-            for key, value in state.items():
-                setattr(getattr(self, name), key, value)
-        validation = checkpoint.get("validation", {"validated": False, "loss": math.nan})
-        self.validated, self.validation_loss = validation["validated"], validation["loss"]
+            logger.log_metrics({"lr": lr, "train/loss_step": loss}, step=self.global_step)
 
     def on_train_epoch_start(self) -> None:
         """Count anew; Lightning does not call this when a run goes on in the middle of an epoch."""
-        for name in TRAIN_METRICS:
-            getattr(self, name).reset()
+        self.train_metrics.reset()
 
     def on_train_epoch_end(self) -> None:
-        with warnings.catch_warnings():  # "compute was called before update": in a checkpoint after the last batch
-            warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-            metrics = {name_in_logs: getattr(self, name).compute() for name, name_in_logs in TRAIN_METRICS.items()}
+        metrics = self.train_metrics.compute()
         self.log_dict(metrics, logger=False)  # for whoever monitors them
         # Logged at once: Lightning would do so after the epoch's checkpoint, and a kill in between would lose it.
-        epoch = {} if self.validated else {"epoch": self.current_epoch}  # which validation has logged already
+        epoch = {} if validated_in_epoch(self.trainer) else {"epoch": self.current_epoch}  # else logged with validation
         for logger in self.loggers:
-            logger.log_metrics(
-                {**{name: value.item() for name, value in metrics.items()}, **epoch}, self.global_step - 1
-            )
-        if self.validated:
-            self._step_plateau_schedules()
-        self.validated = False
+            values = {name: value.item() for name, value in metrics.items()}
+            logger.log_metrics({**values, **epoch}, self.global_step - 1)
 
-    def _step_plateau_schedules(self) -> None:
-        """Here, before the epoch's checkpoint: where Lightning does it, the checkpoint lacks the step (2.6.6)."""
-        for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, ReduceLROnPlateau):
-                config.scheduler.step(self.validation_loss)
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["train_metrics"] = self.train_metrics.counts()
 
-    def lr_scheduler_step(self, scheduler: LRScheduler, metric: Any) -> None:
-        """All others where Lightning does it."""
-        if not isinstance(scheduler, ReduceLROnPlateau):
-            super().lr_scheduler_step(scheduler, metric)
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.train_metrics.load_counts(checkpoint.get("train_metrics", {}))
 
     def on_validation_epoch_start(self) -> None:
         self._reset_metrics()
@@ -198,9 +146,6 @@ class FashionMNISTClassifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._log_metrics("val")
-        self.validated, self.validation_loss = True, self.evaluations["none"]["loss"].item()
-        if self.trainer.state.fn == "fit":
-            check_loss(self.trainer, "validation", self.validation_loss)
 
     def on_test_epoch_start(self) -> None:
         self._reset_metrics()
@@ -276,7 +221,7 @@ class FashionMNISTClassifier(LightningModule):
         pixels = pixels.view(-1, 1, 28, 28)
         training = self.training
         self.eval()
-        parts = [self.augmented_logits(part).softmax(dim=1) for part in torch.split(pixels, CLASSIFY_BATCH_SIZE)]
+        parts = [self.augmented_logits(part).softmax(dim=1) for part in torch.split(pixels, EVAL_BATCH_SIZE)]
         probabilities = torch.cat(parts)
         self.train(training)
         return [CLASS_NAMES[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities

@@ -11,7 +11,13 @@ class UserError(Exception):
     """Something the user can put right; the message says what is wrong and what to do.
 
     The command line prints it without a traceback and exits with 2.
+
+    Args:
+        message: whatever it quotes of a file, it becomes one line that a terminal can show.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 def one_line(message: str) -> str:

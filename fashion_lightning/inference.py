@@ -8,16 +8,19 @@ from torch import Tensor
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import find_checkpoint
-from fashion_lightning.runs.trusted_classes import only_trusted_classes
+from fashion_lightning.runs.checkpoint_settings import config_to_use, import_paths, network_spec
+from fashion_lightning.runs.folder import LOGS, lies_in
 
 
 def load_classifier(path: str | Path, trusted: str = "") -> FashionMNISTClassifier:
     """Rebuild a trained classifier from a run folder (its best checkpoint) or a checkpoint file.
 
+    Of the checkpoint's config, the network and the test-time augmentation are taken, nothing else.
+
     Args:
         path: run folder or checkpoint file.
-        trusted: import paths of classes that the checkpoint may name beside those of this package and of
-            torch, such as a network of your own; they are imported.
+        trusted: import paths, with spaces between them, of classes that the checkpoint may name beside those of this
+            package and of torch's layers, such as a network of your own; they are imported.
 
     Returns:
         The classifier in evaluation mode, on the CPU.
@@ -26,12 +29,17 @@ def load_classifier(path: str | Path, trusted: str = "") -> FashionMNISTClassifi
         UserError: there is no checkpoint at ``path``, or it cannot be used.
     """
     checkpoint = find_checkpoint(str(path), wanted="best")
-    load = FashionMNISTClassifier.load_from_checkpoint
-    with only_trusted_classes(checkpoint, vouched=trusted):
-        try:
-            return load(checkpoint.path, map_location="cpu", weights_only=True).eval()
-        except (Exception, SystemExit) as error:  # jsonargparse ends the process on settings that it refuses
-            raise UserError(f"{checkpoint.path} cannot be rebuilt: {error.__context__ or error}") from error
+    is_own = checkpoint.run_dir is not None and lies_in(checkpoint.run_dir, [LOGS])
+    config, _ = config_to_use(checkpoint, "test", is_own, named := set(trusted.split()))
+    if is_own:  # its config.yaml is the user's
+        named |= import_paths(config["model"])
+    try:
+        spec = network_spec(config, named)
+        classifier = FashionMNISTClassifier(spec.build(), tta=config["model"].get("tta", "none"))
+        classifier.load_state_dict(checkpoint.content["state_dict"])
+    except (Exception, SystemExit) as error:  # whatever a network of the user's raises; jsonargparse ends the process
+        raise UserError(f"{checkpoint.path} cannot be used: {error.__context__ or error}") from error
+    return classifier.eval()
 
 
 def classify(path: str | Path, images: Any) -> tuple[list[str], Tensor]:

@@ -1,8 +1,10 @@
 """What validation and test measure; every metric counts images, never means of batches."""
 
-from typing import Literal
+import warnings
+from typing import Any, Literal
 
 import torch
+from lightning import Trainer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric, Metric, MetricCollection
@@ -18,7 +20,7 @@ SCALARS = ("accuracy", "top5")
 """The metrics with one value; the others have one per class, or a matrix ``(10, 10)``."""
 
 TRAIN_METRICS = {"train_loss": "train/loss", "train_accuracy": "train/accuracy"}
-"""The classifier's metrics of training, and the curves that they become at the end of each epoch."""
+"""The metrics of training as checkpoints name them, and the curves that they become at the end of each epoch."""
 
 MONITORS = ("val/loss", *(f"val/{name}" for name in SCALARS), *TRAIN_METRICS.values())
 """What a checkpoint or early stopping can go by: logged in every epoch."""
@@ -27,6 +29,55 @@ MONITORS = ("val/loss", *(f"val/{name}" for name in SCALARS), *TRAIN_METRICS.val
 def direction(monitor: str) -> Literal["min", "max"]:
     """Whether less or more of a metric is better; a setting of its own could only contradict it."""
     return "min" if monitor.endswith("loss") else "max"
+
+
+def validated_in_epoch(trainer: Trainer) -> bool:
+    """Whether a validation has run in the epoch that is being trained, be it before the run was interrupted.
+
+    Lightning counts the batches, begins anew with each epoch (so that its sanity check is left out), and
+    saves the count in each checkpoint.
+    """
+    batches: int = trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.ready
+    return batches > 0
+
+
+class TrainingMetrics(nn.Module):
+    """The mean loss and the accuracy of one epoch, over the images that were trained on so far.
+
+    Args:
+        num_classes: logits of each image.
+    """
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        self.train_loss = MeanMetric(nan_strategy="ignore")  # StopWhenNotFinite looks for NaN
+        self.train_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.train_loss.reset()
+        self.train_accuracy.reset()
+
+    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: its mean loss, its logits ``(B, 10)`` and labels ``(B,)``."""
+        self.train_loss.update(loss, len(labels))
+        self.train_accuracy.update(logits, labels)
+
+    def compute(self) -> dict[str, Tensor]:
+        """``train/loss`` and ``train/accuracy``, the latter as a fraction of images."""
+        with warnings.catch_warnings():  # "compute was called before update": in a checkpoint after the last batch
+            warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
+            return {curve: getattr(self, name).compute() for name, curve in TRAIN_METRICS.items()}
+
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """What was counted so far, for a checkpoint in the middle of an epoch."""
+        return {name: getattr(self, name).metric_state for name in TRAIN_METRICS}
+
+    def load_counts(self, counts: dict[str, dict[str, Any]]) -> None:
+        """Go on from what ``counts`` gave."""
+        for name, state in counts.items():
+            for key, value in state.items():
+                setattr(getattr(self, name), key, value)
 
 
 class Evaluation(nn.Module):

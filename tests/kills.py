@@ -43,6 +43,7 @@ RECIPE: dict[str, Any] = {
     },
     "data": {"batch_size": 50, "val_size": 100, "flip": "random", "shift": 2, "cutout": 4},
     "trainer": {
+        "accelerator": "cpu",
         "max_epochs": EPOCHS,
         "log_every_n_steps": 1,
         "callbacks": [

@@ -21,6 +21,7 @@ SMALL = {
     "data.val_size": 100,
     "data.batch_size": 50,
     "data.train_size": "null",
+    "trainer.accelerator": "cpu",
     "trainer.max_epochs": 2,
     "trainer.check_val_every_n_epoch": 1,
     "trainer.enable_progress_bar": "false",

@@ -1,7 +1,10 @@
 """Augmentation: what it may do to an image, and that each draw can be repeated."""
 
+import hashlib
+
 import pytest
 import torch
+from torch import Tensor
 
 from fashion_lightning.data.augment import Augment
 
@@ -60,3 +63,42 @@ def test_a_cutout_blackens_one_square_of_each_image() -> None:
         assert 1 <= rows <= 8
         assert image.sum() == rows * columns
     assert black.sum(dim=(1, 2)).max() == 64
+
+
+ALL_OF_IT = [Augment("random", 2, 8, seed=3), Augment("alternating", 2, 8, seed=3)]
+
+
+DIGESTS = ["ab72ed456f85a682", "53ecc246894fe917"]
+
+
+@pytest.mark.parametrize(("augment", "digest"), [*zip(ALL_OF_IT, DIGESTS)], ids=["random", "alternating"])
+def test_the_draws_are_those_of_version_0_1(augment: Augment, digest: str) -> None:
+    """A run that is continued goes on with the images that it would have seen."""
+    images = augment(IMAGES, INDICES + 50_000, epoch=3, batch_idx=5)
+    assert hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16] == digest
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of NVIDIA's")
+@pytest.mark.parametrize("augment", ALL_OF_IT, ids=["random", "alternating"])
+def test_a_gpu_is_never_waited_for_and_makes_the_same_images(augment: Augment) -> None:
+    images, indices = IMAGES.cuda(), INDICES.cuda()
+    expected = augment(IMAGES, INDICES, epoch=3, batch_idx=5)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        augmented = augment(images, indices, epoch=3, batch_idx=5)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.equal(augmented.cpu(), expected)
+
+
+class OnAnotherDevice(Tensor):
+    """Stands for indices on a GPU where there is none: to fetch them is to wait for it."""
+
+    def cpu(self, *_: object, **__: object) -> Tensor:
+        raise AssertionError("the indices were fetched from their device")
+
+
+def test_the_hash_of_an_index_is_made_where_the_index_is() -> None:
+    indices = INDICES.as_subclass(OnAnotherDevice)
+    augment = Augment("alternating")
+    assert torch.equal(augment(IMAGES, indices, 1, 0), augment(IMAGES, INDICES, 1, 0))

@@ -1,12 +1,15 @@
 """The classifier around any network."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
+from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 
+from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
 from fashion_lightning.classifier import PIXEL_MEAN, PIXEL_STD, FashionMNISTClassifier
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
@@ -35,6 +38,7 @@ def tiny(**settings: object) -> FashionMNISTClassifier:
 
 def trainer(folder: Path, **settings: object) -> Trainer:
     return Trainer(
+        accelerator="cpu",
         default_root_dir=folder,
         logger=False,
         enable_progress_bar=False,
@@ -140,6 +144,63 @@ def test_torchs_own_schedules_go_by_epochs(data: Path, tmp_path: Path) -> None:
     assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1)
 
 
+class Curves(CSVLogger):
+    """Remembers every point, by its name."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.points: dict[str, list[tuple[int | None, float]]] = {}
+
+    def log_metrics(self, metrics: Mapping[str, Tensor | float], step: int | None = None) -> None:
+        for name, value in metrics.items():
+            self.points.setdefault(name, []).append((step, float(value)))
+
+
+def plateau(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
+    """Halves the rate at each step: nothing is an improvement."""
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=1e9)
+
+
+@pytest.mark.parametrize("callbacks", [[], [StepPlateauSchedule]], ids=["Lightning's", "ours"])
+def test_a_plateau_schedule_steps_once_an_epoch_in_a_trainer_of_ones_own(
+    data: Path, tmp_path: Path, callbacks: list[type[Callback]]
+) -> None:
+    """Lightning's sanity validation, on by default, is none."""
+    classifier = tiny(scheduler=plateau, optimizer=lambda params: torch.optim.SGD(params, lr=0.8))
+    curves = Curves(tmp_path)
+    fit = Trainer(
+        accelerator="cpu",
+        logger=curves,
+        callbacks=[callback() for callback in callbacks],
+        max_epochs=4,
+        log_every_n_steps=10,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100, batch_size=50))
+    assert [round(rate, 3) for _, rate in curves.points["lr"]] == [0.8, 0.4, 0.2, 0.1]
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_every_epoch_has_a_point_also_after_a_sanity_validation(data: Path, tmp_path: Path, every: int) -> None:
+    curves = Curves(tmp_path)
+    fit = Trainer(
+        accelerator="cpu",
+        logger=curves,
+        callbacks=[StepPlateauSchedule()],
+        max_epochs=4,
+        check_val_every_n_epoch=every,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    classifier = tiny(scheduler=plateau, optimizer=lambda params: torch.optim.SGD(params, lr=0.8))
+    fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100, batch_size=50))
+    assert curves.points["epoch"] == [(9, 0), (19, 1), (29, 2), (39, 3)]
+    assert fit.optimizers[0].param_groups[0]["lr"] == 0.8 * 0.5 ** (4 // every)  # a step for each validation
+
+
 def test_flip_averaging_makes_mirror_images_equal() -> None:
     classifier = tiny(tta="flip").eval()
     with torch.no_grad():
@@ -176,8 +237,14 @@ def test_classify_refuses_other_shapes_and_types(shape: tuple[int, ...]) -> None
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
 def test_every_precision_trains(data: Path, tmp_path: Path, precision: str) -> None:
+    classifier = tiny()
+    before = {name: value.clone() for name, value in classifier.network.named_parameters() if value.requires_grad}
     fit = trainer(tmp_path, max_epochs=1, limit_train_batches=2, precision=precision, enable_checkpointing=False)
-    fit.fit(tiny(), FashionMNISTDataModule(str(data), val_size=100))
+    fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100))
+    for name, value in classifier.network.named_parameters():
+        assert value.dtype == {"64-true": torch.float64, "bf16-true": torch.bfloat16}[precision]
+        assert value.isfinite().all()
+        assert name not in before or not torch.equal(value.float(), before[name]), f"{name} was not trained"
 
 
 def test_the_same_objects_can_be_fitted_twice_and_tested(data: Path, tmp_path: Path) -> None:
@@ -185,7 +252,9 @@ def test_the_same_objects_can_be_fitted_twice_and_tested(data: Path, tmp_path: P
     for _ in range(2):
         fit = trainer(tmp_path, max_epochs=1, enable_checkpointing=False)
         fit.fit(classifier, datamodule)
-        assert classifier.train_accuracy.update_count == 8  # batches of one epoch: nothing is left of the first
+        assert (
+            classifier.train_metrics.train_accuracy.update_count == 8
+        )  # batches of one epoch: nothing is left of the first
         fit.test(classifier, datamodule, verbose=False)
         assert classifier.evaluations["none"]["confusion"].sum() == 100
 
@@ -196,13 +265,7 @@ def test_a_model_built_in_python_is_saved_without_its_objects(data: Path, tmp_pa
     fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100))
     fit.save_checkpoint(tmp_path / "model.ckpt")
     content = torch.load(tmp_path / "model.ckpt", weights_only=True)
-    assert content["hyper_parameters"] == {
-        "loss": "cross_entropy",
-        "label_smoothing": 0.1,
-        "tta": "none",
-        "optimizer": None,
-        "scheduler": None,
-    }
+    assert content["hyper_parameters"] == {"loss": "cross_entropy", "label_smoothing": 0.1, "tta": "none"}
     network = CNN(stem=4, widths=(4, 4, 8))
     loaded = FashionMNISTClassifier.load_from_checkpoint(tmp_path / "model.ckpt", network=network)
     assert loaded.label_smoothing == 0.1

@@ -20,7 +20,7 @@ from tests.test_tensorboard import curve
 
 def test_help_and_version_answer_without_torch() -> None:
     code = (
-        "import sys; from fashion_lightning.cli.main import main\n"
+        "import sys; from fashion_lightning.cli import main\n"
         "for args in (['--version'], ['--help'], []):\n"
         "    try: main(args)\n"
         "    except SystemExit as stop: assert stop.code == 0\n"
@@ -82,7 +82,8 @@ def test_each_fit_gets_a_folder_of_its_own(cli: Run, recipe: Path) -> None:
 
 def test_without_a_recipe_the_default_one_runs_also_beneath_presets(cli: Run, data: Path) -> None:
     debug = Path(fashion_lightning.__file__).parents[1] / "configs/presets/debug.yaml"
-    printed = cli("fit", "--config", debug, "--data.root", data, "--data.val_size", "100", "--data.batch_size", "8")
+    small = ["--data.val_size", "100", "--data.batch_size", "8", "--trainer.accelerator", "cpu"]
+    printed = cli("fit", "--config", debug, "--data.root", data, *small)
     assert "CNN" in printed
     assert not Path("tensorboard_logs").exists()  # fast_dev_run leaves nothing behind
 
@@ -161,6 +162,21 @@ def test_the_best_epoch_is_the_one_with_the_least_loss_or_the_most_of_anything_e
     run = Path("tensorboard_logs/tiny/version_0")
     values = [value for _, value in curve(run, monitor)]
     assert json.loads((run / "fit.json").read_text())["best"][monitor] == best_of(values)
+
+
+@pytest.mark.parametrize("validation", [["--trainer.limit_val_batches=0"], ["--trainer.check_val_every_n_epoch=3"]])
+def test_the_best_epoch_by_a_metric_of_training_is_judged_by_that_epoch(
+    cli: Run, recipe: Path, validation: list[str]
+) -> None:
+    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "4", *validation]
+    printed = cli(*fit, "--best_checkpoint.monitor", "train/loss", "--early_stopping.monitor", "train/loss")
+    run = Path("tensorboard_logs/tiny/version_0")
+    best = json.loads((run / "fit.json").read_text())["best"]
+    losses = [value for _, value in curve(run, "train/loss")]
+    assert (best["train/loss"], best["epoch"]) == (min(losses), losses.index(min(losses)))
+    assert not any(name.startswith("val/") for name in best)
+    assert f"fashion-lightning test --ckpt_path {run}" in printed
+    cli("test", "--ckpt_path", run)
 
 
 def test_a_moved_checkpoint_alone_is_tested_used_and_continued(cli: Run, trained: Path, tmp_path: Path) -> None:

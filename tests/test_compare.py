@@ -2,9 +2,11 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -141,6 +143,22 @@ def test_markdown_csv_and_picture_hold_the_same(cli: Run, trained: Path, runs: R
     ]
     assert float(each[1]["val_accuracy"]) == 0.5
     assert Path("report/curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["cost_$5_vs_$6", "$\\frac$", "_hidden", "a|b\\", "=1+1"])
+def test_a_recipes_name_is_written_to_the_letter(cli: Run, trained: Path, name: str) -> None:
+    edit(trained, recipe=name)
+    groups = compare([trained]).groups
+    cli("compare", trained, "--output", "report")
+    assert Path("report/curves.png").read_bytes().startswith(b"\x89PNG")
+    draw(groups, Path("curves.svg"))
+    assert f"<!-- {escape(name)} (n = 1) -->" in Path("curves.svg").read_text(encoding="utf-8")
+    heading, _, row = Path("report/comparison.md").read_text(encoding="utf-8").splitlines()
+    unescaped = re.compile(r"(?<!\\)(?:\\\\)*\|")
+    assert len(unescaped.findall(row)) == len(unescaped.findall(heading))
+    for file in ("comparison.csv", "runs.csv"):
+        (line,) = csv.DictReader(Path("report", file).read_text(encoding="utf-8").splitlines())
+        assert line["recipe"] == ("'=1+1" if name == "=1+1" else name)
 
 
 def test_epochs_without_validation_are_not_taken_for_lost_ones(cli: Run, recipe: Path) -> None:

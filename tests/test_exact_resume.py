@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fashion_lightning.classifier import FashionMNISTClassifier
 from tests.conftest import Run
 from tests.interruption import assert_same_state, interrupt
 from tests.test_tensorboard import curve, raw_points
@@ -52,7 +53,6 @@ SETTINGS = [
     ["--trainer.val_check_interval=0.5"],
     ["--trainer.check_val_every_n_epoch=2"],
     ["--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=7"],
-    ["--trainer.min_epochs=4", "--early_stopping.patience=1", "--early_stopping.min_delta=100"],
     ["--trainer.limit_train_batches=6"],
     ["--trainer.max_steps=35"],
     ["--data.num_workers=2"],
@@ -138,3 +138,76 @@ def test_a_killed_run_takes_up_a_plateau_schedule_after_a_validation_within_the_
     cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
     assert curve(undisturbed, "lr") == curve(disturbed, "lr")
     assert_same_state(undisturbed, disturbed)
+
+
+def test_a_checkpoint_of_version_0_1_takes_up_its_plateau_schedule_and_training_metrics(cli: Run, recipe: Path) -> None:
+    """There the classifier kept what a callback keeps today."""
+    plateau = ["--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.scheduler.init_args.patience=0"]
+    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "3", *plateau, "--trainer.val_check_interval=0.7"]
+    cli(*fit, "--model.scheduler.init_args.threshold=0.5")
+    cli(*fit, "--model.scheduler.init_args.threshold=0.5", *interrupt("train", 1, 8), exits=130)
+    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
+    content = torch.load(disturbed / "checkpoints/last.ckpt", weights_only=True)
+    content["validation"] = {"validated": True, "loss": content["callbacks"].pop("StepPlateauSchedule")["val_loss"]}
+    torch.save(content, disturbed / "checkpoints/last.ckpt")
+    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
+    for tag in ("lr", "train/loss", "train/accuracy", "epoch"):
+        assert curve(undisturbed, tag) == curve(disturbed, tag)
+    assert_same_state(undisturbed, disturbed)
+
+
+ASKED_TO_STOP = [
+    "--trainer.max_epochs=16",
+    "--model.scheduler=null",
+    "--early_stopping.patience=1",
+    "--early_stopping.monitor=val/accuracy",
+]
+"""Early stopping asks for the end after a fall of the accuracy; then that rises again."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "moment", "steps"),
+    [
+        (["--trainer.min_epochs=5"], ("train", 4, 3), 50),
+        (["--trainer.min_epochs=5"], ("validation", 3, 0), 50),
+        (["--trainer.min_steps=18", "--trainer.val_check_interval=0.5"], ("train", 1, 6), 18),
+        (["--trainer.min_steps=18", "--trainer.val_check_interval=0.5"], ("validation", 1, 0), 18),
+    ],
+    ids=str,
+)
+def test_a_run_that_was_asked_to_stop_too_early_stops_when_it_may_also_after_a_kill(
+    cli: Run, recipe: Path, settings: list[str], moment: tuple[str, int, int], steps: int
+) -> None:
+    fit = ["fit", "--config", recipe, *ASKED_TO_STOP, *settings]
+    cli(*fit)
+    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
+    assert json.loads((undisturbed / "fit.json").read_text())["steps"] == steps
+    cli(*fit, *interrupt(*moment), exits=130)
+    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
+    assert raw_points(disturbed) == raw_points(undisturbed)
+    assert_same_state(undisturbed, disturbed)
+
+
+@pytest.mark.parametrize("step", [25, 18])
+def test_a_run_that_was_asked_to_stop_too_early_and_is_killed_in_a_validation_goes_on_before_it(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """At step 25 within the epoch, at step 18 at the end of the run."""
+    least = f"--trainer.min_steps={38 if step == 25 else 18}"
+    fit = ["fit", "--config", recipe, *ASKED_TO_STOP, least, "--trainer.val_check_interval=0.5"]
+    cli(*fit)
+    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
+
+    def killed(self: FashionMNISTClassifier) -> None:
+        if self.global_step == step:
+            raise KeyboardInterrupt
+        self._reset_metrics()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FashionMNISTClassifier, "on_validation_epoch_start", killed)
+        cli(*fit, exits=1)
+    cli("fit", "--ckpt_path", disturbed)
+    assert raw_points(disturbed) == raw_points(undisturbed)
+    assert_same_state(undisturbed, disturbed)
+    reports = [json.loads((run / "fit.json").read_text()) for run in (undisturbed, disturbed)]
+    assert reports[0]["best"] == reports[1]["best"]

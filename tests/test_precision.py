@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
+import yaml
 
+from fashion_lightning.cli.report import print_start
 from fashion_lightning.precision import bf16_is_native, default_precision
 from tests.conftest import Run
 from tests.interruption import assert_same_state
@@ -36,8 +39,34 @@ def test_without_bf16_arithmetic_a_fit_says_what_it_falls_back_to(
     cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    printed = cli("fit", "--config", recipe, "--trainer.accelerator", "cpu")
+    printed = cli("fit", "--config", recipe)
     assert "precision: 32-true (no bf16 arithmetic on this machine)" in printed
+
+
+def test_the_device_that_is_trained_on_decides_not_the_best_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as machine:
+        machine.setattr(torch.cuda, "is_available", lambda: True)
+        machine.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+        machine.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+        assert default_precision() == default_precision("gpu") == default_precision("cuda") == "bf16-mixed"
+        assert default_precision("cpu") == "32-true"
+
+
+def test_the_default_precision_is_settled_in_the_config_of_the_run(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    printed = cli("fit", "--config", recipe, "--trainer.max_epochs=1")
+    assert "precision: bf16-mixed   seed" in printed
+    settings = yaml.safe_load(Path("tensorboard_logs/tiny/version_0/config.yaml").read_text())["trainer"]
+    assert (settings["accelerator"], settings["precision"], settings["deterministic"]) == ("cpu", "bf16-mixed", True)
+
+
+def test_apples_gpus_are_not_said_to_lack_bf16(capsys: pytest.CaptureFixture[str]) -> None:
+    trainer = Mock(precision="32-true")
+    trainer.strategy.root_device.type = "mps"
+    print_start(None, trainer, Path("run"), has_schedule=False)
+    assert "precision: 32-true   seed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

@@ -1,18 +1,25 @@
 """One recipe with several seeds: real processes, each a run of its own."""
 
+import os
 import re
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from fashion_lightning.cli import repeat
-from fashion_lightning.runs.results import read_results
+from fashion_lightning.cli.parent import Children
+from fashion_lightning.cli.repetition import Repetition
+from fashion_lightning.runs.progress import Progress, read_progress, write_progress
+from fashion_lightning.runs.results import read_config, read_results
 from tests.conftest import Run
+from tests.interruption import interrupt
 
 LOGS = Path("tensorboard_logs/tiny")
 
@@ -51,33 +58,106 @@ def test_what_fit_cannot_take_is_refused_in_fits_own_words(cli: Run, recipe: Pat
     assert not LOGS.exists()
 
 
+def repetition(recipe: Path, *options: str, seeds: int = 1, test: bool = False) -> Repetition:
+    fit_options = ["--config", str(recipe), *options]
+    with Children() as children:
+        return Repetition("tiny", repeat.settings_of(fit_options, children), fit_options, seeds, test)
+
+
 @pytest.mark.slow
-def test_a_finished_run_of_another_recipe_or_seed_is_not_taken_for_this_one(
-    recipe: Path, trained: Path, tmp_path: Path
-) -> None:
-    same = repeat.Repetition(["--config", str(recipe)], 2, test=False, scratch=tmp_path)
+def test_a_finished_run_of_another_recipe_or_seed_is_not_taken_for_this_one(recipe: Path, trained: Path) -> None:
+    same = repetition(recipe, seeds=2)
     assert [job.run_dir for job in same.jobs] == [trained, None]
-    other = repeat.Repetition(["--config", str(recipe), "--data.shift", "2"], 1, test=False, scratch=tmp_path)
-    assert [job.run_dir for job in other.jobs] == [None]
+    assert [job.run_dir for job in repetition(recipe, "--data.shift", "2").jobs] == [None]
     assert same.next_command(same.jobs[0]) is None
     assert same.next_command(same.jobs[1]) == ["fit", "--config", str(recipe), "--seed_everything", "1"]
-    tested = repeat.Repetition(["--config", str(recipe)], 1, test=True, scratch=tmp_path)
-    assert tested.next_command(tested.jobs[0]) == ["test", "--ckpt_path", str(trained), "--model.tta", "flip"]
     (trained / "fit.json").write_text("{")
-    assert same.next_command(same.jobs[0]) == ["fit", "--ckpt_path", str(trained)]
+    assert (same.next_command(same.jobs[0]) or [])[:3] == ["fit", "--ckpt_path", str(trained)]
     (trained / "fit.json").unlink()
-    assert same.next_command(same.jobs[0]) == ["fit", "--ckpt_path", str(trained)]
+    assert (same.next_command(same.jobs[0]) or [])[:3] == ["fit", "--ckpt_path", str(trained)]
     (trained.parent / "version_9").mkdir()
     (trained.parent / "version_9/config.yaml").write_text("model: {}")  # somebody else's
-    assert repeat.Repetition(["--config", str(recipe)], 1, test=False, scratch=tmp_path).jobs[0].run_dir == trained
+    assert repetition(recipe).jobs[0].run_dir == trained
 
 
-def test_the_time_left_follows_the_epochs(tmp_path: Path) -> None:
-    log = tmp_path / "log.txt"
-    log.write_text("Epoch 4: 100%|███| 9/9\nEpoch 5: 100%|███| 9/9\rEpoch 6:  33%|█  | 3/9")
-    job = repeat.Job(0, log, None)
-    job.follow(max_epochs=8)
-    assert (job.already, job.progress) == (0.5, 0.75)
+@pytest.mark.slow
+def test_flags_hold_for_a_run_that_goes_on_and_for_its_test(
+    cli: Run, recipe: Path, trained: Path, tmp_path: Path, data: Path
+) -> None:
+    typed = ["--data.root", str(tmp_path / "moved"), "--data.num_workers", "1", "--trainer.log_every_n_steps", "3"]
+    shutil.copytree(data, tmp_path / "moved")
+    again = repetition(recipe, *typed, test=True)
+    assert again.jobs[0].run_dir == trained
+    tested = again.next_command(again.jobs[0]) or []
+    assert tested[:3] == ["test", "--ckpt_path", str(trained)]
+    assert {f"--data.root={tmp_path / 'moved'}", "--data.num_workers=1", "--model.tta=flip"} < set(tested)
+    (trained / "fit.json").unlink()
+    continued = again.next_command(again.jobs[0]) or []
+    assert {f"--data.root={tmp_path / 'moved'}", "--data.num_workers=1", "--trainer.log_every_n_steps=3"} < set(
+        continued
+    )
+    cli(*continued)  # both can be typed
+    cli(*tested)
+    devices = {f"--trainer.{name}=" for name in ("accelerator", "devices", "strategy", "precision")}
+    assert all(any(flag.startswith(device) for flag in continued) for device in devices)
+
+
+@pytest.mark.slow
+def test_a_flag_typed_for_a_continued_repetition_reaches_fit_and_test(
+    cli: Run, recipe: Path, trained: Path, data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data, tmp_path / "moved")
+    (trained / "fit.json").unlink()
+    text = recipe.read_text(encoding="utf-8")
+    recipe.write_text(text.replace(str(data), str(tmp_path / "gone")), encoding="utf-8")
+    config = (trained / "config.yaml").read_text(encoding="utf-8")
+    (trained / "config.yaml").write_text(config.replace(str(data), str(tmp_path / "gone")), encoding="utf-8")
+    command = ["repeat", "--config", recipe, "--seeds", "1", "--test", "--data.root", tmp_path / "moved"]
+    assert "seed 0   validation" in cli(*command)
+    assert not (tmp_path / "gone").exists()
+
+
+def test_the_time_left_follows_the_progress_of_the_runs() -> None:
+    run = Path("version_0")
+    run.mkdir()
+    assert read_progress(run) is None
+    for progress, fraction in (
+        (Progress(6, 8, 60, None, "training", 1, 1), 0.75),
+        (Progress(1, None, 60, 120, "interrupted", 1, 1), 0.5),
+        (Progress(9, 8, 60, None, "finished", 1, 1), 1),
+        (Progress(3, None, 60, None, "training", 1, 1), 0),
+    ):
+        write_progress(run, progress)
+        assert read_progress(run) == progress
+        assert progress.fraction == fraction
+    for damage in ("{", "[]", '{"epoch": 1}', (run / "progress.json").read_text().replace("60", '"many"')):
+        (run / "progress.json").write_text(damage)
+        assert read_progress(run) is None
+    assert [path.name for path in run.iterdir()] == ["progress.json"]
+
+
+def test_fit_says_in_its_folder_how_far_it_is(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, *interrupt("train", 1, 3), exits=130)
+    run = LOGS / "version_0"
+    assert read_progress(run) == Progress(1, 2, 14, None, "interrupted", os.getpid(), 1)
+    cli("fit", "--ckpt_path", run, "--trainer.callbacks", "null")
+    assert read_progress(run) == Progress(2, 2, 20, None, "finished", os.getpid(), 1)
+
+
+@pytest.mark.parametrize("threads_now", [None, "1"])
+def test_a_run_goes_on_with_its_threads_or_says_that_it_does_not(
+    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch, threads_now: str | None
+) -> None:
+    text = (trained / "progress.json").read_text()
+    (trained / "progress.json").write_text(text.replace('"threads": 1', '"threads": 2'))
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if threads_now is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads_now)
+    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
+    assert ("The run began with 2 threads and goes on with 1 (OMP_NUM_THREADS)" in printed) == bool(threads_now)
+    progress = read_progress(trained)
+    assert progress is not None
+    assert progress.threads == (1 if threads_now else 2)
 
 
 @pytest.mark.slow
@@ -91,7 +171,7 @@ def test_only_what_is_missing_is_run(cli: Run, recipe: Path) -> None:
         )
     assert "2 of 2 done" in printed
     assert re.search(r"^ ?tiny +2 +1,628 ", printed, flags=re.MULTILINE)
-    runs = {read_results(run).seed: run for run in LOGS.iterdir()}
+    runs = {read_results(run).seed: run for run in LOGS.glob("version_*")}
     assert sorted(runs) == [0, 1]
     kept, weights = (runs[0] / "fit.json").stat(), torch.load(runs[1] / "checkpoints/best.ckpt", weights_only=True)
     shutil.rmtree(runs[1])
@@ -99,7 +179,7 @@ def test_only_what_is_missing_is_run(cli: Run, recipe: Path) -> None:
     printed = cli(*command)
     assert "tiny: 2 seeds, 1 to run, 2 at a time" in printed
     assert (runs[0] / "fit.json").stat() == kept
-    (again,) = (run for run in LOGS.iterdir() if run != runs[0])
+    (again,) = (run for run in LOGS.glob("version_*") if run != runs[0])
     for name, value in torch.load(again / "checkpoints/best.ckpt", weights_only=True)["state_dict"].items():
         assert torch.equal(value, weights["state_dict"][name])
 
@@ -116,18 +196,40 @@ def test_a_seed_that_fails_is_named_and_the_others_are_shown(cli: Run, recipe: P
     assert re.search(r"seed 1   validation", printed)
 
 
+LONG = ["--seeds", "1", "--trainer.max_epochs", "40"]
+
+
+@pytest.fixture
+def program(command_on_generated_data: list[str]) -> list[str]:
+    """The start of a command line whose processes, too, take the generated files for the real ones."""
+    script = Path(command_on_generated_data[1])
+    text = script.read_text().replace("main()", f"repeat.PROGRAM = {command_on_generated_data}\nmain()")
+    script.write_text("from fashion_lightning.cli import repeat\n" + text)
+    return command_on_generated_data
+
+
+def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process is None or process.poll() is None
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
 @pytest.mark.slow
-def test_an_interrupted_repetition_goes_on_where_it_stopped(
-    cli: Run, recipe: Path, command_on_generated_data: list[str]
-) -> None:
-    program = Path(command_on_generated_data[1])
-    program.write_text(program.read_text().replace("main()", f"repeat.PROGRAM = {command_on_generated_data}\nmain()"))
-    program.write_text("from fashion_lightning import repeat\n" + program.read_text())
-    long = ["--config", str(recipe), "--seeds", "1", "--trainer.max_epochs", "40"]
-    process = subprocess.Popen([*command_on_generated_data, "repeat", *long], stdout=subprocess.PIPE, text=True)
+def test_an_interrupted_repetition_goes_on_where_it_stopped(cli: Run, recipe: Path, program: list[str]) -> None:
+    long = ["--config", str(recipe), *LONG]
+    process = subprocess.Popen([*program, "repeat", *long], stdout=subprocess.PIPE, text=True)
     last = LOGS / "version_0/checkpoints/last.ckpt"
-    while not last.exists():
-        time.sleep(0.05)
+    wait_for(last.exists, process)
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -136,6 +238,70 @@ def test_an_interrupted_repetition_goes_on_where_it_stopped(
     assert 0 < done < 400
 
     printed = cli("repeat", *long)
-    assert [run.name for run in LOGS.iterdir()] == ["version_0"]
+    assert [run.name for run in LOGS.glob("version_*")] == ["version_0"]
     assert read_results(LOGS / "version_0").fit["steps"] == 400
     assert "1 of 1 done" in printed
+
+
+@pytest.mark.slow
+def test_what_a_killed_repetition_has_started_ends_and_the_same_command_goes_on(
+    cli: Run, recipe: Path, program: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    long = ["--config", str(recipe), *LONG]
+    process = subprocess.Popen([*program, "repeat", *long], stdout=subprocess.DEVNULL, text=True)
+    wait_for(lambda: read_progress(LOGS / "version_0"), process)
+    process.kill()
+    process.wait()
+    progress = read_progress(LOGS / "version_0")
+    assert progress is not None
+    assert "1 of 1 done" in cli("repeat", *long)  # at once, while that process is still saving
+    wait_for(lambda: not is_alive(progress.pid))
+    assert [run.name for run in LOGS.glob("version_*")] == ["version_0"]
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_second_repetition_of_a_recipe_says_that_the_first_one_runs(
+    cli: Run, recipe: Path, program: list[str]
+) -> None:
+    long = ["--config", str(recipe), *LONG]
+    process = subprocess.Popen([*program, "repeat", *long], stdout=subprocess.DEVNULL, text=True)
+    wait_for(lambda: read_progress(LOGS / "version_0"), process)
+    printed = cli("repeat", *long, exits=2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    assert printed == (
+        f"error: Another repeat of tiny runs, in {LOGS}. Wait for it or stop it; the same command then goes on.\n"
+    )
+    assert [run.name for run in LOGS.glob("version_*")] == ["version_0"]
+
+
+@pytest.mark.slow
+def test_a_seed_that_another_process_trains_is_waited_for(cli: Run, recipe: Path, program: list[str]) -> None:
+    fit = ["fit", "--config", str(recipe), "--trainer.max_epochs", "40"]
+    process = subprocess.Popen([*program, *fit], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+    wait_for(lambda: read_progress(LOGS / "version_0"), process)
+    printed = cli("repeat", "--config", recipe, *LONG)
+    assert f"seed 0   waits for process {process.pid}, which trains it in {LOGS}/version_0" in printed
+    assert "seed 0   validation" in printed
+    assert [run.name for run in LOGS.glob("version_*")] == ["version_0"]
+    process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_threads_that_are_not_those_of_a_fit_alone_are_said(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    cores = len(os.sched_getaffinity(0))
+    printed = cli("repeat", "--config", recipe, "--seeds", "1", "--processes", str(cores), "--trainer.max_epochs", "1")
+    assert "Each takes 1 thread. A fit alone takes all, and its weights differ in the last bits" in printed
+    progress = read_progress(LOGS / "version_0")
+    assert progress is not None
+    assert progress.threads == 1
+    same = Repetition("tiny", read_config(LOGS / "version_0"), [], 1, test=False)
+    with Children() as children:
+        assert repeat.Seeds(same, 1, children, Console()).threads is None  # as many as a fit alone

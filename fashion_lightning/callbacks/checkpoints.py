@@ -5,22 +5,30 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.metrics import direction
+from fashion_lightning.metrics import TRAIN_METRICS, direction, validated_in_epoch
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps ``checkpoints/best.ckpt``, judged on the validation images after each epoch.
 
     Args:
-        monitor: the metric that decides, ``val/loss`` by the least and others by the most. Of two equal
-            epochs the earlier one stays.
+        monitor: the metric that decides, a loss by the least and others by the most. Of two equal epochs
+            the earlier one stays. A metric of training is judged at the end of every epoch, also of those
+            without validation.
     """
 
     def __init__(self, monitor: str = "val/accuracy") -> None:
-        super().__init__(filename="best", monitor=monitor, mode=direction(monitor), enable_version_counter=False)
+        super().__init__(
+            filename="best",
+            monitor=monitor,
+            mode=direction(monitor),
+            enable_version_counter=False,
+            # After a validation, the metrics of training are still those of an earlier epoch.
+            save_on_train_epoch_end=True if monitor in TRAIN_METRICS.values() else None,
+        )
         self.best_metrics: dict[str, float] = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -29,9 +37,12 @@ class BestCheckpoint(ModelCheckpoint):
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         # Recorded before the file is written, so that the file holds its own metrics.
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-        place = {"epoch": trainer.current_epoch, "steps": trainer.global_step}
-        self.best_metrics = {**place, **metrics}
+        here = {"epoch": trainer.current_epoch, "steps": trainer.global_step}
+        metrics = trainer.callback_metrics
+        names = [name for name in metrics if name.startswith("val/") and validated_in_epoch(trainer)]
+        if self.monitor is not None:
+            names.append(self.monitor)
+        self.best_metrics = {**here, **{name: float(metrics[name]) for name in names}}
         super()._save_checkpoint(trainer, filepath)
 
     def state_dict(self) -> dict[str, Any]:
@@ -52,58 +63,92 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_metrics, self.current_score = state_dict["best_metrics"], state_dict["current_score"]
 
 
+def may_stop(trainer: Trainer) -> bool:
+    """Whether a run that is asked to stop does so: ``min_epochs`` and ``min_steps`` are behind it."""
+    return trainer.current_epoch >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
+
+
+def ends_within_epoch(trainer: Trainer) -> bool:
+    """Whether a run is over although its epoch is not; Lightning counts that epoch as done."""
+    over = trainer.global_step == trainer.max_steps or (trainer.should_stop and may_stop(trainer))
+    return over and not trainer.is_last_batch
+
+
+def validation_follows(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether Lightning validates, or ends the epoch, after this batch; it would skip that in a run continued here."""
+    if trainer.is_last_batch:
+        return True
+    nth_epoch, every = trainer.check_val_every_n_epoch, trainer.val_check_batch
+    # Without check_val_every_n_epoch, Lightning counts batches across epochs.
+    counted = batch_idx if nth_epoch is not None else trainer.fit_loop.total_batch_idx
+    due = isinstance(every, int) and (counted + 1) % every == 0
+    in_this_epoch = trainer.enable_validation and (nth_epoch is None or (trainer.current_epoch + 1) % nth_epoch == 0)
+    return in_this_epoch and (due or (trainer.should_stop and may_stop(trainer)))
+
+
 def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
     """Whether a run that is continued from the end of this batch loses nothing.
 
-    Lightning would skip a validation that follows this batch, and no checkpoint holds the gradients of
-    a step that is half accumulated.
+    No checkpoint holds the gradients of a step that is half accumulated.
     """
-    every = trainer.val_check_batch
-    # Without check_val_every_n_epoch, Lightning counts batches across epochs.
-    counted = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
-    validation_follows = trainer.is_last_batch or (isinstance(every, int) and (counted + 1) % every == 0)
-    return not validation_follows and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+    return not validation_follows(trainer, batch_idx) and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 
-class LastCheckpoint(ModelCheckpoint):
+class LastCheckpoint(Checkpoint):
     """Keeps ``checkpoints/last.ckpt``: written at the start, after each epoch, within long ones, and on a signal.
 
-    It has no monitor: one with a validation metric would be put off until the next validation.
+    Not a ModelCheckpoint, which would leave out epochs without validation.
 
     Args:
         every_n_minutes: minutes after which it is written again within an epoch.
         every_n_steps: optimizer steps after which it is written again within an epoch; by time only if there
             is none.
+
+    Attributes:
+        dirpath: the folder to write to; beside the curves if nothing else is said before the fit.
     """
 
     def __init__(self, every_n_minutes: float = 1.0, every_n_steps: int | None = None) -> None:
-        # at the end of each epoch, also of those without validation, which stock ModelCheckpoint would leave out
-        super().__init__(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
         for name, value in (("minutes", every_n_minutes), ("steps", every_n_steps)):
             if value is not None and value <= 0:
                 raise UserError(f"last_checkpoint.every_n_{name} must be above 0, not {value}.")
         self.every_n_seconds, self.every_n_steps = 60 * every_n_minutes, every_n_steps
-        self._last_global_step_saved = -1
+        self.dirpath: str | None = None
+        self.saved_step: int | None = None
         self.saved_at = 0.0
+
+    @property
+    def state_key(self) -> str:
+        """That of version 0.1: by another one, Lightning would warn of a callback that its checkpoints lack."""
+        triggers = "'every_n_train_steps': 0, 'every_n_epochs': 1, 'train_time_interval': None"
+        return f"LastCheckpoint{{'monitor': None, 'mode': 'min', {triggers}}}"
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if self.dirpath is None:
+            self.dirpath = str(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save before anything is trained: a run killed at any later time goes on, with the settings that hold now."""
+        self.saved_step = None
         self.save_now(trainer)
-        self.saved_at = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save when it is time, and when the run is ended within an epoch, before that counts as done."""
-        # `max_time` asks to stop here, too
-        ends = (trainer.global_step == trainer.max_steps or trainer.should_stop) and not trainer.is_last_batch
+        """Save when it is time, and when the run ends within an epoch (``max_time``, say), before that counts as done.
+
+        Where a validation follows, the run ends after it, and is saved then.
+        """
+        ends = ends_within_epoch(trainer) and not validation_follows(trainer, batch_idx)
         if ends or (can_go_on_from(trainer, batch_idx) and self._is_due(trainer)):
             self.save_now(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save when early stopping ends the run within an epoch: Lightning counts that epoch as done."""
-        if trainer.should_stop and not trainer.is_last_batch:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and ends_within_epoch(trainer):
             self.save_now(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.save_now(trainer)
 
     def _is_due(self, trainer: Trainer) -> bool:
         if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
@@ -114,9 +159,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     def save_now(self, trainer: Trainer) -> None:
         """Write the checkpoint unless this very step was already written."""
-        if not trainer.fast_dev_run and self._last_global_step_saved != trainer.global_step:  # type: ignore[attr-defined]
-            self._save_none_monitor_checkpoint(trainer, self._monitor_candidates(trainer))
-            self.saved_at = time.monotonic()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to take over: the file is always ``last.ckpt`` of this run folder."""
+        if trainer.fast_dev_run or self.saved_step == trainer.global_step:  # type: ignore[attr-defined]
+            return
+        trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt", weights_only=False)
+        self.saved_step, self.saved_at = trainer.global_step, time.monotonic()

@@ -2,21 +2,24 @@
 
 from typing import Any
 
+from lightning import LightningModule, Trainer
 from lightning.pytorch import callbacks
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
-from fashion_lightning.metrics import direction
+from fashion_lightning.metrics import TRAIN_METRICS, direction
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Stops when the monitored validation metric has not improved for ``patience`` validations.
+    """Stops when the monitored metric has not improved for ``patience`` validations.
 
     Stock EarlyStopping takes its patience from the checkpoint, over the one that was typed. It does not
-    remember either that it had stopped: ``continuing.py`` does.
+    remember either that it has asked the Trainer to stop, which ``min_epochs`` and ``min_steps`` put off.
 
     Args:
         patience: validations (one an epoch, unless the Trainer is told otherwise) without improvement
-            before training stops.
-        monitor: the metric to watch; less is better of a loss, more of anything else.
+            before training stops; 0 stops at the first, as 1 does.
+        monitor: the metric to watch; less is better of a loss, more of anything else. A metric of training
+            is looked at after each epoch.
         min_delta: the smallest change that counts as an improvement.
     """
 
@@ -26,8 +29,32 @@ class EarlyStopping(callbacks.EarlyStopping):
         monitor: str = "val/loss",
         min_delta: float = 0.0,
     ) -> None:
-        # not strict: a run that max_steps ends before its first validation has no metric yet
-        super().__init__(monitor=monitor, min_delta=min_delta, patience=patience, mode=direction(monitor), strict=False)
+        super().__init__(
+            monitor=monitor,
+            min_delta=min_delta,
+            patience=patience,
+            mode=direction(monitor),
+            strict=False,  # a run that max_steps ends before its first validation has no metric yet
+            # After a validation, the metrics of training are still those of an earlier epoch.
+            check_on_train_epoch_end=True if monitor in TRAIN_METRICS.values() else None,
+        )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = trainer.should_stop or self.stopping_reason != EarlyStoppingReason.NOT_STOPPED
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict({**state_dict, "patience": self.patience})
+        reason = EarlyStoppingReason.NOT_STOPPED
+        if has_asked_to_stop(state_dict, self.patience):
+            reason = EarlyStoppingReason.PATIENCE_EXHAUSTED
+        super().load_state_dict({**state_dict, "patience": self.patience, "stopping_reason": reason.value})
+
+
+def has_asked_to_stop(state: dict[str, Any], patience: int) -> bool:
+    """Whether early stopping has asked for the end of a run, and more patience does not take that back.
+
+    Args:
+        state: what ``EarlyStopping`` has left in a checkpoint.
+        patience: of the run that goes on.
+    """
+    has_asked = state["stopping_reason"] != EarlyStoppingReason.NOT_STOPPED.value and patience <= state["patience"]
+    return bool(has_asked or state["wait_count"] >= max(patience, 1))

@@ -26,12 +26,13 @@ class RunConfig(SaveConfigCallback):
     Args:
         name: the recipe's name.
 
-    ``run_dir`` is set when the run folder is made; without one, nothing is written.
+    ``run_dir`` and ``run_id`` are set when the run folder is made; without one, nothing is written.
     """
 
     def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.run_dir: Path | None = None
+        self.run_id: str | None = None
         self.name = name
         self.text = config_text(self.parser, self.config)
         self.metrics: dict[str, float] = {}
@@ -41,8 +42,8 @@ class RunConfig(SaveConfigCallback):
         if self.run_dir is not None and not (self.run_dir / "config.yaml").exists():
             self._write(trainer)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Write the config of a run that goes on only now, when a checkpoint holds it: a kill keeps the two alike."""
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the config of a run that goes on only now, when all is built; its first checkpoint comes after it."""
         if not self.written:
             self._write(trainer)
 
@@ -59,8 +60,8 @@ class RunConfig(SaveConfigCallback):
         return self.metrics
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        origin = {"version": __version__, "name": self.name, "config": self.text}
-        checkpoint["fashion_lightning"] = {**origin, "figures": self.latest_metrics(trainer)}
+        origin = {"version": __version__, "name": self.name, "run": self.run_id, "config": self.text}
+        checkpoint["fashion_lightning"] = {**origin, "metrics": self.latest_metrics(trainer)}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self.metrics = checkpoint["fashion_lightning"].get("figures", {})
+        self.metrics = checkpoint["fashion_lightning"]["metrics"]

@@ -1,1 +1,5 @@
-"""The ``fashion-lightning`` command: read main.py, arguments.py, build.py, then commands.py."""
+"""The ``fashion-lightning`` command: read command.py, arguments.py, build.py, then commands.py."""
+
+from fashion_lightning.cli.command import main
+
+__all__ = ["main"]

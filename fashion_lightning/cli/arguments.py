@@ -13,18 +13,13 @@ from typing import Any, NoReturn
 
 import yaml
 
+from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.bounded_yaml import read_yaml
 from fashion_lightning.runs.checkpoint import OLD_KEYS, Checkpoint, find_checkpoint
-from fashion_lightning.runs.folder import run_dir_of
+from fashion_lightning.runs.folder import LOGS, lies_in, run_dir_of
 from fashion_lightning.runs.lock import lock_run
-
-RECIPES = next(
-    (path for path in (Path(__file__).parents[2] / "configs", Path(__file__).parents[1] / "configs") if path.is_dir()),
-    Path("configs"),
-)
-"""The recipes of the checkout, or the copy inside an installed package."""
-
-DEFAULT_RECIPE = RECIPES / "cnn.yaml"
+from fashion_lightning.runs.names import check_name
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -48,8 +43,8 @@ class CompletedCommandLine:
     name: str
     """Of the recipe: its file's name without the suffix."""
     checkpoint: Checkpoint | None
-    typed: str
-    """What the user typed, and the config files that were named, as one text."""
+    is_own: bool = False
+    """Whether the checkpoint lies in a run folder where the user keeps runs."""
 
 
 def complete(arguments: Sequence[str]) -> CompletedCommandLine:
@@ -59,58 +54,80 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
         UserError: a config file or the checkpoint cannot be used.
     """
     command, *typed = arguments
-    parser = OneLineParser(add_help=False)
-    parser.add_argument("--ckpt_path", nargs="?", const="")
+    parser = _parser("--ckpt_path")
+    parser.add_argument("-c", "--config", action="append", default=[], nargs="?", const="")
     given, others = parser.parse_known_args(typed)
-    checkpoint = None
     if given.ckpt_path == "":
         raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.")
-    configs = {file: _read_config(file) for file in _config_files(others)}
-    others = [_without_old_keys(argument, configs) for argument in others]
+    if "" in given.config:
+        raise UserError("--config needs the name of a recipe or a YAML file after it.")
+    files = [find_config(name) for name in given.config]
+    configs = [_read_config(file) for file in files]
+    checkpoint, is_own = None, False
+    recipes = [file for file, settings in zip(files, configs, strict=True) if "model" in settings]
     if given.ckpt_path is not None:
-        place = Path(given.ckpt_path).expanduser()
-        if command == "fit" and (place.is_dir() or place.name == "last.ckpt") and (run_dir := run_dir_of(place)):
-            lock_run(run_dir)  # before the checkpoint is read, which its training would replace
-        checkpoint = find_checkpoint(given.ckpt_path, wanted="last" if command == "fit" else "best")
-    recipes = [file for file, settings in configs.items() if "model" in settings]
-    if checkpoint is not None:
-        base, name = [yaml.safe_dump(checkpoint.settings)], checkpoint.name
+        checkpoint, is_own, base = _resolve(command, given.ckpt_path, others, configs)
+        configs, name = [base, *configs], checkpoint.name
     elif recipes:
-        base, name = [], Path(recipes[0]).stem
+        name = check_name(recipes[0].stem, f"The recipe {recipes[0]}")
     else:  # no config, or presets only
-        base, name = [str(DEFAULT_RECIPE)], DEFAULT_RECIPE.stem
-    typed_text = " ".join([*others, *map(str, configs.values())])
-    arguments = [*(f"--config={config}" for config in base), *others]
-    return CompletedCommandLine(command, arguments, name, checkpoint, typed_text)
+        configs, name = [_read_config(find_config(DEFAULT_RECIPE)), *configs], DEFAULT_RECIPE
+    # As text: jsonargparse would read the files in the locale's encoding.
+    arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]
+    return CompletedCommandLine(command, arguments, name, checkpoint, is_own)
 
 
-def _config_files(typed: Sequence[str]) -> list[str]:
+def _resolve(
+    command: str, given: str, typed: Sequence[str], configs: Sequence[dict[str, Any]]
+) -> tuple[Checkpoint, bool, dict[str, Any]]:
+    """The checkpoint that ``--ckpt_path`` names, and the config to build on: as far as it is trusted."""
+    from fashion_lightning.runs.checkpoint_settings import config_to_use  # brings torch
+
+    place = Path(given).expanduser()
+    if command == "fit" and (place.is_dir() or place.name == "last.ckpt") and (run_dir := run_dir_of(place)):
+        lock_run(run_dir)  # before the checkpoint is read, which its training would replace
+    checkpoint = find_checkpoint(given, wanted="last" if command == "fit" else "best")
+    run_dir, roots = checkpoint.run_dir, _roots(typed, configs)
+    if command == "fit" and checkpoint.in_place and run_dir and roots and not lies_in(run_dir, roots[-1:]):
+        raise UserError(
+            f"--trainer.default_root_dir cannot change to {roots[-1]} for {checkpoint.path}: a run goes on in its own"
+            " folder. Leave it out, or start a new run without --ckpt_path."
+        )
+    is_own = run_dir is not None and lies_in(run_dir, [LOGS, *roots])
+    config, notes = config_to_use(checkpoint, command, is_own, _named_classes(typed, configs))
+    print(*notes, sep="\n", end="\n" if notes else "", flush=True)
+    return checkpoint, is_own, config
+
+
+def _roots(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[str]:
+    """Where the user says that runs are kept, in a config file or, which counts, as a flag."""
+    in_files = [(settings.get("trainer") or {}).get("default_root_dir") for settings in configs]
+    flag = _parser("--trainer.default_root_dir", dest="roots", action="append", default=[])
+    return [str(root) for root in (*in_files, *flag.parse_known_args(list(typed))[0].roots) if root]
+
+
+def _parser(*flags: str, **settings: Any) -> OneLineParser:
+    """Of one flag, among others that LightningCLI is to parse."""
     parser = OneLineParser(add_help=False)
-    parser.add_argument("-c", "--config", action="append", default=[], nargs="?", const="")
-    files: list[str] = parser.parse_known_args(list(typed))[0].config
-    if "" in files:
-        raise UserError("--config needs a YAML file after it.")
-    return files
+    parser.add_argument(*flags, nargs="?", const="", **settings)
+    return parser
 
 
-def _without_old_keys(argument: str, configs: dict[str, dict[str, Any]]) -> str:
-    """A config file by its content, if it is the config.yaml of a run of version 0.1, which kept two flags there."""
-    option, equals, file = argument.rpartition("=") if argument.startswith("--config=") else ("", "", argument)
-    if not OLD_KEYS & configs.get(file, {}).keys():
-        return argument
-    kept = {key: value for key, value in configs[file].items() if key not in OLD_KEYS}
-    return f"{option}{equals}{yaml.safe_dump(kept)}"
+def _named_classes(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> set[str]:
+    """Import paths that the user has named as settings of the model or as callbacks, typed or in a config file."""
+    from fashion_lightning.runs.checkpoint_settings import import_paths
+
+    named = import_paths([[config.get("model"), (config.get("trainer") or {}).get("callbacks")] for config in configs])
+    for argument, following in zip(typed, [*typed[1:], ""]):
+        option, equals, value = argument.partition("=")
+        if option.startswith(("--model.", "--trainer.callbacks")):
+            named |= import_paths(value if equals else following)
+    return named
 
 
-def _read_config(file: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(Path(file).read_text())
-    except (FileNotFoundError, IsADirectoryError) as error:
-        recipes = (path.relative_to(RECIPES).with_suffix("") for path in RECIPES.rglob("*.yaml"))
-        known = ", ".join(sorted(str(path) for path in recipes if path.parts[0] != "presets"))
-        raise UserError(f"There is no config file {file}; the recipes in {RECIPES} are: {known}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not valid YAML: {error}") from error
+def _read_config(file: Path) -> dict[str, Any]:
+    """The settings of a config file, without the two flags that version 0.1 kept in a run's config.yaml."""
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise UserError(f"{file} is not a config: it must hold settings such as `model:` and `data:`.")
     if content.get("ckpt_path") is not None:
@@ -118,4 +135,4 @@ def _read_config(file: str) -> dict[str, Any]:
     for section in ("model", "data", "trainer", "early_stopping", "best_checkpoint"):
         if section in content and not isinstance(content[section], dict):
             raise UserError(f"{file}: `{section}:` must hold settings, not {content[section]!r}.")
-    return content
+    return {key: value for key, value in content.items() if key not in OLD_KEYS}

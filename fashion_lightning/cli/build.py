@@ -15,7 +15,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.flush_curves import FlushCurves
+from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
+from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
+from fashion_lightning.callbacks.progress_file import ProgressFile
 from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.callbacks.run_config import RunConfig, config_text
 from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
@@ -25,14 +28,16 @@ from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.memory import is_out_of_memory
 from fashion_lightning.cli.messages import OneLineErrorParser
 from fashion_lightning.cli.settings import check_batches, check_run, check_values
+from fashion_lightning.cli.stock_parts import refuse_inexact
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.metrics import MONITORS
-from fashion_lightning.precision import default_device_type, default_precision
+from fashion_lightning.precision import default_precision, device_type
 from fashion_lightning.runs.checkpoint import Checkpoint
+from fashion_lightning.runs.checkpoint_content import numbers_only
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
 from fashion_lightning.runs.continuing import refuse_changes, why_finished
-from fashion_lightning.runs.folder import LOGS, new_run_dir
+from fashion_lightning.runs.folder import LOGS, mark_run, new_run_dir
 from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.tensorboard import RunLogger
 
@@ -48,12 +53,15 @@ class FashionMNISTCLI(LightningCLI):
     Args:
         completed: the command line.
         began: ``time.monotonic()`` before anything was imported.
+        makes_run_folder: whether ``fit`` gets one; else all is checked that it would refuse.
     """
 
-    def __init__(self, completed: CompletedCommandLine, began: float) -> None:
+    def __init__(self, completed: CompletedCommandLine, began: float, makes_run_folder: bool = True) -> None:
+        self.makes_run_folder = makes_run_folder
         self.command, self.name, self.began = completed.command, completed.name, began
-        self.checkpoint = completed.checkpoint
+        self.checkpoint, self.is_own = completed.checkpoint, completed.is_own
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
+        self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
         super().__init__(
             FashionMNISTClassifier,
@@ -63,9 +71,7 @@ class FashionMNISTCLI(LightningCLI):
             save_config_callback=RunConfig,
             trainer_defaults={
                 "max_epochs": 10,
-                "precision": default_precision(),
-                # Elsewhere some operations have no deterministic kernel, max pooling on Apple's GPUs for one.
-                "deterministic": True if default_device_type() == "cpu" else "warn",
+                "precision": None,  # this and `deterministic` by the accelerator, before anything is built
                 "default_root_dir": str(LOGS),
                 "log_every_n_steps": 10,
                 "num_sanity_val_steps": 0,
@@ -86,6 +92,17 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
         if self.command == "predict":
             parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
+
+    def before_instantiate_classes(self) -> None:
+        """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
+        settings = self.config["trainer"]
+        if self.command == "fit":
+            refuse_inexact(settings)
+        if settings["precision"] is None:
+            settings["precision"] = default_precision(settings["accelerator"])
+        if settings["deterministic"] is None:
+            # Elsewhere some operations have no deterministic kernel, max pooling on Apple's GPUs for one.
+            settings["deterministic"] = True if device_type(settings["accelerator"]) == "cpu" else "warn"
 
     def instantiate_classes(self) -> None:
         check_values(self.config, self.command)
@@ -113,7 +130,10 @@ class FashionMNISTCLI(LightningCLI):
             LayerTable(),
             KeepOptimizerSettings(),
             ReseedEachStep(),
+            StopWhenNotFinite(),  # before anything is saved
+            StepPlateauSchedule(),
             FlushCurves(),
+            ProgressFile(),
             StopOnSignal(self.config_init["last_checkpoint"]),
             self.timer,
         ]
@@ -122,7 +142,7 @@ class FashionMNISTCLI(LightningCLI):
         if logs:
             kwargs["logger"] = False  # until there is a folder to log to
         typed = settings["plugins"] or []
-        plugins = [DurableCheckpointIO(), *(typed if isinstance(typed, list) else [typed])]
+        plugins = [DurableCheckpointIO(self._restored()), *(typed if isinstance(typed, list) else [typed])]
         trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
         # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
@@ -137,8 +157,9 @@ class FashionMNISTCLI(LightningCLI):
             patience = self.config_init["early_stopping"].patience
             if self.checkpoint is not None:
                 self.finished = why_finished(self.checkpoint, trainer, patience)
-            if not settings["fast_dev_run"] and not self.finished:
+            if self.makes_run_folder and not settings["fast_dev_run"] and not self.finished:
                 in_place = self.checkpoint is not None and self.checkpoint.in_place
+                self.run_dir_is_new = not (self.run_dir and in_place)
                 run_dir = self.run_dir if self.run_dir and in_place else self._new_run_dir(trainer.default_root_dir)
                 lock_run(run_dir)
                 self._use_run_dir(trainer, run_dir, logs)
@@ -149,11 +170,19 @@ class FashionMNISTCLI(LightningCLI):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BestCheckpoint | LastCheckpoint):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())
+            elif isinstance(callback, ProgressFile):
+                callback.run_dir = run_dir
             elif isinstance(callback, RunConfig):
                 self.run_config = callback
-                callback.run_dir = run_dir
+                callback.run_dir, callback.run_id = run_dir, mark_run(run_dir)
         if logs:
             trainer.loggers = [self._logger(run_dir)]
+
+    def _restored(self) -> dict[str, Any] | None:
+        """What ``fit`` restores of its checkpoint."""
+        if self.checkpoint is None:
+            return None
+        return self.checkpoint.content if self.is_own else numbers_only(self.checkpoint.content)
 
     def _check_weights(self, checkpoint: Checkpoint) -> None:
         try:

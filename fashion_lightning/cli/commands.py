@@ -1,6 +1,5 @@
 """``fit``, ``validate``, ``test`` and ``predict``: what each does with what ``build.py`` has built."""
 
-import contextlib
 import traceback
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,12 @@ from fashion_lightning.cli.report import (
     write_evaluation,
     write_json,
 )
+from fashion_lightning.cli.threads import keep_threads
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.runs.continuing import report_of
+from fashion_lightning.runs.folder import discard_run
 from fashion_lightning.runs.results import has_report
 from fashion_lightning.runs.tensorboard import log_test_metrics
-from fashion_lightning.runs.trusted_classes import only_trusted_classes
 from fashion_lightning.seeding import run_seed
 from fashion_lightning.tta import IN_WORDS, suffix
 
@@ -37,11 +37,8 @@ def run(arguments: list[str], began: float) -> None:
     silence_what_is_not_news()
     completed = complete(arguments)
     checkpoint = completed.checkpoint
-    restricted = only_trusted_classes(checkpoint, completed.typed) if checkpoint else contextlib.nullcontext()
     try:
-        with restricted:
-            cli = FashionMNISTCLI(completed, began)
-            COMMANDS[completed.command](cli)
+        COMMANDS[completed.command](FashionMNISTCLI(completed, began))
     except UserError as error:
         if checkpoint is None or checkpoint.version == __version__:
             raise
@@ -60,6 +57,8 @@ def fit(cli: FashionMNISTCLI) -> None:
             print("Its report is missing or damaged, and is written now.")
             _report_fit(cli, cli.run_dir, report_of(cli.checkpoint))
         return
+    if cli.checkpoint is not None and cli.checkpoint.in_place and cli.run_dir is not None:
+        keep_threads(cli.run_dir)
     if cli.trainer.is_global_zero:
         print_start(cli.checkpoint, cli.trainer, cli.run_dir, cli.model.make_scheduler is not None)
         if cli.run_dir is not None:
@@ -67,8 +66,9 @@ def fit(cli: FashionMNISTCLI) -> None:
     try:
         _start(cli)
     except (UserError, OSError) as error:
-        last = cli.run_dir and cli.run_dir / "checkpoints" / "last.ckpt"
-        kept = f" The last good checkpoint: {last}" if last and last.is_file() else ""
+        kept = f" The last good checkpoint: {_last_of(cli)}" if _last_of(cli) else ""
+        if not kept and cli.run_dir is not None and cli.run_dir_is_new:
+            discard_run(cli.run_dir)  # nothing came of it
         raise UserError(f"{error}{kept}") from error
     except Interrupted as interrupted:
         if cli.run_dir is not None:
@@ -91,7 +91,8 @@ def _start(cli: FashionMNISTCLI) -> None:
     """Hand over to the Trainer's method of this command."""
     keep_freed_memory()
     start = getattr(cli.trainer, cli.command)
-    path = str(cli.checkpoint.path) if cli.checkpoint is not None else None
+    # Only `fit` restores more than weights, which the model has already.
+    path = str(cli.checkpoint.path) if cli.checkpoint is not None and cli.command == "fit" else None
     verbosity = {"verbose": False} if cli.command in ("validate", "test") else {}
     try:
         start(cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True, **verbosity)
@@ -104,11 +105,17 @@ def _start(cli: FashionMNISTCLI) -> None:
             raise UserError(OUT_OF_MEMORY) from error
         what = "Training" if cli.command == "fit" else f"`{cli.command}`"
         reason = f"{what} failed: {type(error).__name__}: {str(error)[:300]}{place_in_own_code(error)}"
-        if cli.run_dir is None or cli.command != "fit":
+        if cli.run_dir is None or _last_of(cli) is None:  # of a fit that failed before its start, nothing stays
             raise UserError(f"{reason}. FASHION_LIGHTNING_DEBUG=1 shows the whole traceback.") from error
         details = cli.run_dir / "traceback.txt"
-        details.write_text(traceback.format_exc())
+        details.write_text(traceback.format_exc(), encoding="utf-8")
         raise UserError(f"{reason} The whole traceback is in {details}.") from error
+
+
+def _last_of(cli: FashionMNISTCLI) -> Path | None:
+    """What a fit that ends early can be continued from."""
+    last = cli.run_dir / "checkpoints" / "last.ckpt" if cli.run_dir and cli.command == "fit" else None
+    return last if last and last.is_file() else None
 
 
 def _report_fit(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:
@@ -129,7 +136,7 @@ def test(cli: FashionMNISTCLI) -> None:
 
 
 def _evaluate(cli: FashionMNISTCLI, images: str) -> None:
-    assert cli.checkpoint is not None  # main.py sees to it
+    assert cli.checkpoint is not None  # command.py sees to it
     _start(cli)
     if not cli.model.evaluations:
         raise UserError(f"There was nothing to {cli.command}: a trainer.limit_ setting left no image.")

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     folder = Path(given.output)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in zip(FILES, (markdown(comparison), csv_text(comparison), runs_csv(comparison))):
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     for note in draw(comparison.groups, folder / FILES[-1]):
         print(f"note: {note}")
     print(f"Written to {folder}: {', '.join(FILES)}")

@@ -1,19 +1,17 @@
 """``fashion-lightning repeat``: one recipe with several seeds, each a run of its own.
 
-Every run is a process of the ordinary ``fit`` command, so that it ends with the weights that ``fit
---seed_everything SEED`` gives alone. Runs that are finished are not run again, and interrupted ones
-are continued: the same command may be typed until all seeds are there.
+Every run is a process of the ordinary ``fit`` command. One at a time, it ends with the weights that ``fit
+--seed_everything SEED`` gives alone, to the bit; several at a time share the threads, and sums by another
+number of threads differ in their last bits. A run keeps the number of threads that it began with. Runs
+that are finished are not run again, and interrupted ones are continued: the same command may be typed
+until all seeds are there.
 """
 
 import os
-import re
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -21,184 +19,150 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from fashion_lightning.cli.arguments import OneLineParser, complete
+from fashion_lightning.cli.fit_settings import COMMAND
+from fashion_lightning.cli.parent import Children
+from fashion_lightning.cli.repetition import Job, Repetition
 from fashion_lightning.comparison.table import compare, print_table
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.results import has_report, read_config, read_results, recipe_settings
+from fashion_lightning.runs.lock import is_being_trained, lock_recipe
+from fashion_lightning.runs.progress import read_progress
+from fashion_lightning.runs.results import read_results
 
 PROGRAM = (sys.executable, "-m", "fashion_lightning")
 
 POLL_SECONDS = 0.2
 
 
-@dataclass
-class Job:
-    """One seed on its way through ``fit`` and perhaps ``test``."""
-
-    seed: int
-    log: Path
-    run_dir: Path | None
-    process: subprocess.Popen[bytes] | None = None
-    already: float = 0.0
-    """Fraction of its epochs that an earlier command had trained."""
-    progress: float = 0.0
-    """Fraction of its epochs that are trained."""
-    done: bool = False
-
-    def follow(self, max_epochs: int) -> None:
-        """Read the progress off the bars that ``fit`` writes at the end of each epoch."""
-        epochs = [int(number) for number in re.findall(r"Epoch (\d+): 100%", self.log.read_text(errors="replace"))]
-        if epochs and max_epochs > 0:
-            self.already, self.progress = min(epochs) / max_epochs, (max(epochs) + 1) / max_epochs
-
-    def complaint(self) -> str:
-        """The last line that the process wrote."""
-        lines = re.split(r"[\r\n]+", self.log.read_text(errors="replace").strip())
-        return lines[-1].removeprefix("error: ")
-
-
-class Repetition:
-    """All seeds of one recipe.
+class Seeds:
+    """Runs what is missing of a repetition, so many seeds at a time.
 
     Args:
-        fit_options: what the user typed for ``fit``.
-        seeds: how many; 0, 1, 2 and so on.
-        test: also run ``test`` on each best checkpoint, with and without test-time augmentation: that of
-            the recipe, else flip averaging.
-        scratch: folder for what the processes print.
-
-    Raises:
-        UserError: ``fit`` cannot take these options.
+        repetition: the seeds, and what is still to be done for each.
+        processes: how many at a time.
+        children: starts the processes.
+        console: for what is said.
     """
 
-    def __init__(self, fit_options: Sequence[str], seeds: int, test: bool, scratch: Path) -> None:
-        self.fit_options, self.test = list(fit_options), test
-        self.name = complete(["fit", *fit_options]).name
-        config = self._config()
-        self.settings = recipe_settings(config)
-        self.tta = "flip" if config["model"]["tta"] == "none" else config["model"]["tta"]
-        self.folder = Path(config["trainer"]["default_root_dir"]) / self.name
-        self.max_epochs = config["trainer"]["max_epochs"] or -1
-        self.jobs = [Job(seed, scratch / f"seed_{seed}.txt", self._run_of(seed)) for seed in range(seeds)]
-        self.failures: list[str] = []
-
-    def _config(self) -> dict[str, Any]:
-        """Every setting that ``fit`` would use; also the check that it takes these options at all."""
-        done = subprocess.run([*PROGRAM, "fit", *self.fit_options, "--print_config"], capture_output=True, text=True)
-        if done.returncode:
-            raise UserError((done.stderr.strip().splitlines() or ["fit failed"])[-1].removeprefix("error: "))
-        config: dict[str, Any] = yaml.safe_load(done.stdout)
-        if config["trainer"]["fast_dev_run"]:
-            raise UserError("repeat needs runs that are saved: leave trainer.fast_dev_run out.")
-        return config
-
-    def _run_of(self, seed: int) -> Path | None:
-        """The run folder of this recipe with this seed that got furthest."""
-        candidates = []
-        for run_dir in self.folder.glob("version_*"):
-            try:
-                config = read_config(run_dir)
-            except UserError:
-                continue
-            if config["seed_everything"] == seed and recipe_settings(config) == self.settings:
-                candidates.append(([has_report(run_dir), any(run_dir.glob("checkpoints/*.ckpt"))], run_dir))
-        furthest = max(candidates, default=None)
-        return furthest[1] if furthest and any(furthest[0]) else None
-
-    def next_command(self, job: Job) -> list[str] | None:
-        """What is still to be done for a seed.
-
-        Raises:
-            UserError: its run has a report, but one without metrics.
-        """
-        if job.run_dir is None:
-            return ["fit", *self.fit_options, "--seed_everything", str(job.seed)]
-        if not has_report(job.run_dir):
-            return ["fit", "--ckpt_path", str(job.run_dir)]
-        try:
-            results = read_results(job.run_dir)
-        except UserError as error:  # a run without validation, say
-            raise UserError(f"{job.run_dir}: {error}") from error
-        if self.test and not {"none", self.tta} <= results.tests.keys():
-            return ["test", "--ckpt_path", str(job.run_dir), "--model.tta", self.tta]
-        return None
-
-    def run(self, processes: int) -> None:
-        """Run what is missing, so many seeds at a time; on any interruption, let the processes save and end."""
-        waiting = [job for job in self.jobs if self.next_command(job)]
-        for job in self.jobs:
-            job.done = job not in waiting
+    def __init__(self, repetition: Repetition, processes: int, children: Children, console: Console) -> None:
+        self.repetition, self.processes, self.children, self.console = repetition, processes, children, console
+        self.waiting = [job for job in repetition.jobs if repetition.next_command(job)]
+        self.running: list[Job] = []
+        self.failures: dict[int, str] = {}
+        self.threads: int | None = None  # as many as torch takes by itself, as a fit alone
+        if processes > 1 and "OMP_NUM_THREADS" not in os.environ:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            self.threads = max(1, cores // processes)
+        for job in repetition.jobs:
+            job.done = job not in self.waiting
             job.already = job.progress = float(job.done)
-        running: list[Job] = []
-        print(f"{self.name}: {len(self.jobs)} seeds, {len(waiting)} to run, {processes} at a time", flush=True)
+
+    def run(self) -> None:
+        """Run until nothing is missing; on any interruption, let the processes save and end."""
+        self._say_what_is_to_come()
         began = time.monotonic()
-        console = Console(soft_wrap=True)
         columns = BarColumn(), TextColumn("{task.fields[left]}")
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task("", total=len(self.jobs), left="")
+        with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as bar:
+            task = bar.add_task("", total=len(self.repetition.jobs), left="")
             try:
-                while waiting or running:
-                    while waiting and len(running) < processes:
-                        running.append(waiting.pop(0))
-                        self._start(running[-1], processes)
+                while self.waiting or self.running:
+                    self._start_some()
                     time.sleep(POLL_SECONDS)
-                    for job in list(running):
-                        job.follow(self.max_epochs)
-                        if self._ended(job, processes):
-                            running.remove(job)
-                            console.print(f"{self._outcome(job)}   {self._left(began)}", highlight=False, markup=False)
-                    bar.update(task, completed=sum(job.progress for job in self.jobs), left=self._left(began))
+                    for job in self.running:
+                        self._follow(job)
+                    for job in [job for job in self.running if self._has_ended(job)]:
+                        self.running.remove(job)
+                        self._say(f"{self._outcome(job)}   {self._left(began)}")
+                    done = sum(job.progress for job in self.repetition.jobs)
+                    bar.update(task, completed=done, left=self._left(began))
             except BaseException:
-                for job in running:
+                for job in self.running:
                     if job.process is not None:
                         job.process.terminate()
-                for job in running:
+                for job in self.running:
                     if job.process is not None:
                         job.process.wait()
-                print("The same command goes on from here.", flush=True)
+                self._say("The same command goes on from here.")
                 raise
+            finally:
+                for job in self.repetition.jobs:
+                    job.close()
 
-    def _start(self, job: Job, processes: int) -> None:
-        command = self.next_command(job)
-        assert command is not None
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        threads = str(max(1, cores // processes))
-        with job.log.open("wb") as log:
-            job.process = subprocess.Popen(
-                [*PROGRAM, *command],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={"OMP_NUM_THREADS": threads, **os.environ},
-                start_new_session=True,  # Ctrl-C reaches this process only, which hands on a single signal
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False)
+
+    def _say_what_is_to_come(self) -> None:
+        name, seeds = self.repetition.name, len(self.repetition.jobs)
+        self._say(f"{name}: {seeds} seeds, {len(self.waiting)} to run, {self.processes} at a time")
+        if self.waiting and self.threads is not None:
+            threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+            self._say(
+                f"Each takes {threads}. A fit alone takes all, and its weights differ in the last bits: for the same"
+                f" ones, OMP_NUM_THREADS={self.threads} fashion-lightning fit, or --processes 1 here."
             )
 
-    def _ended(self, job: Job, processes: int) -> bool:
+    def _start_some(self) -> None:
+        for job in list(self.waiting):
+            if len(self.running) == self.processes:
+                return
+            if job.elsewhere and job.run_dir is not None and is_being_trained(job.run_dir):
+                continue
+            job.run_dir, job.elsewhere = self.repetition.run_of(job.seed), False
+            if job.run_dir is not None and is_being_trained(job.run_dir):
+                job.elsewhere = True
+                progress = read_progress(job.run_dir)
+                process = f"process {progress.pid}" if progress else "another process"
+                self._say(f"seed {job.seed}   waits for {process}, which trains it in {job.run_dir}")
+                continue
+            self.waiting.remove(job)
+            self.running.append(job)
+            self._start_next(job)
+
+    def _start_next(self, job: Job) -> None:
+        """Start the next command of a seed, if there is one."""
+        command = self.repetition.next_command(job)
+        if command is None:  # another process has done it
+            return
+        begun = read_progress(job.run_dir) if job.run_dir is not None else None
+        if job.process is None and begun is not None:
+            job.already = job.progress = begun.fraction
+        # A run that goes on keeps its threads by itself.
+        threads = {} if begun or self.threads is None else {"OMP_NUM_THREADS": str(self.threads)}
+        job.start(self.children, PROGRAM, command, threads)
+
+    def _follow(self, job: Job) -> None:
+        """How far a process is, by what it writes in its run folder."""
+        if job.process is None:
+            return
+        if job.run_dir is None:
+            job.run_dir = self.repetition.folder_of_process(job.process.pid)
+        progress = read_progress(job.run_dir) if job.run_dir is not None else None
+        if progress is not None and progress.pid == job.process.pid:
+            job.progress = progress.fraction
+
+    def _has_ended(self, job: Job) -> bool:
         """Whether nothing is left to do for a seed; starts its next command if there is one."""
-        assert job.process is not None
-        code = job.process.poll()
-        if code is None:
+        if job.process is not None and job.process.poll() is None:
             return False
-        if code:
-            self.failures.append(f"seed {job.seed} failed: {job.complaint()}")
-            job.done, job.progress = True, 1.0
-            return True
-        before, job.run_dir = self.next_command(job), self._run_of(job.seed)
-        try:
-            command = self.next_command(job)
-        except UserError as error:
-            self.failures.append(f"seed {job.seed}: {error}")
-            job.done, job.progress = True, 1.0
-            return True
-        if command is not None and command != before:
-            self._start(job, processes)
-            return False
-        if command is not None:
-            self.failures.append(f"seed {job.seed}: `{' '.join(command)}` ended without results")
+        if job.process is not None and job.process.returncode:
+            self.failures[job.seed] = f"seed {job.seed} failed: {job.complaint()}"
+        else:
+            job.run_dir = job.run_dir or self.repetition.run_of(job.seed)
+            try:
+                command = self.repetition.next_command(job)
+            except UserError as error:
+                self.failures[job.seed] = f"seed {job.seed}: {error}"
+            else:
+                if command is not None and command != job.command:
+                    self._start_next(job)
+                    return False
+                if command is not None:
+                    self.failures[job.seed] = f"seed {job.seed}: `{' '.join(command)}` ended without results"
         job.done, job.progress = True, 1.0
         return True
 
     def _outcome(self, job: Job) -> str:
-        if self.failures and self.failures[-1].startswith(f"seed {job.seed}"):
-            return self.failures[-1]
+        if job.seed in self.failures:
+            return self.failures[job.seed]
         assert job.run_dir is not None
         results = read_results(job.run_dir)  # next_command has read it already
         metrics = [f"validation {100 * results.fit['best']['val/accuracy']:.2f} %"]
@@ -206,14 +170,35 @@ class Repetition:
         return f"seed {job.seed}   {'   '.join(metrics)}   {results.fit['fit_seconds']:.0f} s   {job.run_dir}"
 
     def _left(self, began: float) -> str:
-        done = sum(job.done for job in self.jobs)
-        trained = sum(job.progress - job.already for job in self.jobs)
-        left = sum(1 - job.progress for job in self.jobs)
-        count = f"{done} of {len(self.jobs)} done"
-        if not left or not trained:
+        jobs = self.repetition.jobs
+        trained = sum(job.progress - job.already for job in jobs)
+        left = sum(1 - job.progress for job in jobs)
+        count = f"{sum(job.done for job in jobs)} of {len(jobs)} done"
+        if not left or trained <= 0:
             return count
         seconds = left * (time.monotonic() - began) / trained
         return f"{count}, about {f'{seconds / 60:.0f} min' if seconds > 90 else f'{seconds:.0f} s'} left"
+
+
+def settings_of(fit_options: Sequence[str], children: Children) -> dict[str, Any]:
+    """Every setting that ``fit`` would train with.
+
+    Raises:
+        SystemExit: ``fit`` would refuse these options, and has said why.
+    """
+    with tempfile.TemporaryFile() as file:
+        process = children.start([*PROGRAM, COMMAND, *fit_options], stdout=file)
+        try:
+            code = process.wait()
+        except BaseException:
+            process.kill()  # it has nothing to save
+            process.wait()
+            raise
+        if code:
+            raise SystemExit(code if code > 0 else 128 - code)
+        file.seek(0)
+        config: dict[str, Any] = yaml.safe_load(file.read())
+        return config
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -223,7 +208,7 @@ def main(arguments: Sequence[str]) -> None:
         arguments: those after ``repeat``.
 
     Raises:
-        UserError: the options cannot be used, or a run failed.
+        UserError: the options cannot be used, another ``repeat`` of this recipe runs, or a run failed.
     """
     parser = OneLineParser(
         "fashion-lightning repeat",
@@ -243,9 +228,14 @@ def main(arguments: Sequence[str]) -> None:
     ):
         if option in typed:
             raise UserError(reason)
-    with tempfile.TemporaryDirectory() as scratch:
-        repetition = Repetition(fit_options, given.seeds, given.test, Path(scratch))
-        repetition.run(given.processes)
+    name = complete(["fit", *fit_options]).name
+    with Children() as children:
+        repetition = Repetition(name, settings_of(fit_options, children), fit_options, given.seeds, given.test)
+        repetition.folder.mkdir(parents=True, exist_ok=True)
+        lock_recipe(repetition.folder)
+        seeds = Seeds(repetition, given.processes, children, Console(soft_wrap=True))
+        seeds.run()
     print_table(compare([job.run_dir for job in repetition.jobs if job.run_dir is not None]))
-    if repetition.failures:
-        raise UserError(f"{'; '.join(repetition.failures)}. The same command repeats what is missing.")
+    if seeds.failures:
+        failures = "; ".join(failure for _, failure in sorted(seeds.failures.items()))
+        raise UserError(f"{failures}. The same command repeats what is missing.")

@@ -10,7 +10,7 @@ from rich.table import Table
 from torch import Tensor
 
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.precision import default_precision
+from fashion_lightning.precision import bf16_is_native
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.durable import replacing
 from fashion_lightning.seeding import run_seed
@@ -71,7 +71,9 @@ def write_evaluation(path: Path, checkpoint: Checkpoint, tta: str, metrics: dict
 
 def print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None, has_schedule: bool) -> None:
     """Say what a fit is about to do."""
-    fallback = "" if default_precision() == "bf16-mixed" else " (no bf16 arithmetic on this machine)"
+    device = trainer.strategy.root_device.type  # of Apple's GPUs it is not known
+    lacking = trainer.precision == "32-true" and device in ("cpu", "cuda") and not bf16_is_native(device)
+    fallback = " (no bf16 arithmetic on this machine)" if lacking else ""
     where = run_dir or "none, nothing is saved (fast_dev_run)"
     print(f"Run folder: {where}   precision: {trainer.precision}{fallback}   seed: {run_seed()}")
     if checkpoint is None:
@@ -93,10 +95,11 @@ def print_fit(run_dir: Path, metrics: dict[str, Any]) -> None:
             f"Best checkpoint   {run_dir / 'checkpoints' / 'best.ckpt'}"
             f" (epoch {best['epoch'] + 1:.0f} of {metrics['epochs']})"
         )
-        print(
-            f"Validation        accuracy {percent(best['val/accuracy'])}   top-5 {percent(best['val/top5'])}"
-            f"   loss {best['val/loss']:.4f}"
-        )
+        if "val/loss" in best:  # else judged by a metric of training, in an epoch without validation
+            print(
+                f"Validation        accuracy {percent(best['val/accuracy'])}   top-5 {percent(best['val/top5'])}"
+                f"   loss {best['val/loss']:.4f}"
+            )
         print(f"Test it           fashion-lightning test --ckpt_path {run_dir}")
     elif (run_dir / "checkpoints" / "last.ckpt").is_file():  # without validation there is no best one
         print(f"Test it           fashion-lightning test --ckpt_path {run_dir / 'checkpoints' / 'last.ckpt'}")

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from fashion_lightning.comparison.table import Group
@@ -30,27 +31,40 @@ def draw(groups: Sequence[Group], path: Path) -> list[str]:
     """
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     notes = []
+    named: list[tuple[str, Line2D]] = []
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         later = []
         for group, color in zip(groups, _colors(len(groups)), strict=True):
-            for part, style, name in (("val", "-", group.label), ("train", ":", None)):
+            for part, style in (("val", "-"), ("train", ":")):
                 curves = []
                 for run in group.runs:
                     curve, note = _complete(run, f"{part}/{quantity}")
                     curves.append(curve)
                     notes += [note] if note else []
                     later += [value for epoch, value in curve.items() if epoch > 1]
-                _draw_band(axes, curves, color, style, f"{name} (n = {len(group.runs)})" if name else None)
+                line = _draw_band(axes, curves, color, style)
+                if (part, quantity) == ("val", "loss"):
+                    named.append((f"{group.label} (n = {len(group.runs)})", line))
         _finish(axes, quantity)
         if quantity == "loss" and later:  # recipes differ most in their first epoch, which is not what one compares
             axes.set_ylim(bottom=0, top=1.15 * max(later))
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
+    _add_legend(figure, named)
     figure.suptitle("Validation (solid) and training (dotted), mean ± standard deviation over seeds", fontsize=11)
     with warnings.catch_warnings():  # a label in letters that matplotlib's font lacks is drawn as a box
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(path, dpi=150)
     return list(dict.fromkeys(notes))
+
+
+def _add_legend(figure: Figure, named: Sequence[tuple[str, Line2D]]) -> None:
+    """Name lines below the picture, each to the letter."""
+    lines = [line for _, line in named]
+    legend = figure.legend(
+        lines, ["…"] * len(lines), loc="outside lower center", ncols=min(3, len(lines)), frameon=False
+    )
+    for text, (label, _) in zip(legend.get_texts(), named, strict=True):
+        text.set_parse_math(False)  # else what stands between two dollar signs is a formula
+        text.set_text(label)  # given to `legend`, a label that begins with an underscore would be left out
 
 
 def _colors(count: int) -> list[str]:
@@ -65,15 +79,16 @@ def _complete(run: RunResults, tag: str) -> tuple[dict[int, float], str]:
     return curve, f"the event files of {run.run_dir} lack {missing} of {run.fit['epochs']} epochs" if missing else ""
 
 
-def _draw_band(axes: Axes, curves: Sequence[dict[int, float]], color: str, style: str, label: str | None) -> None:
+def _draw_band(axes: Axes, curves: Sequence[dict[int, float]], color: str, style: str) -> Line2D:
     epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
     values = [[curve[epoch] for curve in curves] for epoch in epochs]
     middle = [mean(at_epoch) for at_epoch in values]
-    axes.plot(epochs, middle, style, color=color, label=label, marker="." if len(epochs) == 1 else "", linewidth=1.6)
+    (line,) = axes.plot(epochs, middle, style, color=color, marker="." if len(epochs) == 1 else "", linewidth=1.6)
     if len(curves) > 1:
         spread = [stdev(at_epoch) for at_epoch in values]
         low, high = ([m + sign * s for m, s in zip(middle, spread, strict=True)] for sign in (-1, 1))
         axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
+    return line
 
 
 def _finish(axes: Axes, quantity: str) -> None:

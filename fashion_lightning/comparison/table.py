@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.csv_cells import harmless
 from fashion_lightning.runs.results import RunResults, read_results
 
 
@@ -149,7 +150,12 @@ def markdown(comparison: Comparison) -> str:
     """The table for a README."""
     heading, *others = rows(comparison)
     rule = ["---" if number == 0 else "---:" for number in range(len(heading))]
-    return "".join(f"| {' | '.join(row)} |\n" for row in [heading, rule, *others])
+    return "".join(f"| {' | '.join(map(_markdown_cell, row))} |\n" for row in [heading, rule, *others])
+
+
+def _markdown_cell(text: str) -> str:
+    """A name to the letter: a bar would begin the next cell, a line break end the table."""
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())
 
 
 def csv_text(comparison: Comparison) -> str:
@@ -162,9 +168,9 @@ def csv_text(comparison: Comparison) -> str:
         for column in COLUMNS:
             values = column.values(group)
             cells += [mean(values) if values else "", stdev(values) if len(values) > 1 else "", len(values)]
-        writer.writerow([group.label, len(group.runs), *cells, "; ".join(group.notes)])
+        writer.writerow([harmless(group.label), len(group.runs), *cells, "; ".join(group.notes)])
     for path, problem in comparison.problems:
-        writer.writerow([path, 0, *[""] * (3 * len(COLUMNS)), problem])
+        writer.writerow([harmless(str(path)), 0, *[""] * (3 * len(COLUMNS)), problem])
     return content.getvalue()
 
 
@@ -175,5 +181,6 @@ def runs_csv(comparison: Comparison) -> str:
     writer.writerow(["recipe", "seed", "run", *(column.name for column in COLUMNS)])
     for group in comparison.groups:
         for run in sorted(group.runs, key=lambda run: run.seed):
-            writer.writerow([group.label, run.seed, run.run_dir, *(column.of(run) for column in COLUMNS)])
+            cells = (column.of(run) for column in COLUMNS)
+            writer.writerow([harmless(group.label), run.seed, harmless(str(run.run_dir)), *cells])
     return content.getvalue()

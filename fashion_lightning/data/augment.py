@@ -40,7 +40,7 @@ class Augment:
         Returns:
             New images of the same shape, dtype and device.
         """
-        # Drawn on the CPU, so that every kind of device sees the same images.
+        # Drawn on the CPU, so that every kind of device sees the same images; a GPU is not waited for.
         draws = generator(self.seed, "augment", epoch, batch_idx)
         if self.flip != "none":
             images = self._mirrored(images, indices, epoch, draws)
@@ -55,19 +55,19 @@ class Augment:
             mirror = torch.rand(len(images), generator=draws) < 0.5
         else:
             # A multiplicative hash of the index (Knuth) stands in for a stored draw per image.
-            hashed = indices.cpu() * 0x9E3779B1 + derive_seed(self.seed, "flip") % 2**31
+            hashed = indices * 0x9E3779B1 + derive_seed(self.seed, "flip") % 2**31
             mirror = ((hashed >> 20) + epoch) % 2 == 1
-        return torch.where(mirror.to(images.device)[:, None, None, None], images.flip(-1), images)
+        return torch.where(mirror.to(images.device, non_blocking=True)[:, None, None, None], images.flip(-1), images)
 
     def _shifted(self, images: Tensor, draws: torch.Generator) -> Tensor:
         count, places = len(images), 2 * self.shift + 1
         # A view of every 28x28 window of the padded image, from which each image takes one.
         windows = pad(images, [self.shift] * 4).unfold(2, SIDE, 1).unfold(3, SIDE, 1)
-        down, right = torch.randint(places, (2, count), generator=draws).to(images.device)
+        down, right = torch.randint(places, (2, count), generator=draws).to(images.device, non_blocking=True)
         return windows[torch.arange(count, device=images.device), :, down, right]
 
     def _cut(self, images: Tensor, draws: torch.Generator) -> Tensor:
         centre = torch.randint(SIDE, (2, len(images), 1), generator=draws)
         offset = torch.arange(SIDE) - centre + self.cutout // 2
-        inside = ((offset >= 0) & (offset < self.cutout)).to(images.device)
+        inside = ((offset >= 0) & (offset < self.cutout)).to(images.device, non_blocking=True)
         return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :]).unsqueeze(1), 0)

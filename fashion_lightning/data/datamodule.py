@@ -9,13 +9,11 @@ from torch.utils.data import DataLoader
 
 from fashion_lightning.data import source
 from fashion_lightning.data.augment import Augment, Flip
-from fashion_lightning.data.batches import Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
+from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
 from fashion_lightning.data.pictures import find_pictures, read_pictures
 from fashion_lightning.data.split import train_val_indices
 from fashion_lightning.errors import UserError
 from fashion_lightning.seeding import run_seed
-
-EVAL_BATCH_SIZE = 1000  # images; no gradients are kept, so it need not follow batch_size
 
 
 class FashionMNISTDataModule(LightningDataModule):

@@ -1,16 +1,15 @@
 """Checkpoint files, found and read; torch is not imported before one is."""
 
 import contextlib
-import pickle
-import zipfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.folder import newest_run_hint, run_dir_of
+from fashion_lightning.runs.bounded_yaml import parse_yaml
+from fashion_lightning.runs.folder import newest_run_hint, run_dir_of, run_id_of
+from fashion_lightning.runs.names import check_name
 
 OLD_KEYS = {"ckpt_path", "weights_only"}
 """What a run of version 0.1 kept among its settings."""
@@ -31,23 +30,31 @@ class Checkpoint:
     @property
     def version(self) -> str:
         """Of the package that wrote it."""
-        return str(self.content["fashion_lightning"].get("version", "unknown"))
+        version = str(self.content["fashion_lightning"]["version"])
+        return version[:20] if version.isprintable() else "unknown"
 
-    @property
-    def config(self) -> str:
-        """The whole config of the run, as YAML."""
-        return str(self.content["fashion_lightning"]["config"])
-
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
-        """The same as plain values."""
-        settings: dict[str, Any] = yaml.safe_load(self.config)
+        """The whole config of the run, as plain values.
+
+        Raises:
+            UserError: it is no config.
+        """
+        settings = parse_yaml(self.content["fashion_lightning"]["config"], f"The config in {self.path}")
+        if not isinstance(settings, dict):
+            raise UserError(f"The config in {self.path} holds no settings.")
         return {key: value for key, value in settings.items() if key not in OLD_KEYS}
 
     @property
     def name(self) -> str:
         """The recipe's name."""
         return str(self.content["fashion_lightning"]["name"])
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that wrote it; ``None`` if that was version 0.1."""
+        run = self.content["fashion_lightning"].get("run")
+        return run if isinstance(run, str) else None
 
     @property
     def epochs_done(self) -> int:
@@ -72,11 +79,18 @@ class Checkpoint:
         """Optimizer steps."""
         return int(self.content["global_step"])
 
+    @property
+    def holds_half_a_step(self) -> bool:
+        """Whether gradients were accumulated that no checkpoint holds."""
+        batches = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["processed"]
+        window = self.settings["trainer"].get("accumulate_grad_batches") or 1
+        return bool(self.in_mid_epoch and batches % window)
+
 
 def find_checkpoint(given: str, wanted: str) -> Checkpoint:
     """Resolve what the user gave as ``--ckpt_path``.
 
-    A last checkpoint that is torn or missing is replaced by the newest one that is whole, which is said.
+    A last checkpoint that is torn or missing is replaced by another one of its run, which is said.
 
     Args:
         given: a run folder or a checkpoint file.
@@ -96,19 +110,23 @@ def find_checkpoint(given: str, wanted: str) -> Checkpoint:
 
 
 def _last_of(run_dir: Path) -> Checkpoint:
+    """The last checkpoint; else the best one, which is as exact; else the newest one, with a warning."""
     last = run_dir / "checkpoints" / "last.ckpt"
     try:
         return replace(read_checkpoint(last), in_place=True)
     except UserError as error:
         problem = error
-    whole = []
+    others = []
     for path in last.parent.glob("*.ckpt"):
         with contextlib.suppress(UserError):  # not this one either
-            whole.append(read_checkpoint(path))
-    if whole:
-        newest = max(whole, key=lambda checkpoint: checkpoint.steps_done)
-        print(f"{problem} Going on from {newest.path}, the newest whole checkpoint.", flush=True)
-        return replace(newest, in_place=True)
+            others.append(read_checkpoint(path))
+    if others:
+        exact = [other for other in others if other.path.name == "best.ckpt" and not other.holds_half_a_step]
+        chosen = exact[0] if exact else max(others, key=lambda other: other.steps_done)
+        which = "the best checkpoint" if exact else "the newest whole checkpoint"
+        loss = "" if exact else " The run will not end with the same bits as an undisturbed one."
+        print(f"{problem} Going on from {chosen.path}, {which}.{loss}", flush=True)
+        return replace(chosen, in_place=True)
     if not last.exists():
         raise UserError(f"{run_dir} is not a run folder with a checkpoint ({last} is missing).{newest_run_hint()}")
     raise problem
@@ -117,8 +135,8 @@ def _last_of(run_dir: Path) -> Checkpoint:
 def _best_of(last: Checkpoint) -> Path:
     """The best checkpoint as the callback recorded it; by name only, since the folder may have moved."""
     for key, state in last.content["callbacks"].items():
-        if key.startswith("BestCheckpoint") and state["best_model_path"]:
-            best = last.path.parent / Path(state["best_model_path"]).name
+        if key.startswith("BestCheckpoint") and Path(state["best_model_path"]).name == "best.ckpt":
+            best = last.path.parent / "best.ckpt"
             if best.is_file():
                 return best
             raise UserError(f"The best checkpoint {best} is missing; to use the last one: --ckpt_path {last.path}")
@@ -129,47 +147,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint file; only plain values and tensors are ever unpickled.
 
     Raises:
-        UserError: the file is torn, is no checkpoint, or is not from this project.
+        UserError: the file is torn, is no checkpoint, is not from this project, or lies in the folder of another run.
     """
-    import torch
+    from fashion_lightning.runs.checkpoint_content import load
 
-    try:
-        with zipfile.ZipFile(path) as archive:  # torch itself does not compare the checksums
-            damaged = archive.testzip()
-        if damaged:
-            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing.") from error
-    except Exception as error:  # zipfile raises a dozen kinds for damaged bytes
-        raise UserError(f"{path} is not a whole checkpoint file ({str(error).lower()}).") from error
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(f"{path} holds more than plain values and tensors; it is not opened.") from error
-    except Exception as error:  # a zip file, but not one of torch's
-        raise UserError(
-            f"{path} is not a checkpoint ({(str(error) or type(error).__name__).splitlines()[0]})."
-        ) from error
-    if not isinstance(content, dict) or "fashion_lightning" not in content or "state_dict" not in content:
-        raise UserError(
-            f"{path} was not written by the fashion-lightning command and holds no config; in Python, use"
-            " FashionMNISTClassifier.load_from_checkpoint(path, network=...)."
-        )
-    checkpoint = Checkpoint(path, run_dir_of(path), content)
-    if problem := _lack_of(checkpoint):
-        raise UserError(f"{path} is not a checkpoint of this package ({problem}).")
+    checkpoint = Checkpoint(path, run_dir_of(path), load(path))
+    check_name(checkpoint.name, f"The recipe of {path}")
+    for part in ("model", "data", "trainer"):
+        if not isinstance(checkpoint.settings.get(part), dict):
+            raise UserError(f"{path} is not a checkpoint of this package (its config lacks {part}).")
+    folder = checkpoint.run_dir
+    if folder is not None and checkpoint.run_id is not None and run_id_of(folder) not in (None, checkpoint.run_id):
+        raise UserError(f"{path} belongs to another run than the folder it lies in; move it elsewhere to use it.")
     return checkpoint
-
-
-def _lack_of(checkpoint: Checkpoint) -> str:
-    """What a checkpoint of this package would hold and this one does not, before anything is made of it."""
-    try:
-        settings, _ = checkpoint.settings, (checkpoint.name, checkpoint.epochs_done, checkpoint.steps_done)
-        _ = checkpoint.in_mid_epoch, checkpoint.within_epoch
-    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
-    if not isinstance(settings, dict) or "config" in settings:  # it would name another file
-        return "its config holds no settings"
-    parts = {**settings, **checkpoint.content}
-    lacking = [name for name in ("model", "data", "trainer", "callbacks") if not isinstance(parts.get(name), dict)]
-    return f"it lacks {lacking[0]}" if lacking else ""

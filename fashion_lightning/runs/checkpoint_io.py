@@ -15,7 +15,19 @@ class DurableCheckpointIO(TorchCheckpointIO):
 
     Lightning stages in the temporary folder and moves across file systems, so that a kill can leave a
     torn file (issue 21253), and swallows a PermissionError (issue 21800).
+
+    Args:
+        content: of the checkpoint to go on from, already read and checked; the file is not opened again.
     """
+
+    def __init__(self, content: dict[str, Any] | None = None) -> None:
+        self.content = content
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What was read of the checkpoint that the run goes on from."""
+        if self.content is None:
+            raise UserError(f"{path} is not the checkpoint that --ckpt_path has named.")
+        return dict(self.content)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Replace ``path`` by the new checkpoint in one step; on any error the old file stays whole."""

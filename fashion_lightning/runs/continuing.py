@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning import Trainer
 
+from fashion_lightning.callbacks.early_stopping import has_asked_to_stop
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import Checkpoint
 
@@ -19,14 +20,14 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
     Raises:
         UserError: naming the first such setting.
     """
-    before = checkpoint.settings
+    before: Any = checkpoint.settings
     refused: list[tuple[str, Any, Any, str]] = []
 
     def compare(name: str, why: str, part: Any = lambda value: value) -> None:
         values = []
-        for settings in (before, config):
+        for settings in (before, dict(config)):
             for key in name.split("."):
-                settings = settings[key]
+                settings = settings.get(key) if isinstance(settings, dict) else None
             values.append(part(settings))
         if values[0] != values[1]:
             refused.append((name, *values, why))
@@ -39,9 +40,9 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
         if checkpoint.in_place:
             compare("seed_everything", "the run would end as that of neither seed")
             compare("best_checkpoint", "the record of the best epoch would be lost")
-            compare("trainer.default_root_dir", "a run goes on in its own folder")
         if checkpoint.in_mid_epoch:
-            for name in ("data.batch_size", "data.train_size"):
+            lengths = ("trainer.limit_train_batches", "trainer.accumulate_grad_batches")
+            for name in ("data.batch_size", "data.train_size", *lengths):
                 compare(name, "the checkpoint lies within an epoch, whose rest would be another one")
     for name, old, new, why in refused:
         raise UserError(
@@ -77,10 +78,11 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
     if epochs < (trainer.min_epochs or 0) or steps < (trainer.min_steps or 0):
         return None
     for key, state in checkpoint.content["callbacks"].items():
-        if key.startswith("EarlyStopping") and state["wait_count"] >= patience:
+        if key.startswith("EarlyStopping") and has_asked_to_stop(state, patience):
+            more = 2 * max(state["patience"], state["wait_count"])
             return (
-                f"{path} was stopped early after {epochs} epochs, the last {state['wait_count']} without improvement;"
-                f" {unchanged} --early_stopping.patience {2 * patience}"
+                f"{path} was stopped early after {epochs} epochs, by --early_stopping.patience {patience};"
+                f" {unchanged} --early_stopping.patience {more}"
             )
     return None
 
@@ -94,5 +96,5 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "steps": checkpoint.steps_done,
         "fit_seconds": callbacks["Timer"]["time_elapsed"]["train"],
         "best": best,
-        "last": checkpoint.content["fashion_lightning"].get("figures", {}),
+        "last": checkpoint.content["fashion_lightning"]["metrics"],
     }

@@ -1,19 +1,30 @@
 """Run folders: one folder a run, made and found.
 
 tensorboard_logs/<recipe>/version_N/
+    run.json               which run it is; its checkpoints carry the same
     config.yaml            every setting of the run
     checkpoints/best.ckpt  best on the validation images
     checkpoints/last.ckpt  to continue from
     events.out.tfevents.*  for TensorBoard
+    progress.json          how far the fit is, for whoever watches it
     fit.json               what the fit ended with
     test_best.json         what `test` measured
 """
 
+import contextlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.bounded_yaml import read_bounded
+from fashion_lightning.runs.durable import replacing
 
 LOGS = Path("tensorboard_logs")
+
+RUN_FILE = "run.json"
 
 
 def new_run_dir(logs: Path, name: str) -> Path:
@@ -37,6 +48,13 @@ def new_run_dir(logs: Path, name: str) -> Path:
         ) from error
 
 
+def discard_run(run_dir: Path) -> None:
+    """Remove the folder of a run that failed before its first checkpoint, and the recipe's if no other run is there."""
+    shutil.rmtree(run_dir, ignore_errors=True)
+    with contextlib.suppress(OSError):  # other runs are there
+        run_dir.parent.rmdir()
+
+
 def newest_run(logs: Path = LOGS) -> Path | None:
     """The run folder whose checkpoint was written last, if there is one."""
     files = logs.glob("*/version_*/checkpoints/*.ckpt")
@@ -45,10 +63,40 @@ def newest_run(logs: Path = LOGS) -> Path | None:
 
 
 def run_dir_of(path: str | Path) -> Path | None:
-    """The run folder that a folder or a checkpoint file is, or lies in."""
+    """The run folder that a folder or a checkpoint file is, or lies in.
+
+    A folder that has lost its config.yaml is still one, by what else ``fit`` leaves there.
+    """
     path = Path(path).expanduser()
     folder = path.parent.parent if path.parent.name == "checkpoints" and not path.is_dir() else path
-    return folder if (folder / "config.yaml").is_file() else None
+    if (folder / "config.yaml").is_file() or (folder / RUN_FILE).is_file():
+        return folder
+    return folder if (folder / "checkpoints").is_dir() and any(folder.glob("events.out.tfevents.*")) else None
+
+
+def lies_in(run_dir: Path, places: Iterable[str | Path]) -> bool:
+    """Whether a run folder lies where the user keeps runs; a link in such a place that leads elsewhere does not."""
+    return any(run_dir.resolve().is_relative_to(Path(place).expanduser().resolve()) for place in places)
+
+
+def mark_run(run_dir: Path) -> str:
+    """Give a run folder an identity, which its checkpoints carry; return it, or the one that it has."""
+    known = run_id_of(run_dir)
+    if known is None:
+        known = uuid.uuid4().hex
+        with replacing(run_dir / RUN_FILE) as file:
+            file.write((json.dumps({"run": known}) + "\n").encode())
+    return known
+
+
+def run_id_of(run_dir: Path) -> str | None:
+    """The identity of a run folder; ``None`` if it has none, as those of version 0.1."""
+    try:
+        content = json.loads(read_bounded(run_dir / RUN_FILE, 64 * 1024))
+    except (OSError, ValueError, RecursionError):
+        return None
+    run = content.get("run") if isinstance(content, dict) else None
+    return run if isinstance(run, str) else None
 
 
 def newest_run_hint() -> str:

@@ -20,25 +20,65 @@ _held: dict[Path, int] = {}
 def lock_run(run_dir: Path) -> None:
     """Lock a run folder until this process ends, however it ends.
 
-    A record lock belongs to the process and not to the file: a kill leaves none behind, and loader
-    processes do not inherit it.
-
     Raises:
         UserError: another process trains this run.
     """
-    path = (run_dir / ".lock").resolve()
-    if fcntl is None or path in _held or int(os.environ.get("LOCAL_RANK", "0")) > 0:
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0:
         return  # the other processes of a run come after the one that holds the lock
-    file = os.open(path, os.O_RDWR | os.O_CREAT, mode=0o644)
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(file)
+    if not _lock(run_dir / ".lock"):
         raise UserError(
             f"{run_dir} is being trained by another process. Wait for it or stop it; a run of its own:"
             " fashion-lightning fit"
-        ) from error
+        )
+
+
+def lock_recipe(folder: Path) -> None:
+    """Lock the folder of a recipe's runs until this process ends: two would train every seed twice.
+
+    Raises:
+        UserError: another process repeats this recipe.
+    """
+    if not _lock(folder / ".repeat.lock"):
+        raise UserError(
+            f"Another repeat of {folder.name} runs, in {folder}. Wait for it or stop it; the same command then goes on."
+        )
+
+
+def is_being_trained(run_dir: Path) -> bool:
+    """Whether another process has locked a run folder."""
+    path = (run_dir / ".lock").resolve()
+    if fcntl is None or path in _held:  # closing the file would give up the lock of this process
+        return False
+    try:
+        file = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _lock(path: Path) -> bool:
+    """Lock a file until this process ends; ``False`` if another process holds it.
+
+    A record lock belongs to the process and not to the file: a kill leaves none behind, and loader
+    processes do not inherit it.
+    """
+    path = path.resolve()
+    if fcntl is None or path in _held:
+        return True
+    file = os.open(path, os.O_RDWR | os.O_CREAT, mode=0o644)
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return False
     _held[path] = file
+    return True
 
 
 def lock_file(descriptor: int) -> bool:

@@ -89,7 +89,7 @@ def read_config(run_dir: Path) -> dict[str, Any]:
         UserError: in a few words, what is wrong with the folder.
     """
     try:
-        config = yaml.safe_load((run_dir / "config.yaml").read_text())
+        config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError("not a run folder" if run_dir.exists() else "does not exist") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -134,7 +134,7 @@ def has_report(run_dir: Path) -> bool:
 
 def _read_report(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
     try:
-        metrics = json.loads(path.read_text())
+        metrics = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

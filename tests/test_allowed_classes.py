@@ -1,4 +1,4 @@
-"""A checkpoint may come from anybody: nothing that it names is imported or called unless it is torch's or ours."""
+"""A checkpoint may come from anybody: nothing that it names is imported or called, but for a list of classes."""
 
 import sys
 from collections.abc import Iterator
@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from fashion_lightning import load_classifier
 from fashion_lightning.errors import UserError
+from tests.audit import Audit
 from tests.conftest import Run
+from tests.poisoned import network, poison
 
 
 @pytest.fixture
@@ -27,29 +28,15 @@ def booby_trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     sys.modules.pop("booby_trap", None)
 
 
-def poison(path: Path, place: str, value: Any) -> Path:
-    """A copy of a checkpoint elsewhere, whose config or hyperparameters name something else."""
-    content = torch.load(path, weights_only=True)
-    if place == "hyper_parameters":
-        content["hyper_parameters"]["network"] = value
-    else:
-        config = yaml.safe_load(content["fashion_lightning"]["config"])
-        config["model"]["network"] = value
-        content["fashion_lightning"]["config"] = yaml.safe_dump(config)
-    poisoned = Path("poisoned.ckpt")
-    torch.save(content, poisoned)
-    return poisoned
-
-
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 @pytest.mark.parametrize("place", ["hyper_parameters", "config"])
 @pytest.mark.parametrize("named", ["os.system", "booby_trap.Network"])
 def test_a_class_of_another_package_is_refused_and_not_imported(
     cli: Run, trained: Path, booby_trap: Path, command: str, place: str, named: str
 ) -> None:
-    poisoned = poison(trained / "checkpoints/best.ckpt", place, {"class_path": named, "init_args": {}})
+    poisoned = poison(trained / "checkpoints/best.ckpt", network(place, {"class_path": named, "init_args": {}}))
     printed = cli(command, "--ckpt_path", poisoned, exits=2)
-    assert printed.startswith(f"error: poisoned.ckpt names {named}, which a checkpoint may not")
+    assert f"error: poisoned.ckpt cannot be used: its network names {named}, which a checkpoint may not" in printed
     if place == "hyper_parameters":  # what load_classifier builds
         with pytest.raises(UserError, match=f"names {named}"):
             load_classifier(poisoned)
@@ -61,9 +48,19 @@ POPEN = {"class_path": "torch.utils.collect_env.subprocess.Popen", "init_args": 
 LINEAR = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 2, "out_features": 2, "dtype": POPEN}}
 
 
+GRAPH = {"class_path": "torch.fx.graph_module.reduce_graph_module"}
+CODE = {"_code": "import pathlib\npathlib.Path('called').touch()\ndef forward(self, x): return x"}
+
+
 @pytest.mark.parametrize(
-    "network",
+    "named",
     [
+        {**GRAPH, "init_args": {"body": CODE, "import_block": ""}},
+        {"class_path": "torchvision.ops.MLP", "init_args": {"activation_layer": "os.system", "in_channels": 784}},
+        {"class_path": "torch.nn.Sequential", "init_args": {"arg": {"class_path": "torch.export.load"}}},
+        {"class_path": "fashion_lightning.networks.CNN", "init_args": {"stem": GRAPH}},
+        {"class_path": "fashion_lightning.networks.MLP", "init_args": {"hidden": "os.system"}},
+        {"class_path": "fashion_lightning.networks.MLP", "dict_kwargs": {"hidden": [8]}},
         {"class_path": "torch.hub.load", "init_args": {"repo_or_dir": "somebody/something"}},
         {"class_path": "torch.load"},
         POPEN,
@@ -75,17 +72,14 @@ LINEAR = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 2, "out_
     ids=str,
 )
 @pytest.mark.parametrize("place", ["hyper_parameters", "config"])
-def test_nor_does_it_come_in_by_another_door(
-    cli: Run, trained: Path, booby_trap: Path, network: Any, place: str
-) -> None:
+def test_nor_does_it_come_in_by_another_door(cli: Run, trained: Path, booby_trap: Path, named: Any, place: str) -> None:
     """Through torch's own modules, nested in a class that is allowed, as YAML in a string, by another file."""
     Path("network.yaml").write_text("class_path: booby_trap.Network\n")
-    poisoned = poison(trained / "checkpoints/best.ckpt", place, network)
-    if place == "config":
-        assert "error: " in cli("test", "--ckpt_path", poisoned, exits=2)
-    else:
-        with pytest.raises(UserError):
-            load_classifier(poisoned)
+    poisoned = poison(trained / "checkpoints/best.ckpt", network(place, named))
+    for command in ("test", "fit"):
+        assert "error: poisoned.ckpt cannot be used: its network" in cli(command, "--ckpt_path", poisoned, exits=2)
+    with pytest.raises(UserError, match="cannot be used: its network"):
+        load_classifier(poisoned)
     assert not booby_trap.exists()
     assert not Path("called").exists()
 
@@ -117,3 +111,12 @@ def test_a_class_that_the_user_names_is_used(cli: Run, recipe: Path) -> None:
     cli("test", "--ckpt_path", moved, "--model.network", "booby_trap.Network")
     cli("test", "--ckpt_path", moved, *own)
     assert load_classifier(moved, trusted="booby_trap.Network").network is not None
+
+
+def test_a_good_checkpoint_imports_executes_and_begins_nothing(cli: Run, trained: Path) -> None:
+    for command in ("test", "validate", "predict", "test", "validate", "predict"):
+        with Audit() as audit:
+            cli(command, "--ckpt_path", trained)
+    assert not audit.imported | audit.executed | audit.begun  # the second time: the libraries are there
+    written = {path.name for path in audit.written if path.suffix != ".partial"}
+    assert written - {trained.name} == {"predictions.csv"}

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from fashion_lightning import __version__
+from fashion_lightning.cli import fit_settings
 from fashion_lightning.cli.memory import OUT_OF_MEMORY, check_address_space, is_out_of_memory
+from fashion_lightning.cli.parent import end_with_parent
 from fashion_lightning.cli.signals import exit_on_signal
 from fashion_lightning.cli.streams import check_environment, lost_output, prepare_process
 from fashion_lightning.errors import UserError, one_line
@@ -24,7 +26,7 @@ usage: fashion-lightning [--help] [--version] COMMAND [options]
 Train, watch, resume, test and use Fashion-MNIST classifiers.
 
 commands:
-  fit       train; without options the default recipe, configs/cnn.yaml
+  fit       train; without options the default recipe, cnn
   validate  measure a checkpoint on the 5,000 validation images
   test      measure a checkpoint on the 10,000 test images
   predict   write classes and probabilities as CSV, for the test images or --data.images
@@ -32,7 +34,7 @@ commands:
   compare   a table and learning curves of runs that are there: mean ± sd over seeds
 
 examples:
-  fashion-lightning fit --config configs/cnn.yaml --trainer.max_epochs 3
+  fashion-lightning fit --config quick --trainer.max_epochs 3       a recipe by name, or a YAML file
   fashion-lightning fit --ckpt_path tensorboard_logs/cnn/version_0    continue that run, in place
   fashion-lightning test --ckpt_path tensorboard_logs/cnn/version_0   its best checkpoint
   tensorboard --logdir tensorboard_logs
@@ -76,7 +78,7 @@ def _answer(arguments: list[str]) -> None:
         print(OVERVIEW, end="")
     elif first == "--version":
         print(f"fashion-lightning {__version__}")
-    elif first not in COMMANDS:
+    elif first not in (*COMMANDS, fit_settings.COMMAND):
         _fail(f"there is no command {first!r}; choose from {', '.join(COMMANDS)}, or see fashion-lightning --help")
     else:
         _run(arguments)
@@ -89,6 +91,7 @@ def _run(arguments: list[str]) -> None:
     try:
         check_environment()
         check_address_space()
+        end_with_parent()
         _require_checkpoint(arguments)
         command, *rest = arguments
         if command == "repeat":
@@ -99,6 +102,8 @@ def _run(arguments: list[str]) -> None:
             from fashion_lightning.cli import compare
 
             compare.main(rest)
+        elif command == fit_settings.COMMAND:
+            fit_settings.main(rest, began)
         else:
             from fashion_lightning.cli import commands
 

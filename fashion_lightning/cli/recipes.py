@@ -1,0 +1,46 @@
+"""The recipes and presets that come with the package, by name; a config file by its path."""
+
+import difflib
+from pathlib import Path
+
+from fashion_lightning.errors import UserError
+
+_PACKAGE = Path(__file__).parents[1]
+
+# An installed package has its copy inside. Beside it, in site-packages, `configs` may be anybody's.
+RECIPES = next((path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()), _PACKAGE)
+"""The recipes of an installed package, or of the checkout."""
+
+DEFAULT_RECIPE = "cnn"
+
+
+def names() -> list[str]:
+    """What ``--config`` takes by name: ``cnn``, ``seeds/three_dense``, ``presets/debug`` and so on."""
+    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.yaml"))
+
+
+def find_config(given: str) -> Path:
+    """The file that ``--config`` names: a path, or else the name of a recipe or preset of this package.
+
+    A file wins over a recipe of its name, a folder does not.
+
+    Raises:
+        UserError: it is neither; names the recipe that may be meant.
+    """
+    path = Path(given)
+    if path.exists() and not path.is_dir():
+        return path
+    known = names()
+    if given in known:
+        return RECIPES / f"{given}.yaml"
+    meant = _closest(given, known)
+    hint = f" (did you mean {meant}?)" if meant else ""
+    raise UserError(f"There is no config file {given}{hint}; the recipes and presets are: {', '.join(known)}.")
+
+
+def _closest(given: str, known: list[str]) -> str | None:
+    """The name that is most like what was typed, also like a path to it or without its folder."""
+    name = given.removeprefix("./").removeprefix("configs/").removesuffix(".yaml")
+    spellings = {spelling: full for full in known for spelling in (full.rpartition("/")[2], full)}
+    close = difflib.get_close_matches(name, spellings, n=1)
+    return spellings[close[0]] if close else None

@@ -1,0 +1,53 @@
+"""Whose settings count: a run folder where the user keeps runs, one from elsewhere, and whose checkpoint it holds."""
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from tests.conftest import Run
+
+
+def test_a_folder_from_elsewhere_decides_no_more_than_its_checkpoint(cli: Run, trained: Path) -> None:
+    """Its config.yaml counts where runs are kept: in tensorboard_logs, or where --trainer.default_root_dir says."""
+    config = yaml.safe_load((trained / "config.yaml").read_text())
+    config["trainer"]["limit_test_batches"] = 0
+    (trained / "config.yaml").write_text(yaml.safe_dump(config))
+    assert "There was nothing to test" in cli("test", "--ckpt_path", trained, exits=2)
+    sent = Path("downloads/tiny/version_0")
+    shutil.copytree(trained, sent)
+    cli("test", "--ckpt_path", sent)
+    Path("tensorboard_logs/link").mkdir()
+    Path("tensorboard_logs/link/version_0").symlink_to(sent.absolute())
+    cli("test", "--ckpt_path", "tensorboard_logs/link/version_0")
+    cli("fit", "--ckpt_path", sent, "--trainer.max_epochs", "3")
+    cli("test", "--ckpt_path", sent, "--trainer.default_root_dir", "downloads")  # which `fit` has written anew
+
+
+def test_a_checkpoint_of_another_run_is_not_taken_for_this_ones(cli: Run, trained: Path, recipe: Path) -> None:
+    cli("fit", "--config", recipe, "--data.shift", "2")
+    other = Path("tensorboard_logs/tiny/version_1/checkpoints/last.ckpt")
+    shutil.copy(trained / "checkpoints/last.ckpt", other)
+    printed = cli("fit", "--ckpt_path", other, "--trainer.max_epochs", "3", exits=2)
+    assert f"error: {other} belongs to another run than the folder it lies in" in printed
+    assert "Going on from" in cli("fit", "--ckpt_path", other.parents[1], "--trainer.max_epochs", "3")  # its best one
+
+
+def test_a_run_folder_that_lost_its_config_is_continued_in_place(cli: Run, trained: Path) -> None:
+    (trained / "config.yaml").unlink()
+    cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
+    assert [path.name for path in trained.parent.iterdir()] == ["version_0"]
+    assert yaml.safe_load((trained / "config.yaml").read_text())["trainer"]["max_epochs"] == 3
+
+
+def test_an_edited_config_counts_and_is_told(cli: Run, trained: Path) -> None:
+    config = (trained / "config.yaml").read_text()
+    (trained / "config.yaml").write_text(
+        config.replace("max_epochs: 2", "max_epochs: 3").replace("shift: 1", "shift: 2")
+    )
+    printed = cli("fit", "--ckpt_path", trained)
+    assert f"{trained}/config.yaml differs from the checkpoint, and counts: data.shift, trainer.max_epochs" in printed
+    saved = yaml.safe_load((trained / "config.yaml").read_text())
+    assert (saved["data"]["shift"], saved["trainer"]["max_epochs"]) == (2, 3)
+    (trained / "config.yaml").write_text(config.replace("seed_everything: 0", "seed_everything: 5"))
+    assert "--seed_everything cannot change from 0 to 5" in cli("fit", "--ckpt_path", trained, exits=2)

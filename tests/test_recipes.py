@@ -1,0 +1,104 @@
+"""Recipes by name, config files by path, whatever the working folder and the locale."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fashion_lightning.cli.arguments import complete
+from fashion_lightning.cli.recipes import RECIPES, find_config, names
+from fashion_lightning.errors import UserError
+from tests.conftest import Run
+
+
+@pytest.mark.parametrize("name", ["quick", "seeds/two_conv_cnn", "presets/debug"])
+def test_a_recipe_of_this_package_goes_by_its_name_in_any_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "quick").mkdir()  # a folder of that name is not meant
+    for folder in (tmp_path, RECIPES.parent):
+        monkeypatch.chdir(folder)
+        assert find_config(name) == RECIPES / f"{name}.yaml"
+
+
+def test_a_file_of_that_name_in_the_working_folder_wins(tmp_path: Path) -> None:
+    (tmp_path / "quick").write_text("trainer: {max_epochs: 1}", encoding="utf-8")
+    assert find_config("quick").resolve() == tmp_path / "quick"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("quik", "quick"),
+        ("configs/quik.yaml", "quick"),
+        ("configs/quick.yaml", "quick"),  # in a folder that has none
+        ("./accurate.yaml", "accurate"),
+        ("two_conv_cn", "seeds/two_conv_cnn"),
+        ("debug", "presets/debug"),
+    ],
+)
+def test_a_misspelt_name_is_met_with_the_nearest_one(typed: str, meant: str) -> None:
+    with pytest.raises(UserError) as raised:
+        find_config(typed)
+    assert str(raised.value).startswith(f"There is no config file {typed} (did you mean {meant}?)")
+
+
+def test_a_name_unlike_any_other_gets_the_list() -> None:
+    for path in ("zebra", "../pyproject", str(RECIPES / "nothing.yaml"), "."):
+        with pytest.raises(UserError, match="There is no config file") as raised:
+            find_config(path)
+        assert "did you mean" not in str(raised.value)
+        assert ", ".join(names()) in str(raised.value)
+
+
+def test_only_what_follows_config_is_a_recipe() -> None:
+    completed = complete(["fit", "-c", "quick", "--data.root", "quick", "--config=presets/debug"])
+    assert completed.name == "quick"
+    *configs, option, value = completed.arguments
+    assert (option, value) == ("--data.root", "quick")
+    assert ["fast_dev_run" in config for config in configs] == [False, True]
+
+
+def test_a_typed_flag_wins_over_a_config_file_that_is_named_after_it(cli: Run, recipe: Path) -> None:
+    cli("fit", "--trainer.max_epochs", "1", "--config", recipe)
+    assert json.loads(Path("tensorboard_logs/tiny/version_0/fit.json").read_text(encoding="utf-8"))["epochs"] == 1
+
+
+def test_names_are_known_without_torch() -> None:
+    code = "import sys, fashion_lightning.cli.recipes as r; r.find_config('quick'); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+NETWORK = """
+from fashion_lightning.networks import MLP
+
+class Größe(MLP):
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_files_are_utf_8_whatever_the_locale(recipe: Path, command_on_generated_data: list[str]) -> None:
+    Path("netz.py").write_text(NETWORK, encoding="utf-8")
+    text = recipe.read_text(encoding="utf-8").replace("fashion_lightning.networks.CNN", "netz.Größe")
+    text = text.replace("init_args: {stem: 4, widths: [4, 4, 8]}", "init_args: {hidden: [8]}  # größer, ± 2 – später")
+    recipe.write_text(text, encoding="utf-8")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    # What is printed is another matter.
+    environment = {**os.environ, **ascii_only, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": f".:{RECIPES.parent}"}
+
+    def run(*arguments: str) -> None:
+        command = [*command_on_generated_data, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
+        assert done.returncode == 0, done.stderr
+
+    one = Path("tensorboard_logs/tiny/version_0")
+    run("fit", "--config", str(recipe), "--model.tta", "none")
+    run("fit", "--ckpt_path", str(one), "--trainer.max_epochs", "3")
+    run("fit", "--config", str(recipe))
+    run("compare", str(one), f"{one.parent}/version_1", "--output", "report")
+    assert "netz.Größe" in (one / "config.yaml").read_text(encoding="utf-8")
+    assert "max_epochs 3" in Path("report/comparison.md").read_text(encoding="utf-8")
