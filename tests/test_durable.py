@@ -49,6 +49,12 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one_whole(
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as failed, replacing(tmp_path / "fit.json"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert failed.value.filename == str(tmp_path / "fit.json")
+
+
 def test_a_real_write_that_fails_is_told_by_what_the_system_said(tmp_path: Path) -> None:
     """A limit on the size of files: torch turns the system's answer into a RuntimeError of its own."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

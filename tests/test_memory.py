@@ -1,8 +1,14 @@
 """Memory of a step that the next one gets back without asking the system."""
 
+import errno
 import resource
 import subprocess
 import sys
+
+import pytest
+import torch
+
+from fashion_lightning.cli.memory import is_out_of_memory
 
 STEPS = """
 import resource
@@ -32,3 +38,22 @@ def test_steps_that_need_the_same_memory_do_not_fault_it_in_anew() -> None:
     pages_of_a_block = 48_000_000 // resource.getpagesize()
     assert page_faults(keep=True) < pages_of_a_block
     assert page_faults(keep=False) > 10 * pages_of_a_block
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GB"), True),
+        (ImportError("No module named 'nowhere'"), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+    ],
+)
+def test_memory_that_has_run_out_is_known_by_what_the_libraries_raise(error: Exception, expected: bool) -> None:
+    wrapped = ValueError("by a library")
+    wrapped.__cause__ = error
+    assert (is_out_of_memory(error), is_out_of_memory(wrapped)) == (expected, expected)

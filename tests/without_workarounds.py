@@ -204,6 +204,20 @@ WORKAROUNDS = (
         "test_batches.py exactly_once",
     ),
     Workaround(
+        "a signal to the whole process group ends the loader processes, and with them the checkpoint",
+        "data/batches.py",
+        "before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)",
+        "before = signal.pthread_sigmask(signal.SIG_BLOCK, set())",
+        "test_signals.py survive",
+    ),
+    Workaround(
+        "the traceback of TensorBoard's own thread is printed before our line",
+        "cli/messages.py",
+        "    threading.excepthook = _thread_failed\n",
+        "",
+        "test_tensorboard.py full_disk",
+    ),
+    Workaround(
         "objects in hyperparameters break weights_only=True",
         "classifier.py",
         "                del self.hparams[name]",

@@ -48,7 +48,8 @@ def prepare_process() -> None:
         except OSError:  # the lowest free descriptor is given out, which is this one
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     codecs.register_error("fashion_lightning", _in_ascii)
-    sys.stdout, sys.stderr = _safe(sys.stdout, 1), _safe(sys.stderr, 2)
+    if os.name != "nt":  # a Windows console takes text, not bytes
+        sys.stdout, sys.stderr = _safe(sys.stdout, 1), _safe(sys.stderr, 2)
     if any(option.startswith("error") for option in sys.warnoptions):
         _warn_as_by_default()
 
