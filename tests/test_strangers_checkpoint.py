@@ -105,6 +105,7 @@ YAMLS = [
         (content("state_dict", "network.head.weight", value=torch.zeros(1).expand(10**9)), "larger than its bytes"),
         (content("loops", "fit_loop", "epoch_progress", value=torch.zeros(1).expand(10**9)), "larger than its bytes"),
         (content("loops", "fit_loop", "epoch_progress", "total", value=[3]), "total is no count"),
+        (content("loops", value=torch.zeros(3)), "is not a checkpoint of this package (too many indices"),
         (content("optimizer_states", value=3), "its optimizer_states are no list of states"),
         (content("hyper_parameters", "_class_path", value="os.system"), "a form that this package never wrote"),
         (content("hparams", value={"network": "os.system"}), "a form that this package never wrote"),

@@ -110,8 +110,8 @@ def _problem(content: dict[str, Any]) -> str:
         _check_metrics(content.get("train_metrics", {}))
     except KeyError as error:
         return f"it lacks {error}"
-    except (TypeError, ValueError, AttributeError) as error:
-        return " ".join(str(error).split())[:100]
+    except Exception as error:  # whatever a value of another kind raises when it is looked into, a tensor for a mapping
+        return (" ".join(str(error).split()) or type(error).__name__)[:100]
     return ""
 
 
