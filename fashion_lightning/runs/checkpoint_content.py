@@ -88,7 +88,7 @@ def _problem(content: dict[str, Any]) -> str:
         _check_values(content)
         _check_version(content["pytorch-lightning_version"])
         _check_weights(content["state_dict"])
-        own, loops = content["fashion_lightning"], content["loops"]["fit_loop"]
+        own = content["fashion_lightning"]
         if not isinstance(own, dict) or not all(isinstance(own[part], str) for part in ("version", "name", "config")):
             return "its origin is no text"
         if not _are_finite(own["metrics"]):
@@ -98,8 +98,8 @@ def _problem(content: dict[str, Any]) -> str:
         _check_counts(content["loops"], "loops")
         for progress in ("epoch_progress", "epoch_loop.batch_progress"):
             for count in ("ready", "started", "completed", "processed"):
-                _check_counts(loops[progress]["current"][count], count)
-        _check_counts(loops["epoch_loop.batch_progress"]["is_last_batch"], "is_last_batch")
+                _check_counts(_inside(content, "loops", "fit_loop", progress, "current", count), count)
+        _check_counts(_inside(content, "loops", "fit_loop", progress, "is_last_batch"), "is_last_batch")
         for part in ("optimizer_states", "lr_schedulers"):
             if not isinstance(content[part], list) or not all(isinstance(state, dict) for state in content[part]):
                 return f"its {part} are no list of states"
@@ -113,6 +113,15 @@ def _problem(content: dict[str, Any]) -> str:
     except Exception as error:  # whatever a value of another kind raises when it is looked into, a tensor for a mapping
         return (" ".join(str(error).split()) or type(error).__name__)[:100]
     return ""
+
+
+def _inside(value: Any, *keys: str) -> Any:
+    """What stands there in nested mappings."""
+    for key in keys:
+        if not isinstance(value, dict):
+            raise ValueError(f"{key} stands in no mapping")
+        value = value[key]
+    return value
 
 
 def _check_values(content: Any) -> None:
