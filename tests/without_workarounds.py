@@ -84,7 +84,7 @@ WORKAROUNDS = (
     Workaround(
         "a failing write is swallowed or leaves a torn file (21253, 21800)",
         "cli/build.py",
-        "plugins = [DurableCheckpointIO(), ",
+        "plugins = [DurableCheckpointIO(self._restored()), ",
         "plugins = [",
         "test_durable.py full_disk or piled_up or when_it_is_time",
     ),
@@ -184,8 +184,8 @@ WORKAROUNDS = (
     Workaround(
         "a checkpoint's hyperparameters win over typed flags (21455)",
         "cli/arguments.py",
-        '*(f"--config={config}" for config in base), *others]',
-        '*others, *(f"--config={config}" for config in base)]',
+        '*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]',
+        '*others, *(f"--config={yaml.safe_dump(config)}" for config in configs)]',
         "test_resume.py typed_optimizer",
     ),
     Workaround(
