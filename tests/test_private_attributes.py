@@ -126,9 +126,8 @@ def foreign_uses() -> Iterator[tuple[str, str]]:
                     yield node.attr, file
             elif isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("fashion_lightning"):
                 yield from ((name.name, file) for name in node.names if is_private(name.name))
-            elif isinstance(node, ast.Constant) and node not in parts_of_texts:
-                if isinstance(node.value, str) and is_private(node.value) and node.value not in own:
-                    yield node.value, file
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in parts_of_texts:
+                yield from ((name, file) for name in {node.value} - own if is_private(name))
 
 
 def test_every_private_part_that_is_used_is_listed_and_every_listed_one_is_used() -> None:
