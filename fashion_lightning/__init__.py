@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fashion_lightning.inference import load_classifier as load_classifier
     from fashion_lightning.networks import CNN as CNN
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "CLASS_NAMES": "data.classes",
