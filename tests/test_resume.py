@@ -134,6 +134,16 @@ def test_settings_typed_for_a_continuation_hold_even_if_it_is_killed_at_once(
     assert json.loads((trained / "fit.json").read_text())["epochs"] == 4
 
 
+def test_a_best_checkpoint_that_was_written_just_before_a_kill_is_replaced(cli: Run, recipe: Path) -> None:
+    """The last checkpoint does not know of it."""
+    cli("fit", "--config", recipe, *interrupt("train", 0, 3), exits=130)
+    checkpoints = Path("tensorboard_logs/tiny/version_0/checkpoints")
+    shutil.copy(checkpoints / "last.ckpt", checkpoints / "best.ckpt")
+    cli("fit", "--ckpt_path", checkpoints.parent, "--trainer.callbacks", "null")
+    assert {path.name for path in checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert torch.load(checkpoints / "best.ckpt", weights_only=True)["global_step"] >= 10
+
+
 def test_another_seed_is_refused_on_resume(cli: Run, trained: Path) -> None:
     printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "4", "--seed_everything", "7", exits=2)
     assert "error: --seed_everything cannot change from 0 to 7" in printed

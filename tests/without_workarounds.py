@@ -70,8 +70,8 @@ WORKAROUNDS = (
     Workaround(
         "training metrics of an epoch are lost in mid-epoch",
         "classifier.py",
-        'checkpoint["train_metrics"] = {name: getattr(self, name).metric_state for name in TRAIN_METRICS}',
-        "",
+        'checkpoint["train_metrics"] = self.train_metrics.counts()',
+        "pass",
         "test_exact_resume.py same_bits and true",
     ),
     Workaround(
@@ -103,11 +103,11 @@ WORKAROUNDS = (
         "test_resume.py bad_last",
     ),
     Workaround(
-        "resuming makes last-v1.ckpt (18687)",
+        "resuming makes best-v1.ckpt (18687)",
         "callbacks/checkpoints.py",
-        'super().__init__(filename="last", enable_version_counter=False,',
-        'super().__init__(filename="last",',
-        "test_resume.py same_folder",
+        "            enable_version_counter=False,\n",
+        "",
+        "test_resume.py just_before_a_kill",
     ),
     Workaround(
         "the record of the best epoch is dropped in a moved folder, or stays behind",
@@ -124,10 +124,24 @@ WORKAROUNDS = (
         "test_resume.py stopped_early",
     ),
     Workaround(
+        "EarlyStopping forgets that it has asked to stop, which min_epochs puts off",
+        "callbacks/early_stopping.py",
+        "trainer.should_stop or self.stopping_reason != EarlyStoppingReason.NOT_STOPPED",
+        "trainer.should_stop",
+        "test_exact_resume.py asked_to_stop",
+    ),
+    Workaround(
+        "a validation is skipped in a run that is continued from before it",
+        "callbacks/checkpoints.py",
+        "(due or (trainer.should_stop and may_stop(trainer)))",
+        "due",
+        "test_exact_resume.py asked_to_stop and before_it",
+    ),
+    Workaround(
         "ReduceLROnPlateau loses a step when resumed from the end of an epoch",
-        "classifier.py",
-        "        if not isinstance(scheduler, ReduceLROnPlateau):\n            super()",
-        "        super()",
+        "cli/build.py",
+        "            StepPlateauSchedule(),\n",
+        "",
         "test_exact_resume.py other_settings and ReduceLROnPlateau",
     ),
     Workaround(
@@ -220,8 +234,8 @@ WORKAROUNDS = (
     Workaround(
         "objects in hyperparameters break weights_only=True",
         "classifier.py",
-        "                del self.hparams[name]",
-        "                pass",
+        'ignore=["network", "optimizer", "scheduler"]',
+        "ignore=[]",
         "test_classifier.py without_its_objects",
     ),
 )
