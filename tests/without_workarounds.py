@@ -255,7 +255,19 @@ def fails_without(workaround: Workaround) -> str:
             raise RuntimeError(f"{workaround.file} no longer holds, once: {workaround.text}")
         path.write_text(content.replace(workaround.text, workaround.instead))
         file, _, words = workaround.tests.partition(" ")
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "slow or not slow"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            "0",
+            "-m",
+            "slow or not slow",
+        ]
         done = subprocess.run(
             [*command, f"tests/{file}", *(["-k", words] if words else [])],
             cwd=copy,
