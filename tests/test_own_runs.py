@@ -51,3 +51,14 @@ def test_an_edited_config_counts_and_is_told(cli: Run, trained: Path) -> None:
     assert (saved["data"]["shift"], saved["trainer"]["max_epochs"]) == (2, 3)
     (trained / "config.yaml").write_text(config.replace("seed_everything: 0", "seed_everything: 5"))
     assert "--seed_everything cannot change from 0 to 5" in cli("fit", "--ckpt_path", trained, exits=2)
+
+
+def test_a_network_of_ones_own_is_used_from_where_runs_are_kept(cli: Run, recipe: Path) -> None:
+    own = ["--config", recipe, "--model.network", "tests.networks.WithDropout", "--trainer.max_epochs", "1"]
+    for root in ([], ["--trainer.default_root_dir", "elsewhere"]):
+        cli("fit", *own, *root)
+    cli("test", "--ckpt_path", "tensorboard_logs/tiny/version_0")
+    printed = cli("test", "--ckpt_path", "elsewhere/tiny/version_0", exits=2)
+    assert "its network names tests.networks.WithDropout, which a checkpoint may not" in printed
+    assert printed.rstrip().endswith("If you keep your runs in elsewhere, add --trainer.default_root_dir elsewhere")
+    cli("test", "--ckpt_path", "elsewhere/tiny/version_0", "--trainer.default_root_dir", "elsewhere")

@@ -205,7 +205,7 @@ def config_to_use(
         decided = decided_settings(checkpoint.settings, command, named)
         check_size(network_spec(checkpoint.settings, named), checkpoint.content["state_dict"])
     except UserError as error:
-        raise UserError(f"{checkpoint.path} cannot be used: {error}.") from error
+        raise UserError(f"{checkpoint.path} cannot be used: {error}.{_if_it_is_yours(checkpoint)}") from error
     return decided, _left_out(checkpoint, decided)
 
 
@@ -241,4 +241,13 @@ def _left_out(checkpoint: Checkpoint, decided: dict[str, Any]) -> list[str]:
     left = [name for name, ordinary in NOT_TAKEN.items() if name in had.keys() - taken and had[name] not in ordinary]
     left += [name for name in NOT_TAKEN if any(key.startswith(f"{name}.") for key in had)]  # a class and arguments
     why = f"Not taken from {checkpoint.path}, since a checkpoint decides numbers only"
-    return [f"{why}: {', '.join(left)}. Name them yourself if you want them."] if left else []
+    advice = f"Name them yourself if you want them.{_if_it_is_yours(checkpoint)}"
+    return [f"{why}: {', '.join(left)}. {advice}"] if left else []
+
+
+def _if_it_is_yours(checkpoint: Checkpoint) -> str:
+    """How the config.yaml of a run folder in another place comes to count."""
+    if checkpoint.run_dir is None:
+        return ""
+    logs = checkpoint.run_dir.parent.parent
+    return f" If you keep your runs in {logs}, add --trainer.default_root_dir {logs}"
