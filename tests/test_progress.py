@@ -1,5 +1,6 @@
 """progress.json: how far a run is, and with how many threads."""
 
+import json
 import os
 from pathlib import Path
 
@@ -51,3 +52,13 @@ def test_a_run_goes_on_with_its_threads_or_says_that_it_does_not(
     progress = read_progress(trained)
     assert progress is not None
     assert progress.threads == (1 if threads_now else 2)
+
+
+def test_no_file_starts_more_threads_than_the_machine_has_cores(
+    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    progress = json.loads((trained / "progress.json").read_text())
+    (trained / "progress.json").write_text(json.dumps({**progress, "threads": 10**6}))
+    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
+    assert "The run began with 1000000 threads and goes on with 1 (this machine has" in printed

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.bounded_yaml import read_bounded, read_yaml
 from fashion_lightning.runs.folder import LOGS
+from fashion_lightning.runs.names import MAX_BYTES
 from fashion_lightning.tta import TTA, suffix
 
 NOT_OF_THE_RECIPE = (
@@ -35,6 +35,9 @@ NOT_OF_THE_RECIPE = (
 """Settings in which two runs of one recipe may differ."""
 
 FIT_KEYS = ("seed", "epochs", "parameters", "fit_seconds")
+
+
+MAX_REPORT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,10 @@ def read_config(run_dir: Path) -> dict[str, Any]:
         UserError: in a few words, what is wrong with the folder.
     """
     try:
-        config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+        config = read_yaml(run_dir / "config.yaml")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError("not a run folder" if run_dir.exists() else "does not exist") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UserError as error:
         raise UserError("config.yaml is damaged") from error
     except OSError as error:
         raise UserError(f"config.yaml cannot be read ({error.strerror})") from error
@@ -121,7 +124,11 @@ def read_results(run_dir: Path) -> RunResults:
         metrics = _read_report(run_dir / f"test_best{suffix(tta)}.json", ("accuracy", "top5", "loss", "steps"))
         if metrics is not None and metrics["steps"] == best["steps"]:  # else of an earlier best checkpoint
             tests[tta] = metrics
-    return RunResults(run_dir, str(fit.get("recipe", run_dir.parent.name)), settings, fit, tests)
+    recipe = fit.get("recipe")
+    name = (
+        recipe if isinstance(recipe, str) and recipe.isprintable() and len(recipe) <= MAX_BYTES else run_dir.parent.name
+    )
+    return RunResults(run_dir, name, settings, fit, tests)
 
 
 def has_report(run_dir: Path) -> bool:
@@ -134,10 +141,10 @@ def has_report(run_dir: Path) -> bool:
 
 def _read_report(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics = json.loads(read_bounded(path, MAX_REPORT_BYTES))
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (UserError, ValueError, RecursionError) as error:  # also a number of 5,000 digits
         raise UserError(f"{path.name} is damaged") from error
     except OSError as error:
         raise UserError(f"{path.name} cannot be read ({error.strerror})") from error
