@@ -161,5 +161,5 @@ class LastCheckpoint(Checkpoint):
         """Write the checkpoint unless this very step was already written."""
         if trainer.fast_dev_run or self.saved_step == trainer.global_step:  # type: ignore[attr-defined]
             return
-        trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt")
+        trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt", weights_only=False)
         self.saved_step, self.saved_at = trainer.global_step, time.monotonic()
