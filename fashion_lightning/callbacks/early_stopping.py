@@ -7,6 +7,7 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from fashion_lightning.metrics import TRAIN_METRICS, direction
+from fashion_lightning.runs.continuing import has_asked_to_stop
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -47,14 +48,3 @@ class EarlyStopping(callbacks.EarlyStopping):
         if has_asked_to_stop(state_dict, self.patience):
             reason = EarlyStoppingReason.PATIENCE_EXHAUSTED
         super().load_state_dict({**state_dict, "patience": self.patience, "stopping_reason": reason.value})
-
-
-def has_asked_to_stop(state: dict[str, Any], patience: int) -> bool:
-    """Whether early stopping has asked for the end of a run, and more patience does not take that back.
-
-    Args:
-        state: what ``EarlyStopping`` has left in a checkpoint.
-        patience: of the run that goes on.
-    """
-    has_asked = state["stopping_reason"] != EarlyStoppingReason.NOT_STOPPED.value and patience <= state["patience"]
-    return bool(has_asked or state["wait_count"] >= max(patience, 1))

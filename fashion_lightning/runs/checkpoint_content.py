@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from fashion_lightning import __version__
 from fashion_lightning.errors import UserError
 
 MAX_VALUES = 200_000
@@ -162,7 +161,7 @@ def _check_version(version: Any) -> None:
     if not isinstance(version, str) or numbers is None:
         raise ValueError("its Lightning version is none")
     if (int(numbers[1]), int(numbers[2])) < OLDEST_LIGHTNING:
-        raise ValueError(f"it was written by Lightning {version}, too old for fashion-lightning {__version__}")
+        raise ValueError(f"it was written by Lightning {version}, too old for this package")
 
 
 def _check_weights(state: Any) -> None:

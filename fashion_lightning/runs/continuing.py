@@ -3,8 +3,8 @@
 from typing import Any
 
 from lightning import Trainer
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
-from fashion_lightning.callbacks.early_stopping import has_asked_to_stop
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import Checkpoint
 
@@ -85,6 +85,17 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
                 f" {unchanged} --early_stopping.patience {more}"
             )
     return None
+
+
+def has_asked_to_stop(state: dict[str, Any], patience: int) -> bool:
+    """Whether early stopping has asked for the end of a run, and more patience does not take that back.
+
+    Args:
+        state: what ``EarlyStopping`` has left in a checkpoint.
+        patience: of the run that goes on.
+    """
+    has_asked = state["stopping_reason"] != EarlyStoppingReason.NOT_STOPPED.value and patience <= state["patience"]
+    return bool(has_asked or state["wait_count"] >= max(patience, 1))
 
 
 def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
