@@ -1,12 +1,15 @@
 """A real checkpoint, changed as somebody might who means harm, or a disk that fails; by hypothesis."""
 
 import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from hypothesis import strategies as st
+
+from fashion_lightning.runs.bounded_yaml import LOADER
 
 CALLABLES = (
     *(
@@ -168,6 +171,12 @@ class Bytes(bytes):
         return f"{len(self)} bytes"
 
 
+@cache
+def read(original: Path) -> Any:
+    """The content of the original; to be copied before it is changed."""
+    return torch.load(original, weights_only=True)
+
+
 @st.composite
 def hostile_files(draw: st.DrawFn, original: Path) -> "Bytes":
     """The bytes of a checkpoint file that differs in one to three places from the original."""
@@ -179,11 +188,11 @@ def hostile_files(draw: st.DrawFn, original: Path) -> "Bytes":
             return Bytes(data[:place])
         data[place] ^= draw(st.integers(1, 255))
         return Bytes(data)
-    content = copy.deepcopy(torch.load(original, weights_only=True))
+    content = copy.deepcopy(read(original))
     own = content["fashion_lightning"]
     if kind == "text":
         own["config"] = draw(st.sampled_from(TEXTS)) + draw(st.sampled_from(["", "\n" + own["config"]]))
-    target = yaml.safe_load(own["config"]) if kind == "config" else content
+    target = yaml.load(own["config"], Loader=LOADER) if kind == "config" else content
     for _ in range(draw(st.integers(1, 3)) if kind != "text" else 0):
         where = places(target)
         if not where:
@@ -195,7 +204,10 @@ def hostile_files(draw: st.DrawFn, original: Path) -> "Bytes":
             draw(st.sampled_from(["put", "put", "put", "delete", "list", "add"])),
         )
     if kind == "config":
-        own["config"] = yaml.dump(target)
+        try:
+            own["config"] = yaml.dump(target, Dumper=getattr(yaml, "CDumper", yaml.Dumper))
+        except UnicodeEncodeError:  # half a character, which only the slower one takes
+            own["config"] = yaml.dump(target)
     changed = original.with_name("hostile.ckpt")
     torch.save(content, changed)
     return Bytes(changed.read_bytes())
