@@ -18,7 +18,7 @@ model:
 """
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["32-true", pytest.param("bf16-mixed", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "moment",
     [
@@ -188,7 +188,7 @@ def test_a_run_that_was_asked_to_stop_too_early_stops_when_it_may_also_after_a_k
     assert_same_state(undisturbed, disturbed)
 
 
-@pytest.mark.parametrize("step", [25, 18])
+@pytest.mark.parametrize("step", [25, pytest.param(18, marks=pytest.mark.slow)])
 def test_a_run_that_was_asked_to_stop_too_early_and_is_killed_in_a_validation_goes_on_before_it(
     cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:

@@ -59,7 +59,8 @@ def check_end(code: int, printed: str) -> None:
         assert sign not in printed, printed
 
 
-@pytest.mark.parametrize("signum", [pytest.param(INT, marks=pytest.mark.slow), TERM])
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [INT, TERM])
 def test_a_signal_to_the_whole_group_leaves_a_checkpoint_to_continue_from(
     cli: Run, recipe: Path, command_on_generated_data: list[str], signum: int
 ) -> None:

@@ -15,7 +15,7 @@ from tests.poisoned import Edit, content, poison, setting, text, writer
 ESCAPED = {"dirpath": "escaped", "filename": "authorized_keys"}
 
 
-@pytest.mark.parametrize("command", ["test", "predict", "fit"])
+@pytest.mark.parametrize("command", ["test", pytest.param("predict", marks=pytest.mark.slow), "fit"])
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -215,6 +215,7 @@ LocalFileSystem.append = to_a_full_disk
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_event_file_is_one_line(recipe: Path, command_on_generated_data: list[str]) -> None:
     script = Path(command_on_generated_data[1])
     script.write_text(WITH_A_FULL_DISK + script.read_text())
