@@ -9,6 +9,7 @@ line.
 
 import argparse
 import contextlib
+import encodings.cp437  # noqa: F401 - zipfile's, for names that are not marked as UTF-8: it would be imported late
 import io
 import os
 import resource
