@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.conftest import Run
@@ -101,3 +102,14 @@ def test_a_checkpoint_that_holds_half_a_step_is_taken_with_a_warning(cli: Run, r
     assert (
         f"Going on from {run}/checkpoints/best.ckpt, the newest whole checkpoint. The run will not end with" in printed
     )
+
+
+def test_a_fit_that_is_ended_before_its_first_step_leaves_no_folder(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminated(*_: object, **__: object) -> None:
+        raise SystemExit(143)  # as the handler of SIGTERM does until training begins
+
+    monkeypatch.setattr("lightning.Trainer.fit", terminated)
+    cli("fit", "--config", recipe, exits=143)
+    assert not Path("tensorboard_logs/tiny").exists()

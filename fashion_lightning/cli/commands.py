@@ -67,9 +67,11 @@ def fit(cli: FashionMNISTCLI) -> None:
         _start(cli)
     except (UserError, OSError) as error:
         kept = f" The last good checkpoint: {_last_of(cli)}" if _last_of(cli) else ""
-        if not kept and cli.run_dir is not None and cli.run_dir_is_new:
-            discard_run(cli.run_dir)  # nothing came of it
+        _discard_if_empty(cli)
         raise UserError(f"{error}{kept}") from error
+    except SystemExit:  # a signal before the first step
+        _discard_if_empty(cli)
+        raise
     except Interrupted as interrupted:
         if cli.run_dir is not None:
             print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {cli.run_dir}")
@@ -116,6 +118,12 @@ def _last_of(cli: FashionMNISTCLI) -> Path | None:
     """What a fit that ends early can be continued from."""
     last = cli.run_dir / "checkpoints" / "last.ckpt" if cli.run_dir and cli.command == "fit" else None
     return last if last and last.is_file() else None
+
+
+def _discard_if_empty(cli: FashionMNISTCLI) -> None:
+    """Leave no folder of a new run that came to nothing."""
+    if cli.run_dir is not None and cli.run_dir_is_new and _last_of(cli) is None:
+        discard_run(cli.run_dir)
 
 
 def _report_fit(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:
