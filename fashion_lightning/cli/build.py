@@ -47,7 +47,7 @@ Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 class FashionMNISTCLI(LightningCLI):
     """What a command line asks for, built; ``commands.py`` runs it.
 
-    A LightningCLI without subcommands: building the parsers of all of them would take four times as long
+    A LightningCLI without subcommands: building the parsers of all of them would take three times as long
     (Lightning issue 16090), and each would take arguments of its own only by way of private methods (20374).
 
     Args:

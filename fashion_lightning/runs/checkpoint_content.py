@@ -10,7 +10,7 @@ from typing import Any
 from fashion_lightning.errors import UserError
 
 MAX_VALUES = 200_000
-"""Numbers, words and tensors in a checkpoint; the largest network here has 2,000."""
+"""Numbers, words and tensors in a checkpoint: far more than any network here has."""
 
 MAX_DEPTH = 20
 
