@@ -180,7 +180,7 @@ class FashionMNISTClassifier(LightningModule):
     def _evaluate(self, batch: Batch) -> None:
         logits = torch.stack([self(view) for view in views(batch.images, self._evaluation_tta())])
         for tta, metrics in self._metrics_now().items():
-            metrics.update(logits[0] if tta == "none" else logits.mean(dim=0), batch.labels)
+            metrics.update(logits[0] if tta == "none" else logits.mean(dim=0), batch.labels, batch.indices)
 
     def _log_metrics(self, stage: str) -> None:
         """Log the scalars; the whole result stays in ``evaluations`` for reports and pictures."""

@@ -15,6 +15,7 @@ from torchmetrics.classification import (
     MulticlassPrecision,
     MulticlassRecall,
 )
+from torchmetrics.utilities import dim_zero_cat
 
 SCALARS = ("accuracy", "top5")
 """The metrics with one value; the others have one per class, or a matrix ``(10, 10)``."""
@@ -80,6 +81,27 @@ class TrainingMetrics(nn.Module):
                 setattr(getattr(self, name), key, value)
 
 
+class Outputs(Metric):
+    """The logits of every image that was evaluated, in the order of their indices, of all processes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for state in ("logits", "labels", "indices"):
+            self.add_state(state, default=[], dist_reduce_fx="cat")
+
+    def update(self, logits: Tensor, labels: Tensor, indices: Tensor) -> None:
+        """Keep a batch: logits ``(B, 10)``, labels and indices ``(B,)``."""
+        self.logits.append(logits.float())
+        self.labels.append(labels)
+        self.indices.append(indices)
+
+    def compute(self) -> dict[str, Tensor]:
+        """``logits`` ``(N, 10)`` float32, ``labels`` and ``indices`` ``(N,)`` int64."""
+        found = {name: dim_zero_cat(getattr(self, name)) for name in ("logits", "labels", "indices")}
+        order = found["indices"].argsort()
+        return {name: values[order] for name, values in found.items()}
+
+
 class Evaluation(nn.Module):
     """The metrics of one evaluation, of validation or test images.
 
@@ -103,6 +125,7 @@ class Evaluation(nn.Module):
         # accuracy where a first batch is all right (torchmetrics 1.9, `_merge_compute_groups`).
         groups = [["accuracy"], ["top5"], ["precision", "recall", "f1"], ["confusion"]]
         self.metrics = MetricCollection(metrics, compute_groups=groups)
+        self.outputs = Outputs()
 
     def reset(self) -> None:
         """Begin anew."""
@@ -110,14 +133,19 @@ class Evaluation(nn.Module):
         with torch.inference_mode(mode=False):
             self.loss.reset()
             self.metrics.reset()
+            self.outputs.reset()
 
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: logits ``(B, 10)`` and labels ``(B,)``."""
+    def update(self, logits: Tensor, labels: Tensor, indices: Tensor) -> None:
+        """Count a batch: logits ``(B, 10)``, labels ``(B,)`` and the indices ``(B,)`` of the images."""
         loss = cross_entropy(logits, labels)
         self.loss.update(loss.nan_to_num(nan=torch.inf, posinf=torch.inf), len(labels))
         self.metrics.update(logits, labels)
+        self.outputs.update(logits, labels, indices)
 
     def compute(self) -> dict[str, Tensor]:
         """``loss``, and ``accuracy`` and ``top5`` as fractions of images; ``precision``, ``recall`` and ``f1``
-        ``(10,)``; ``confusion`` ``(10, 10)`` int64 with true classes as rows."""
-        return {"loss": self.loss.compute(), **self.metrics.compute()}
+        ``(10,)``; ``confusion`` ``(10, 10)`` int64 with true classes as rows; for pictures and reports, what
+        ``Outputs`` kept of each image."""
+        # torchmetrics squeezes what it computes, the labels of a single image too.
+        outputs = {name: torch.atleast_1d(value) for name, value in self.outputs.compute().items()}
+        return {"loss": self.loss.compute(), **self.metrics.compute(), **outputs}

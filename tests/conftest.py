@@ -7,12 +7,16 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
 from fashion_lightning.data import source
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Run = Callable[..., str]
 
@@ -148,3 +152,12 @@ def trained(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> P
         cli("fit", "--config", recipe)
         shutil.copytree(run, kept)
     return run
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """A real browser; for tests marked ``browser``."""
+    from tests.browser import open_browser
+
+    with open_browser() as opened:
+        yield opened
