@@ -84,6 +84,10 @@ class TrainingMetrics(nn.Module):
 class Outputs(Metric):
     """The logits of every image that was evaluated, in the order of their indices, of all processes."""
 
+    logits: list[Tensor]
+    labels: list[Tensor]
+    indices: list[Tensor]
+
     def __init__(self) -> None:
         super().__init__()
         for state in ("logits", "labels", "indices"):
@@ -147,5 +151,5 @@ class Evaluation(nn.Module):
         ``(10,)``; ``confusion`` ``(10, 10)`` int64 with true classes as rows; for pictures and reports, what
         ``Outputs`` kept of each image."""
         # torchmetrics squeezes what it computes, the labels of a single image too.
-        outputs = {name: torch.atleast_1d(value) for name, value in self.outputs.compute().items()}
+        outputs = {name: value.view(-1, *value.shape[1:]) for name, value in self.outputs.compute().items()}
         return {"loss": self.loss.compute(), **self.metrics.compute(), **outputs}
