@@ -19,6 +19,8 @@ from fashion_lightning.cli.repetition import Repetition
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import read_config, read_results
 from tests.conftest import Run
+from tests.interruption import assert_same_state
+from tests.test_tensorboard import raw_points
 
 LOGS = Path("tensorboard_logs/tiny")
 
@@ -140,6 +142,16 @@ def test_only_what_is_missing_is_run(cli: Run, recipe: Path) -> None:
         assert torch.equal(value, weights["state_dict"][name])
 
     assert "tiny: 2 seeds, 0 to run, 2 at a time" in cli(*command)
+
+
+@pytest.mark.slow
+def test_one_at_a_time_each_run_is_the_one_that_fit_makes_alone(cli: Run, recipe: Path) -> None:
+    cli("repeat", "--config", recipe, "--seeds", "2")
+    cli("fit", "--config", recipe, "--seed_everything", "1")
+    repeated, alone = LOGS / "version_1", LOGS / "version_2"
+    assert read_results(repeated).seed == read_results(alone).seed == 1
+    assert raw_points(repeated) == raw_points(alone)
+    assert_same_state(repeated, alone)
 
 
 @pytest.mark.slow
