@@ -93,6 +93,7 @@ def offline(generated: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch:
     monkeypatch.setattr(source, "_download_with_torchvision", no_network)
     monkeypatch.setattr(source, "_download_with_apt", no_network)
     monkeypatch.setattr(origin, "git_state", lambda folder: {})  # that of whoever runs the tests
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
     monkeypatch.delenv("FASHION_LIGHTNING_RUN_DIR", raising=False)  # that of a fit of an earlier test
     monkeypatch.chdir(tmp_path)
