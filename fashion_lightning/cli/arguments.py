@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 import yaml
 
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
-from fashion_lightning.errors import UserError
+from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.bounded_yaml import read_yaml
 from fashion_lightning.runs.checkpoint import OLD_KEYS, Checkpoint, find_checkpoint
+from fashion_lightning.runs.find import find_run
 from fashion_lightning.runs.folder import LOGS, lies_in, run_dir_of
 from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.names import check_name
@@ -100,11 +101,15 @@ def _resolve(
     """The checkpoint that ``--ckpt_path`` names, and the config to build on: as far as it is trusted."""
     from fashion_lightning.runs.checkpoint_settings import config_to_use  # brings torch
 
-    place = Path(given).expanduser()
+    roots = _roots(typed, configs)
+    place = find_run(given, [*reversed(roots), LOGS])
+    if place != Path(given).expanduser():
+        print(one_line(f"{given}: its newest run, {place}"), flush=True)
+        given = str(place)
     if command == "fit" and (place.is_dir() or place.name == "last.ckpt") and (run_dir := run_dir_of(place)):
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
     checkpoint = find_checkpoint(given, wanted="last" if command == "fit" else "best")
-    run_dir, roots = checkpoint.run_dir, _roots(typed, configs)
+    run_dir = checkpoint.run_dir
     if command == "fit" and checkpoint.in_place and run_dir and roots and not lies_in(run_dir, roots[-1:]):
         raise UserError(
             f"--trainer.default_root_dir cannot change to {roots[-1]} for {checkpoint.path}: a run goes on in its own"

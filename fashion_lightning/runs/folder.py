@@ -58,9 +58,18 @@ def discard_run(run_dir: Path) -> None:
 
 def newest_run(logs: Path = LOGS) -> Path | None:
     """The run folder whose checkpoint was written last, if there is one."""
-    files = logs.glob("*/version_*/checkpoints/*.ckpt")
-    newest = max(files, key=lambda path: path.stat().st_mtime, default=None)
-    return newest.parent.parent if newest else None
+    return newest_of(*logs.glob("*"))
+
+
+def newest_of(*folders: Path) -> Path | None:
+    """The same among run folders and folders of a recipe's runs."""
+    runs = (run for folder in folders for run in (folder, *folder.glob("version_*")))
+    times: list[tuple[float, Path]] = []
+    for run in runs:
+        for file in run.glob("checkpoints/*.ckpt"):
+            with contextlib.suppress(OSError):  # it is being replaced
+                times.append((file.stat().st_mtime, run))
+    return max(times)[1] if times else None
 
 
 def run_dir_of(path: str | Path) -> Path | None:
