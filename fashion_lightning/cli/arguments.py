@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 
 import yaml
 
+from fashion_lightning.cli.flags import expand
+from fashion_lightning.cli.own_modules import look_in_working_folder
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.bounded_yaml import read_yaml
@@ -62,12 +64,13 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
         UserError: a config file or the checkpoint cannot be used.
     """
     command, *typed = arguments
+    expanded = expand(typed)
     parser = _parser("--ckpt_path")
     parser.add_argument("-c", "--config", action="append", default=[], nargs="?", const="")
     if command == "fit":
         for label in ("--name", "--note"):
             parser.add_argument(label, nargs="?", const="")
-    given, others = parser.parse_known_args(typed)
+    given, others = parser.parse_known_args(expanded)
     if given.ckpt_path == "":
         raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.")
     if "" in given.config:
@@ -76,13 +79,17 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
     configs = [_read_config(file) for file in files]
     checkpoint, is_own = None, False
     recipes = [file for file, settings in zip(files, configs, strict=True) if "model" in settings]
+    named = _named_classes(others, configs)
     if given.ckpt_path is not None:
-        checkpoint, is_own, base = _resolve(command, given.ckpt_path, others, configs)
+        checkpoint, is_own, base = _resolve(command, given.ckpt_path, others, configs, named)
         configs, name = [base, *configs], checkpoint.name
     elif recipes:
         name = check_name(recipes[0].stem, f"The recipe {recipes[0]}")
     else:  # no config, or presets only
         configs, name = [_read_config(find_config(DEFAULT_RECIPE)), *configs], DEFAULT_RECIPE
+    if is_own:  # its config.yaml is the user's
+        named |= _named_classes([], configs)
+    look_in_working_folder(named)
     # As text: jsonargparse would read the files in the locale's encoding.
     arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]
     labels = [
@@ -96,7 +103,7 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
 
 
 def _resolve(
-    command: str, given: str, typed: Sequence[str], configs: Sequence[dict[str, Any]]
+    command: str, given: str, typed: Sequence[str], configs: Sequence[dict[str, Any]], named: set[str]
 ) -> tuple[Checkpoint, bool, dict[str, Any]]:
     """The checkpoint that ``--ckpt_path`` names, and the config to build on: as far as it is trusted."""
     from fashion_lightning.runs.checkpoint_settings import config_to_use  # brings torch
@@ -116,7 +123,7 @@ def _resolve(
             " folder. Leave it out, or start a new run without --ckpt_path."
         )
     is_own = run_dir is not None and lies_in(run_dir, [LOGS, *roots])
-    config, notes = config_to_use(checkpoint, command, is_own, _named_classes(typed, configs))
+    config, notes = config_to_use(checkpoint, command, is_own, named)
     print(*notes, sep="\n", end="\n" if notes else "", flush=True)
     return checkpoint, is_own, config
 

@@ -1,6 +1,5 @@
 """What the libraries say, in a user's words or not at all."""
 
-import difflib
 import logging
 import re
 import threading
@@ -10,6 +9,9 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
+from fashion_lightning.cli.flags import KNOWN, nearest
+from fashion_lightning.cli.full_help import FullHelp
+from fashion_lightning.cli.help import short_names
 from fashion_lightning.errors import UserError
 
 EXPECTED_WARNINGS = (
@@ -58,10 +60,14 @@ class OneLineErrorParser(LightningArgumentParser):
     """Says what is wrong with an argument, without the usage text before it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        super().__init__(*args, allow_abbrev=False, formatter_class=FullHelp, **kwargs)
+
+    def print_help(self, *args: Any, **kwargs: Any) -> None:
+        print(short_names())
+        super().print_help(*args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        known = [flag for action in self._actions for flag in action.option_strings]
+        known = [*KNOWN, *(flag for action in self._actions for flag in action.option_strings)]
         raise UserError(in_a_users_words(message, known)) from ex
 
 
@@ -77,8 +83,8 @@ def in_a_users_words(message: str, known_flags: Iterable[str]) -> str:
     message = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", message).replace("a typing.Literal", "one of ")
     message = re.sub(r"NestedArg\(key='([^']*)', val='([^']*)'\)", r"\1=\2", message)
     if unknown := re.match(r"unrecognized arguments: ([^\s=]+)", message):
-        close = difflib.get_close_matches(unknown[1], known_flags, n=1)
-        return message + (f" (did you mean {close[0]}?)" if close else "")
+        close = nearest(unknown[1], set(known_flags))
+        return message + (f" (did you mean {close}?)" if close else "")
     if "Union subtypes" not in message:
         return message
     name = message.split(":")[0]

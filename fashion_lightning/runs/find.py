@@ -17,7 +17,8 @@ def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
 
     Args:
         given: run folder, checkpoint file, folder of a recipe's runs (``tensorboard_logs/quick``), recipe
-            (``quick``, ``seeds/three_dense``), or a run's own name.
+            (``quick``, ``seeds/three_dense``), run below where runs are kept (``quick/version_0``), or a run's own
+            name.
         places: where runs are kept.
 
     Returns:
@@ -29,6 +30,9 @@ def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
     path = Path(given).expanduser()
     if path.is_file() or run_dir_of(path) is not None:
         return path
+    for place in places if given else ():
+        if run_dir_of(below := Path(place).expanduser() / given) is not None:
+            return below
     name = given.removeprefix(FOLDER_OF_RECIPES)
     is_name = "/" not in name and name not in ("", ".", "..")
     if run := newest_of(path) or (_newest_called(name, places) if is_name else None):
