@@ -90,6 +90,7 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
     if is_own:  # its config.yaml is the user's
         named |= _named_classes([], configs)
     look_in_working_folder(named)
+    configs += _optimizer_of(others, configs)
     # As text: jsonargparse would read the files in the locale's encoding.
     arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]
     labels = [
@@ -100,6 +101,22 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
         )
     ]
     return CompletedCommandLine(command, arguments, name, checkpoint, is_own, (command, *typed), *labels)
+
+
+def _optimizer_of(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What typed settings of the optimizer need to be understood; says where they may be misunderstood."""
+    setting = "--model.optimizer"
+    classes = _parser(setting, dest="given", action="append", default=[]).parse_known_args(list(typed))[0].given
+    options = {option.partition("=")[0].replace(".init_args", "") for option in typed}
+    base = [settings.get("model", {}).get("optimizer") for settings in configs]
+    before = next((optimizer for optimizer in reversed(base) if optimizer), None)
+    if before is None and not classes and any(option.startswith(f"{setting}.") for option in options):
+        return [{"model": {"optimizer": {"class_path": "torch.optim.AdamW"}}}]  # which the model would take
+    old = before.get("class_path") if isinstance(before, dict) else None
+    lr = (before.get("init_args") or {}).get("lr") if isinstance(before, dict) else None
+    if lr is not None and classes and "." in classes[-1] and classes[-1] != old and f"{setting}.lr" not in options:
+        print(one_line(f"The learning rate stays {lr}, which was meant for {old}; --lr sets another."), flush=True)
+    return []
 
 
 def _resolve(

@@ -95,6 +95,18 @@ class FashionMNISTCLI(LightningCLI):
         if self.command == "predict":
             parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        try:
+            super().parse_arguments(parser, args)
+        except (UserError, OSError, SystemExit):
+            raise
+        except Exception as error:  # whatever a module of the user's raises when it is imported
+            if is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"The settings cannot be used: {type(error).__name__}: {error}{place_in_own_code(error)}"
+            ) from error
+
     def before_instantiate_classes(self) -> None:
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
         settings = self.config["trainer"]
@@ -193,7 +205,8 @@ class FashionMNISTCLI(LightningCLI):
             self.model.load_state_dict(checkpoint.content["state_dict"])
         except RuntimeError as error:
             reason = str(error).splitlines()[1][:200]
-            raise UserError(f"The weights of {checkpoint.path} do not fit this network: {reason}") from error
+            advice = "Leave out what was typed to change it."
+            raise UserError(f"The weights of {checkpoint.path} do not fit this network: {reason} {advice}") from error
 
     def _check_monitors(self) -> None:
         for key in ("early_stopping", "best_checkpoint"):

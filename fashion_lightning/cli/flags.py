@@ -114,12 +114,14 @@ def expand(arguments: Sequence[str]) -> list[str]:
     """A command line in which every short name is replaced by what it stands for.
 
     Raises:
-        UserError: a class goes by no such name; says which one may be meant.
+        UserError: a value is missing, or a class goes by no such name; says which one may be meant.
     """
     expanded: list[str] = []
     part = ""  # of the class that is named next
-    for argument in arguments:
+    for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
         option, equals, value = argument.partition("=")
+        if option in LONG and not (value if equals else not following.startswith("--")):
+            raise UserError(f"{option} needs a value after it.")
         if argument.startswith("--"):
             option = LONG.get(option, option)
             part = CLASSES.get(option, "")
@@ -154,7 +156,7 @@ def nearest(flag: str, known: Collection[str]) -> str | None:
         known: every flag that there is, short ones among them.
     """
     spelt = f"--{flag.lstrip('-').replace('-', '_').lower()}"
-    for candidate in (spelt, OTHERS_SAY.get(spelt)):
+    for candidate in (spelt, OTHERS_SAY.get(spelt), f"--{spelt[2:].rpartition('.')[2]}"):
         if candidate in known:
             return candidate
     same_ending = sorted((name for name in known if name.endswith(f".{spelt[2:]}")), key=len)
