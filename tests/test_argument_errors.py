@@ -13,7 +13,7 @@ UNION = """Parser key "trainer.max_epochs":
 
 
 def test_the_types_that_were_tried_become_what_is_expected() -> None:
-    assert in_a_users_words(UNION, []) == "--trainer.max_epochs: 1.5 cannot be used. Expected a int"
+    assert in_a_users_words(UNION, []) == "--trainer.max_epochs: 1.5 cannot be used. Expected a whole number"
 
 
 def test_a_misspelt_flag_is_met_with_the_nearest_one() -> None:

@@ -28,7 +28,7 @@ def test_help_and_version_answer_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert f"fashion-lightning {fashion_lightning.__version__}" in done.stdout
-    assert "fit       train" in done.stdout
+    assert "fit         train" in done.stdout
 
 
 def test_python_m_is_the_same_command() -> None:
@@ -40,7 +40,7 @@ def test_python_m_is_the_same_command() -> None:
 
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 def test_each_command_explains_its_options(cli: Run, command: str) -> None:
-    printed = cli(command, "--help", exits=0)
+    printed = cli(command, "--help_all", exits=0)
     for option in ("--model.network", "--data.batch_size", "--early_stopping.patience", "--trainer.max_epochs"):
         assert option in printed
     assert ("--output" in printed) == (command == "predict")

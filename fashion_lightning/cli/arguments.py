@@ -13,13 +13,17 @@ from typing import Any, NoReturn
 
 import yaml
 
+from fashion_lightning.cli.flags import expand
+from fashion_lightning.cli.own_modules import look_in_working_folder
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
-from fashion_lightning.errors import UserError
+from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.bounded_yaml import read_yaml
 from fashion_lightning.runs.checkpoint import OLD_KEYS, Checkpoint, find_checkpoint
+from fashion_lightning.runs.find import find_run
 from fashion_lightning.runs.folder import LOGS, lies_in, run_dir_of
 from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.names import check_name
+from fashion_lightning.runs.origin import LONGEST_NAME, LONGEST_NOTE, check_label
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -45,6 +49,12 @@ class CompletedCommandLine:
     checkpoint: Checkpoint | None
     is_own: bool = False
     """Whether the checkpoint lies in a run folder where the user keeps runs."""
+    typed: Sequence[str] = ()
+    """The command line as it was typed."""
+    run_name: str = ""
+    """What the user calls the run, with ``--name``."""
+    note: str = ""
+    """What the user notes of it, with ``--note``."""
 
 
 def complete(arguments: Sequence[str]) -> CompletedCommandLine:
@@ -54,9 +64,13 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
         UserError: a config file or the checkpoint cannot be used.
     """
     command, *typed = arguments
+    expanded = expand(typed)
     parser = _parser("--ckpt_path")
     parser.add_argument("-c", "--config", action="append", default=[], nargs="?", const="")
-    given, others = parser.parse_known_args(typed)
+    if command == "fit":
+        for label in ("--name", "--note"):
+            parser.add_argument(label, nargs="?", const="")
+    given, others = parser.parse_known_args(expanded)
     if given.ckpt_path == "":
         raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.")
     if "" in given.config:
@@ -65,36 +79,68 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
     configs = [_read_config(file) for file in files]
     checkpoint, is_own = None, False
     recipes = [file for file, settings in zip(files, configs, strict=True) if "model" in settings]
+    named = _named_classes(others, configs)
     if given.ckpt_path is not None:
-        checkpoint, is_own, base = _resolve(command, given.ckpt_path, others, configs)
+        checkpoint, is_own, base = _resolve(command, given.ckpt_path, others, configs, named)
         configs, name = [base, *configs], checkpoint.name
     elif recipes:
         name = check_name(recipes[0].stem, f"The recipe {recipes[0]}")
     else:  # no config, or presets only
         configs, name = [_read_config(find_config(DEFAULT_RECIPE)), *configs], DEFAULT_RECIPE
+    if is_own:  # its config.yaml is the user's
+        named |= _named_classes([], configs)
+    look_in_working_folder(named)
+    configs += _optimizer_of(others, configs)
     # As text: jsonargparse would read the files in the locale's encoding.
     arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]
-    return CompletedCommandLine(command, arguments, name, checkpoint, is_own)
+    labels = [
+        "" if given_label is None else check_label(flag, given_label, longest)
+        for flag, given_label, longest in (
+            ("--name", getattr(given, "name", None), LONGEST_NAME),
+            ("--note", getattr(given, "note", None), LONGEST_NOTE),
+        )
+    ]
+    return CompletedCommandLine(command, arguments, name, checkpoint, is_own, (command, *typed), *labels)
+
+
+def _optimizer_of(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What typed settings of the optimizer need to be understood; says where they may be misunderstood."""
+    setting = "--model.optimizer"
+    classes = _parser(setting, dest="given", action="append", default=[]).parse_known_args(list(typed))[0].given
+    options = {option.partition("=")[0].replace(".init_args", "") for option in typed}
+    base = [settings.get("model", {}).get("optimizer") for settings in configs]
+    before = next((optimizer for optimizer in reversed(base) if optimizer), None)
+    if before is None and not classes and any(option.startswith(f"{setting}.") for option in options):
+        return [{"model": {"optimizer": {"class_path": "torch.optim.AdamW"}}}]  # which the model would take
+    old = before.get("class_path") if isinstance(before, dict) else None
+    lr = (before.get("init_args") or {}).get("lr") if isinstance(before, dict) else None
+    if lr is not None and classes and "." in classes[-1] and classes[-1] != old and f"{setting}.lr" not in options:
+        print(one_line(f"The learning rate stays {lr}, which was meant for {old}; --lr sets another."), flush=True)
+    return []
 
 
 def _resolve(
-    command: str, given: str, typed: Sequence[str], configs: Sequence[dict[str, Any]]
+    command: str, given: str, typed: Sequence[str], configs: Sequence[dict[str, Any]], named: set[str]
 ) -> tuple[Checkpoint, bool, dict[str, Any]]:
     """The checkpoint that ``--ckpt_path`` names, and the config to build on: as far as it is trusted."""
     from fashion_lightning.runs.checkpoint_settings import config_to_use  # brings torch
 
-    place = Path(given).expanduser()
+    roots = _roots(typed, configs)
+    place = find_run(given, [*reversed(roots), LOGS])
+    if place != Path(given).expanduser():
+        print(one_line(f"{given}: its newest run, {place}"), flush=True)
+        given = str(place)
     if command == "fit" and (place.is_dir() or place.name == "last.ckpt") and (run_dir := run_dir_of(place)):
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
     checkpoint = find_checkpoint(given, wanted="last" if command == "fit" else "best")
-    run_dir, roots = checkpoint.run_dir, _roots(typed, configs)
+    run_dir = checkpoint.run_dir
     if command == "fit" and checkpoint.in_place and run_dir and roots and not lies_in(run_dir, roots[-1:]):
         raise UserError(
             f"--trainer.default_root_dir cannot change to {roots[-1]} for {checkpoint.path}: a run goes on in its own"
             " folder. Leave it out, or start a new run without --ckpt_path."
         )
     is_own = run_dir is not None and lies_in(run_dir, [LOGS, *roots])
-    config, notes = config_to_use(checkpoint, command, is_own, _named_classes(typed, configs))
+    config, notes = config_to_use(checkpoint, command, is_own, named)
     print(*notes, sep="\n", end="\n" if notes else "", flush=True)
     return checkpoint, is_own, config
 

@@ -17,6 +17,7 @@ from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.flush_curves import FlushCurves
 from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
+from fashion_lightning.callbacks.origin import RecordOrigin
 from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
 from fashion_lightning.callbacks.progress_file import ProgressFile
 from fashion_lightning.callbacks.reseed import ReseedEachStep
@@ -60,6 +61,7 @@ class FashionMNISTCLI(LightningCLI):
         self.makes_run_folder = makes_run_folder
         self.command, self.name, self.began = completed.command, completed.name, began
         self.checkpoint, self.is_own = completed.checkpoint, completed.is_own
+        self.origin = RecordOrigin(completed.typed, completed.run_name, completed.note)
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
@@ -92,6 +94,18 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
         if self.command == "predict":
             parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        try:
+            super().parse_arguments(parser, args)
+        except (UserError, OSError, SystemExit):
+            raise
+        except Exception as error:  # whatever a module of the user's raises when it is imported
+            if is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"The settings cannot be used: {type(error).__name__}: {error}{place_in_own_code(error)}"
+            ) from error
 
     def before_instantiate_classes(self) -> None:
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
@@ -134,6 +148,7 @@ class FashionMNISTCLI(LightningCLI):
             StepPlateauSchedule(),
             FlushCurves(),
             ProgressFile(),
+            self.origin,
             StopOnSignal(self.config_init["last_checkpoint"]),
             self.timer,
         ]
@@ -167,6 +182,7 @@ class FashionMNISTCLI(LightningCLI):
 
     def _use_run_dir(self, trainer: Trainer, run_dir: Path, logs: bool) -> None:
         self.run_dir = run_dir
+        self.origin.run_dir, self.origin.is_new = run_dir, self.run_dir_is_new
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BestCheckpoint | LastCheckpoint):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())
@@ -189,7 +205,8 @@ class FashionMNISTCLI(LightningCLI):
             self.model.load_state_dict(checkpoint.content["state_dict"])
         except RuntimeError as error:
             reason = str(error).splitlines()[1][:200]
-            raise UserError(f"The weights of {checkpoint.path} do not fit this network: {reason}") from error
+            advice = "Leave out what was typed to change it."
+            raise UserError(f"The weights of {checkpoint.path} do not fit this network: {reason} {advice}") from error
 
     def _check_monitors(self) -> None:
         for key in ("early_stopping", "best_checkpoint"):

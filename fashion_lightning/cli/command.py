@@ -3,7 +3,9 @@
 ``build.py`` builds what a command needs, ``commands.py`` runs it.
 """
 
+import difflib
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -12,13 +14,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from fashion_lightning import __version__
-from fashion_lightning.cli import fit_settings
+from fashion_lightning.cli import completion, fit_settings, listing
+from fashion_lightning.cli.flags import KNOWN, nearest
+from fashion_lightning.cli.help import page
 from fashion_lightning.cli.memory import OUT_OF_MEMORY, check_address_space, is_out_of_memory
 from fashion_lightning.cli.parent import end_with_parent
+from fashion_lightning.cli.recipes import names
 from fashion_lightning.cli.signals import exit_on_signal
 from fashion_lightning.cli.streams import check_environment, lost_output, prepare_process
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.runs.folder import newest_run
+from fashion_lightning.runs.folder import newest_run, run_dir_of
 
 OVERVIEW = """\
 usage: fashion-lightning [--help] [--version] COMMAND [options]
@@ -26,24 +31,40 @@ usage: fashion-lightning [--help] [--version] COMMAND [options]
 Train, watch, resume, test and use Fashion-MNIST classifiers.
 
 commands:
-  fit       train; without options the default recipe, cnn
-  validate  measure a checkpoint on the 5,000 validation images
-  test      measure a checkpoint on the 10,000 test images
-  predict   write classes and probabilities as CSV, for the test images or --data.images
-  repeat    fit a recipe with several seeds, and compare them
-  compare   a table and learning curves of runs that are there: mean ± sd over seeds
+  fit         train; without options the default recipe, cnn
+  validate    measure a checkpoint on the 5,000 validation images
+  test        measure a checkpoint on the 10,000 test images
+  predict     write classes and probabilities as CSV, of the test images or yours
+  repeat      fit a recipe with several seeds, and compare them
+  compare     a table and learning curves of runs that are there
+  list        recipes with their cost and accuracy, and the runs that are there
+  completion  a script for Tab in bash, zsh or fish
 
 examples:
-  fashion-lightning fit --config quick --trainer.max_epochs 3       a recipe by name, or a YAML file
-  fashion-lightning fit --ckpt_path tensorboard_logs/cnn/version_0    continue that run, in place
-  fashion-lightning test --ckpt_path tensorboard_logs/cnn/version_0   its best checkpoint
-  tensorboard --logdir tensorboard_logs
+  fashion-lightning fit --config quick               a recipe by name, or a file
+  fashion-lightning fit --config quick --epochs 5 --lr 0.04     other settings
+  fashion-lightning fit --ckpt_path quick --epochs 6 train its newest run longer
+  fashion-lightning test --ckpt_path quick           test its best checkpoint
+  tensorboard --logdir tensorboard_logs              see its curves
 
-fashion-lightning COMMAND --help names every option.
+fashion-lightning COMMAND --help explains a command on one screen.
 FASHION_LIGHTNING_DEBUG=1 in the environment shows the whole traceback of an error.
 """
 
-COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare")
+COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare", "list", "completion")
+
+MEANT = {
+    "classify": "predict",
+    "continue": "fit --ckpt_path RUN",
+    "eval": "test",
+    "evaluate": "test",
+    "infer": "predict",
+    "resume": "fit --ckpt_path RUN",
+    "runs": "list",
+    "recipes": "list",
+    "train": "fit",
+}
+"""What commands of other programs are called here."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -74,27 +95,56 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _answer(arguments: list[str]) -> None:
     first = arguments[0] if arguments else "--help"
-    if first in ("--help", "-h"):
+    if first in ("--help", "-h", "help"):
         print(OVERVIEW, end="")
     elif first == "--version":
         print(f"fashion-lightning {__version__}")
+    elif first in COMMANDS and {"--help", "-h"} & set(arguments):
+        print(page(first), end="")
+    elif first == completion.ASK:
+        completion.answer(arguments[1:], COMMANDS)
     elif first not in (*COMMANDS, fit_settings.COMMAND):
-        _fail(f"there is no command {first!r}; choose from {', '.join(COMMANDS)}, or see fashion-lightning --help")
+        _fail(_no_command(first, arguments))
     else:
         _run(arguments)
-    if first in ("--help", "-h", "--version"):
-        raise SystemExit(0)
+        return
+    raise SystemExit(0)
+
+
+def _no_command(first: str, arguments: list[str]) -> str:
+    """What to type instead of a command that there is not."""
+    known = f"choose from {', '.join(COMMANDS)}, or see fashion-lightning --help"
+    close = [MEANT[first]] if first in MEANT else difflib.get_close_matches(first, COMMANDS, n=1)
+    if first.startswith("-"):
+        meant = shlex.join(["fashion-lightning", "fit", *arguments])
+        return f"a command comes first: {meant}; {known}"
+    if not close and first in names():
+        close = [f"fit --config {first}"]
+    return f"there is no command {first!r}; {known}{f' (did you mean fashion-lightning {close[0]}?)' if close else ''}"
 
 
 def _run(arguments: list[str]) -> None:
     began = time.monotonic()
     try:
+        command, *rest = arguments
+        if command == "list":
+            listing.main(rest)
+            return
+        if command == "completion":
+            completion.main(rest)
+            return
         check_environment()
         check_address_space()
         end_with_parent()
-        _require_checkpoint(arguments)
-        command, *rest = arguments
-        if command == "repeat":
+        if command != "compare":
+            _refuse_bare_name(command, rest)
+        if command in ("validate", "test", "predict"):
+            _require_checkpoint(command, rest)
+        if "--help_all" in rest:
+            from fashion_lightning.cli import commands
+
+            commands.run(["fit" if command == "repeat" else command, "--help"], began)
+        elif command == "repeat":
             from fashion_lightning.cli import repeat
 
             repeat.main(rest)
@@ -118,15 +168,35 @@ def _run(arguments: list[str]) -> None:
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
 
 
-def _require_checkpoint(arguments: list[str]) -> None:
+def _refuse_bare_name(command: str, options: list[str]) -> None:
+    """Say where a recipe or run belongs that follows a command without its option."""
+    if not options or options[0].startswith("-"):
+        return
+    given, *others = options
+    is_run = command in ("validate", "test", "predict") or (given not in names() and run_dir_of(given) is not None)
+    option, what = ("--ckpt_path", "run") if is_run else ("--config", "recipe")
+    if command == "repeat" and is_run:
+        raise UserError(f"repeat takes a recipe, not a run: fashion-lightning {command} --config RECIPE")
+    meant = shlex.join(["fashion-lightning", command, option, given, *others])
+    raise UserError(f"{command} takes its {what} after {option}: {meant}")
+
+
+def _require_checkpoint(command: str, options: list[str]) -> None:
     """Stop before random weights are scored, with the command that the user wanted."""
-    command, *rest = arguments
-    given = {argument.partition("=")[0] for argument in rest}
-    if command in ("validate", "test", "predict") and not given & {"--ckpt_path", "-h", "--help", "--print_config"}:
-        run = newest_run()
-        advice = f"fashion-lightning {command} --ckpt_path {run or Path('tensorboard_logs/cnn/version_0')}"
-        which = " (your newest run)" if run else "; there are no runs here yet, train one first: fashion-lightning fit"
-        raise UserError(f"{command} needs a trained checkpoint: {advice}{which}")
+    given = {option.partition("=")[0] for option in options}
+    if given & {"--ckpt_path", "--help_all", "--print_config"}:
+        return
+    for flag in sorted(given):
+        if flag.startswith("-") and nearest(flag, KNOWN) == "--ckpt_path":
+            typed = [
+                option.replace(flag, "--ckpt_path", 1) if option.startswith(flag) else option for option in options
+            ]
+            meant = shlex.join(["fashion-lightning", command, *typed])
+            raise UserError(f"{command} has no {flag} (did you mean --ckpt_path?): {meant}")
+    run = newest_run()
+    advice = f"fashion-lightning {command} --ckpt_path {run or Path('tensorboard_logs/cnn/version_0')}"
+    which = " (your newest run)" if run else "; there are no runs here yet, train one first: fashion-lightning fit"
+    raise UserError(f"{command} needs a trained checkpoint: {advice}{which}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -173,7 +173,8 @@ def predict(cli: FashionMNISTCLI) -> None:
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
     _start(cli)
     if cli.trainer.is_global_zero:
-        print(f"{len(writer.rows):,} predictions written to {path}")
+        count = "1 prediction" if len(writer.rows) == 1 else f"{len(writer.rows):,} predictions"
+        print(f"{count} written to {path}")
 
 
 def _beside(cli: FashionMNISTCLI, name: str) -> Path:

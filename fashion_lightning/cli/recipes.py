@@ -1,7 +1,9 @@
 """The recipes and presets that come with the package, by name; a config file by its path."""
 
 import difflib
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 from fashion_lightning.errors import UserError
 
@@ -17,6 +19,31 @@ DEFAULT_RECIPE = "cnn"
 def names() -> list[str]:
     """What ``--config`` takes by name: ``cnn``, ``seeds/three_dense``, ``presets/debug`` and so on."""
     return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.yaml"))
+
+
+class Head(NamedTuple):
+    """What the first comment of a recipe or preset says."""
+
+    about: str
+    """Its first sentence after the command."""
+    cost: str
+    """``34 s on two CPU cores``; empty if it is not measured."""
+    accuracy: str
+    """On the test images, ``92.87 ± 0.14 %``; empty if it is not measured."""
+
+
+def head(name: str) -> Head:
+    """What a recipe or preset of this package says of itself: its figures stand there and nowhere in the code."""
+    lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    comment = " ".join(line.removeprefix("#").strip() for line in lines[1 : _first_setting(lines)])
+    cost = re.search(r"[\d,]+ s on \w+ CPU cores?", comment)
+    accuracy = re.search(r"test accuracy ([\d.]+ ± [\d.]+ %)", comment)
+    about = re.split(r"\.(?: |$)|; |, (?:with|and) | beside ", comment)[0]
+    return Head(about, cost[0] if cost else "", accuracy[1] if accuracy else "")
+
+
+def _first_setting(lines: list[str]) -> int:
+    return next(number for number, line in enumerate(lines) if not line.startswith("#"))
 
 
 def find_config(given: str) -> Path:

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from fashion_lightning.cli.arguments import OneLineParser, complete
 from fashion_lightning.cli.fit_settings import COMMAND
+from fashion_lightning.cli.flags import expand
 from fashion_lightning.cli.parent import Children
 from fashion_lightning.cli.repetition import Job, Repetition
 from fashion_lightning.comparison.table import compare, print_table
@@ -221,7 +222,7 @@ def main(arguments: Sequence[str]) -> None:
     given, fit_options = parser.parse_known_args(list(arguments))
     if given.seeds < 1 or given.processes < 1:
         raise UserError("--seeds and --processes must be at least 1.")
-    typed = {option.partition("=")[0] for option in fit_options}
+    typed = {option.partition("=")[0] for option in expand(fit_options)}
     for option, reason in (
         ("--seed_everything", f"the seeds are 0 to {given.seeds - 1}: leave --seed_everything out."),
         ("--ckpt_path", "repeat finds the runs to continue by itself: leave --ckpt_path out."),

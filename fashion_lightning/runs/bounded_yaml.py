@@ -66,7 +66,8 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
     except _OutOfBounds as error:
         raise UserError(f"{name} {error}.") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
-        raise UserError(f"{name} is not valid YAML: {' '.join(str(error).split())[:200]}") from error
+        advice = " It is indented with spaces, not with tabs." if "cannot start any token" in str(error) else ""
+        raise UserError(f"{name} is not valid YAML: {' '.join(str(error).split())[:200]}.{advice}") from error
 
 
 class _OutOfBounds(Exception):

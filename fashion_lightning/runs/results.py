@@ -111,7 +111,7 @@ def read_results(run_dir: Path) -> RunResults:
         UserError: in a few words, why there are none.
     """
     settings = recipe_settings(read_config(run_dir))
-    fit = _read_report(run_dir / "fit.json", FIT_KEYS)
+    fit = read_report(run_dir / "fit.json", FIT_KEYS)
     if fit is None:
         started = (run_dir / "checkpoints" / "last.ckpt").is_file()
         raise UserError("not finished" if started else "no results")
@@ -121,7 +121,7 @@ def read_results(run_dir: Path) -> RunResults:
     _check_numbers(best, ("epoch", "steps", "val/accuracy", "val/loss"), "fit.json")
     tests = {}
     for tta in get_args(TTA):
-        metrics = _read_report(run_dir / f"test_best{suffix(tta)}.json", ("accuracy", "top5", "loss", "steps"))
+        metrics = read_report(run_dir / f"test_best{suffix(tta)}.json", ("accuracy", "top5", "loss", "steps"))
         if metrics is not None and metrics["steps"] == best["steps"]:  # else of an earlier best checkpoint
             tests[tta] = metrics
     recipe = fit.get("recipe")
@@ -134,12 +134,21 @@ def read_results(run_dir: Path) -> RunResults:
 def has_report(run_dir: Path) -> bool:
     """Whether a run is finished and its report can be read."""
     try:
-        return _read_report(run_dir / "fit.json", FIT_KEYS) is not None
+        return read_report(run_dir / "fit.json", FIT_KEYS) is not None
     except UserError:
         return False
 
 
-def _read_report(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
+def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
+    """What ``fit`` or ``test`` has written; ``None`` if it has not.
+
+    Args:
+        path: of the JSON file.
+        needed: names of numbers that it must hold.
+
+    Raises:
+        UserError: in a few words, what is wrong with the file.
+    """
     try:
         metrics = json.loads(read_bounded(path, MAX_REPORT_BYTES))
     except FileNotFoundError:

@@ -1,0 +1,270 @@
+"""What a newcomer types first: short help, short names, the list of recipes and runs, and Tab; all without torch."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fashion_lightning.cli import flags
+from fashion_lightning.cli.arguments import complete
+from fashion_lightning.cli.command import COMMANDS
+from fashion_lightning.cli.completion import SCRIPTS
+from fashion_lightning.cli.flags import FLAGS, expand, nearest
+from fashion_lightning.cli.recipes import RECIPES, head, names
+from fashion_lightning.errors import UserError
+from tests.conftest import Run
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "lightning", "torchvision", "jsonargparse", "matplotlib", "numpy")
+
+
+def run_without_torch(*lines: list[str]) -> str:
+    """Run command lines in one process of their own, in which nothing heavy may be imported."""
+    code = (
+        f"import sys; from fashion_lightning.cli import main\nfor line in {lines!r}:\n"
+        "    try: main(line)\n    except SystemExit as stop: assert not stop.code\n"
+        f"assert not set({HEAVY!r}) & set(sys.modules), set({HEAVY!r}) & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_help_list_and_completion_import_no_torch() -> None:
+    helps = [[command, "--help"] for command in COMMANDS]
+    printed = run_without_torch(*helps, ["list"], ["completion", "bash"], ["_complete", "fit", "--config", "qu"])
+    assert printed.count("usage: fashion-lightning") == len(COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_one_screen(cli: Run, command: str) -> None:
+    lines = cli(*filter(None, [command, "--help"]), exits=0).splitlines()
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 83  # the one line that is typed as it stands
+    assert len([line for line in lines if len(line) > 80]) <= 2
+    assert "examples:" in lines
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "completion"])
+def test_the_examples_of_the_help_name_real_settings_and_recipes(cli: Run, command: str) -> None:
+    printed = cli(command, "--help", exits=0)
+    for option in re.findall(r"^  (--\w+)", printed.partition("\noptions:")[2], flags=re.MULTILINE):
+        assert option in (*flags.KNOWN, "--help", "--seeds", "--processes", "--test")
+    for recipe in re.findall(r"--config (\S+)", printed.partition("\noptions:")[0].partition("examples:")[2]):
+        assert recipe in (*names(), "my_recipe.yaml")
+
+
+def test_all_of_the_help_lists_what_is_meant_first(cli: Run) -> None:
+    printed = " ".join(cli("fit", "--help_all", exits=0).split())
+    for flag in FLAGS:
+        assert f"{flag.short} {flag.long}" in printed
+    assert "quantized" not in printed
+    for listed in (
+        "for example fashion_lightning.networks.",
+        "for example fashion_lightning.optimizers.Muon, torch.optim.Adafactor",
+        "for example fashion_lightning.schedules.LinearDecay, fashion_lightning.schedules.CosineDecay, torch.optim",
+    ):
+        assert listed in printed
+
+
+# --- short names
+
+
+def test_a_short_name_is_exactly_what_it_stands_for() -> None:
+    for flag in FLAGS:
+        value = "x.Y" if flag.long in flags.CLASSES else "3"
+        assert expand([flag.short, value]) == [flag.long, value]
+        assert expand([f"{flag.short}={value}"]) == [f"{flag.long}={value}"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "path"),
+    [
+        (["--optimizer", "adam"], "torch.optim.Adam"),
+        (["--optimizer=AdamW"], "torch.optim.AdamW"),
+        (["--model.optimizer", "muon"], "fashion_lightning.optimizers.Muon"),
+        (["--network", "wide_resnet"], "fashion_lightning.networks.WideResNet"),
+        (["--model.scheduler", "cosine_decay"], "fashion_lightning.schedules.CosineDecay"),
+        (["--network", "my_package.MyNetwork"], "my_package.MyNetwork"),
+        (["--model.scheduler", "null"], "null"),
+    ],
+)
+def test_a_class_goes_by_its_name(typed: list[str], path: str) -> None:
+    assert expand(typed)[-1].removeprefix("--model.optimizer=") == path
+
+
+def test_a_class_that_is_not_there_is_met_with_the_nearest_one() -> None:
+    with pytest.raises(UserError, match=r"there is no optimizer adamm \(did you mean adam"):
+        expand(["--optimizer", "adamm"])
+    with pytest.raises(UserError, match=r"goes by its class path: my_module.MyNet$"):
+        expand(["--network", "MyNet"])
+
+
+@pytest.mark.parametrize("order", [["--lr", "0.5", "--optimizer", "adam"], ["--optimizer=adam", "--lr=0.5"]])
+def test_a_fit_with_short_names_has_the_settings_of_the_long_ones(cli: Run, recipe: Path, order: list[str]) -> None:
+    others = ["--epochs", "1", "--seed", "3", "--batch_size", "60", "--flip", "none", "--shift=2", "--cutout", "4"]
+    cli("fit", "--config", recipe, *order, *others, "--patience", "2", "--precision", "32-true", "--devices", "1")
+    config = yaml.safe_load(Path("tensorboard_logs/tiny/version_0/config.yaml").read_text(encoding="utf-8"))
+    assert config["model"]["optimizer"]["class_path"] == "torch.optim.Adam"
+    assert config["model"]["optimizer"]["init_args"]["lr"] == 0.5
+    assert (config["trainer"]["max_epochs"], config["seed_everything"]) == (1, 3)
+    data = config["data"]
+    assert [data[key] for key in ("batch_size", "flip", "shift", "cutout")] == [60, "none", 2, 4]
+    assert (config["early_stopping"]["patience"], config["trainer"]["precision"]) == (2, "32-true")
+
+
+def test_a_refusal_names_the_setting_as_a_recipe_does(cli: Run, trained: Path) -> None:
+    printed = cli("fit", "--ckpt_path", trained, "--epochs", "3", "--seed", "5", exits=2)
+    assert "error: --seed_everything cannot change from 0 to 5" in printed
+
+
+def test_repeat_takes_short_names_but_no_seed(cli: Run) -> None:
+    printed = cli("repeat", "--config", "quick", "--epochs", "1", "--seed", "3", exits=2)
+    assert "leave --seed_everything out" in printed
+    assert "--trainer.max_epochs" in complete(["fit", "--config", "quick", "--epochs", "1"]).arguments
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--ckpt", "--ckpt_path"),
+        ("--checkpoint", "--ckpt_path"),
+        ("--ckpt-path", "--ckpt_path"),
+        ("--batch-size", "--batch_size"),
+        ("--learning-rate", "--lr"),
+        ("--num_epochs", "--epochs"),
+        ("--max_epochs", "--trainer.max_epochs"),
+        ("--epoch", "--epochs"),
+        ("-epochs", "--epochs"),
+        ("--gpus", "--devices"),
+        ("--val_size", "--data.val_size"),
+        ("--trainer.max_epoch", "--trainer.max_epochs"),
+        ("--zebra", None),
+    ],
+)
+def test_an_unknown_flag_is_met_with_the_one_that_is_meant(typed: str, meant: str | None) -> None:
+    assert nearest(typed, {*flags.KNOWN, "--data.val_size", "--trainer.max_steps"}) == meant
+
+
+# --- list
+
+
+def test_list_shows_the_figures_that_each_recipe_states(cli: Run) -> None:
+    lines = cli("list").splitlines()
+    quick = next(line for line in lines if line.startswith("quick "))
+    text = " ".join((RECIPES / "quick.yaml").read_text(encoding="utf-8").replace("\n#", "").split())
+    cost, accuracy = head("quick").cost, head("quick").accuracy
+    assert quick.split("  ")[-1].strip() == accuracy
+    assert cost in quick
+    assert f"{cost} with bf16 arithmetic; test accuracy {accuracy}" in text
+    assert next(line for line in lines if line.startswith("record")).split() == ["record", "not", "measured"]
+    assert {line.split()[0] for line in lines if line} >= set(names())
+
+
+@pytest.mark.parametrize("name", [name for name in names() if not name.startswith("presets/") and name != "record"])
+def test_the_documents_state_the_figures_of_a_recipe_too(name: str) -> None:
+    documents = " ".join(path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+    assert head(name).cost
+    assert head(name).accuracy.removesuffix(" %") in documents
+
+
+def test_list_shows_how_far_each_run_is(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("test", "--ckpt_path", trained)
+    stopped, killed, trains, empty = (trained.with_name(f"version_{number}") for number in (1, 2, 10, 11))
+    for folder in (stopped, killed, trains):
+        shutil.copytree(trained, folder)
+        (folder / "fit.json").unlink()
+        progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+        text = json.dumps({**progress, "epoch": 1, "state": "interrupted" if folder == stopped else "training"})
+        (folder / "progress.json").write_text(text, encoding="utf-8")
+    empty.mkdir()
+    hostile = {"run": "a", "origin": {"name": "\x1b[31mred", "note": "long " * 30}}
+    (stopped / "run.json").write_text(json.dumps(hostile), encoding="utf-8")
+    script = f"import sys, pathlib; from fashion_lightning.runs.lock import lock_run; lock_run(pathlib.Path({str(trains)!r})); print(1, flush=True); sys.stdin.read()"  # noqa: E501
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        monkeypatch.setenv("COLUMNS", "80")
+        printed = cli("list")
+        process.communicate()
+    lines = printed.partition("run in tensorboard_logs")[2].splitlines()[1:]
+    assert max(map(len, lines)) <= 80
+    fit, test = (json.loads((trained / name).read_text(encoding="utf-8")) for name in ("fit.json", "test_best.json"))
+    accuracies = [f"{100 * value:.2f} %" for value in (fit["best"]["val/accuracy"], test["accuracy"])]
+    assert lines[0].split() == ["tiny/version_0", "2", "of", "2", "finished", *" ".join(accuracies).split()]
+    assert lines[1].split() == ["tiny/version_1", "1", "of", "2", "interrupted"]
+    assert lines[2].startswith(r"    \x1b[31mred: long long")
+    rest = [line.split() for line in lines if line.startswith("tiny")][2:]
+    assert [line[-1] for line in rest] == ["interrupted", "training", "empty"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_list_shows_is_taken_by_every_command(cli: Run) -> None:
+    name = cli("list").splitlines()[-1].split()[0]
+    assert name == "tiny/version_0"
+    cli("validate", "--ckpt_path", name)
+
+
+def test_list_takes_another_folder(cli: Run, trained: Path) -> None:
+    trained.parent.parent.rename("elsewhere")
+    assert "no runs in tensorboard_logs yet" in cli("list")
+    assert "tiny/version_0" in cli("list", "elsewhere")
+    assert "There is no folder nowhere" in cli("list", "nowhere", exits=2)
+
+
+# --- Tab
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_completes_commands_recipes_runs_and_settings(tmp_path: Path) -> None:
+    run = tmp_path / "tensorboard_logs/quick/version_0"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"run": "a", "origin": {"name": "quiet try"}}', encoding="utf-8")
+    program = tmp_path / "bin/fashion-lightning"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m fashion_lightning "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+
+    cases = [
+        (["va"], ["validate"]),
+        (["fit", "--config", "qu"], ["quick"]),
+        (["fit", "--config", "=", "qu"], ["quick"]),
+        (["fit", "--config", "seeds/two"], ["seeds/two_conv_cnn", "seeds/two_conv_cnn_batch_norm"]),
+        (["test", "--ckpt_path", "qui"], ["quick", r"quiet\ try"]),
+        (["test", "--ckpt_path", "tens"], ["tensorboard_logs/quick/version_0"]),
+        (["fit", "--ep"], ["--epochs"]),
+        (["test", "--ep"], []),
+        (["fit", "--optimizer", "adamw"], ["adamw"]),
+        (["fit", "--flip", ""], ["alternating", "none", "random"]),
+        (["compare", "qui"], ["quick", r"quiet\ try"]),
+        (["completion", "z"], ["zsh"]),
+        (["predict", "--output", "x"], []),
+    ]
+    lines = ['eval "$(fashion-lightning completion bash)"']
+    for words, _ in cases:
+        typed = " ".join(f'"{word}"' for word in ["fashion-lightning", *words])
+        lines.append(f'COMP_WORDS=({typed}) COMP_CWORD={len(words)}; _fashion_lightning; echo "${{COMPREPLY[*]@Q}}"')
+    done = subprocess.run(
+        ["bash", "--norc", "-c", "\n".join(lines)],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env={"PATH": f"{program.parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stderr == ""
+    answers = [re.findall(r"'([^']*)'", line) for line in done.stdout.splitlines()]
+    assert answers == [found for _, found in cases]
+
+
+def test_a_completion_script_is_for_a_shell_that_is_known(cli: Run) -> None:
+    for shell in SCRIPTS:
+        assert "fashion-lightning _complete" in cli("completion", shell)
+    for arguments in ([], ["tcsh"], ["bash", "zsh"]):
+        assert "error: completion needs the name of your shell: bash, zsh, fish." in cli(
+            "completion", *arguments, exits=2
+        )
