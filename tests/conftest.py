@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from fashion_lightning.data import source
+from fashion_lightning.runs import origin
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -95,6 +96,8 @@ def offline(generated: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch:
     monkeypatch.setattr(source, "SYSTEM_FOLDER", tmp_path / "no-system-copy")
     monkeypatch.setattr(source, "_download_with_torchvision", no_network)
     monkeypatch.setattr(source, "_download_with_apt", no_network)
+    monkeypatch.setattr(origin, "git_state", lambda folder: {})  # that of whoever runs the tests
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
     monkeypatch.delenv("FASHION_LIGHTNING_RUN_DIR", raising=False)  # that of a fit of an earlier test
     monkeypatch.chdir(tmp_path)

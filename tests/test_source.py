@@ -153,3 +153,64 @@ def test_a_later_run_clears_what_a_killed_fetch_left_but_not_what_one_is_writing
         assert in_use.is_dir()
         assert not left.exists()
     assert not list(raw.glob(".fetching-*"))
+
+
+def place_in(root: Path, data: Path) -> Path:
+    """Copy the generated files into a data folder, in torchvision's layout."""
+    return Path(shutil.copytree(data, source.raw_folder(root)))
+
+
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"TORCH_HOME": "/somewhere/torch", "XDG_CACHE_HOME": "/cache"}, "/somewhere/torch/datasets"),
+        ({"TORCH_HOME": "~/torch"}, "/home/somebody/torch/datasets"),
+        ({"XDG_CACHE_HOME": "/cache"}, "/cache/torch/datasets"),
+        ({}, "/home/somebody/.cache/torch/datasets"),
+    ],
+)
+def test_a_users_data_lie_beside_what_torch_keeps(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], folder: str
+) -> None:
+    for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/somebody", **environment}.items():
+        monkeypatch.setenv(name, value)
+    assert source.user_folder() == Path(folder)
+    assert Path(torch.hub._get_torch_home()) == Path(folder).parent  # type: ignore[no-untyped-call]
+
+
+def test_data_are_fetched_once_for_a_user_not_once_for_each_folder(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+
+    def download(into: Path) -> Path:
+        fetched.append(into)
+        return Path(shutil.copytree(data, into / "unpacked"))
+
+    monkeypatch.setattr(source, "_download_with_torchvision", download)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        assert len(source.load("train")[0]) == TRAIN_IMAGES
+        source.load("test", Path("data"))  # an own folder that has none is not filled for nothing
+        assert list(Path().iterdir()) == []
+    assert len(fetched) == 1
+
+
+def test_data_in_the_working_folder_are_used_as_by_earlier_versions(data: Path, tmp_path: Path) -> None:
+    place_in(tmp_path / "data", data)
+    source.load("train")
+    assert not source.user_folder().exists()
+
+
+def test_a_named_folder_wins_and_a_bad_copy_of_the_users_is_passed_over(data: Path, tmp_path: Path) -> None:
+    bad = place_in(source.user_folder(), data)
+    for file in bad.iterdir():
+        file.write_bytes(b"bad")
+    named = tmp_path / "named"
+    place_in(named, data)
+    source.load("train", named)
+    with pytest.raises(UserError, match="is damaged"):
+        source.load("train")  # here the user's copy is the data folder

@@ -20,6 +20,7 @@ from fashion_lightning.runs.checkpoint import OLD_KEYS, Checkpoint, find_checkpo
 from fashion_lightning.runs.folder import LOGS, lies_in, run_dir_of
 from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.names import check_name
+from fashion_lightning.runs.origin import LONGEST_NAME, LONGEST_NOTE, check_label
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -45,6 +46,12 @@ class CompletedCommandLine:
     checkpoint: Checkpoint | None
     is_own: bool = False
     """Whether the checkpoint lies in a run folder where the user keeps runs."""
+    typed: Sequence[str] = ()
+    """The command line as it was typed."""
+    run_name: str = ""
+    """What the user calls the run, with ``--name``."""
+    note: str = ""
+    """What the user notes of it, with ``--note``."""
 
 
 def complete(arguments: Sequence[str]) -> CompletedCommandLine:
@@ -56,6 +63,9 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
     command, *typed = arguments
     parser = _parser("--ckpt_path")
     parser.add_argument("-c", "--config", action="append", default=[], nargs="?", const="")
+    if command == "fit":
+        for label in ("--name", "--note"):
+            parser.add_argument(label, nargs="?", const="")
     given, others = parser.parse_known_args(typed)
     if given.ckpt_path == "":
         raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.")
@@ -74,7 +84,14 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
         configs, name = [_read_config(find_config(DEFAULT_RECIPE)), *configs], DEFAULT_RECIPE
     # As text: jsonargparse would read the files in the locale's encoding.
     arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]
-    return CompletedCommandLine(command, arguments, name, checkpoint, is_own)
+    labels = [
+        "" if given_label is None else check_label(flag, given_label, longest)
+        for flag, given_label, longest in (
+            ("--name", getattr(given, "name", None), LONGEST_NAME),
+            ("--note", getattr(given, "note", None), LONGEST_NOTE),
+        )
+    ]
+    return CompletedCommandLine(command, arguments, name, checkpoint, is_own, (command, *typed), *labels)
 
 
 def _resolve(

@@ -17,6 +17,7 @@ from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.flush_curves import FlushCurves
 from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
+from fashion_lightning.callbacks.origin import RecordOrigin
 from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
 from fashion_lightning.callbacks.progress_file import ProgressFile
 from fashion_lightning.callbacks.reseed import ReseedEachStep
@@ -60,6 +61,7 @@ class FashionMNISTCLI(LightningCLI):
         self.makes_run_folder = makes_run_folder
         self.command, self.name, self.began = completed.command, completed.name, began
         self.checkpoint, self.is_own = completed.checkpoint, completed.is_own
+        self.origin = RecordOrigin(completed.typed, completed.run_name, completed.note)
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
@@ -134,6 +136,7 @@ class FashionMNISTCLI(LightningCLI):
             StepPlateauSchedule(),
             FlushCurves(),
             ProgressFile(),
+            self.origin,
             StopOnSignal(self.config_init["last_checkpoint"]),
             self.timer,
         ]
@@ -167,6 +170,7 @@ class FashionMNISTCLI(LightningCLI):
 
     def _use_run_dir(self, trainer: Trainer, run_dir: Path, logs: bool) -> None:
         self.run_dir = run_dir
+        self.origin.run_dir, self.origin.is_new = run_dir, self.run_dir_is_new
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BestCheckpoint | LastCheckpoint):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())

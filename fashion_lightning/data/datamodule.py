@@ -23,7 +23,9 @@ class FashionMNISTDataModule(LightningDataModule):
     The 10,000 test images are opened only by ``test``, and by ``predict`` where it is given no ``images``.
 
     Args:
-        root: data folder, in torchvision's layout; filled on first use.
+        root: data folder, in torchvision's layout; filled on first use. By default ``data`` in the working folder if
+            the files are there, else one for all runs of a user: ``$TORCH_HOME/datasets``, where ``TORCH_HOME`` is
+            ``~/.cache/torch`` unless it is set.
         batch_size: training images in a step, in each process.
         val_size: validation images, as a number (5000) or as a fraction of the training set (0.2).
         train_size: train on so many images only; all that are not for validation by default.
@@ -36,7 +38,7 @@ class FashionMNISTDataModule(LightningDataModule):
 
     def __init__(
         self,
-        root: str = "data",
+        root: str | None = None,
         batch_size: int = 64,
         val_size: int | float = 5000,
         train_size: int | None = None,
@@ -57,14 +59,14 @@ class FashionMNISTDataModule(LightningDataModule):
         ):
             if value < lowest:
                 raise UserError(f"data.{name} must be at least {lowest}, not {value}.")
-        if not root:
+        if root == "":
             raise UserError("data.root is empty; name a folder.")
         self.pictures = [images] if isinstance(images, str) else images
         if self.pictures is not None and not (self.pictures and all(name.strip() for name in self.pictures)):
             raise UserError("data.images names no file; name files, folders or globs, or leave it out.")
         if shift >= 28 or cutout > 28:
             raise UserError("data.shift and data.cutout are in pixels of a 28x28 picture.")
-        self.root = Path(root).expanduser()
+        self.root = None if root is None else Path(root).expanduser()
         self.batch_size = batch_size
         self.val_size = val_size
         self.train_size = train_size

@@ -1,7 +1,7 @@
 """Where the four Fashion-MNIST files come from, and the proof that they are the right ones.
 
-Sources, in this order: the data folder, a system copy, torchvision's download, and the Debian
-package fetched through the machine's own apt sources. Whatever the source, the SHA-256 of the
+Sources, in this order: the data folder, the user's own copy, a system copy, torchvision's download,
+and the Debian package fetched through the machine's own apt sources. Whatever the source, the SHA-256 of the
 *uncompressed* content decides: mirrors compress the same content differently, and a folder shared
 with MNIST holds files of the same names (torchvision once read those as Fashion-MNIST).
 """
@@ -42,14 +42,27 @@ SHA256 = {
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 
+WORKING_FOLDER = Path("data")
+"""Where versions 0.1 and 0.2 kept their files by default; one that is there is still used."""
+
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 CONNECT_TIMEOUT_S = 20
 FETCHING = ".fetching-"  # a folder of a fetch that is not done
 
 
-def load(split: Split, root: Path) -> tuple[Tensor, Tensor]:
+def user_folder() -> Path:
+    """Where data are kept once for a user: beside what torch itself keeps (``$TORCH_HOME``, see ``torch.hub``)."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "datasets"
+
+
+def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
     """Read one split, fetching it first where no source on this machine has it.
+
+    Args:
+        split: ``train`` or ``test``.
+        root: the data folder; by default ``data`` in the working folder if the files are there, else the user's.
 
     Returns:
         images ``(N, 1, 28, 28)`` uint8 and labels ``(N,)`` int64; N is 60,000 or 10,000.
@@ -57,6 +70,8 @@ def load(split: Split, root: Path) -> tuple[Tensor, Tensor]:
     Raises:
         UserError: a file in ``root`` has the wrong content, or no source can be reached.
     """
+    if root is None:
+        root = WORKING_FOLDER if _holds(WORKING_FOLDER, split) else user_folder()
     for left in raw_folder(root).glob(f"{FETCHING}*"):
         remove_if_abandoned(left)
     images, labels = _find(split, root) or _fetch(split, root)
@@ -73,15 +88,23 @@ def raw_folder(root: Path) -> Path:
 
 
 def _find(split: Split, root: Path) -> tuple[bytes, bytes] | None:
-    """The verified content of one split from the data folder or the system copy, if there."""
-    for folder in (raw_folder(root), root):
-        paths = [_existing(folder, name) for name in FILES[split]]
-        if all(paths):
-            return _verified_pair(split, folder)
-    if all(_existing(SYSTEM_FOLDER, name) for name in FILES[split]):
-        with contextlib.suppress(UserError):  # a bad system copy is not the user's to mend: try the next source
-            return _verified_pair(split, SYSTEM_FOLDER)
+    """The verified content of one split from the data folder, the user's or the system's copy, if there."""
+    if folder := _holds(root, split):
+        return _verified_pair(split, folder)
+    for folder in (raw_folder(user_folder()), SYSTEM_FOLDER):
+        if _all_in(folder, split):
+            with contextlib.suppress(UserError):  # a bad copy that nobody asked for: try the next source
+                return _verified_pair(split, folder)
     return None
+
+
+def _holds(root: Path, split: Split) -> Path | None:
+    """The folder with the files of a split, in torchvision's layout or flat."""
+    return next((folder for folder in (raw_folder(root), root) if _all_in(folder, split)), None)
+
+
+def _all_in(folder: Path, split: Split) -> bool:
+    return all(_existing(folder, name) for name in FILES[split])
 
 
 def _existing(folder: Path, name: str) -> Path | None:

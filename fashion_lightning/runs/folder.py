@@ -1,7 +1,7 @@
 """Run folders: one folder a run, made and found.
 
 tensorboard_logs/<recipe>/version_N/
-    run.json               which run it is; its checkpoints carry the same
+    run.json               which run it is, as its checkpoints say too, and where it comes from
     config.yaml            every setting of the run
     checkpoints/best.ckpt  best on the validation images
     checkpoints/last.ckpt  to continue from
@@ -25,6 +25,7 @@ from fashion_lightning.runs.durable import replacing
 LOGS = Path("tensorboard_logs")
 
 RUN_FILE = "run.json"
+MAX_RUN_FILE_BYTES = 64 * 1024
 
 
 def new_run_dir(logs: Path, name: str) -> Path:
@@ -92,7 +93,7 @@ def mark_run(run_dir: Path) -> str:
 def run_id_of(run_dir: Path) -> str | None:
     """The identity of a run folder; ``None`` if it has none, as those of version 0.1."""
     try:
-        content = json.loads(read_bounded(run_dir / RUN_FILE, 64 * 1024))
+        content = json.loads(read_bounded(run_dir / RUN_FILE, MAX_RUN_FILE_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
     run = content.get("run") if isinstance(content, dict) else None
