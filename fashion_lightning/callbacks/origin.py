@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -28,7 +29,10 @@ class RecordOrigin(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.run_dir is None or not trainer.is_global_zero:
             return
+        record_origin(self.run_dir, self.of_now(trainer), None if self.is_new else trainer.global_step)
+
+    def of_now(self, trainer: Trainer) -> dict[str, Any]:
+        """Where what this Trainer does comes from."""
         device = trainer.strategy.root_device
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-        origin = describe(self.arguments, self.name, self.note, gpu, torch.get_num_threads())
-        record_origin(self.run_dir, origin, None if self.is_new else trainer.global_step)
+        return describe(self.arguments, self.name, self.note, gpu, torch.get_num_threads())

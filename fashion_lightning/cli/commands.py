@@ -1,6 +1,8 @@
 """``fit``, ``validate``, ``test`` and ``predict``: what each does with what ``build.py`` has built."""
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,17 @@ from fashion_lightning.cli.report import (
 )
 from fashion_lightning.cli.threads import keep_threads
 from fashion_lightning.errors import UserError, place_in_own_code
+from fashion_lightning.report.findings import Evaluation, find
+from fashion_lightning.report.near_duplicates import near_duplicates
+from fashion_lightning.report.test_page import Sources, test_page
 from fashion_lightning.runs.continuing import report_of
+from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.folder import discard_run
+from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.results import has_report
 from fashion_lightning.runs.tensorboard import log_test_metrics
 from fashion_lightning.seeding import run_seed
-from fashion_lightning.tta import IN_WORDS, suffix
+from fashion_lightning.tta import IN_WORDS, TTA, suffix
 
 
 def run(arguments: list[str], began: float) -> None:
@@ -89,10 +96,10 @@ def fit(cli: FashionMNISTCLI) -> None:
         _report_fit(cli, cli.run_dir, metrics)
 
 
-def _start(cli: FashionMNISTCLI) -> None:
-    """Hand over to the Trainer's method of this command."""
+def _start(cli: FashionMNISTCLI, method: str | None = None) -> None:
+    """Hand over to the Trainer's method of this command, or to another one."""
     keep_freed_memory()
-    start = getattr(cli.trainer, cli.command)
+    start = getattr(cli.trainer, method or cli.command)
     # Only `fit` restores more than weights, which the model has already.
     path = str(cli.checkpoint.path) if cli.checkpoint is not None and cli.command == "fit" else None
     verbosity = {"verbose": False} if cli.command in ("validate", "test") else {}
@@ -135,33 +142,98 @@ def _report_fit(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) ->
 
 def validate(cli: FashionMNISTCLI) -> None:
     """Measure a checkpoint on the validation images."""
-    _evaluate(cli, "validation")
+    evaluations = _evaluate(cli, "validation")
+    if cli.trainer.is_global_zero:
+        with _written(cli, "metrics above"):
+            for tta, evaluation in evaluations.items():
+                _write_metrics(cli, tta, evaluation_metrics(evaluation))
 
 
 def test(cli: FashionMNISTCLI) -> None:
-    """Measure a checkpoint on the test images."""
-    _evaluate(cli, "test")
+    """Measure a checkpoint on the test images, and report on it."""
+    evaluations = _evaluate(cli, "test")
+    validations, problems = _validate_for_report(cli)  # all processes take part
+    if not cli.trainer.is_global_zero:
+        return
+    assert cli.checkpoint is not None
+    images, training = cli.datamodule.test_set.images, None
+    try:
+        training = cli.datamodule.load("train")
+    except UserError as error:
+        problems["duplicates"] = str(error)
+    tested = next(iter(evaluations.values()))["indices"]
+    duplicates = near_duplicates(images[tested], training[0]) if training else None
+    findings = {tta: find(evaluation, validations.get(tta), duplicates) for tta, evaluation in evaluations.items()}
+    with _written(cli, "metrics above"):
+        for tta, found in findings.items():
+            metrics = {**evaluation_metrics(found.evaluation), **found.figures()}
+            if cli.run_dir is not None:
+                log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
+            _write_metrics(cli, tta, metrics)
+    fitted = read_origin(cli.run_dir) if cli.run_dir is not None else {}
+    validation_images = len(validations["none"]["labels"]) if validations else 0
+    sources = Sources(
+        cli.checkpoint, images, training, problems, validation_images, fitted, cli.origin.of_now(cli.trainer)
+    )
+    with _written(cli, "report"):
+        for tta in findings:
+            path = _result_file(cli, tta, "html")
+            with replacing(path) as file:
+                file.write(test_page(tta, findings, sources))
+            print(f"Report: {path}")
 
 
-def _evaluate(cli: FashionMNISTCLI, images: str) -> None:
+def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, Evaluation]:
+    """Measure, and print tables; the evaluations are on the CPU."""
     assert cli.checkpoint is not None  # command.py sees to it
     _start(cli)
     if not cli.model.evaluations:
         raise UserError(f"There was nothing to {cli.command}: a trainer.limit_ setting left no image.")
-    if not cli.trainer.is_global_zero:
-        return
-    measured = {tta: evaluation_metrics(evaluation) for tta, evaluation in cli.model.evaluations.items()}
-    for tta, metrics in measured.items():
-        print_evaluation(f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}", metrics)
+    if cli.trainer.is_global_zero:
+        for tta, evaluation in cli.model.evaluations.items():
+            title = f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}"
+            print_evaluation(title, evaluation_metrics(evaluation))
+    return _on_cpu(cli.model.evaluations)
+
+
+def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, Evaluation], dict[str, str]]:
+    """The validation images, for a temperature; or why there is none, which the report says."""
+    if cli.trainer.is_global_zero:
+        print("\nFor the report: the validation images", flush=True)
+    cli.model.evaluations = {}
     try:
-        for tta, metrics in measured.items():
-            if cli.command == "test" and cli.run_dir is not None:
-                log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
-            path = _beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.json")
-            write_evaluation(path, cli.checkpoint, tta, metrics)
-    except OSError as error:  # not 0: whoever reads the file next would read metrics of another checkpoint
+        _start(cli, "validate")
+    except (UserError, OSError) as error:
+        return {}, {"temperature": f"the validation images could not be measured. {error}"}
+    if not cli.model.evaluations:
+        return {}, {"temperature": "a trainer.limit_ setting left no validation image."}
+    return _on_cpu(cli.model.evaluations), {}
+
+
+def _on_cpu(evaluations: dict[TTA, Evaluation]) -> dict[TTA, Evaluation]:
+    return {tta: {name: value.cpu() for name, value in found.items()} for tta, found in evaluations.items()}
+
+
+def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> None:
+    assert cli.checkpoint is not None
+    write_evaluation(_result_file(cli, tta, "json"), cli.checkpoint, tta, metrics)
+
+
+def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
+    assert cli.checkpoint is not None
+    return _beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.{kind}")
+
+
+@contextmanager
+def _written(cli: FashionMNISTCLI, what: str) -> Iterator[None]:
+    """Say what could not be written; not with 0: whoever reads the file next would read one of another checkpoint."""
+    try:
+        yield
+    except OSError as error:
+        assert cli.checkpoint is not None
         place = cli.run_dir or cli.checkpoint.path.parent
-        raise UserError(f"The metrics above could not be written to {place} ({error.strerror}).") from error
+        no_report = " There is no report either." if cli.command == "test" and what != "report" else ""
+        raise UserError(f"The {what} could not be written to {place} ({error.strerror}).{no_report}") from error
 
 
 def predict(cli: FashionMNISTCLI) -> None:

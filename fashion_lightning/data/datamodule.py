@@ -80,12 +80,12 @@ class FashionMNISTDataModule(LightningDataModule):
         """Fetch what is missing, in one process only."""
         fitting = self.trainer is None or self.trainer.state.fn in ("fit", "validate")
         if fitting or not self.pictures:
-            self._load("train" if fitting else "test")
+            self.load("train" if fitting else "test")
 
     def setup(self, stage: str) -> None:
         """Read the split that this stage needs; ``fit`` and ``validate`` never open the test files."""
         if stage in ("fit", "validate"):
-            images, labels = self._load("train")
+            images, labels = self.load("train")
             val_size = self._val_count(len(labels))
             train, val = train_val_indices(labels, val_size, self.train_size)
             if self.train_size is not None and self.train_size > len(train):
@@ -103,9 +103,9 @@ class FashionMNISTDataModule(LightningDataModule):
             pixels = read_pictures(self.picture_paths)
             self.test_set = ImagesInMemory(pixels, torch.full((len(pixels),), -1))
         else:
-            self.test_set = ImagesInMemory(*self._load("test"))
+            self.test_set = ImagesInMemory(*self.load("test"))
 
-    def _load(self, split: source.Split) -> tuple[Tensor, Tensor]:
+    def load(self, split: source.Split) -> tuple[Tensor, Tensor]:
         """Read and verify a split once in this process."""
         if split not in self._loaded:
             self._loaded[split] = source.load(split, self.root)

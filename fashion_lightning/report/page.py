@@ -1,0 +1,48 @@
+"""HTML from the templates of this package: one file, which needs no other and no network."""
+
+import base64
+import io
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+from torch import Tensor
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """0.93456 → ``93.46 %``."""
+    return f"{100 * fraction:.{digits}f} %"
+
+
+def points(difference: float, digits: int = 2) -> str:
+    """A difference of fractions in percentage points, with its sign: −0.0012 → ``−0.12``."""
+    return f"{100 * difference:+.{digits}f}".replace("-", "−")
+
+
+def thousands(number: int) -> str:
+    """10000 → ``10,000``."""
+    return f"{number:,}"
+
+
+def render(template: str, **content: object) -> bytes:
+    """Fill in a template; whatever text is put in is escaped, and shows as it is."""
+    environment = Environment(
+        loader=PackageLoader("fashion_lightning.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {each.__name__: each for each in (percent, points, thousands)}
+    return environment.get_template(template).render(**content).encode(errors="backslashreplace")
+
+
+def data_uri(content: bytes, kind: str = "image/png") -> str:
+    """A file within the page."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def picture(image: Tensor) -> str:
+    """An image ``(1, 28, 28)`` uint8 as a PNG within the page."""
+    file = io.BytesIO()
+    Image.fromarray(image[0].numpy()).save(file, format="png")
+    return data_uri(file.getvalue())
