@@ -6,8 +6,8 @@ callables that read, write, download, compile or call; a list of those to leave 
 
 import math
 import re
-from collections.abc import Collection
-from functools import cache
+from collections.abc import Callable, Collection
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -128,6 +128,11 @@ class Spec:
     def as_config(self) -> dict[str, Any]:
         """The same for a config."""
         return {"class_path": self.path, "init_args": self.arguments}
+
+    def factory(self) -> Callable[..., Any]:
+        """What makes an optimizer or a schedule of the list, given the parameters or the optimizer that it is for."""
+        assert self.cls is not None
+        return partial(self.cls, **self.arguments)
 
     def build(self) -> Any:
         """An instance of a class of the list; one of the user's is imported."""

@@ -32,10 +32,29 @@ METRIC_STATES = {"train_loss": {"mean_value", "weight"}, "train_accuracy": {"tp"
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint file as plain values and tensors.
+    """Read a checkpoint file of the command as plain values and tensors.
 
     Raises:
         UserError: the file is torn, is no checkpoint, or is not from this project.
+    """
+    content = read_plain(path)
+    if "fashion_lightning" not in content:
+        raise UserError(
+            f"{path} was not written by the fashion-lightning command and holds no config; in Python, use"
+            " FashionMNISTClassifier.load_from_checkpoint(path, network=...)."
+        )
+    if isinstance(own := content["fashion_lightning"], dict):
+        own.setdefault("metrics", own.pop("figures", {}))  # what version 0.1 called them
+    if problem := _problem(content):
+        raise UserError(f"{path} is not a checkpoint of this package ({problem}).")
+    return content
+
+
+def read_plain(path: Path) -> dict[str, Any]:
+    """Read a file that any Trainer may have written: plain values and tensors, weights among them.
+
+    Raises:
+        UserError: the file is torn, is no checkpoint, or holds anything else.
     """
     import torch
 
@@ -47,15 +66,13 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # a zip file, but not one of torch's
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} is not a checkpoint ({reason}).") from error
-    if not isinstance(content, dict) or "fashion_lightning" not in content or "state_dict" not in content:
-        raise UserError(
-            f"{path} was not written by the fashion-lightning command and holds no config; in Python, use"
-            " FashionMNISTClassifier.load_from_checkpoint(path, network=...)."
-        )
-    if isinstance(own := content["fashion_lightning"], dict):
-        own.setdefault("metrics", own.pop("figures", {}))  # what version 0.1 called them
-    if problem := _problem(content):
-        raise UserError(f"{path} is not a checkpoint of this package ({problem}).")
+    try:
+        if not isinstance(content, dict):
+            raise ValueError("it holds no mapping")
+        _check_values(content)
+        _check_weights(content.get("state_dict"))
+    except ValueError as error:
+        raise UserError(f"{path} is not a checkpoint of this package ({error}).") from error
     return content
 
 
@@ -84,9 +101,7 @@ def _check_archive(path: Path) -> None:
 def _problem(content: dict[str, Any]) -> str:
     """What is wrong with the parts that this package reads; nothing if they are as it writes them."""
     try:
-        _check_values(content)
         _check_version(content["pytorch-lightning_version"])
-        _check_weights(content["state_dict"])
         own = content["fashion_lightning"]
         if not isinstance(own, dict) or not all(isinstance(own[part], str) for part in ("version", "name", "config")):
             return "its origin is no text"
