@@ -182,7 +182,12 @@ class FashionMNISTCLI(LightningCLI):
         """What ``fit`` restores of its checkpoint."""
         if self.checkpoint is None:
             return None
-        return self.checkpoint.content if self.is_own else numbers_only(self.checkpoint.content)
+        if self.is_own or self.command != "fit":
+            return self.checkpoint.content
+        try:
+            return numbers_only(self.checkpoint.content)
+        except UserError as error:
+            raise UserError(f"{self.checkpoint.path} cannot be used: {error}.") from error
 
     def _check_weights(self, checkpoint: Checkpoint) -> None:
         try:

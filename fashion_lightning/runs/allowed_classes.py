@@ -50,6 +50,18 @@ MODULES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 }
 """By their part in a config: the modules, and the classes of each."""
 
+REPEATED = {
+    "optimizer.newton_schulz_steps": 100,
+    "optimizer.max_iter": 10_000,
+    "optimizer.max_eval": 10_000,
+    "optimizer.history_size": 10_000,
+}
+"""Arguments that say how often an optimizer does something within one step, which no Ctrl-C waits for; and the most of
+each that a checkpoint may give."""
+
+MOST_IN_LIST = 1000
+"""Values in a list of arguments: jsonargparse takes minutes to look at ten thousand."""
+
 NOT_ALLOWED = (
     "which a checkpoint may not: it is no class of this package's or torch's list, and was not imported. If you trust"
     " it, name it yourself, on the command line, in a config file, or in Python with trusted=…"
@@ -107,10 +119,12 @@ class Spec:
         if isinstance(value, bool | None):
             return value
         if isinstance(value, int | float):
-            if abs(value) > 2**53 or math.isnan(value):
+            if abs(value) > REPEATED.get(place, 2**53) or math.isnan(value):
                 raise UserError(f"its {place} is {str(value)[:30]}, beyond what can be meant")
             return value
         if isinstance(value, list):
+            if len(value) > MOST_IN_LIST:
+                raise UserError(f"its {place} is a list of {len(value):,}, beyond what can be meant")
             return [self._checked(item, place) for item in value]
         if isinstance(value, dict) and self.is_own:
             if "class_path" in value:
