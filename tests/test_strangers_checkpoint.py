@@ -110,6 +110,8 @@ YAMLS = [
             setting("model.optimizer.init_args.newton_schulz_steps", 10**9),
             "its optimizer.newton_schulz_steps is 1000000000, beyond what can be meant",
         ),
+        (content("lr_schedulers", 0, "get_lr", value=3), "its schedule's get_lr is '3', which cannot be meant"),
+        (content("lr_schedulers", 0, "last_epoch", value="x"), "its schedule's last_epoch is 'x', which cannot"),
         (content("callbacks", "WeightEMA", value={"latest_update_step": "x"}), "the last update of the average is no"),
         (content("loops", "fit_loop", "epoch_progress", "total", "processed", value={}), "processed is no count"),
         (content("state_dict", value=noted({"network.head": {"assign_to_params_buffers": True}})), NOT_NUMBERS),
@@ -163,7 +165,7 @@ YAMLS = [
 def test_what_cannot_be_meant_gets_one_line_and_leaves_nothing(cli: Run, trained: Path, edit: Edit, line: str) -> None:
     poisoned = poison(trained / "checkpoints/last.ckpt", edit)
     before = set(Path().rglob("*"))
-    read_by_fit_only = any(part in line for part in ("data.", "trainer.", "seed_", "optimizer", "scheduler"))
+    read_by_fit_only = any(part in line for part in ("data.", "trainer.", "seed_", "optimizer", "schedule"))
     for command in ("fit",) if read_by_fit_only else ("fit", "test"):
         printed = cli(command, "--ckpt_path", poisoned, exits=2)
         assert printed.startswith("error: ")
