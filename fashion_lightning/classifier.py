@@ -1,7 +1,8 @@
 """The LightningModule: loss, metrics and optimizer around any network."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, cast, get_args
+from pathlib import Path
+from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
 from fashion_lightning.networks.output import check_output
+from fashion_lightning.runs.checkpoint_content import read_plain
+from fashion_lightning.runs.checkpoint_settings import saved_arguments
 from fashion_lightning.schedules import RunSchedule, steps_of_run
 from fashion_lightning.tta import TTA, suffix, views
 
@@ -80,6 +83,41 @@ class FashionMNISTClassifier(LightningModule):
         self.train_metrics = TrainingMetrics(len(CLASS_NAMES))
         self.eval_metrics = nn.ModuleDict({tta: Evaluation(len(CLASS_NAMES)) for tta in get_args(TTA)})
         self.evaluations: dict[TTA, dict[str, Tensor]] = {}
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's also takes open files and unpickles anything
+        cls,
+        checkpoint_path: str | Path,
+        map_location: torch.device | str | None = None,
+        *,
+        strict: bool = True,
+        weights_only: bool = True,
+        **arguments: Any,
+    ) -> Self:
+        """Rebuild a classifier from a checkpoint file, with its optimizer and schedule.
+
+        Lightning's own method builds whatever classes a file names; this one those that a checkpoint may name.
+
+        Args:
+            checkpoint_path: a file that this classifier was saved in, by whichever Trainer.
+            map_location: the device to put the classifier on; the CPU by default.
+            strict: whether the weights must be those of the network, all of them and no other.
+            weights_only: nothing else than plain values and tensors is read, whatever this says.
+            arguments: of the classifier, over those in the file: a network of one's own, for one.
+
+        Returns:
+            The classifier in training mode.
+
+        Raises:
+            UserError: the file is no checkpoint, or cannot be used.
+        """
+        content = read_plain(Path(checkpoint_path))
+        try:
+            classifier = cls(**{**saved_arguments(content, arguments), **arguments})
+            classifier.load_state_dict(content["state_dict"], strict=strict)
+        except (UserError, RuntimeError) as error:  # torch's, of weights that are others
+            raise UserError(f"{checkpoint_path} cannot be used: {error}") from error
+        return classifier.to(map_location)
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify raw images.

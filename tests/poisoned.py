@@ -36,7 +36,7 @@ def setting(name: str, value: Any) -> Edit:
     return edit
 
 
-def content(*keys: str, value: Any) -> Edit:
+def content(*keys: Any, value: Any) -> Edit:
     """Sets something beside the config; ``...`` takes it out."""
 
     def edit(whole: dict[str, Any], _: dict[str, Any]) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from fashion_lightning import load_classifier
+from fashion_lightning import FashionMNISTClassifier, load_classifier
 from fashion_lightning.errors import UserError
+from fashion_lightning.networks import CNN
 from tests.audit import Audit
 from tests.conftest import Run
-from tests.poisoned import network, poison
+from tests.poisoned import Edit, content, network, poison
 
 
 @pytest.fixture
@@ -120,3 +121,57 @@ def test_a_good_checkpoint_imports_executes_and_begins_nothing(cli: Run, trained
     assert not audit.imported | audit.executed | audit.begun  # the second time: the libraries are there
     written = {path.name for path in audit.written if path.suffix != ".partial"}
     assert written - {trained.name} == {"predictions.csv"}
+
+
+@pytest.mark.parametrize("named", [POPEN, "booby_trap.Network", {**GRAPH, "init_args": {"body": CODE}}], ids=str)
+@pytest.mark.parametrize("part", ["network", "optimizer", "scheduler"])
+def test_lightnings_way_of_loading_builds_no_other_class_either(
+    trained: Path, booby_trap: Path, named: Any, part: str
+) -> None:
+    poisoned = poison(trained / "checkpoints/best.ckpt", content("hyper_parameters", part, value=named))
+    with Audit() as audit, pytest.raises(UserError, match=f"poisoned.ckpt cannot be used: its {part} names"):
+        FashionMNISTClassifier.load_from_checkpoint(poisoned)
+    assert not audit.imported | audit.executed | audit.begun | audit.written
+    assert not booby_trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        (content("hyper_parameters", "_class_path", value="os.system"), "a form that this package never wrote"),
+        (content("hparams", value={"network": "os.system"}), "a form that this package never wrote"),
+        (content("hyper_parameters", value=3), "a form that this package never wrote"),
+        (content("hyper_parameters", "tta", value="os.system"), "its tta is 'os.system', which cannot be meant"),
+        (content("hyper_parameters", "label_smoothing", value=7), "label_smoothing must be at least 0 and below 1"),
+        (content("hyper_parameters", "network", value=...), "it names no network; give the one"),
+        (content("hyper_parameters", "network", "init_args", "stem", value=10**9), "do not fit its network"),
+        (content("hyper_parameters", "network", "init_args", "stem", value="x"), "its network cannot be built"),
+        (content("state_dict", value={}), "it holds no weights"),
+        (content("state_dict", "network.head.weight", value=torch.zeros(1).expand(10**9)), "larger than its bytes"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_lightnings_way_of_loading_gives_one_line(trained: Path, edit: Edit, line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        FashionMNISTClassifier.load_from_checkpoint(poison(trained / "checkpoints/best.ckpt", edit))
+
+
+def test_lightnings_way_of_loading_rebuilds_optimizer_and_schedule(trained: Path) -> None:
+    """Whatever names how to build them, ``_instantiator`` for one, is not asked."""
+    path = poison(trained / "checkpoints/best.ckpt", content("hyper_parameters", "_instantiator", value="os.system"))
+    with Audit() as audit:
+        classifier = FashionMNISTClassifier.load_from_checkpoint(path, weights_only=False, tta="flip")
+    assert not audit.imported | audit.executed | audit.begun | audit.written
+    assert classifier.tta == "flip"
+    optimizer = classifier.make_optimizer(classifier.parameters())
+    assert type(optimizer).__name__ == "Muon"
+    assert classifier.make_scheduler is not None
+    assert type(classifier.make_scheduler(optimizer)).__name__ == "LinearDecay"
+
+
+def test_lightnings_way_of_loading_takes_a_network_that_is_given(trained: Path) -> None:
+    path = poison(trained / "checkpoints/best.ckpt", content("hyper_parameters", "network", value="own.Network"))
+    network = CNN(stem=4, widths=(4, 4, 8))
+    assert FashionMNISTClassifier.load_from_checkpoint(path, network=network).network is network
+    with pytest.raises(UserError, match=r"cannot be used: .*size mismatch"):
+        FashionMNISTClassifier.load_from_checkpoint(path, network=CNN(stem=8, widths=(4, 4, 8)))

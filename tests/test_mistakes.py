@@ -206,7 +206,7 @@ def test_a_mistake_gets_one_line_a_non_zero_exit_and_changes_nothing(
         archive.writestr("a.txt", "a")
     Path("empty.ckpt").touch()
     Path("text.ckpt").write_text("not a checkpoint")
-    torch.save({"state_dict": {}}, "foreign.ckpt")
+    torch.save({"state_dict": {"weight": torch.zeros(1)}}, "foreign.ckpt")
     lacking = torch.load(trained / "checkpoints/last.ckpt", weights_only=True)
     del lacking["loops"]["fit_loop"]["epoch_progress"]["current"]["started"]
     torch.save(lacking, "lacking.ckpt")

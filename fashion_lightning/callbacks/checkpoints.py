@@ -106,6 +106,7 @@ class LastCheckpoint(Checkpoint):
 
     Attributes:
         dirpath: the folder to write to; beside the curves if nothing else is said before the fit.
+        first_step: optimizer steps that were done when the fit began.
     """
 
     def __init__(self, every_n_minutes: float = 1.0, every_n_steps: int | None = None) -> None:
@@ -115,6 +116,7 @@ class LastCheckpoint(Checkpoint):
         self.every_n_seconds, self.every_n_steps = 60 * every_n_minutes, every_n_steps
         self.dirpath: str | None = None
         self.saved_step: int | None = None
+        self.first_step: int | None = None
         self.saved_at = 0.0
 
     @property
@@ -129,7 +131,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save before anything is trained: a run killed at any later time goes on, with the settings that hold now."""
-        self.saved_step = None
+        self.saved_step, self.first_step = None, trainer.global_step
         self.save_now(trainer)
 
     def on_train_batch_end(

@@ -37,7 +37,7 @@ from fashion_lightning.precision import default_precision, device_type
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.checkpoint_content import numbers_only
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
-from fashion_lightning.runs.continuing import refuse_changes, why_finished
+from fashion_lightning.runs.continuing import check_schedule, refuse_changes, why_finished
 from fashion_lightning.runs.folder import LOGS, mark_run, new_run_dir
 from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.tensorboard import RunLogger
@@ -166,6 +166,8 @@ class FashionMNISTCLI(LightningCLI):
             self._check_monitors()
             schedule = self.model.configure_optimizers().get("lr_scheduler", {})
             check_run(trainer, schedule.get("scheduler"), self.timer.time_remaining())
+            if self.checkpoint is not None and not self.is_own:
+                check_schedule(self.checkpoint, schedule.get("scheduler"))
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
             check_batches(settings, *self.datamodule.batches_of(trainer.world_size))
@@ -198,7 +200,12 @@ class FashionMNISTCLI(LightningCLI):
         """What ``fit`` restores of its checkpoint."""
         if self.checkpoint is None:
             return None
-        return self.checkpoint.content if self.is_own else numbers_only(self.checkpoint.content)
+        if self.is_own or self.command != "fit":
+            return self.checkpoint.content
+        try:
+            return numbers_only(self.checkpoint.content)
+        except UserError as error:
+            raise UserError(f"{self.checkpoint.path} cannot be used: {error}.") from error
 
     def _check_weights(self, checkpoint: Checkpoint) -> None:
         try:

@@ -124,7 +124,13 @@ def _start(cli: FashionMNISTCLI, method: str | None = None) -> None:
 def _last_of(cli: FashionMNISTCLI) -> Path | None:
     """What a fit that ends early can be continued from."""
     last = cli.run_dir / "checkpoints" / "last.ckpt" if cli.run_dir and cli.command == "fit" else None
-    return last if last and last.is_file() else None
+    return last if last and last.is_file() and not _is_a_copy(cli) else None
+
+
+def _is_a_copy(cli: FashionMNISTCLI) -> bool:
+    """Whether the last checkpoint of a new run is no further than the one that the run began with."""
+    first_step = cli.config_init["last_checkpoint"].first_step
+    return cli.checkpoint is not None and cli.run_dir_is_new and cli.trainer.global_step == first_step
 
 
 def _discard_if_empty(cli: FashionMNISTCLI) -> None:

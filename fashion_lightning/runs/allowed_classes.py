@@ -6,8 +6,8 @@ callables that read, write, download, compile or call; a list of those to leave 
 
 import math
 import re
-from collections.abc import Collection
-from functools import cache
+from collections.abc import Callable, Collection
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -49,6 +49,18 @@ MODULES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "callback": (("fashion_lightning.callbacks.weight_averaging", ("WeightEMA",)),),
 }
 """By their part in a config: the modules, and the classes of each."""
+
+REPEATED = {
+    "optimizer.newton_schulz_steps": 100,
+    "optimizer.max_iter": 10_000,
+    "optimizer.max_eval": 10_000,
+    "optimizer.history_size": 10_000,
+}
+"""Arguments that say how often an optimizer does something within one step, which no Ctrl-C waits for; and the most of
+each that a checkpoint may give."""
+
+MOST_IN_LIST = 1000
+"""Values in a list of arguments: jsonargparse takes minutes to look at ten thousand."""
 
 NOT_ALLOWED = (
     "which a checkpoint may not: it is no class of this package's or torch's list, and was not imported. If you trust"
@@ -107,10 +119,12 @@ class Spec:
         if isinstance(value, bool | None):
             return value
         if isinstance(value, int | float):
-            if abs(value) > 2**53 or math.isnan(value):
+            if abs(value) > REPEATED.get(place, 2**53) or math.isnan(value):
                 raise UserError(f"its {place} is {str(value)[:30]}, beyond what can be meant")
             return value
         if isinstance(value, list):
+            if len(value) > MOST_IN_LIST:
+                raise UserError(f"its {place} is a list of {len(value):,}, beyond what can be meant")
             return [self._checked(item, place) for item in value]
         if isinstance(value, dict) and self.is_own:
             if "class_path" in value:
@@ -128,6 +142,11 @@ class Spec:
     def as_config(self) -> dict[str, Any]:
         """The same for a config."""
         return {"class_path": self.path, "init_args": self.arguments}
+
+    def factory(self) -> Callable[..., Any]:
+        """What makes an optimizer or a schedule of the list, given the parameters or the optimizer that it is for."""
+        assert self.cls is not None
+        return partial(self.cls, **self.arguments)
 
     def build(self) -> Any:
         """An instance of a class of the list; one of the user's is imported."""

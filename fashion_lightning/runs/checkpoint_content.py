@@ -2,17 +2,35 @@
 
 import math
 import pickle
+import pickletools
 import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.allowed_classes import REPEATED
 
 MAX_VALUES = 200_000
 """Numbers, words and tensors in a checkpoint: far more than any network here has."""
 
 MAX_DEPTH = 20
+
+MAX_PICKLE_STEPS = 10 * MAX_VALUES
+
+STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+"""Of tensors that a checkpoint here may hold: real numbers, by the names that torch pickles."""
+
+PICKLED = {
+    *("collections OrderedDict", "collections Counter"),  # weights; the milestones of MultiStepLR
+    *("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"),
+    *(f"torch {kind}Storage" for kind in STORAGES),
+}
+"""What the pickle in a checkpoint may name. torch's own list is longer: ``bytearray`` and ``Tensor`` turn a number into
+that many bytes, ``_codecs.encode`` imports."""
+
+MAX_SHARED = 256 * 2**20
+"""Bytes that tensors may stand for beyond those in the file: tied weights are there twice."""
 
 OLDEST_LIGHTNING = (2, 6)
 """Older ones wrote other content; this package never ran with them."""
@@ -32,10 +50,29 @@ METRIC_STATES = {"train_loss": {"mean_value", "weight"}, "train_accuracy": {"tp"
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint file as plain values and tensors.
+    """Read a checkpoint file of the command as plain values and tensors.
 
     Raises:
         UserError: the file is torn, is no checkpoint, or is not from this project.
+    """
+    content = read_plain(path)
+    if "fashion_lightning" not in content:
+        raise UserError(
+            f"{path} was not written by the fashion-lightning command and holds no config; in Python, use"
+            " FashionMNISTClassifier.load_from_checkpoint(path, network=...)."
+        )
+    if isinstance(own := content["fashion_lightning"], dict):
+        own.setdefault("metrics", own.pop("figures", {}))  # what version 0.1 called them
+    if problem := _problem(content):
+        raise UserError(f"{path} is not a checkpoint of this package ({problem}).")
+    return content
+
+
+def read_plain(path: Path) -> dict[str, Any]:
+    """Read a file that any Trainer may have written: plain values and tensors, weights among them.
+
+    Raises:
+        UserError: the file is torn, is no checkpoint, or holds anything else.
     """
     import torch
 
@@ -47,15 +84,13 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # a zip file, but not one of torch's
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} is not a checkpoint ({reason}).") from error
-    if not isinstance(content, dict) or "fashion_lightning" not in content or "state_dict" not in content:
-        raise UserError(
-            f"{path} was not written by the fashion-lightning command and holds no config; in Python, use"
-            " FashionMNISTClassifier.load_from_checkpoint(path, network=...)."
-        )
-    if isinstance(own := content["fashion_lightning"], dict):
-        own.setdefault("metrics", own.pop("figures", {}))  # what version 0.1 called them
-    if problem := _problem(content):
-        raise UserError(f"{path} is not a checkpoint of this package ({problem}).")
+    try:
+        if not isinstance(content, dict):
+            raise ValueError("it holds no mapping")
+        _check_values(content)
+        _check_weights(content.get("state_dict"))
+    except ValueError as error:
+        raise UserError(f"{path} is not a checkpoint of this package ({error}).") from error
     return content
 
 
@@ -70,9 +105,14 @@ def _check_archive(path: Path) -> None:
                 raise zipfile.BadZipFile("it is compressed, which torch's are not")
             if sum(record.file_size for record in records) > path.stat().st_size:
                 raise zipfile.BadZipFile("its records overlap")
+            if len({record.filename.lower() for record in records}) < len(records):
+                raise zipfile.BadZipFile("two of its records have one name")  # torch may take the other one
             damaged = archive.testzip()
-        if damaged:
-            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+            if damaged:
+                raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+            for record in records:
+                if record.filename.lower().endswith("data.pkl"):
+                    _check_pickle(archive.read(record), path)
     except UserError:
         raise
     except FileNotFoundError as error:
@@ -81,12 +121,19 @@ def _check_archive(path: Path) -> None:
         raise UserError(f"{path} is not a whole checkpoint file ({str(error).lower()}).") from error
 
 
+def _check_pickle(pickled: bytes, path: Path) -> None:
+    """Look through the steps of a pickle without taking one: each may make or call only what is on the list."""
+    for number, (step, argument, _) in enumerate(pickletools.genops(pickled)):
+        if step.name in ("GLOBAL", "STACK_GLOBAL", "INST") and argument not in PICKLED:
+            raise UserError(f"{path} holds more than plain values and tensors; it is not opened.")
+        if number > MAX_PICKLE_STEPS:
+            raise UserError(f"{path} holds more values than a checkpoint does; it is not opened.")
+
+
 def _problem(content: dict[str, Any]) -> str:
     """What is wrong with the parts that this package reads; nothing if they are as it writes them."""
     try:
-        _check_values(content)
         _check_version(content["pytorch-lightning_version"])
-        _check_weights(content["state_dict"])
         own = content["fashion_lightning"]
         if not isinstance(own, dict) or not all(isinstance(own[part], str) for part in ("version", "name", "config")):
             return "its origin is no text"
@@ -97,8 +144,12 @@ def _problem(content: dict[str, Any]) -> str:
         _check_counts(content["loops"], "loops")
         for progress in ("epoch_progress", "epoch_loop.batch_progress"):
             for count in ("ready", "started", "completed", "processed"):
-                _check_counts(_inside(content, "loops", "fit_loop", progress, "current", count), count)
+                for since in ("current", "total"):
+                    _check_count(_inside(content, "loops", "fit_loop", progress, since, count), count)
         _check_counts(_inside(content, "loops", "fit_loop", progress, "is_last_batch"), "is_last_batch")
+        if "averaging_state" in content:
+            _check_weights(content["averaging_state"])
+            _check_weights(content["current_model_state"])
         for part in ("optimizer_states", "lr_schedulers"):
             if not isinstance(content[part], list) or not all(isinstance(state, dict) for state in content[part]):
                 return f"its {part} are no list of states"
@@ -130,6 +181,8 @@ def _check_values(content: Any) -> None:
 
     left = MAX_VALUES
     waiting = [(content, 0)]
+    storages: dict[int, int] = {}
+    stands_for = 0
     while waiting:
         value, depth = waiting.pop()
         left -= 1
@@ -137,20 +190,26 @@ def _check_values(content: Any) -> None:
             raise ValueError("it holds more values, or deeper ones, than a checkpoint does")
         if isinstance(value, torch.Tensor):
             _check_tensor(value)
+            storages[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+            stands_for += value.numel() * value.element_size()
         elif isinstance(value, dict):
+            if not all(type(key) in (str, int) for key in value):
+                raise ValueError("one of its values has no name")
             waiting += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list | tuple | set):
             waiting += [(item, depth + 1) for item in value]
-        elif not isinstance(value, bool | int | float | str | None | torch.dtype | torch.device):
+        elif not isinstance(value, bool | int | float | str | None):
             raise ValueError(f"it holds a {type(value).__name__}")
+    if stands_for > sum(storages.values()) + MAX_SHARED:
+        raise ValueError("its tensors are larger than their bytes")
 
 
 def _check_tensor(tensor: Any) -> None:
     import torch
 
-    if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.layout != torch.strided:
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.layout != torch.strided or vars(tensor):
         raise ValueError("it holds more than plain tensors")
-    if tensor.device.type != "cpu" or tensor.is_quantized:
+    if tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
         raise ValueError("it holds more than plain tensors")
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise ValueError("one of its tensors is larger than its bytes")
@@ -171,6 +230,14 @@ def _check_weights(state: Any) -> None:
         raise ValueError("it holds no weights")
     if not all(isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()):
         raise ValueError("its weights are no plain tensors")
+    # What torch keeps beside the weights: the version of each layer's format.
+    notes = vars(state) if hasattr(state, "__dict__") else {}
+    layers = notes.get("_metadata", {})
+    known = notes.keys() <= {"_metadata"} and isinstance(layers, dict)
+    if not known or not all(isinstance(note, dict) and note.keys() <= {"version"} for note in layers.values()):
+        raise ValueError("its weights come with more than numbers")
+    if not all(type(note.get("version")) in (int, type(None)) for note in layers.values()):
+        raise ValueError("its weights come with more than numbers")
 
 
 def _check_counts(value: Any, name: str) -> None:
@@ -178,7 +245,12 @@ def _check_counts(value: Any, name: str) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             _check_counts(item, str(key)[:40])
-    elif type(value) not in (bool, int) or not 0 <= value <= 2**53:
+    else:
+        _check_count(value, name)
+
+
+def _check_count(value: Any, name: str) -> None:
+    if type(value) not in (bool, int) or not 0 <= value <= 2**53:
         raise ValueError(f"{name} is no count")
 
 
@@ -196,6 +268,8 @@ def _check_callback(key: str, state: Any) -> None:
         _check_counts(state["stopping_reason"], "the reason of early stopping")
         if state["best_score"].numel() != 1:
             raise ValueError("the best score of early stopping is no number")
+    elif key == "WeightEMA":
+        _check_count(state["latest_update_step"], "the last update of the average")
     elif key == "StepPlateauSchedule" and type(state["val_loss"]) is not float:
         raise ValueError("its validation loss is no number")
     elif key == "Timer" and not _are_finite(state["time_elapsed"]):
@@ -224,7 +298,26 @@ def numbers_only(content: dict[str, Any]) -> dict[str, Any]:
     """What ``fit`` takes of a stranger's checkpoint: the parts that this package writes, and states of its callbacks.
 
     Lightning restores whatever else it finds, such as the folders of checkpoint callbacks.
+
+    Raises:
+        UserError: the end of a sentence about the checkpoint: a setting of its optimizer is none.
     """
+    for state in content["optimizer_states"]:
+        groups = state.get("param_groups")
+        if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+            raise UserError("its optimizer has no groups of parameters")
+        for name, value in (setting for group in groups for setting in group.items()):
+            if not _is_setting(value) or (isinstance(value, int) and value > REPEATED.get(f"optimizer.{name}", value)):
+                raise UserError(f"its optimizer's {name[:40]} is {str(value)[:40]!r}, which cannot be meant")
     callbacks = content["callbacks"]
     ours = {key: state for key, state in callbacks.items() if str(key).partition("{")[0] in OUR_CALLBACKS}
     return {**{part: content[part] for part in OUR_PARTS if part in content}, "callbacks": ours}
+
+
+def _is_setting(value: Any) -> bool:
+    """Whether an optimizer may hold it: a finite number, a word, or a list of them."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_setting, value))
+    if isinstance(value, int | float):
+        return abs(value) <= 2**53
+    return value is None or (isinstance(value, str) and len(value) <= 200)

@@ -97,6 +97,9 @@ TRAINING: dict[str, Check] = {
 }
 """What ``fit`` takes beside network, optimizer, schedule and the callbacks that are part of the training."""
 
+PARTS = ("network", "optimizer", "scheduler")
+"""Of the classifier: those that are classes."""
+
 OLD_HYPERPARAMETERS = ("hparams", "module_arguments")
 """Where Lightning still looks for them."""
 
@@ -217,13 +220,42 @@ def import_paths(settings: Any) -> set[str]:
     return set().union(*map(import_paths, parts))
 
 
-def _check_hyperparameters(content: dict[str, Any], named: Collection[str]) -> None:
-    """Lightning keeps the settings of the model a second time; nothing here reads them, but ``load_from_checkpoint``
-    would."""
+def saved_arguments(content: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """The arguments of the classifier that Lightning has saved: numbers and words as they are, classes built.
+
+    Args:
+        content: of a checkpoint file, of any Trainer.
+        given: names of the arguments that the user gives, of which nothing is looked at.
+
+    Raises:
+        UserError: the end of a sentence about the checkpoint: what it holds instead.
+    """
+    saved = {name: value for name, value in _hyperparameters(content).items() if name not in given}
+    arguments: dict[str, Any] = {name: saved[name] for name in ("loss", "label_smoothing", "tta") if name in saved}
+    for name, value in arguments.items():
+        if not TRAINING[f"model.{name}"](value):
+            raise UserError(f"its {name} is {str(value)[:60]!r}, which cannot be meant")
+    specs = {part: Spec(saved[part], part) for part in PARTS if saved.get(part) is not None}
+    if "network" in specs:
+        check_size(specs["network"], content["state_dict"])
+        arguments["network"] = specs.pop("network").build()
+    elif "network" not in given:
+        raise UserError("it names no network; give the one that its weights are of as network=…")
+    return {**arguments, **{part: spec.factory() for part, spec in specs.items()}}
+
+
+def _hyperparameters(content: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the model, which Lightning keeps a second time beside the config."""
     saved = content.get("hyper_parameters", {})
     if any(key in content for key in OLD_HYPERPARAMETERS) or not isinstance(saved, dict) or "_class_path" in saved:
         raise UserError("it holds hyperparameters in a form that this package never wrote")
-    for part in ("network", "optimizer", "scheduler"):
+    return saved
+
+
+def _check_hyperparameters(content: dict[str, Any], named: Collection[str]) -> None:
+    """Nothing reads them beside a config, but ``load_from_checkpoint`` would."""
+    saved = _hyperparameters(content)
+    for part in PARTS:
         if saved.get(part) is not None:
             Spec(saved[part], part, named)
 

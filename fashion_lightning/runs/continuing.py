@@ -61,6 +61,34 @@ def _what_a_checkpoint_fixes(scheduler: Any) -> Any:
     return _class_path(scheduler) if own else scheduler
 
 
+def check_schedule(checkpoint: Checkpoint, scheduler: Any) -> None:
+    """Refuse a state that holds anything else than this schedule keeps: torch puts it in place, over methods too.
+
+    Args:
+        checkpoint: of a stranger.
+        scheduler: as it was built of the checkpoint's config; ``None`` if the rate is constant.
+
+    Raises:
+        UserError: naming the first such value.
+    """
+    own = {} if scheduler is None else scheduler.state_dict()
+    for name, value in (item for state in checkpoint.content["lr_schedulers"] for item in state.items()):
+        if name not in own or not _are_alike(value, own[name]):
+            kept = f"{str(name)[:40]} is {str(value)[:40]!r}"
+            raise UserError(f"{checkpoint.path} cannot be used: its schedule's {kept}, which cannot be meant.")
+
+
+def _are_alike(one: Any, other: Any) -> bool:
+    """Whether both are numbers, or both words, or mappings or lists of the like."""
+    if isinstance(other, dict):
+        return isinstance(one, dict)
+    if isinstance(other, list | tuple):
+        return isinstance(one, list | tuple) and len(one) == len(other) and all(map(_are_alike, one, other))
+    if isinstance(other, int | float):
+        return isinstance(one, int | float)
+    return type(one) is type(other)
+
+
 def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str | None:
     """Why a run has nothing left to do, and what would make it go on; ``None`` if it has.
 
