@@ -44,6 +44,17 @@ def test_a_class_of_another_package_is_refused_and_not_imported(
     assert not booby_trap.exists()
 
 
+@pytest.mark.parametrize("arguments", [torch.zeros(3), [], 0, "stem"], ids=str)
+def test_arguments_that_are_no_mapping_are_refused_in_a_line(cli: Run, trained: Path, arguments: object) -> None:
+    cnn = {"class_path": "fashion_lightning.networks.CNN", "init_args": arguments}
+    poisoned = poison(trained / "checkpoints/best.ckpt", network("hyper_parameters", cnn))
+    assert "error: poisoned.ckpt cannot be used: the arguments of its network" in cli(
+        "test", "--ckpt_path", poisoned, exits=2
+    )
+    with pytest.raises(UserError, match="the arguments of its network have no names"):
+        load_classifier(poisoned)
+
+
 SHELL = {"args": "touch called", "shell": True}
 POPEN = {"class_path": "torch.utils.collect_env.subprocess.Popen", "init_args": SHELL}
 LINEAR = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 2, "out_features": 2, "dtype": POPEN}}

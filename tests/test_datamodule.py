@@ -91,3 +91,9 @@ def test_a_picture_that_is_missing_or_broken_is_named(tmp_path: Path, name: str,
     with pytest.raises(UserError, match=message) as raised:
         FashionMNISTDataModule(images=[str(tmp_path / name)]).setup("predict")
     assert str(tmp_path / name) in str(raised.value)
+
+
+def test_no_checkpoint_says_where_the_data_lie(tmp_path: Path) -> None:
+    torch.save({"datamodule_hyper_parameters": {"root": str(tmp_path)}}, tmp_path / "any.ckpt")
+    with pytest.raises(UserError, match="build a FashionMNISTDataModule yourself"):
+        FashionMNISTDataModule.load_from_checkpoint(tmp_path / "any.ckpt")

@@ -1,6 +1,7 @@
 """The LightningDataModule: verified files → fixed split → batches of uint8 images."""
 
 from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 from lightning import LightningDataModule
@@ -75,6 +76,15 @@ class FashionMNISTDataModule(LightningDataModule):
         self.seed = run_seed()
         self.augment = Augment(flip, shift, cutout, self.seed)
         self._loaded: dict[source.Split, tuple[Tensor, Tensor]] = {}
+
+    @classmethod
+    def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:
+        """Not offered: Lightning's own would take the folder of the data from the file, and a class to build it by.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError("A checkpoint does not decide where data lie: build a FashionMNISTDataModule yourself.")
 
     def prepare_data(self) -> None:
         """Fetch what is missing, in one process only."""

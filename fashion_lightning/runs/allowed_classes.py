@@ -103,7 +103,8 @@ class Spec:
             value = {"class_path": value}
         if not isinstance(value, dict) or not value.keys() <= {"class_path", "init_args"}:
             raise UserError(f"its {part} is not a class with arguments")
-        path, arguments = value.get("class_path"), value.get("init_args") or {}
+        path, arguments = value.get("class_path"), value.get("init_args")
+        arguments = {} if arguments is None else arguments  # a tensor has no truth
         if not isinstance(path, str) or (path not in allowed_classes(part) and path not in named):
             shown = path[:80] if isinstance(path, str) and IMPORT_PATH.fullmatch(path) else repr(str(path)[:80])
             raise UserError(f"its {part} names {shown}, {NOT_ALLOWED}")
