@@ -74,8 +74,9 @@ def _colors(count: int) -> list[str]:
 def _complete(run: RunResults, tag: str) -> tuple[dict[int, float], str]:
     curve = read_curve(run.run_dir, tag)
     every = run.settings.get("trainer.check_val_every_n_epoch", "1") if tag.startswith("val/") else "1"
-    # None of them is missing where validation follows batches ("None") and not epochs.
-    missing = run.fit["epochs"] // int(every) - len(curve) if every.isdigit() else 0
+    # None of them is missing where validation follows batches ("None") and not epochs. A run's last epoch is
+    # validated too, also that of an earlier end.
+    missing = run.fit["epochs"] // int(every) - sum(e % int(every) == 0 for e in curve) if every.isdigit() else 0
     return curve, f"the event files of {run.run_dir} lack {missing} of {run.fit['epochs']} epochs" if missing else ""
 
 
