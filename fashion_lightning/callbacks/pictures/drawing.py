@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH = 740
-"""Pixels: twice what a card of TensorBoard has across, so that a click shows more."""
+"""Pixels: twice what a card of TensorBoard has across. It has 215 in height: of a picture higher than 430, all gets
+smaller than half, and text can no longer be read."""
 
 SIZE = 19
 """Height of text in pixels, half of which is still read."""
@@ -26,15 +27,6 @@ Pixels = NDArray[np.uint8]
 def font(size: int = SIZE) -> ImageFont.FreeTypeFont:
     """The font that matplotlib brings along, of so many pixels."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
-
-
-def upright(canvas: Image.Image, text: str, x: int, y: int) -> None:
-    """Write text from below to above, centred at ``x``, its end at ``y``."""
-    _, _, width, height = map(int, font().getbbox(text))
-    mask = Image.new("L", (width, height), 0)
-    ImageDraw.Draw(mask).text((0, 0), text, 255, font())
-    turned = mask.rotate(90, expand=True)
-    canvas.paste("black", (x - turned.width // 2, y), turned)
 
 
 def tiles(rows: Sequence[Sequence[tuple[Pixels, str]]]) -> Pixels:

@@ -19,7 +19,7 @@ class Mistakes(Picture):
         count: how many at most.
     """
 
-    def __init__(self, count: int = 12) -> None:
+    def __init__(self, count: int = 8) -> None:
         self.count = count
 
     def draw(

@@ -39,12 +39,12 @@ class Reliability(Picture):
 
 def diagram(right: Shares, images: Shares, title: str) -> Pixels:
     """Draw shares ``(BINS,)`` of right guesses and of all images, 0 … 1, over the probability of the guess."""
-    canvas = Image.new("RGB", (WIDTH, 740), "white")
+    canvas = Image.new("RGB", (WIDTH, 440), "white")
     draw = ImageDraw.Draw(canvas)
-    draw.text((WIDTH / 2, 8), title, "black", font(23), anchor="ma")
+    draw.text((WIDTH / 2, 6), title, "black", font(23), anchor="ma")
     left, right_end = 75, WIDTH - 15
     across = (right_end - left) / BINS
-    for values, color, top, bottom in ((right, "#0072B2", 55, 490), (images, "#7F7F7F", 550, 670)):
+    for values, color, top, bottom in ((right, "#0072B2", 42, 252), (images, "#7F7F7F", 300, 375)):
         for share in (0, 0.5, 1):
             height = bottom - share * (bottom - top)
             draw.line((left, height, right_end, height), "#CCCCCC")
@@ -52,13 +52,13 @@ def diagram(right: Shares, images: Shares, title: str) -> Pixels:
         for number, value in enumerate(values):
             start = left + number * across
             draw.rectangle((start + 3, bottom - value * (bottom - top), start + across - 3, bottom), color)
-    draw.line((left, 490, right_end, 55), "#D55E00", 3)
-    draw.text((left + 10, 62), "right", "#0072B2", font())
-    draw.text((left + 10, 88), "as often as it says", "#D55E00", font())
-    draw.text((left + 10, 555), "of all images", "#555555", font())
+    draw.line((left, 252, right_end, 42), "#D55E00", 3)
+    draw.text((left + 10, 48), "right", "#0072B2", font())
+    draw.text((left + 10, 72), "as often as it says", "#D55E00", font())
+    draw.text((left + 10, 303), "of all images", "#555555", font())
     for number in range(0, BINS + 1, 2):
-        for bottom in (490, 670):
+        for bottom in (252, 375):
             place = min(left + number * across, right_end - 12)
-            draw.text((place, bottom + 8), f"{100 * number / BINS:.0f}", "black", font(), anchor="ma")
-    draw.text(((left + right_end) / 2, 732), "probability that the guess got, %", "black", font(), anchor="md")
+            draw.text((place, bottom + 6), f"{100 * number / BINS:.0f}", "black", font(), anchor="ma")
+    draw.text(((left + right_end) / 2, 436), "probability that the guess got, %", "black", font(), anchor="md")
     return np.asarray(canvas)
