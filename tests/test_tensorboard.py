@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams import api_pb2, list_session_groups
 from tensorboard.plugins.hparams.backend_context import Context
 
+from fashion_lightning.runs.checkpoint import read_checkpoint
+from fashion_lightning.runs.tensorboard import drop_points_behind
 from tests.conftest import Run
 
 
@@ -224,10 +227,28 @@ def test_going_on_from_a_best_checkpoint_within_an_epoch_leaves_each_point_once(
     """Such a checkpoint is written after the last batch, but before the epoch's training figures are logged."""
     cli("fit", "--config", recipe, "--trainer.max_epochs", "4", "--trainer.log_every_n_steps", "1", *validation)
     run = Path("tensorboard_logs/tiny/version_0")
-    undisturbed = raw_points(run)
+    undisturbed, drawn = raw_points(run), raw_pictures(run)
     (run / "checkpoints/last.ckpt").unlink()
     assert "Going on from" in cli("fit", "--ckpt_path", run)
     assert raw_points(run) == undisturbed
+    assert raw_pictures(run) == drawn
+
+
+def test_what_was_logged_and_drawn_beyond_a_checkpoint_is_taken_out(trained: Path) -> None:
+    checkpoint = read_checkpoint(trained / "checkpoints/last.ckpt")
+    after_one_epoch = {"global_step": 10, "callbacks": {"CurvesByImages": {"images": 500}}}
+    drop_points_behind(replace(checkpoint, content=checkpoint.content | after_one_epoch), trained)
+    steps = raw_points(trained) | raw_pictures(trained)
+    assert {tag: steps[tag] for tag in ("val/loss", "loss/val", "loss/train", "throughput")} == {
+        "val/loss": [9],
+        "loss/val": [500],
+        "loss/train": [500],
+        "throughput": [9],
+    }
+    assert steps["pictures/confusion matrix"] == steps["precision and recall/Bag"] == [9]
+    assert steps["pictures/training images, as they are and augmented"] == [0]
+    assert not [tag for tag in steps if tag.startswith(("_hparams_", "custom_scalars"))]  # written at each start
+    assert any("Conv2d" in node.name for node in read(trained).Graph().node)
 
 
 def event_file(run: Path) -> Path:
