@@ -12,7 +12,7 @@ from fashion_lightning.runs.tensorboard import THROUGHPUT
 class Throughput(Callback):
     """Logs the images that were trained on per second, once an epoch; validation does not count.
 
-    Of an epoch that was interrupted, it is the speed since the run went on.
+    Checkpoints hold what was counted of an epoch, whose last batch may be the one before a run was interrupted.
     """
 
     def __init__(self) -> None:
@@ -21,6 +21,12 @@ class Throughput(Callback):
 
     def _reset(self) -> None:
         self.seconds, self.images = 0.0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "images": self.images}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds, self.images = state_dict["seconds"], state_dict["images"]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.since is None:
