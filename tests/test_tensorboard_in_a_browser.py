@@ -125,7 +125,7 @@ def test_the_hparams_tab_shows_settings_and_real_numbers(page: "Page", trained: 
     page.goto("/#hparams")
     page.get_by_text("Learning rate").first.wait_for()
     accuracy = curve(trained, "accuracy/val")[-1][1]
-    page.get_by_text(f"{accuracy:.5g}").first.wait_for()
+    page.get_by_text(f"{accuracy:#.5g}").first.wait_for()
     page.get_by_text("0.12000").first.wait_for()
 
 
