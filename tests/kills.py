@@ -30,6 +30,7 @@ import yaml
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from torch import Tensor
 
+from fashion_lightning.runs.tensorboard import THROUGHPUT
 from tests.conftest import command_with_hashes, write_generated_data
 
 EPOCHS = 20
@@ -150,7 +151,7 @@ def fingerprint(run: Path) -> dict[str, str]:
         content = torch.load(run / "checkpoints" / file, weights_only=True)
         del content["loops"], content["fashion_lightning"]  # counters of attempts, and the folders' names
         content["callbacks"] = {
-            key: state for key, state in content["callbacks"].items() if not key.startswith("Timer")
+            key: state for key, state in content["callbacks"].items() if not key.startswith(("Timer", "Throughput"))
         }
         places = ("path", "dirpath", "best_k_models")
         found |= {name: value for name, value in values(content, file) if not any(place in name for place in places)}
@@ -159,9 +160,19 @@ def fingerprint(run: Path) -> dict[str, str]:
         report.pop(name, None)
     found["fit.json"] = json.dumps(report, sort_keys=True)
     points: list[tuple[str, int, float]] = []
+    pictures: list[tuple[str, int]] = []
     for events in sorted(run.glob("events.out.tfevents.*")):
         for event in LegacyEventFileLoader(str(events)).Load():
-            points += [(v.tag, event.step, v.simple_value) for v in event.summary.value if v.HasField("simple_value")]
+            for value in event.summary.value:
+                if value.HasField("simple_value"):
+                    points.append((value.tag, event.step, value.simple_value))
+                else:  # pictures, PR curves, and what is written at each start
+                    pictures.append((value.tag, event.step))
+    # The throughput is a reading of the clock: its points must be there, but no two runs have the same values.
+    points = [(tag, step, 0.0 if tag == THROUGHPUT else value) for tag, step, value in points]
+    found["pictures"] = repr(sorted(pictures))
+    projector = sorted(path for path in (run / "plugins").rglob("*") if path.is_file())
+    found |= {f"projector {path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in projector}
     twice = [point for point, count in Counter((tag, step) for tag, step, _ in points).items() if count > 1]
     found["points logged twice"] = repr(twice)
     for tag in sorted({tag for tag, _, _ in points}):

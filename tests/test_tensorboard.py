@@ -4,13 +4,23 @@ import re
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
-from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer as PluginEventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams import api_pb2, list_session_groups
+from tensorboard.plugins.hparams.backend_context import Context
 
+from fashion_lightning.runs.checkpoint import read_checkpoint
+from fashion_lightning.runs.tensorboard import drop_points_behind
 from tests.conftest import Run
 
 
@@ -39,23 +49,81 @@ def test_training_and_validation_curves_share_an_axis_of_optimizer_steps(trained
     assert rates == pytest.approx([0.12 * (1 - step / 20) for step in (4, 9, 14, 19)])
 
 
-def test_the_hparams_tab_shows_the_recipe_with_its_real_figures(cli: Run, trained: Path) -> None:
-    cli("test", "--ckpt_path", trained)
+def test_accuracy_and_loss_are_also_logged_over_images_trained_on(trained: Path) -> None:
+    """500 images are left to train on; so can a recipe be compared with one of another batch size."""
+    for quantity in ("accuracy", "loss"):
+        for part in ("train", "val"):
+            by_steps, by_images = curve(trained, f"{part}/{quantity}"), curve(trained, f"{quantity}/{part}")
+            assert by_images == [(500 * epoch, value) for epoch, (_, value) in enumerate(by_steps, start=1)]
+
+
+def test_the_custom_layout_shows_training_beside_validation_first_and_then_rate_and_speed(trained: Path) -> None:
     events = read(trained)
-    tags = events.summary_metadata
-    experiment = plugin_data_pb2.HParamsPluginData.FromString(tags["_hparams_/experiment"].plugin_data.content)
-    session = plugin_data_pb2.HParamsPluginData.FromString(tags["_hparams_/session_start_info"].plugin_data.content)
-    metrics = {info.name.tag for info in experiment.experiment.metric_infos}
-    assert metrics == {"val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss"}
-    for tag in metrics:
+    (written,) = events.Tensors("custom_scalars__config__")
+    layout = Layout.FromString(written.tensor_proto.string_val[0])
+    charts = {chart.title: list(chart.multiline.tag) for category in layout.category for chart in category.chart}
+    assert list(charts.items()) == [
+        ("accuracy", ["accuracy/train", "accuracy/val"]),
+        ("loss", ["loss/train", "loss/val"]),
+        ("learning rate", ["lr"]),
+        ("images per second", ["throughput"]),
+    ]
+    assert set().union(*charts.values()) <= set(events.Tags()["scalars"])
+    assert [(step, speed > 0) for step, speed in curve(trained, "throughput")] == [(9, True), (19, True)]
+
+
+def hparams_tab(logs: Path) -> tuple[list[str], list[str], dict[str, dict[str, object]]]:
+    """What TensorBoard's own server shows in its HPARAMS tab: settings and metrics in order, and cells of each run."""
+    context = RequestContext()
+    multiplexer = PluginEventMultiplexer().AddRunsFromDirectory(str(logs))
+    multiplexer.Reload()
+    backend = Context(TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(logs))))
+    content = backend.hparams_metadata(context, "")
+    found = backend.hparams_from_data_provider(context, "", limit=0)
+    experiment = backend.experiment_from_metadata(context, "", True, content, found)
+    request = api_pb2.ListSessionGroupsRequest(
+        allowed_statuses=[api_pb2.STATUS_SUCCESS],
+        aggregation_type=api_pb2.AGGREGATION_AVG,
+        include_metrics=True,
+        slice_size=10,
+    )
+    groups = list_session_groups.Handler(context, backend, "", request).run().session_groups
+    cells = {}
+    for group in groups:
+        settings = {name: MessageToDict(value) for name, value in group.hparams.items()}
+        cells[group.sessions[0].name] = settings | {metric.name.tag: metric.value for metric in group.metric_values}
+    settings = [info.name for info in experiment.hparam_infos]
+    return settings, [info.name.tag for info in experiment.metric_infos], cells
+
+
+def test_the_hparams_tab_shows_what_people_compare_first_with_real_figures(cli: Run, trained: Path) -> None:
+    cli("test", "--ckpt_path", trained)
+    settings, metrics, runs = hparams_tab(Path("tensorboard_logs"))
+    assert settings[:6] == ["Batch size", "Epochs", "Learning rate", "Network", "Optimizer", "Seed"]
+    assert {"val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss"} <= set(metrics)
+    cells = runs["tiny/version_0"]
+    for tag in set(metrics) - {"epoch"}:
+        assert cells[tag] == pytest.approx(curve(trained, tag)[-1][1])
         assert curve(trained, tag)[-1][1] > 0
-    hparams = session.session_start_info.hparams
-    assert hparams["recipe"].string_value == "tiny"
-    assert hparams["data.batch_size"].number_value == 50
-    assert hparams["model.optimizer.init_args.lr"].number_value == 0.12
+    assert (cells["Network"], cells["Optimizer"], cells["recipe"]) == ("CNN", "Muon", "tiny")
+    assert (cells["Batch size"], cells["Epochs"], cells["Learning rate"], cells["Seed"]) == (50, 2, 0.12, 0)
     assert curve(trained, "test/accuracy")[-1][0] == 19
     assert [step for step, _ in curve(trained, "epoch")] == [9, 19]
-    assert "hp_metric" not in events.Tags()["scalars"]
+
+
+def test_the_hparams_tab_shows_the_settings_of_all_runs_those_that_differ_first(
+    cli: Run, recipe: Path, trained: Path
+) -> None:
+    """TensorBoard takes the list of settings of the run that it finds first, unless there is none."""
+    average = "fashion_lightning.callbacks.weight_averaging.WeightEMA"
+    dense = ["--model.network", "fashion_lightning.networks.MLP", "--model.network.init_args.hidden", "[8]"]
+    assert trained.is_dir()
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "1", *dense, "--trainer.callbacks+", average)
+    settings, _, runs = hparams_tab(Path("tensorboard_logs"))
+    assert settings[:2] == ["Epochs", "Network"]
+    assert {"model.network.init_args.hidden", "model.network.init_args.stem"} <= set(settings)
+    assert runs["tiny/version_0"]["trainer.callbacks"] == ""
+    assert str(runs["tiny/version_1"]["trainer.callbacks"]).startswith("WeightEMA(decay=0.999")
 
 
 def test_the_graph_tab_shows_the_network(trained: Path) -> None:
@@ -68,6 +136,17 @@ def test_validate_and_predict_add_nothing_to_the_curves_of_a_run(cli: Run, train
     cli("validate", "--ckpt_path", trained)
     cli("predict", "--ckpt_path", trained)
     assert {path.name for path in trained.iterdir() if "tfevents" in path.name} == before
+
+
+def raw_pictures(run: Path) -> dict[str, list[int]]:
+    """The steps of every picture, PR curve and layout in the event files, as they lie there."""
+    steps: dict[str, list[int]] = {}
+    for path in sorted(run.glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime):
+        for event in LegacyEventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                if not value.HasField("simple_value"):
+                    steps.setdefault(value.tag, []).append(event.step)
+    return steps
 
 
 def raw_points(run: Path) -> dict[str, list[int]]:
@@ -125,12 +204,18 @@ def test_a_killed_and_continued_run_has_every_point_once_in_its_event_files(
     assert killed.returncode == -signal.SIGKILL
     run = Path("tensorboard_logs/tiny/version_0")
     cli("fit", "--ckpt_path", run)
-    by_step, by_epoch = list(range(30)), [9, 19, 29]
+    by_step, by_epoch, by_images = list(range(30)), [9, 19, 29], [500, 1000, 1500]
+    curves = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/top5", "epoch", "throughput")
     assert raw_points(run) == {
         "lr": by_step,
         "train/loss_step": by_step,
-        **dict.fromkeys(("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/top5", "epoch"), by_epoch),
+        **dict.fromkeys(curves, by_epoch),
+        **dict.fromkeys(("accuracy/train", "accuracy/val", "loss/train", "loss/val"), by_images),
     }
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "3")
+    undisturbed = raw_pictures(Path("tensorboard_logs/tiny/version_1"))
+    assert undisturbed["pictures/confusion matrix"] == by_epoch
+    assert raw_pictures(run) == undisturbed
 
 
 @pytest.mark.parametrize(
@@ -142,10 +227,28 @@ def test_going_on_from_a_best_checkpoint_within_an_epoch_leaves_each_point_once(
     """Such a checkpoint is written after the last batch, but before the epoch's training figures are logged."""
     cli("fit", "--config", recipe, "--trainer.max_epochs", "4", "--trainer.log_every_n_steps", "1", *validation)
     run = Path("tensorboard_logs/tiny/version_0")
-    undisturbed = raw_points(run)
+    undisturbed, drawn = raw_points(run), raw_pictures(run)
     (run / "checkpoints/last.ckpt").unlink()
     assert "Going on from" in cli("fit", "--ckpt_path", run)
     assert raw_points(run) == undisturbed
+    assert raw_pictures(run) == drawn
+
+
+def test_what_was_logged_and_drawn_beyond_a_checkpoint_is_taken_out(trained: Path) -> None:
+    checkpoint = read_checkpoint(trained / "checkpoints/last.ckpt")
+    after_one_epoch = {"global_step": 10, "callbacks": {"CurvesByImages": {"images": 500}}}
+    drop_points_behind(replace(checkpoint, content=checkpoint.content | after_one_epoch), trained)
+    steps = raw_points(trained) | raw_pictures(trained)
+    assert {tag: steps[tag] for tag in ("val/loss", "loss/val", "loss/train", "throughput")} == {
+        "val/loss": [9],
+        "loss/val": [500],
+        "loss/train": [500],
+        "throughput": [9],
+    }
+    assert steps["pictures/confusion matrix"] == steps["precision and recall/Bag"] == [9]
+    assert steps["pictures/training images, as they are and augmented"] == [0]
+    assert not [tag for tag in steps if tag.startswith(("_hparams_", "custom_scalars"))]  # written at each start
+    assert any("Conv2d" in node.name for node in read(trained).Graph().node)
 
 
 def event_file(run: Path) -> Path:

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fashion_lightning.callbacks.curves_by_images import CurvesByImages
 from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.flush_curves import FlushCurves
 from fashion_lightning.callbacks.last_validation import ValidateLastEpoch
@@ -20,12 +21,14 @@ from fashion_lightning.callbacks.layer_table import LayerTable
 from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
 from fashion_lightning.callbacks.origin import RecordOrigin
+from fashion_lightning.callbacks.pictures import pictures
 from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
 from fashion_lightning.callbacks.progress_file import ProgressFile
 from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.callbacks.run_config import RunConfig, config_text
 from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
 from fashion_lightning.callbacks.terminal import EpochLines, TerminalBar
+from fashion_lightning.callbacks.throughput import Throughput
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.memory import is_out_of_memory
@@ -94,6 +97,7 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
+        parser.add_argument("--pictures", type=bool, default=True, help="whether fit draws pictures for TensorBoard")
         if self.command == "predict":
             parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
         if self.command == "fit":
@@ -152,6 +156,9 @@ class FashionMNISTCLI(LightningCLI):
             ReseedEachStep(),
             StopWhenNotFinite(),  # before anything is saved
             StepPlateauSchedule(),
+            CurvesByImages(),
+            Throughput(),
+            *(pictures() if self.config_init["pictures"] and self.command == "fit" else []),
             FlushCurves(),
             ProgressFile(),
             self.origin,
@@ -248,6 +255,6 @@ class FashionMNISTCLI(LightningCLI):
         recipe = {key: config[key] for key in ("seed_everything", "model", "data")}
         for place in ("root", "images", "num_workers"):  # do not tell recipes apart
             recipe["data"].pop(place, None)
-        recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision")}
+        recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision", "callbacks")}
         continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None
         return RunLogger(run_dir, {"recipe": self.name, **recipe}, continued)

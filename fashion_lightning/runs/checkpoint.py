@@ -86,6 +86,12 @@ class Checkpoint:
         return int(self.content["global_step"])
 
     @property
+    def images_done(self) -> int | None:
+        """Images trained on, as often as they were; ``None`` of a run that did not count them."""
+        images = self.content["callbacks"].get("CurvesByImages", {}).get("images")
+        return images if type(images) is int else None
+
+    @property
     def holds_half_a_step(self) -> bool:
         """Whether gradients were accumulated that no checkpoint holds."""
         batches = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["processed"]

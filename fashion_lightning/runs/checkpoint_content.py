@@ -272,6 +272,10 @@ def _check_callback(key: str, state: Any) -> None:
         _check_count(state["latest_update_step"], "the last update of the average")
     elif key == "StepPlateauSchedule" and type(state["val_loss"]) is not float:
         raise ValueError("its validation loss is no number")
+    elif key == "CurvesByImages":
+        _check_counts(state["images"] or 0, "the number of images")
+    elif key == "Throughput" and not _are_finite(state):
+        raise ValueError("its speed is no number")
     elif key == "Timer" and not _are_finite(state["time_elapsed"]):
         raise ValueError("its times are no numbers")
 

@@ -29,6 +29,7 @@ NOT_OF_THE_RECIPE = (
     "trainer.enable_model_summary",
     "trainer.profiler",
     "trainer.detect_anomaly",
+    "pictures",
     "last_checkpoint.every_n_minutes",
     "last_checkpoint.every_n_steps",
 )

@@ -14,8 +14,9 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary
 from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams, scalar
+from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import TRAIN_METRICS
@@ -24,8 +25,39 @@ from fashion_lightning.runs.event_files import EventFile, event_files, name_befo
 from fashion_lightning.runs.lock import one_at_a_time
 from fashion_lightning.runs.results import flattened
 
-METRICS = ("val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss")
-"""The curves whose latest values the HPARAMS tab shows."""
+BY_IMAGES = ("accuracy/train", "accuracy/val", "loss/train", "loss/val")
+"""Curves over the images trained on (callbacks/curves_by_images.py); all others go by optimizer steps."""
+
+THROUGHPUT = "throughput"
+"""Images trained on per second: the one curve of the clock, and so the one that no two runs have alike."""
+
+AFTER_THE_EPOCH = (*TRAIN_METRICS.values(), "accuracy/train", "loss/train", THROUGHPUT)
+"""Curves that get their point when an epoch ends, after the checkpoint of a validation in its last step."""
+
+LAYOUT = {
+    "Accuracy and loss, over images trained on": {
+        "accuracy": ["Multiline", ["accuracy/train", "accuracy/val"]],
+        "loss": ["Multiline", ["loss/train", "loss/val"]],
+    },
+    "Learning rate and images per second, over optimizer steps": {
+        "learning rate": ["Multiline", ["lr"]],
+        "images per second": ["Multiline", [THROUGHPUT]],
+    },
+}
+"""The charts of the Custom Scalars tab."""
+
+AT_EACH_START = ("_hparams_/", "custom_scalars__config__")
+"""What is written when a run begins and when it goes on."""
+
+FIRST = {
+    "Network": "model.network.class_path",
+    "Optimizer": "model.optimizer.class_path",
+    "Learning rate": "model.optimizer.init_args.lr",
+    "Epochs": "trainer.max_epochs",
+    "Batch size": "data.batch_size",
+    "Seed": "seed_everything",
+}
+"""Settings that the HPARAMS tab shows first: it sorts by name, capitals before small letters."""
 
 
 class RunLogger(TensorBoardLogger):
@@ -35,7 +67,7 @@ class RunLogger(TensorBoardLogger):
         run_dir: the run folder.
         recipe: settings for the HPARAMS tab, plain values.
         resumed: the checkpoint that the run goes on from. What an interrupted run has logged beyond it is
-            taken out of its files, and a running TensorBoard is told so (``purge_step``).
+            taken out of its files.
     """
 
     def __init__(self, run_dir: Path, recipe: dict[str, Any], resumed: Checkpoint | None = None) -> None:
@@ -57,21 +89,18 @@ class RunLogger(TensorBoardLogger):
         if self.writer is None:
             if self.resumed is not None:
                 drop_points_behind(self.resumed, self.run_dir)
-            purge_step = self.resumed.steps_done if self.resumed is not None else None
-            self.writer = SummaryWriter(str(self.run_dir), purge_step=purge_step)
+            self.writer = SummaryWriter(str(self.run_dir))
         return self.writer
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Name the recipe once and point the HPARAMS tab at the curves.
+        """Give the HPARAMS tab the settings, and the Custom Scalars tab its charts.
 
-        Stock Lightning writes ``hp_metric = -1`` here, which a later ``test`` overwrites (issue 21247).
+        Stock Lightning writes ``hp_metric = -1`` here, which a later ``test`` overwrites (issue 21247). And TensorBoard
+        goes by the list of settings and metrics of whichever run it finds first: without any, it shows those of all.
         """
-        settings = {  # lists and nothing as text, which is what the tab can show
-            key: value if isinstance(value, bool | int | float | str) else str(value)
-            for key, value in flattened(self.recipe)
-        }
-        for summary in hparams(settings, dict.fromkeys(METRICS, 0.0)):  # type: ignore[no-untyped-call]
+        _, settings, end = hparams(hparams_of(self.recipe), {})  # type: ignore[no-untyped-call]
+        for summary in (settings, end, custom_scalars(LAYOUT)):  # type: ignore[no-untyped-call]
             self.experiment._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
     @rank_zero_only
@@ -92,13 +121,18 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        with self._naming_the_folder():
-            super().log_metrics(metrics, step)
+        """Log curves; ``epoch`` is written for those who read the files, but is no chart."""
+        curves = dict(metrics)
+        epoch = curves.pop("epoch", None)
+        with self.naming_the_folder():
+            super().log_metrics(curves, step)
+            if epoch is not None:
+                self.experiment._get_file_writer().add_summary(no_chart("epoch", epoch), step)  # type: ignore[no-untyped-call]
 
     @rank_zero_only
     def save(self) -> None:
         """Flush; the run's config.yaml takes the place of Lightning's hparams.yaml."""
-        with self._naming_the_folder():
+        with self.naming_the_folder():
             self.experiment.flush()
 
     @rank_zero_only
@@ -106,11 +140,11 @@ class RunLogger(TensorBoardLogger):
         """Close the event file."""
         if self.writer is not None:
             writer, self.writer = self.writer, None
-            with self._naming_the_folder() if status == "success" else contextlib.suppress(OSError):
+            with self.naming_the_folder() if status == "success" else contextlib.suppress(OSError):
                 writer.close()
 
     @contextlib.contextmanager
-    def _naming_the_folder(self) -> Iterator[None]:
+    def naming_the_folder(self) -> Iterator[None]:
         """The writer's thread meets a full disk or a deleted folder, and its error comes out of any later call."""
         try:
             yield
@@ -123,19 +157,52 @@ class RunLogger(TensorBoardLogger):
             raise UserError(f"The curves in {self.run_dir} cannot be written ({cause.strerror}).") from error
 
 
+def hparams_of(recipe: dict[str, Any]) -> dict[str, bool | int | float | str]:
+    """The settings of a recipe as the HPARAMS tab can show them, lists and nothing as text."""
+    every = dict(flattened(recipe))
+    first = {name: every.pop(key) for name, key in FIRST.items() if key in every}
+    callbacks = every.get("trainer.callbacks") or []
+    every["trainer.callbacks"] = ", ".join(map(_in_words, callbacks if isinstance(callbacks, list) else [callbacks]))
+    for name in first.keys() & {"Network", "Optimizer"}:
+        first[name] = first[name].rpartition(".")[2]  # the tab would cut the path off
+    return {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in {**first, **every}.items()
+    }
+
+
+def _in_words(callback: Any) -> str:
+    """A callback of a config as it would be written in Python."""
+    path, arguments = (
+        (callback, {}) if isinstance(callback, str) else (callback["class_path"], callback.get("init_args"))
+    )
+    words = ", ".join(f"{key}={value}" for key, value in (arguments or {}).items())
+    return f"{path.rpartition('.')[2]}({words})"
+
+
+def no_chart(tag: str, value: float) -> Summary:
+    """A scalar that whoever reads the event files finds, and that TensorBoard draws no chart of."""
+    metadata = {"plugin_data": {"plugin_name": "fashion_lightning"}, "data_class": DATA_CLASS_SCALAR}
+    return Summary(value=[Summary.Value(tag=tag, simple_value=value, metadata=metadata)])
+
+
 def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
     """Take what a run logged after a checkpoint out of its event files, and a torn record at their end.
 
-    A killed run has logged steps that the continued one logs again. TensorBoard itself hides the first
-    of two points (``purge_step``); whoever reads the files finds both (issue 5403). Files of that name that
-    are no event files are left alone.
+    A killed run has logged points, pictures and other summaries that the continued one logs again, and the continued
+    one names its settings anew. TensorBoard itself drops the first of two points of a tag, also while it runs; whoever
+    reads the files finds both (issue 5403). Files of that name that are no event files are left alone.
     """
-    step = checkpoint.steps_done
-    again = tuple(TRAIN_METRICS.values()) if checkpoint.within_epoch else ()
+    steps, images = checkpoint.steps_done, checkpoint.images_done
+    again = AFTER_THE_EPOCH if checkpoint.within_epoch else ()
 
     def stays(event: Event) -> bool:
-        tags = [value.tag for value in event.summary.value if value.HasField("simple_value")]
-        return not tags or (event.step < step - (tags[0] in again))
+        if not event.summary.value:
+            return True
+        tag = event.summary.value[0].tag
+        if tag in BY_IMAGES:
+            return images is not None and event.step < images + (tag not in again)
+        return not tag.startswith(AT_EACH_START) and event.step < steps - (tag in again)
 
     files = [file for path in event_files(run_dir) if (file := read_events(path)) is not None]
     for file in files:
