@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, cast, get_args
 
-import numpy as np
 import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerConfig, OptimizerLRSchedulerConfig
@@ -14,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch
 from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.pictures import as_batch
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
 from fashion_lightning.networks.output import check_output
@@ -203,22 +203,20 @@ class FashionMNISTClassifier(LightningModule):
 
     @torch.inference_mode()
     def classify(self, images: Any) -> tuple[list[str], Tensor]:
-        """Name what raw images show.
+        """Name what raw images show, bright on black: one or many.
 
         Args:
-            images: tensor or array ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, uint8, bright on black.
+            images: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``, ``(B, 28, 28)`` or
+                ``(B, 1, 28, 28)``, of whole numbers from 0 to 255 or of floats from 0 to 1; PIL images.
 
         Returns:
             The most probable class name of each image, and probabilities ``(B, 10)`` in the order of
-            ``CLASS_NAMES``.
+            ``CLASS_NAMES``; of one image, B is 1.
+
+        Raises:
+            UserError: the images are none of these.
         """
-        pixels = (images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))).to(self.device)
-        if pixels.ndim not in (3, 4) or pixels.shape[1:] not in ((28, 28), (1, 28, 28)) or pixels.dtype != torch.uint8:
-            raise UserError(
-                f"classify() takes uint8 images of shape (B, 28, 28) or (B, 1, 28, 28),"
-                f" not {pixels.dtype} of shape {tuple(pixels.shape)}."
-            )
-        pixels = pixels.view(-1, 1, 28, 28)
+        pixels = as_batch(images).to(self.device)
         training = self.training
         self.eval()
         parts = [self.augmented_logits(part).softmax(dim=1) for part in torch.split(pixels, EVAL_BATCH_SIZE)]

@@ -47,9 +47,10 @@ def classify(path: str | Path, images: Any) -> tuple[list[str], Tensor]:
 
     Args:
         path: run folder or checkpoint file.
-        images: tensor or array ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, uint8, bright on black.
+        images: one or many, bright on black: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``,
+            ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, uint8 or floats in [0, 1]; PIL images.
 
     Returns:
-        Class names, and probabilities ``(B, 10)`` in the order of ``CLASS_NAMES``.
+        Class names, and probabilities ``(B, 10)`` in the order of ``CLASS_NAMES``; of one image, B is 1.
     """
     return load_classifier(path).classify(images)

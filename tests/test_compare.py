@@ -5,13 +5,17 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.console import Console
 
 from fashion_lightning.comparison.curves import draw
-from fashion_lightning.comparison.table import compare, markdown, rows
+from fashion_lightning.comparison.table import compare, markdown, print_table, rows
 from fashion_lightning.runs.results import find_runs, read_curve
 from tests.conftest import Run
 
@@ -77,6 +81,61 @@ def test_a_test_of_an_earlier_best_checkpoint_does_not_count(cli: Run, trained: 
 def test_two_recipes_of_one_name_are_two_rows_that_say_how_they_differ(trained: Path, runs: Runs) -> None:
     labels = [row[0] for row in rows(compare([trained, runs(1, 0.9), runs(2, 0.5, shift="2")]))]
     assert labels == ["recipe", "tiny: data.shift 1", "tiny: data.shift 2"]
+
+
+def test_a_label_holds_every_difference_and_no_other(trained: Path, runs: Runs) -> None:
+    other = runs(1, 0.5, shift="2", cutout="4", batch_size="25", label_smoothing="0.1", max_epochs="3")
+    labels = [row[0] for row in rows(compare([trained, other]))][1:]
+    assert labels == [
+        "tiny: data.batch_size 50, data.cutout 0, data.shift 1, label_smoothing 0.0, max_epochs 2",
+        "tiny: data.batch_size 25, data.cutout 4, data.shift 2, label_smoothing 0.1, max_epochs 3",
+    ]
+
+
+def test_a_callback_is_a_setting(trained: Path, runs: Runs) -> None:
+    averaged = runs(1, 0.5)
+    config = (averaged / "config.yaml").read_text()
+    assert "  callbacks: null\n" in config
+    average = "[{class_path: fashion_lightning.callbacks.weight_averaging.WeightEMA, init_args: {decay: 0.9}}]"
+    (averaged / "config.yaml").write_text(config.replace("  callbacks: null\n", f"  callbacks: {average}\n"))
+    labels = [row[0] for row in rows(compare([trained, averaged]))][1:]
+    assert labels == ["tiny: callbacks None", "tiny: callbacks.WeightEMA.decay 0.9"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_terminal_that_is_too_narrow_shows_fewer_columns_and_breaks_no_number(
+    trained: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], width: int
+) -> None:
+    comparison = compare([trained, runs(1, 0.9), runs(2, 0.5, shift="2", cutout="4")])
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("fashion_lightning.comparison.table.Console", partial(Console, force_terminal=True))
+    print_table(comparison)
+    table, _, note = capfd.readouterr().out.partition("Not shown at this width: ")
+    assert max(map(len, re.sub(r"\x1b\[[\d;]*m", "", table).splitlines())) <= width
+    shown, hidden = dict(zip(*rows(comparison)[:2], strict=True)), note.partition(". All columns")[0].split(", ")
+    for name in ("n", "validation, %", *(() if width < 120 else ("epochs", "parameters", "val. loss"))):
+        assert shown[name] in table
+    assert hidden[:1] == ["test"] if width == 120 else "flip-averaged" in hidden
+
+
+def test_the_legend_is_whole_however_long_a_label_is(trained: Path, runs: Runs) -> None:
+    long = runs(1, 0.5, shift="2", cutout="4", batch_size="25", label_smoothing="0.1", max_epochs="3", flip="none")
+    groups = compare([trained, long, runs(2, 0.6, shift="3")]).groups
+    drawn: list[Figure] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+        draw(groups, Path("curves.png"))
+    figure = drawn[0]
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    (legend,) = figure.legends
+    assert [text.get_text().replace("\n", " ") for text in legend.get_texts()] == [
+        f"{group.label} (n = 1)" for group in groups
+    ]
+    box, axes = legend.get_window_extent(), figure.axes[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert box.y0 >= 0
+    assert box.y1 <= axes.y0
+    assert axes.height > 0.5 * figure.dpi * 4.8
 
 
 def test_places_and_logging_do_not_make_another_recipe(trained: Path, runs: Runs) -> None:

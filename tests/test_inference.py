@@ -2,14 +2,20 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from PIL import Image
 
 import fashion_lightning
+from fashion_lightning import CNN, FashionMNISTClassifier
 from fashion_lightning.data import source
 from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.errors import UserError
 
 
 def test_importing_the_package_does_not_import_torch() -> None:
@@ -41,3 +47,65 @@ def test_lightnings_own_loading_works_on_a_checkpoint_alone(trained: Path) -> No
     classifier = fashion_lightning.FashionMNISTClassifier.load_from_checkpoint(trained / "checkpoints/best.ckpt")
     weights = torch.load(trained / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, weights[name]) for name, value in classifier.state_dict().items())
+
+
+IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda images: images,
+        lambda images: images.unsqueeze(1),
+        lambda images: images.numpy(),
+        lambda images: images.tolist(),
+        lambda images: images.long(),
+        lambda images: images.double() / 255,
+        lambda images: list(images.unsqueeze(1)),
+        lambda images: [image.numpy() for image in images],
+        lambda images: [Image.fromarray(image.numpy()) for image in images],
+        lambda images: [Image.fromarray(image.numpy()).convert("RGB") for image in images],
+    ],
+)
+def test_images_may_come_in_any_form_one_as_well_as_many(form: Callable[[torch.Tensor], Any]) -> None:
+    classifier = FashionMNISTClassifier(CNN(stem=2, widths=[2])).eval()
+    expected = classifier.classify(IMAGES)
+    names, probabilities = classifier.classify(form(IMAGES))
+    assert names == expected[0]
+    assert torch.allclose(probabilities, expected[1], atol=1e-6)
+    one = form(IMAGES[:1])
+    for image in (one, one[0]):
+        assert torch.allclose(classifier.classify(image)[1], expected[1][:1], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        (torch.zeros(3, 3, 28, 28), r"shape \(3, 3, 28, 28\) cannot be classified: it must be \(28, 28\)"),
+        (np.zeros((32, 32), np.uint8), r"shape \(32, 32\) .* give PIL images"),
+        (torch.zeros(0, 28, 28), r"shape \(0, 28, 28\)"),
+        ([], r"shape \(0,\)"),
+        (IMAGES.float(), r"Floats from 0 to 255 .* must lie in \[0, 1\]"),
+        (IMAGES.float() / 127.5 - 1, "Floats from -1 to 1 "),
+        (torch.full((28, 28), torch.nan), "Floats from nan to nan"),
+        (IMAGES > 5, "Pixels of bool"),
+        ((IMAGES > 5).long(), "Pixels of int64 from 0 to 1 "),
+        (IMAGES.long() - 5, "Pixels of int64 from -5 to "),
+        ("shirt.png", r"str cannot be classified \(.*\): .* Files are for `predict --data.images`"),
+        (None, "NoneType cannot be classified"),
+        ([[1, 2], [3]], "list cannot be classified"),
+        ([torch.zeros(28, 28), torch.zeros(14, 14)], "list cannot be classified"),
+    ],
+)
+def test_what_is_wrong_with_images_is_said(images: Any, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        FashionMNISTClassifier(CNN(stem=2, widths=[2])).classify(images)
+
+
+def test_the_help_of_the_package_is_one_screen() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "help('fashion_lightning')"], capture_output=True, text=True, check=True
+    )
+    assert len(done.stdout.splitlines()) <= 50
+    for name in fashion_lightning.__all__:
+        assert name in done.stdout

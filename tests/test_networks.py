@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fashion_lightning.callbacks.terminal import parameter_counts
+from fashion_lightning.callbacks.layer_table import parameter_counts
 from fashion_lightning.networks import CNN, MLP, ConvNet, WideResNet
 from fashion_lightning.networks.cnn import convolution
 

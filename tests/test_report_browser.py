@@ -77,3 +77,11 @@ def test_the_report_prints_all_but_what_is_folded_away(browser: Browser, report:
     assert page.locator(".card").first.is_visible()
     assert page.pdf().startswith(b"%PDF")
     assert complaints == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_comparison_opens_from_its_file_and_fits(browser: Browser, cli: Run, trained: Path, width: int) -> None:
+    cli("compare", trained, "--output", "report")
+    page, complaints = open_page(browser, Path("report/comparison.html"), width)
+    check_layout(page, width)
+    assert complaints == []

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -43,7 +44,8 @@ class StopOnSignal(Callback):
             os._exit(128 + self.received)  # nothing that Python does at its end may be disturbed by a third
         self.received = signum
         with contextlib.suppress(OSError, RuntimeError, ValueError):  # nobody reads, or this is the middle of a print
-            print("\nStopping after this step; a second signal stops at once.", flush=True)
+            line_end = "\n" if sys.stdout.isatty() else ""  # of the bar, and of the ^C that a terminal shows
+            print(f"{line_end}Stopping after this step; a second signal stops at once.", flush=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

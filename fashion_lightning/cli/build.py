@@ -15,6 +15,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.flush_curves import FlushCurves
+from fashion_lightning.callbacks.last_validation import ValidateLastEpoch
+from fashion_lightning.callbacks.layer_table import LayerTable
 from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
 from fashion_lightning.callbacks.origin import RecordOrigin
@@ -23,7 +25,7 @@ from fashion_lightning.callbacks.progress_file import ProgressFile
 from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.callbacks.run_config import RunConfig, config_text
 from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
-from fashion_lightning.callbacks.terminal import EpochBars, LayerTable
+from fashion_lightning.callbacks.terminal import EpochLines, TerminalBar
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.memory import is_out_of_memory
@@ -94,10 +96,13 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
         if self.command == "predict":
             parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
+        if self.command == "fit":
+            parser.add_argument("--layers", action="store_true", help="show every layer of the network at the start")
 
     def before_instantiate_classes(self) -> None:
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
         settings = self.config["trainer"]
+        self.shows_layers = bool(self.config.pop("layers", False))  # no setting of the run
         if self.command == "fit":
             refuse_inexact(settings)
         if settings["precision"] is None:
@@ -128,8 +133,9 @@ class FashionMNISTCLI(LightningCLI):
             raise UserError("trainer.overfit_batches would replace the sampler; use --data.train_size instead.")
         self.timer = Timer(duration=settings["max_time"])
         self.trainer_defaults["callbacks"] = [
-            *([] if settings["enable_progress_bar"] is False else [EpochBars()]),
-            LayerTable(),
+            *([LayerTable(self.shows_layers)] if self.shows_layers or self.checkpoint is None else []),
+            EpochLines(),
+            *([] if settings["enable_progress_bar"] is False else [TerminalBar()]),
             KeepOptimizerSettings(),
             ReseedEachStep(),
             StopWhenNotFinite(),  # before anything is saved
@@ -137,8 +143,9 @@ class FashionMNISTCLI(LightningCLI):
             FlushCurves(),
             ProgressFile(),
             self.origin,
-            StopOnSignal(self.config_init["last_checkpoint"]),
             self.timer,
+            ValidateLastEpoch(),
+            StopOnSignal(self.config_init["last_checkpoint"]),
         ]
         self.save_config_kwargs = {"name": self.name}
         logs = settings["logger"] in (None, True)

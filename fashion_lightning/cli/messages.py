@@ -18,6 +18,7 @@ EXPECTED_WARNINGS = (
     "You're resuming from a checkpoint that ended before",  # the sampler starts at the right batch by itself
     "Checkpoint directory .* exists and is not empty",  # a run that is continued
     "It is recommended to use `self.log.*sync_dist=True",  # torchmetrics have synchronized what is logged
+    "The number of training batches .* is smaller than the logging interval",  # a line an epoch has the metrics
     "Couldn't infer the batch indices",  # predictions carry their own indices
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # Lightning 2.6.6 with torch 2.15
 )
@@ -50,6 +51,7 @@ def _is_news(record: logging.LogRecord) -> bool:
             "Resto",
             "Loaded",
             "Using ",
+            "`Trainer.fit` stopped: `max_epochs",
         )
     )
 

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +16,9 @@ from fashion_lightning.runs.results import RunResults, read_curve
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6914", "#7F7F7F", "#6A3D9A")
 """Okabe and Ito's, which readers with any colour vision can tell apart, and three more."""
+
+LEGEND_WIDTH = 110
+"""Characters that stand side by side below the picture."""
 
 
 def draw(groups: Sequence[Group], path: Path) -> list[str]:
@@ -57,12 +61,15 @@ def draw(groups: Sequence[Group], path: Path) -> list[str]:
 
 
 def _add_legend(figure: Figure, named: Sequence[tuple[str, Line2D]]) -> None:
-    """Name lines below the picture, each to the letter."""
+    """Name lines below the picture, each to the letter, in as many columns as their names leave room for."""
     lines = [line for _, line in named]
-    legend = figure.legend(
-        lines, ["…"] * len(lines), loc="outside lower center", ncols=min(3, len(lines)), frameon=False
-    )
-    for text, (label, _) in zip(legend.get_texts(), named, strict=True):
+    labels = [fill(label, LEGEND_WIDTH, break_on_hyphens=False) for label, _ in named]
+    longest = max(len(line) for label in labels for line in label.splitlines())
+    columns = max(1, min(3, len(lines), LEGEND_WIDTH // (longest + 6)))
+    legend = figure.legend(lines, ["…"] * len(lines), loc="outside lower center", ncols=columns, frameon=False)
+    height = max(sum(label.count("\n") + 1 for label in labels[start::columns]) for start in range(columns))
+    figure.set_figheight(figure.get_figheight() + 0.21 * max(0, height - 2))
+    for text, label in zip(legend.get_texts(), labels, strict=True):
         text.set_parse_math(False)  # else what stands between two dollar signs is a formula
         text.set_text(label)  # given to `legend`, a label that begins with an underscore would be left out
 
@@ -74,8 +81,9 @@ def _colors(count: int) -> list[str]:
 def _complete(run: RunResults, tag: str) -> tuple[dict[int, float], str]:
     curve = read_curve(run.run_dir, tag)
     every = run.settings.get("trainer.check_val_every_n_epoch", "1") if tag.startswith("val/") else "1"
-    # None of them is missing where validation follows batches ("None") and not epochs.
-    missing = run.fit["epochs"] // int(every) - len(curve) if every.isdigit() else 0
+    # None of them is missing where validation follows batches ("None") and not epochs. A run's last epoch is
+    # validated too, also that of an earlier end.
+    missing = run.fit["epochs"] // int(every) - sum(e % int(every) == 0 for e in curve) if every.isdigit() else 0
     return curve, f"the event files of {run.run_dir} lack {missing} of {run.fit['epochs']} epochs" if missing else ""
 
 

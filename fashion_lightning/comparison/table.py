@@ -78,6 +78,22 @@ COLUMNS = (
 )
 
 
+FIRST_TO_GO = (
+    "top-5, %",
+    "val. loss",
+    "test loss",
+    "flip- and shift-averaged, %",
+    "parameters",
+    "flip-averaged, %",
+    "fit, s",
+    "epochs",
+)
+"""Columns in the order in which a narrow terminal goes without them."""
+
+LEAST_TEXT = 24
+"""Characters of a line of a recipe's name, or of a note, in the terminal."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Recipes, and the folders that could not be read with the reason."""
@@ -99,8 +115,8 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
             by_settings.setdefault((results.name, frozenset(results.settings.items())), []).append(results)
     groups = []
     for (name, settings), runs in by_settings.items():
-        others = [other for other_name, other in by_settings if other_name == name and other != settings]
-        group = Group(f"{name}: {_differences(settings, others)}" if others else name)
+        variants = [other for other_name, other in by_settings if other_name == name]
+        group = Group(f"{name}: {_differences(settings, variants)}" if len(variants) > 1 else name)
         for run in runs:
             earlier = [known for known in group.runs if known.seed == run.seed]
             if earlier:  # the same seed again says nothing new
@@ -111,12 +127,29 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
     return Comparison(groups, problems)
 
 
-def _differences(settings: frozenset[tuple[str, str]], others: Sequence[frozenset[tuple[str, str]]]) -> str:
-    """The settings that tell a recipe from others of its name."""
-    shared = settings.intersection(*others)
+def _differences(settings: frozenset[tuple[str, str]], variants: Sequence[frozenset[tuple[str, str]]]) -> str:
+    """The settings that tell a recipe from the others of its name, every one of them and no other."""
+    shared = frozenset.intersection(*variants)
     own = sorted(settings - shared)
-    shown = ", ".join(f"{key.removeprefix('model.').removeprefix('trainer.')} {value}" for key, value in own[:3])
-    return shown + (", …" if len(own) > 3 else "") if own else "fewer settings"
+    if own:
+        texts = list(dict.fromkeys(f"{_short(key)} {_short_value(key, value)}".strip() for key, value in own))
+        return ", ".join(text for text in texts if not any(other.startswith(f"{text}.") for other in texts))
+    others = sorted({key for variant in variants for key, _ in variant - shared})
+    return ", ".join(dict.fromkeys(f"no {_short(key)}" for key in others))
+
+
+def _short(key: str) -> str:
+    """``model.optimizer.init_args.lr`` → ``optimizer.lr``."""
+    key = key.removeprefix("model.").removeprefix("trainer.").removesuffix(".class_path")
+    return key.replace(".init_args.", ".")
+
+
+def _short_value(key: str, value: str) -> str:
+    """A class by its name alone, which the parts of a list, such as callbacks, go by already."""
+    if not key.endswith(".class_path"):
+        return value
+    name = value.rpartition(".")[2]
+    return "" if key.endswith(f".{name}.class_path") else name
 
 
 def rows(comparison: Comparison) -> list[list[str]]:
@@ -133,17 +166,45 @@ def rows(comparison: Comparison) -> list[list[str]]:
 
 
 def print_table(comparison: Comparison) -> None:
-    """Print the table, as wide as it is where the output is not a terminal."""
+    """Print the table, as wide as it is where the output is not a terminal.
+
+    On a terminal that is too narrow, columns are left out and named; a number is never broken.
+    """
     heading, *others = rows(comparison)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, text in enumerate(heading):
-        table.add_column(text, justify="left" if number == 0 or text == "notes" else "right", overflow="fold")
-    for row in others:
-        table.add_row(*map(escape, row))  # a path may hold brackets, which rich would read as markup
     console = Console()
     if not console.is_terminal:
         console = Console(width=1000)
+    empty = [name for number, name in enumerate(heading) if all(row[number] in ("–", "") for row in others)]
+    dropped: list[str] = []
+    for name in [*empty, *FIRST_TO_GO]:
+        if _least_width(console, table := _table(heading, others, dropped)) <= console.width:
+            break
+        if name in heading and name not in dropped:
+            dropped.append(name)
+    else:
+        table = _table(heading, others, dropped)
     console.print(table, highlight=False)
+    if dropped:
+        names = ", ".join(name.removesuffix(", %") for name in heading if name in dropped)
+        print(f"Not shown at this width: {names}. All columns: in a wider terminal, or with --output FOLDER")
+
+
+def _table(heading: Sequence[str], others: Sequence[Sequence[str]], dropped: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = [number for number, name in enumerate(heading) if name not in dropped]
+    for number in shown:
+        is_text = number == 0 or heading[number] == "notes"
+        cells = [row[number] for row in others]
+        # Numbers stay whole: a column is as wide as its widest cell, and its heading is broken between words.
+        least = min(LEAST_TEXT, max(map(len, cells))) if is_text else max(map(len, cells))
+        table.add_column(heading[number], justify="left" if is_text else "right", overflow="fold", min_width=least)
+    for row in others:
+        table.add_row(*(escape(row[number]) for number in shown))  # a path may hold brackets, rich's markup
+    return table
+
+
+def _least_width(console: Console, table: Table) -> int:
+    return console.measure(table, options=console.options.update(width=1000)).minimum
 
 
 def markdown(comparison: Comparison) -> str:

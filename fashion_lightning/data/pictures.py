@@ -1,8 +1,9 @@
-"""A user's own image files as network input."""
+"""A user's own images as network input: files, and whatever Python holds images in."""
 
 import glob
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,11 +66,68 @@ def _read(path: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)  # above 89 million pixels
             with Image.open(path, formats=list(FORMATS)) as image:
-                grey = ImageOps.pad(ImageOps.exif_transpose(image).convert("L"), (28, 28), color=0)
+                return grey(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(f"{path} has too many pixels ({error}). Make it smaller; 28x28 are used.") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{path} cannot be read as an image ({', '.join(FORMATS)} can).") from error
     except Exception as error:  # PIL raises a dozen kinds for damaged bytes
         raise UserError(f"{path} cannot be read as an image ({error or type(error).__name__}).") from error
-    return np.asarray(grey, dtype=np.uint8)
+
+
+def grey(image: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    """A picture of any size and colours as ``(28, 28)`` uint8, with black borders where it is not square."""
+    fitted = ImageOps.pad(ImageOps.exif_transpose(image).convert("L"), (28, 28), color=0)
+    return np.asarray(fitted, dtype=np.uint8)
+
+
+def as_batch(images: Any) -> Tensor:
+    """One image or many, in any of the usual forms, as ``(B, 1, 28, 28)``: uint8, or float32 in [0, 1].
+
+    Args:
+        images: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``, ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, of
+            whole numbers from 0 to 255 or of floats from 0 to 1; a PIL image of any size; or a list of any of them.
+
+    Raises:
+        UserError: it is none of them; what is wrong, and what would be right.
+    """
+    pixels = _tensor(images)
+    shape = tuple(pixels.shape)
+    if len(shape) not in (2, 3, 4) or shape[-2:] != (28, 28) or (len(shape) == 4 and shape[1] != 1) or not len(pixels):
+        raise UserError(
+            f"Images of shape {shape} cannot be classified: it must be (28, 28), (1, 28, 28), (B, 28, 28) or"
+            " (B, 1, 28, 28). Pictures of another size or in colour: give PIL images, or files to `predict`."
+        )
+    batch = pixels.reshape(-1, 1, 28, 28)
+    if batch.dtype == torch.uint8:
+        return batch
+    low, high = batch.min().item(), batch.max().item()
+    if batch.is_floating_point():
+        if not 0 <= low <= high <= 1:  # NaN neither
+            raise UserError(
+                f"Floats from {low:g} to {high:g} cannot be classified: they must lie in [0, 1], black is 0. Give what"
+                " is not normalized: of pixels from 0 to 255, `images / 255` or uint8."
+            )
+        return batch.float()
+    if batch.dtype == torch.bool or not 0 <= low <= high <= 255 or 0 < high <= 1:
+        raise UserError(
+            f"Pixels of {str(batch.dtype).removeprefix('torch.')} from {low:g} to {high:g} cannot be classified: give"
+            " uint8 from 0 to 255, or floats in [0, 1]."
+        )
+    return batch.to(torch.uint8)
+
+
+def _tensor(images: Any) -> Tensor:
+    if isinstance(images, Tensor):
+        return images
+    if isinstance(images, Image.Image):
+        return torch.from_numpy(np.array(grey(images)))
+    try:
+        if isinstance(images, list | tuple) and any(isinstance(part, Tensor | Image.Image) for part in images):
+            return torch.cat([_tensor(part).cpu().reshape(-1, *_tensor(part).shape[-2:]) for part in images])
+        return torch.from_numpy(np.array(images))
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:  # names, nothing, images of several sizes
+        raise UserError(
+            f"{type(images).__name__} cannot be classified ({str(error).splitlines()[0][:100]}): give images as a"
+            " tensor, an array or lists of equal length, or PIL images. Files are for `predict --data.images`."
+        ) from error

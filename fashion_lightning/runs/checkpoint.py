@@ -68,6 +68,12 @@ class Checkpoint:
         return not batches["is_last_batch"] and batches["current"]["processed"] > 0
 
     @property
+    def batches_of_epoch_done(self) -> int:
+        """Batches that were trained on of an epoch whose rest is still to come; else 0."""
+        batches = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        return int(batches["current"]["processed"]) if self.in_mid_epoch else 0
+
+    @property
     def within_epoch(self) -> bool:
         """Whether an epoch has begun whose training metrics are still to be logged, be it after its last batch."""
         loop = self.content["loops"]["fit_loop"]

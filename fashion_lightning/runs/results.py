@@ -69,8 +69,18 @@ def flattened(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def recipe_settings(config: dict[str, Any]) -> dict[str, str]:
-    """The settings of a config that decide what a run with a given seed ends with."""
-    return {key: str(value) for key, value in flattened(config) if key not in NOT_OF_THE_RECIPE}
+    """The settings of a config that decide what a run with a given seed ends with.
+
+    The parts of a list, such as callbacks, go by the names of their classes.
+    """
+    settings: dict[str, Any] = {}
+    for key, value in flattened(config):
+        if isinstance(value, list) and value and all(isinstance(part, dict) and "class_path" in part for part in value):
+            parts = {f"{key}.{str(part['class_path']).rpartition('.')[2]}": part for part in value}
+            settings.update(flattened(parts))
+        else:
+            settings[key] = value
+    return {key: str(value) for key, value in settings.items() if key not in NOT_OF_THE_RECIPE}
 
 
 def find_runs(given: Sequence[str]) -> list[Path]:
