@@ -50,4 +50,6 @@ def test_the_wheel_works_outside_the_checkout(tmp_path: Path, data: Path) -> Non
     printed = run(*on_generated_data, "--config", "quick", "--config", "presets/debug", *small)
     assert "parameters: 292,656" in printed  # of quick
     assert "parameters: 495,664" in run(*on_generated_data, "--config", "presets/debug", *small)  # of the default
+    page = "from fashion_lightning.report.page import render; print(render('page.html', title='templates are there'))"
+    assert "templates are there" in run(python, "-c", page)
     assert list(away.iterdir()) == []

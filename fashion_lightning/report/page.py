@@ -2,10 +2,13 @@
 
 import base64
 import io
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor  # `compare` starts without torch
 
 
 def percent(fraction: float, digits: int = 2) -> str:
@@ -41,7 +44,7 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def picture(image: Tensor) -> str:
+def picture(image: "Tensor") -> str:
     """An image ``(1, 28, 28)`` uint8 as a PNG within the page."""
     file = io.BytesIO()
     Image.fromarray(image[0].numpy()).save(file, format="png")
