@@ -96,7 +96,7 @@ WORDS: tuple[tuple[str, str], ...] = (
         r"Expected a dot import path string: (\S+)",
         r"there is no class \1 by that name: give its import path, my_module.\1",
     ),
-    (r"Problem with given class_path '[^']*':\s*", ""),
+    (r"Problem with given class_path '([^']*)':\s*", r"\1: "),
     (
         r"No module named '([\w.]+)'",
         r"there is no module \1: it must be installed, or lie as \1.py in the folder where the command is typed",
