@@ -33,21 +33,21 @@ commands:
   fit         train; without options the default recipe, cnn
   validate    measure a checkpoint on the 5,000 validation images
   test        measure a checkpoint on the 10,000 test images
-  predict     write classes and probabilities as CSV, of the test images or yours
+  predict     write classes and probabilities as CSV, of test images or yours
   repeat      fit a recipe with several seeds, and compare them
   compare     a table and learning curves of runs that are there
   list        recipes with their cost and accuracy, and the runs that are there
   completion  a script for Tab in bash, zsh or fish
 
 examples:
-  fashion-lightning fit --config quick               a recipe by name, or a file
-  fashion-lightning fit --config quick --epochs 5 --lr 0.04     other settings
-  fashion-lightning fit --ckpt_path quick --epochs 6 train its newest run longer
-  fashion-lightning test --ckpt_path quick           test its best checkpoint
-  tensorboard --logdir tensorboard_logs              see its curves
+  fashion-lightning fit --config quick                       a recipe by name
+  fashion-lightning fit --config quick --epochs 5 --lr 0.04  other settings
+  fashion-lightning fit --ckpt_path quick --epochs 6         train it longer
+  fashion-lightning test --ckpt_path quick                   test it
+  tensorboard --logdir tensorboard_logs                      see the curves
 
 fashion-lightning COMMAND --help explains a command on one screen.
-FASHION_LIGHTNING_DEBUG=1 in the environment shows the whole traceback of an error.
+FASHION_LIGHTNING_DEBUG=1 in the environment shows the traceback of an error.
 """
 
 COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare", "list", "completion")

@@ -21,7 +21,8 @@ _fashion_lightning() {
     COMPREPLY+=("$found")
   done
 }
-complete -o default -o nosort -F _fashion_lightning fashion-lightning
+complete -o default -o nosort -F _fashion_lightning fashion-lightning 2>/dev/null ||
+  complete -o default -F _fashion_lightning fashion-lightning
 """,
     "zsh": """\
 _fashion_lightning() {
@@ -108,11 +109,12 @@ def _values(option: str, command: str) -> list[str]:
 
 
 def _runs() -> list[str]:
-    """Run folders, the recipes that have any, and the names that runs were given."""
+    """The recipes that have runs, the names that runs were given, and run folders."""
     from fashion_lightning.runs.folder import LOGS
     from fashion_lightning.runs.origin import read_origin
     from fashion_lightning.runs.summary import runs_in
 
     runs = list(runs_in(LOGS))
     named = [read_origin(run).get("name", "") for run in runs]
-    return [*dict.fromkeys([*(run.parent.name for run in runs), *filter(None, named), *map(str, runs)])]
+    short = [str(run.relative_to(LOGS)) for run in runs]
+    return [*dict.fromkeys([*(run.parent.name for run in runs), *filter(None, named), *short, *map(str, runs)])]
