@@ -92,7 +92,7 @@ PAGES = {
         " again and interrupted ones go on: type the same command until all are there.",
         (
             ("repeat --config quick", "five seeds"),
-            ("repeat --config quick --seeds 10 --test", "ten, and tests"),
+            ("repeat --config quick --seeds 10 --test", "ten, tested"),
             ("repeat --config quick --lr 0.04 --processes 2", "two at once"),
         ),
         (
