@@ -121,6 +121,8 @@ def in_a_users_words(message: str, known_flags: Iterable[str]) -> str:
         if not unknown[1].startswith("-"):
             return f"{message} (every setting begins with --, every value follows one)"
         close = nearest(unknown[1], known)
+        if close == unknown[1]:
+            return f"{message} (another command takes it)"
         return message + (f" (did you mean {close}?)" if close else "")
     if unknown := re.match(
         r"(?:Group '(\w+)' does not accept option|Option) '([\w.]+)'(?: is not accepted)?$", message
