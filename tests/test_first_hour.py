@@ -13,7 +13,6 @@ import yaml
 from fashion_lightning.cli import flags
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.command import COMMANDS
-from fashion_lightning.cli.completion import SCRIPTS
 from fashion_lightning.cli.flags import FLAGS, expand, nearest
 from fashion_lightning.cli.recipes import RECIPES, head, names
 from fashion_lightning.errors import UserError
@@ -45,8 +44,7 @@ def test_help_list_and_completion_import_no_torch() -> None:
 def test_help_is_one_screen(cli: Run, command: str) -> None:
     lines = cli(*filter(None, [command, "--help"]), exits=0).splitlines()
     assert len(lines) <= 45
-    assert max(map(len, lines)) <= 83  # the one line that is typed as it stands
-    assert len([line for line in lines if len(line) > 80]) <= 2
+    assert max(map(len, lines)) <= 80
     assert "examples:" in lines
 
 
@@ -116,6 +114,24 @@ def test_a_fit_with_short_names_has_the_settings_of_the_long_ones(cli: Run, reci
     data = config["data"]
     assert [data[key] for key in ("batch_size", "flip", "shift", "cutout")] == [60, "none", 2, 4]
     assert (config["early_stopping"]["patience"], config["trainer"]["precision"]) == (2, "32-true")
+
+
+def test_another_optimizer_keeps_the_learning_rate_which_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A rate of 0.08 for Muon is none for Adam; jsonargparse hands it on all the same."""
+    line = "The learning rate stays 0.08, which was meant for fashion_lightning.optimizers.Muon; --lr sets another.\n"
+    complete(["fit", "--config", "quick", "--optimizer", "adam"])
+    assert capsys.readouterr().out == line
+    for fine in (["--optimizer=adam", "--lr=0.001"], ["--optimizer", "muon"], ["--lr", "0.04"]):
+        complete(["fit", "--config", "quick", *fine])
+        assert capsys.readouterr().out == ""
+
+
+def test_a_learning_rate_works_for_a_recipe_that_names_no_optimizer(cli: Run, recipe: Path) -> None:
+    recipe.write_text(re.sub(r"  optimizer:\n    class_path: .*\n", "", recipe.read_text(encoding="utf-8")))
+    cli("fit", "--config", recipe, "--lr", "0.5", "--epochs", "1")
+    config = yaml.safe_load(Path("tensorboard_logs/tiny/version_0/config.yaml").read_text(encoding="utf-8"))
+    assert config["model"]["optimizer"]["class_path"] == "torch.optim.AdamW"
+    assert config["model"]["optimizer"]["init_args"]["lr"] == 0.5
 
 
 def test_a_refusal_names_the_setting_as_a_recipe_does(cli: Run, trained: Path) -> None:
@@ -215,56 +231,3 @@ def test_list_takes_another_folder(cli: Run, trained: Path) -> None:
     assert "no runs in tensorboard_logs yet" in cli("list")
     assert "tiny/version_0" in cli("list", "elsewhere")
     assert "There is no folder nowhere" in cli("list", "nowhere", exits=2)
-
-
-# --- Tab
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-def test_bash_completes_commands_recipes_runs_and_settings(tmp_path: Path) -> None:
-    run = tmp_path / "tensorboard_logs/quick/version_0"
-    run.mkdir(parents=True)
-    (run / "run.json").write_text('{"run": "a", "origin": {"name": "quiet try"}}', encoding="utf-8")
-    program = tmp_path / "bin/fashion-lightning"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m fashion_lightning "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
-
-    cases = [
-        (["va"], ["validate"]),
-        (["fit", "--config", "qu"], ["quick"]),
-        (["fit", "--config", "=", "qu"], ["quick"]),
-        (["fit", "--config", "seeds/two"], ["seeds/two_conv_cnn", "seeds/two_conv_cnn_batch_norm"]),
-        (["test", "--ckpt_path", "qui"], ["quick", r"quiet\ try"]),
-        (["test", "--ckpt_path", "tens"], ["tensorboard_logs/quick/version_0"]),
-        (["fit", "--ep"], ["--epochs"]),
-        (["test", "--ep"], []),
-        (["fit", "--optimizer", "adamw"], ["adamw"]),
-        (["fit", "--flip", ""], ["alternating", "none", "random"]),
-        (["compare", "qui"], ["quick", r"quiet\ try"]),
-        (["completion", "z"], ["zsh"]),
-        (["predict", "--output", "x"], []),
-    ]
-    lines = ['eval "$(fashion-lightning completion bash)"']
-    for words, _ in cases:
-        typed = " ".join(f'"{word}"' for word in ["fashion-lightning", *words])
-        lines.append(f'COMP_WORDS=({typed}) COMP_CWORD={len(words)}; _fashion_lightning; echo "${{COMPREPLY[*]@Q}}"')
-    done = subprocess.run(
-        ["bash", "--norc", "-c", "\n".join(lines)],
-        capture_output=True,
-        encoding="utf-8",
-        cwd=tmp_path,
-        env={"PATH": f"{program.parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
-    )
-    assert done.stderr == ""
-    answers = [re.findall(r"'([^']*)'", line) for line in done.stdout.splitlines()]
-    assert answers == [found for _, found in cases]
-
-
-def test_a_completion_script_is_for_a_shell_that_is_known(cli: Run) -> None:
-    for shell in SCRIPTS:
-        assert "fashion-lightning _complete" in cli("completion", shell)
-    for arguments in ([], ["tcsh"], ["bash", "zsh"]):
-        assert "error: completion needs the name of your shell: bash, zsh, fish." in cli(
-            "completion", *arguments, exits=2
-        )

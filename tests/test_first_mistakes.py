@@ -79,7 +79,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("completion", "completion needs the name of your shell: bash, zsh, fish"),
     ("repeat --config quick --seed 3", "leave --seed_everything out"),
     (f"{FIT} --name", "--name needs one line of 1 to 60 printable characters"),
-    ("test --ckpt_path RUN --note later", "unrecognized arguments: --note"),
+    ("test --ckpt_path RUN --note later", "unrecognized arguments: --note later (another command takes it)"),
 ]
 
 

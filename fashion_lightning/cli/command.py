@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fashion_lightning import __version__
-from fashion_lightning.cli import completion, fit_settings, listing
+from fashion_lightning.cli import fit_settings
 from fashion_lightning.cli.flags import KNOWN, nearest
 from fashion_lightning.cli.help import page
 from fashion_lightning.cli.memory import OUT_OF_MEMORY, check_address_space, is_out_of_memory
@@ -23,7 +23,6 @@ from fashion_lightning.cli.recipes import names
 from fashion_lightning.cli.signals import exit_on_signal
 from fashion_lightning.cli.streams import check_environment, lost_output, prepare_process
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.runs.folder import newest_run, run_dir_of
 
 OVERVIEW = """\
 usage: fashion-lightning [--help] [--version] COMMAND [options]
@@ -34,24 +33,27 @@ commands:
   fit         train; without options the default recipe, cnn
   validate    measure a checkpoint on the 5,000 validation images
   test        measure a checkpoint on the 10,000 test images
-  predict     write classes and probabilities as CSV, of the test images or yours
+  predict     write classes and probabilities as CSV, of test images or yours
   repeat      fit a recipe with several seeds, and compare them
   compare     a table and learning curves of runs that are there
   list        recipes with their cost and accuracy, and the runs that are there
   completion  a script for Tab in bash, zsh or fish
 
 examples:
-  fashion-lightning fit --config quick               a recipe by name, or a file
-  fashion-lightning fit --config quick --epochs 5 --lr 0.04     other settings
-  fashion-lightning fit --ckpt_path quick --epochs 6 train its newest run longer
-  fashion-lightning test --ckpt_path quick           test its best checkpoint
-  tensorboard --logdir tensorboard_logs              see its curves
+  fashion-lightning fit --config quick                       a recipe by name
+  fashion-lightning fit --config quick --epochs 5 --lr 0.04  other settings
+  fashion-lightning fit --ckpt_path quick --epochs 6         train it longer
+  fashion-lightning test --ckpt_path quick                   test it
+  tensorboard --logdir tensorboard_logs                      see the curves
 
 fashion-lightning COMMAND --help explains a command on one screen.
-FASHION_LIGHTNING_DEBUG=1 in the environment shows the whole traceback of an error.
+FASHION_LIGHTNING_DEBUG=1 in the environment shows the traceback of an error.
 """
 
 COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare", "list", "completion")
+
+ASK = "_complete"
+"""Not for a person: what the scripts of ``completion`` ask."""
 
 MEANT = {
     "classify": "predict",
@@ -101,7 +103,9 @@ def _answer(arguments: list[str]) -> None:
         print(f"fashion-lightning {__version__}")
     elif first in COMMANDS and {"--help", "-h"} & set(arguments):
         print(page(first), end="")
-    elif first == completion.ASK:
+    elif first == ASK:
+        from fashion_lightning.cli import completion
+
         completion.answer(arguments[1:], COMMANDS)
     elif first not in (*COMMANDS, fit_settings.COMMAND):
         _fail(_no_command(first, arguments))
@@ -128,9 +132,13 @@ def _run(arguments: list[str]) -> None:
     try:
         command, *rest = arguments
         if command == "list":
+            from fashion_lightning.cli import listing
+
             listing.main(rest)
             return
         if command == "completion":
+            from fashion_lightning.cli import completion
+
             completion.main(rest)
             return
         check_environment()
@@ -172,6 +180,8 @@ def _refuse_bare_name(command: str, options: list[str]) -> None:
     """Say where a recipe or run belongs that follows a command without its option."""
     if not options or options[0].startswith("-"):
         return
+    from fashion_lightning.runs.folder import run_dir_of
+
     given, *others = options
     is_run = command in ("validate", "test", "predict") or (given not in names() and run_dir_of(given) is not None)
     option, what = ("--ckpt_path", "run") if is_run else ("--config", "recipe")
@@ -193,6 +203,8 @@ def _require_checkpoint(command: str, options: list[str]) -> None:
             ]
             meant = shlex.join(["fashion-lightning", command, *typed])
             raise UserError(f"{command} has no {flag} (did you mean --ckpt_path?): {meant}")
+    from fashion_lightning.runs.folder import newest_run
+
     run = newest_run()
     advice = f"fashion-lightning {command} --ckpt_path {run or Path('tensorboard_logs/cnn/version_0')}"
     which = " (your newest run)" if run else "; there are no runs here yet, train one first: fashion-lightning fit"

@@ -1,7 +1,8 @@
 """``fashion-lightning completion SHELL``: what the shell offers after Tab, without torch.
 
-The scripts ask this program each time, so that recipes and runs are those that are there. jsonargparse has completions
-of its own; they take minutes, since they look at every class of torch.
+The scripts ask this program each time, so that recipes and runs are those that are there: ``_complete``, the words
+before the one that is completed, then that one. jsonargparse has completions of its own; they take minutes, since they
+look at every class of torch.
 """
 
 from collections.abc import Sequence
@@ -9,12 +10,6 @@ from collections.abc import Sequence
 from fashion_lightning.cli.flags import CLASSES, FLAGS, LONG, class_names
 from fashion_lightning.cli.recipes import names
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.folder import LOGS
-from fashion_lightning.runs.origin import read_origin
-from fashion_lightning.runs.summary import runs_in
-
-ASK = "_complete"
-"""The command of the scripts: the words before the one that is completed, then that one, perhaps empty."""
 
 SCRIPTS = {
     "bash": """\
@@ -26,7 +21,8 @@ _fashion_lightning() {
     COMPREPLY+=("$found")
   done
 }
-complete -o default -o nosort -F _fashion_lightning fashion-lightning
+complete -o default -o nosort -F _fashion_lightning fashion-lightning 2>/dev/null ||
+  complete -o default -F _fashion_lightning fashion-lightning
 """,
     "zsh": """\
 _fashion_lightning() {
@@ -113,7 +109,12 @@ def _values(option: str, command: str) -> list[str]:
 
 
 def _runs() -> list[str]:
-    """Run folders, the recipes that have any, and the names that runs were given."""
+    """The recipes that have runs, the names that runs were given, and run folders."""
+    from fashion_lightning.runs.folder import LOGS
+    from fashion_lightning.runs.origin import read_origin
+    from fashion_lightning.runs.summary import runs_in
+
     runs = list(runs_in(LOGS))
     named = [read_origin(run).get("name", "") for run in runs]
-    return [*dict.fromkeys([*(run.parent.name for run in runs), *filter(None, named), *map(str, runs)])]
+    short = [str(run.relative_to(LOGS)) for run in runs]
+    return [*dict.fromkeys([*(run.parent.name for run in runs), *filter(None, named), *short, *map(str, runs)])]

@@ -83,17 +83,17 @@ PAGES = {
     "predict": _evaluation(
         "predict",
         "Write classes and probabilities as CSV, of the test images or of your own.",
-        (("predict --ckpt_path quick --images photos --output photos.csv", ""),),
+        (("predict --ckpt_path quick --images photos --output my.csv", ""),),
         (("--output FILE", "the CSV file; in the run folder by default"),),
     ),
     "repeat": Page(
-        "repeat [--config RECIPE]... [--seeds N] [--test] [options]",
+        "repeat [--config RECIPE]... [--seeds N] [options]",
         "Fit one recipe with several seeds, each a run of its own, and compare them. Finished runs are not run"
         " again and interrupted ones go on: type the same command until all are there.",
         (
             ("repeat --config quick", "five seeds"),
-            ("repeat --config quick --seeds 10 --test", "ten, and tests"),
-            ("repeat --config quick --lr 0.04 --processes 2", "two at a time"),
+            ("repeat --config quick --seeds 10 --test", "ten, tested"),
+            ("repeat --config quick --lr 0.04 --processes 2", "two at once"),
         ),
         (
             CONFIG,
@@ -110,7 +110,7 @@ PAGES = {
         "compare RUN... [--output FOLDER]",
         "A table and learning curves of runs that are there: mean ± standard deviation over seeds.",
         (
-            ("compare quick cnn", "all runs of two recipes"),
+            ("compare quick cnn", "two recipes"),
             ("compare tensorboard_logs/cnn/version_[0-4]", ""),
             ("compare quick cnn --output comparison", "as files too"),
         ),

@@ -98,7 +98,7 @@ WORDS: tuple[tuple[str, str], ...] = (
         r"Expected a dot import path string: (\S+)",
         r"there is no class \1 by that name: give its import path, my_module.\1",
     ),
-    (r"Problem with given class_path '[^']*':\s*", ""),
+    (r"Problem with given class_path '([^']*)':\s*", r"\1: "),
     (
         r"No module named '([\w.]+)'",
         r"there is no module \1: it must be installed, or lie as \1.py in the folder where the command is typed",
@@ -123,6 +123,8 @@ def in_a_users_words(message: str, known_flags: Iterable[str]) -> str:
         if not unknown[1].startswith("-"):
             return f"{message} (every setting begins with --, every value follows one)"
         close = nearest(unknown[1], known)
+        if close == unknown[1]:
+            return f"{message} (another command takes it)"
         return message + (f" (did you mean {close}?)" if close else "")
     if unknown := re.match(
         r"(?:Group '(\w+)' does not accept option|Option) '([\w.]+)'(?: is not accepted)?$", message

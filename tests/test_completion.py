@@ -1,0 +1,89 @@
+"""Tab in bash, zsh and fish: commands, recipes, runs and settings, as the program itself knows them."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fashion_lightning.cli.completion import SCRIPTS
+from tests.conftest import Run
+
+ROOT = Path(__file__).parents[1]
+
+
+def installed(folder: Path) -> Path:
+    """The command as a program for a shell's PATH."""
+    program = folder / "bin/fashion-lightning"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m fashion_lightning "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return program
+
+
+ZSH = """
+compdef() { : }; compadd() { shift 2; print -rl -- "$@" }; _files() { : }
+eval "$(fashion-lightning completion zsh)"; words=(fashion-lightning fit --config qu); CURRENT=4; _fashion_lightning
+"""
+FISH = "fashion-lightning completion fish | source; complete -C 'fashion-lightning fit --config qu'"
+
+
+@pytest.mark.parametrize(("shell", "script"), [(["zsh", "-f"], ZSH), (["fish"], FISH)], ids=["zsh", "fish"])
+def test_the_other_shells_complete_too(tmp_path: Path, shell: list[str], script: str) -> None:
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"no {shell[0]} on this machine")
+    environment = {
+        "PATH": f"{installed(tmp_path).parent}:/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(tmp_path),
+    }
+    done = subprocess.run([*shell, "-c", script], capture_output=True, encoding="utf-8", env=environment)
+    assert done.stdout == "quick\n", done.stderr
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_completes_commands_recipes_runs_and_settings(tmp_path: Path) -> None:
+    run = tmp_path / "tensorboard_logs/quick/version_0"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"run": "a", "origin": {"name": "quiet try"}}', encoding="utf-8")
+    program = installed(tmp_path)
+    cases = [
+        (["va"], ["validate"]),
+        (["fit", "--config", "qu"], ["quick"]),
+        (["fit", "--config", "=", "qu"], ["quick"]),
+        (["fit", "--config", "seeds/two"], ["seeds/two_conv_cnn", "seeds/two_conv_cnn_batch_norm"]),
+        (["test", "--ckpt_path", "qui"], ["quick", r"quiet\ try", "quick/version_0"]),
+        (["test", "--ckpt_path", "tens"], ["tensorboard_logs/quick/version_0"]),
+        (["fit", "--ep"], ["--epochs"]),
+        (["test", "--ep"], []),
+        (["fit", "--optimizer", "adamw"], ["adamw"]),
+        (["fit", "--flip", ""], ["alternating", "none", "random"]),
+        (["compare", "qui"], ["quick", r"quiet\ try", "quick/version_0"]),
+        (["completion", "z"], ["zsh"]),
+        (["predict", "--output", "x"], []),
+    ]
+    lines = ['eval "$(fashion-lightning completion bash)"']
+    for words, _ in cases:
+        typed = " ".join(f'"{word}"' for word in ["fashion-lightning", *words])
+        lines.append(f'COMP_WORDS=({typed}) COMP_CWORD={len(words)}; _fashion_lightning; echo "${{COMPREPLY[*]@Q}}"')
+    done = subprocess.run(
+        ["bash", "--norc", "-c", "\n".join(lines)],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env={"PATH": f"{program.parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stderr == ""
+    answers = [re.findall(r"'([^']*)'", line) for line in done.stdout.splitlines()]
+    assert answers == [found for _, found in cases]
+
+
+def test_a_completion_script_is_for_a_shell_that_is_known(cli: Run) -> None:
+    for shell in SCRIPTS:
+        assert "fashion-lightning _complete" in cli("completion", shell)
+    for arguments in ([], ["tcsh"], ["bash", "zsh"]):
+        assert "error: completion needs the name of your shell: bash, zsh, fish." in cli(
+            "completion", *arguments, exits=2
+        )
