@@ -32,6 +32,7 @@ commands:
   predict   write classes and probabilities as CSV, for the test images or --data.images
   repeat    fit a recipe with several seeds, and compare them
   compare   a table and learning curves of runs that are there: mean ± sd over seeds
+  export    one file that runs without this package: ONNX, or torch.export
 
 examples:
   fashion-lightning fit --config quick --trainer.max_epochs 3       a recipe by name, or a YAML file
@@ -43,7 +44,7 @@ fashion-lightning COMMAND --help names every option.
 FASHION_LIGHTNING_DEBUG=1 in the environment shows the whole traceback of an error.
 """
 
-COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare")
+COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare", "export")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -102,6 +103,10 @@ def _run(arguments: list[str]) -> None:
             from fashion_lightning.cli import compare
 
             compare.main(rest)
+        elif command == "export":
+            from fashion_lightning.cli import export
+
+            export.main(rest)
         elif command == fit_settings.COMMAND:
             fit_settings.main(rest, began)
         else:
@@ -122,7 +127,12 @@ def _require_checkpoint(arguments: list[str]) -> None:
     """Stop before random weights are scored, with the command that the user wanted."""
     command, *rest = arguments
     given = {argument.partition("=")[0] for argument in rest}
-    if command in ("validate", "test", "predict") and not given & {"--ckpt_path", "-h", "--help", "--print_config"}:
+    if command in ("validate", "test", "predict", "export") and not given & {
+        "--ckpt_path",
+        "-h",
+        "--help",
+        "--print_config",
+    }:
         run = newest_run()
         advice = f"fashion-lightning {command} --ckpt_path {run or Path('tensorboard_logs/cnn/version_0')}"
         which = " (your newest run)" if run else "; there are no runs here yet, train one first: fashion-lightning fit"
