@@ -50,18 +50,15 @@ def main(arguments: Sequence[str]) -> None:
 
     from fashion_lightning.data import source
     from fashion_lightning.export.check import BATCHES, largest_difference
-    from fashion_lightning.export.graph import metadata, not_exported, trace
+    from fashion_lightning.export.graph import exporting, metadata, trace
     from fashion_lightning.inference import load_classifier
 
     classifier = load_classifier(checkpoint.path, given.network)
     classifier.tta = given.tta or classifier.tta
     images = source.load("train", Path(given.root).expanduser())[0][:IMAGES]
-    program = trace(classifier)
-    try:
-        content = file_format.write(program, metadata(classifier, checkpoint.name))
+    with exporting(classifier):
+        content = file_format.write(trace(classifier), metadata(classifier, checkpoint.name))
         exported = file_format.load(content)
-    except Exception as error:  # an operation of a user's network that the format does not have
-        raise not_exported(classifier, error.__cause__ or error) from error
     difference = largest_difference(classifier, exported, images)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.resolve()) as file:

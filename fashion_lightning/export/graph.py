@@ -1,6 +1,10 @@
 """What every exported file computes, traced once: raw images → probabilities."""
 
+import contextlib
+import io
 import json
+import logging
+from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -34,29 +38,36 @@ class Probabilities(nn.Module):
 
 
 def trace(classifier: FashionMNISTClassifier) -> ExportedProgram:
-    """The graph of a classifier, for batches of any size.
-
-    Raises:
-        UserError: the network, one of the user's own, has no graph of fixed operations.
-    """
+    """The graph of a classifier, for batches of any size."""
     # Saving weights that lie channels_last warns; the convolutions put them in order by themselves.
     classifier.network.to(memory_format=torch.contiguous_format)
     module = Probabilities(classifier).requires_grad_(False)
     images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)  # two: the size of a batch of one would be frozen
-    try:
-        program = torch.export.export(module, (images,), dynamic_shapes=({0: Dim("batch")},))
-    except Exception as error:  # whatever a network of the user's does that cannot be traced
-        raise not_exported(classifier, error) from error
+    program = torch.export.export(module, (images,), dynamic_shapes=({0: Dim("batch")},))
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)  # names folders of this machine
     return program
 
 
-def not_exported(classifier: FashionMNISTClassifier, error: BaseException) -> UserError:
-    """What to say of a network that cannot be exported."""
-    network, reason = type(classifier.network).__name__, f"{type(error).__name__}: {str(error)[:300]}"
-    return UserError(f"Network {network} cannot be exported: {reason}{place_in_own_code(error)}")
+@contextlib.contextmanager
+def exporting(classifier: FashionMNISTClassifier) -> Iterator[None]:
+    """Make what ends an export one line; whole graphs that torch prints on the way are dropped.
+
+    Raises:
+        UserError: the network, one of the user's own, branches by its values, or does what the format does not have.
+    """
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    except Exception as error:  # whatever a network of the user's raises
+        cause = error.__cause__ if isinstance(error, torch.onnx.OnnxExporterError) and error.__cause__ else error
+        network, reason = type(classifier.network).__name__, f"{type(cause).__name__}: {str(cause)[:300]}"
+        raise UserError(f"Network {network} cannot be exported: {reason}{place_in_own_code(error)}") from error
+    finally:
+        logging.disable(disabled)
 
 
 def metadata(classifier: FashionMNISTClassifier, recipe: str) -> dict[str, str]:
