@@ -80,3 +80,39 @@ class InfiniteInValidation(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(images.flatten(1))
         return logits if self.training else logits * torch.inf
+
+
+class BranchesByValue(nn.Module):
+    """Has no graph of fixed operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(784, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(images.flatten(1))
+        return logits if logits.sum() > 0 else -logits
+
+
+class NotInONNX(nn.Module):
+    """Uses an operation that torch has and ONNX has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(784, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = torch.special.bessel_j0(self.head(images.flatten(1)))
+        return logits
+
+
+class NeverTheSame(nn.Module):
+    """Draws random numbers when it is evaluated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(784, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(images.flatten(1))
+        return logits + torch.rand_like(logits)

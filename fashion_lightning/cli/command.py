@@ -36,6 +36,7 @@ commands:
   predict     write classes and probabilities as CSV, of test images or yours
   repeat      fit a recipe with several seeds, and compare them
   compare     a table and learning curves of runs that are there
+  export      one file that runs without this package: ONNX or torch.export
   list        recipes with their cost and accuracy, and the runs that are there
   completion  a script for Tab in bash, zsh or fish
 
@@ -50,7 +51,7 @@ fashion-lightning COMMAND --help explains a command on one screen.
 FASHION_LIGHTNING_DEBUG=1 in the environment shows the traceback of an error.
 """
 
-COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare", "list", "completion")
+COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare", "export", "list", "completion")
 
 ASK = "_complete"
 """Not for a person: what the scripts of ``completion`` ask."""
@@ -146,7 +147,7 @@ def _run(arguments: list[str]) -> None:
         end_with_parent()
         if command != "compare":
             _refuse_bare_name(command, rest)
-        if command in ("validate", "test", "predict"):
+        if command in ("validate", "test", "predict", "export"):
             _require_checkpoint(command, rest)
         if "--help_all" in rest:
             from fashion_lightning.cli import commands
@@ -160,6 +161,10 @@ def _run(arguments: list[str]) -> None:
             from fashion_lightning.cli import compare
 
             compare.main(rest)
+        elif command == "export":
+            from fashion_lightning.cli import export
+
+            export.main(rest)
         elif command == fit_settings.COMMAND:
             fit_settings.main(rest, began)
         else:
@@ -183,7 +188,7 @@ def _refuse_bare_name(command: str, options: list[str]) -> None:
     from fashion_lightning.runs.folder import run_dir_of
 
     given, *others = options
-    is_run = command in ("validate", "test", "predict") or (given not in names() and run_dir_of(given) is not None)
+    is_run = command in ("validate", "test", "predict", "export") or (given not in names() and run_dir_of(given) is not None)
     option, what = ("--ckpt_path", "run") if is_run else ("--config", "recipe")
     if command == "repeat" and is_run:
         raise UserError(f"repeat takes a recipe, not a run: fashion-lightning {command} --config RECIPE")

@@ -47,6 +47,7 @@ OPTIONS = {
     "predict": ("--ckpt_path", "--config", "--output"),
     "repeat": ("--config", "--seeds", "--processes", "--test", "--name", "--note"),
     "compare": ("--output",),
+    "export": ("--ckpt_path", "--output", "--network", "--data.root"),
 }
 """Beside the settings that have short names."""
 

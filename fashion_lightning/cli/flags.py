@@ -52,7 +52,7 @@ FLAGS = (
         "--model.tta",
         "HOW",
         "average views: none, flip, flip_shift",
-        EVALUATES,
+        (*EVALUATES, "export"),
         ("flip", "flip_shift", "none"),
     ),
     Flag(

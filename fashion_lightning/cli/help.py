@@ -120,6 +120,23 @@ PAGES = {
             ("--help", "this page"),
         ),
     ),
+    "export": Page(
+        "export --ckpt_path RUN --output FILE [options]",
+        "Write a trained classifier as one file that runs without this package: uint8 images in, probabilities out."
+        " It is kept only if it classifies as the checkpoint does.",
+        (
+            ("export --ckpt_path quick --output quick.onnx", "for onnxruntime"),
+            ("export --ckpt_path quick --output quick.pt2", "for torch.export.load"),
+        ),
+        (
+            ("--ckpt_path RUN", f"its best checkpoint: {RUN}"),
+            ("--output FILE", "the suffix decides: .onnx or .pt2"),
+            ("--network CLASS", "import path of a network of your own"),
+            ("--data.root FOLDER", "where the data lie that the file is checked with"),
+            ("--help", "this page"),
+        ),
+        "settings (of the run, unless typed)",
+    ),
     "list": Page(
         "list [FOLDER]",
         "Show the recipes, with their cost and accuracy, and the runs in tensorboard_logs: how far each is, its"

@@ -1,0 +1,96 @@
+"""``fashion-lightning export``: a trained classifier as one file that runs elsewhere."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from fashion_lightning.cli.arguments import OneLineParser
+from fashion_lightning.cli.flags import expand
+from fashion_lightning.errors import UserError
+from fashion_lightning.export import onnx_file, pt2_file
+from fashion_lightning.runs.checkpoint import find_checkpoint
+from fashion_lightning.runs.durable import replacing
+from fashion_lightning.runs.find import find_run
+from fashion_lightning.tta import TTA
+
+FORMATS = {".onnx": onnx_file, ".pt2": pt2_file}
+"""By the suffix of the file."""
+
+IMAGES = 1000
+"""Training images that a file is checked with. It was trained on them, which does not matter: two programs are
+compared, and not with labels."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The subcommand.
+
+    Args:
+        arguments: those after ``export``.
+
+    Raises:
+        UserError: there is no checkpoint, its network cannot be exported, or nothing can be written to ``--output``.
+    """
+    parser = OneLineParser("fashion-lightning export", description=__doc__)
+    parser.add_argument("--ckpt_path", required=True, metavar="RUN", help="run folder (its best checkpoint) or file")
+    parser.add_argument("--output", required=True, metavar="FILE", help=f"the suffix decides: {' or '.join(FORMATS)}")
+    parser.add_argument(
+        "--model.tta",
+        dest="tta",
+        choices=get_args(TTA),
+        help="test-time augmentation; by default as the checkpoint has it",
+    )
+    parser.add_argument(
+        "--model.network", dest="network", default="", metavar="CLASS", help="import path of a network of your own"
+    )
+    parser.add_argument("--data.root", dest="root", help="data folder, for the images of the check")
+    given = parser.parse_args(expand(arguments))
+    path = output_file(given.output)
+    file_format = FORMATS[path.suffix.lower()]
+    file_format.check_installed()
+    place = find_run(given.ckpt_path)
+    checkpoint = find_checkpoint(str(place), wanted="best")
+
+    from fashion_lightning.data import source
+    from fashion_lightning.export.check import BATCHES, largest_difference
+    from fashion_lightning.export.graph import exporting, metadata, trace
+    from fashion_lightning.inference import load_classifier
+
+    classifier = load_classifier(checkpoint.path, given.network)
+    classifier.tta = given.tta or classifier.tta
+    images = source.load("train", None if given.root is None else Path(given.root).expanduser())[0][:IMAGES]
+    with exporting(classifier):
+        content = file_format.write(trace(classifier), metadata(classifier, checkpoint.name))
+        exported = file_format.load(content)
+    difference = largest_difference(classifier, exported, images)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path.resolve()) as file:
+        file.write(content)
+    batches = f"{', '.join(map(str, BATCHES[:-1]))} and {BATCHES[-1]}"
+    print(
+        f"Checked on {len(images):,} training images in batches of {batches}: the classes are those of"
+        f" {checkpoint.path}, and the probabilities within {difference:.1g}."
+    )
+    print(f"Written to {path}: {len(content) / 1e6:.1f} MB, test-time augmentation: {classifier.tta}")
+
+
+def output_file(given: str) -> Path:
+    """The file that ``--output`` names, looked at before any work is done.
+
+    Raises:
+        UserError: its suffix names no format, or nothing can be written there.
+    """
+    try:
+        path = Path(given).expanduser()
+        exists, is_file = path.exists(), path.is_file()
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        takes_files = folder.is_dir() and os.access(folder, os.W_OK)
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, an unknown ~user
+        raise UserError(f"--output {given!r} cannot be used ({error}).") from error
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(f"--output must end in {' or '.join(FORMATS)}, not {path.name!r}.")
+    if exists and not is_file:
+        raise UserError(f"--output {given} is there already and no file. Name another.")
+    if not takes_files:
+        raise UserError(f"--output {given} cannot be written: {folder} takes no new file.")
+    return path

@@ -1,0 +1,1 @@
+"""A trained classifier as one file that runs elsewhere: read graph.py, onnx_file.py, pt2_file.py, check.py."""

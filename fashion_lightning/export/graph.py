@@ -1,0 +1,82 @@
+"""What every exported file computes, traced once: raw images → probabilities."""
+
+import contextlib
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from fashion_lightning import __version__
+from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.errors import UserError, place_in_own_code
+from fashion_lightning.tta import views
+
+
+class Probabilities(nn.Module):
+    """A classifier with all that ``classify`` does before and after its network.
+
+    Args:
+        classifier: in evaluation mode; its ``tta`` becomes part of the graph.
+    """
+
+    def __init__(self, classifier: FashionMNISTClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 1, 28, 28)`` uint8, bright on black → probabilities ``(B, 10)`` float32."""
+        # One batch of all views: a pass for each would write the network into the graph up to ten times.
+        all_views = list(views(images, self.classifier.tta))
+        logits = self.classifier(torch.cat(all_views))
+        return cast(Tensor, logits.unflatten(0, (len(all_views), -1)).mean(dim=0).softmax(dim=1))
+
+
+def trace(classifier: FashionMNISTClassifier) -> ExportedProgram:
+    """The graph of a classifier, for batches of any size."""
+    # Saving weights that lie channels_last warns; the convolutions put them in order by themselves.
+    classifier.network.to(memory_format=torch.contiguous_format)
+    module = Probabilities(classifier).requires_grad_(False)
+    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)  # two: the size of a batch of one would be frozen
+    program = torch.export.export(module, (images,), dynamic_shapes=({0: Dim("batch")},))
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # names folders of this machine
+    return program
+
+
+@contextlib.contextmanager
+def exporting(classifier: FashionMNISTClassifier) -> Iterator[None]:
+    """Make what ends an export one line; whole graphs that torch prints on the way are dropped.
+
+    Raises:
+        UserError: the network, one of the user's own, branches by its values, or does what the format does not have.
+    """
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    except Exception as error:  # whatever a network of the user's raises
+        cause = error.__cause__ if isinstance(error, torch.onnx.OnnxExporterError) and error.__cause__ else error
+        network, reason = type(classifier.network).__name__, f"{type(cause).__name__}: {str(cause)[:300]}"
+        raise UserError(f"Network {network} cannot be exported: {reason}{place_in_own_code(error)}") from error
+    finally:
+        logging.disable(disabled)
+
+
+def metadata(classifier: FashionMNISTClassifier, recipe: str) -> dict[str, str]:
+    """What a file says of itself."""
+    return {
+        "class_names": json.dumps(CLASS_NAMES),
+        "recipe": recipe,
+        "tta": classifier.tta,
+        "fashion_lightning_version": __version__,
+        "description": "images: (batch, 1, 28, 28) uint8, bright on black, as in Fashion-MNIST."
+        " probabilities: (batch, 10) float32, in the order of class_names.",
+    }

@@ -1,0 +1,59 @@
+"""An ONNX file, for every runtime that reads them; torch is not needed to use it."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from fashion_lightning.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.export import ExportedProgram
+
+OPSET = 20
+"""Of ONNX's operators: the first that has GELU as one of them."""
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def check_installed() -> None:
+    """Look for what writes and runs ONNX files, before anything else is done.
+
+    Raises:
+        UserError: a package is missing.
+    """
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise UserError(f"An ONNX file needs packages that are not installed: pip install {' '.join(missing)}")
+
+
+def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
+    """The content of the file, weights included."""
+    import onnx
+    import torch
+
+    converted = torch.onnx.export(
+        program,
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        input_names=["images"],
+        output_names=["probabilities"],
+        dynamic_shapes=({0: "batch"},),  # the name that readers see
+        external_data=False,
+    )
+    assert converted is not None  # only without dynamo
+    model = converted.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]  # which line of torch it came from
+    onnx.helper.set_model_props(model, metadata)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def load(content: bytes) -> "Callable[[Tensor], Tensor]":
+    """The function of a file's content, run by onnxruntime on the CPU."""
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(["probabilities"], {"images": images.numpy()})[0])

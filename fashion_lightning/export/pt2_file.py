@@ -1,0 +1,29 @@
+"""A file of torch.export, which torch runs without this package, in Python or C++."""
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.export import ExportedProgram
+
+
+def check_installed() -> None:
+    """Nothing beside torch is needed."""
+
+
+def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
+    """The content of the file, weights included."""
+    import torch
+
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files=metadata)
+    return content.getvalue()
+
+
+def load(content: bytes) -> "Callable[[Tensor], Tensor]":
+    """The function of a file's content, run by torch on the CPU."""
+    import torch
+
+    return torch.export.load(io.BytesIO(content)).module()

@@ -1,0 +1,214 @@
+"""``export``: a checkpoint as one file that says the same elsewhere."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import yaml
+from PIL import Image
+from torch import Tensor, nn
+
+from fashion_lightning import CLASS_NAMES, FashionMNISTClassifier, __version__, load_classifier
+from fashion_lightning.cli.recipes import RECIPES, find_config
+from fashion_lightning.data import source
+from fashion_lightning.errors import UserError
+from fashion_lightning.export import onnx_file, pt2_file
+from fashion_lightning.export.check import largest_difference
+from fashion_lightning.export.graph import exporting, metadata, trace
+from fashion_lightning.runs.checkpoint_settings import network_spec
+from tests.conftest import Run
+from tests.networks import BranchesByValue, NeverTheSame, NotInONNX
+
+WITHOUT_TORCH = """\
+import json, numpy, onnxruntime
+from PIL import Image
+
+model = onnxruntime.InferenceSession("model.onnx")
+picture = Image.open("picture.png").convert("L").resize((28, 28))  # bright on black, as in the data set
+probabilities = model.run(None, {"images": numpy.asarray(picture)[None, None]})[0][0]
+names = json.loads(model.get_modelmeta().custom_metadata_map["class_names"])
+print(names[probabilities.argmax()], probabilities.max())
+"""
+"""What the README shows."""
+
+
+@pytest.fixture
+def exported(cli: Run, trained: Path, generated: tuple[Path, dict[str, str]]) -> Path:
+    """``model.onnx`` of the tiny recipe, with test-time augmentation; exported once."""
+    kept, path = generated[0].with_name("model.onnx"), Path("model.onnx")
+    if not kept.exists():
+        cli("export", "--ckpt_path", trained, "--output", kept, "--model.tta", "flip_shift")
+    path.write_bytes(kept.read_bytes())
+    return path
+
+
+@pytest.fixture
+def images(data: Path) -> Tensor:
+    return source.load("train", data)[0]
+
+
+def answers(file: Path, images: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    probabilities: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = session.run(None, {"images": images.numpy()})[0]
+    return probabilities
+
+
+def test_an_onnx_file_says_what_the_checkpoint_says_for_batches_of_any_size(
+    exported: Path, trained: Path, images: Tensor
+) -> None:
+    classifier = load_classifier(trained)
+    classifier.tta = "flip_shift"
+    for size in (1, 2, 3, 300):
+        _, expected = classifier.classify(images[:size])
+        np.testing.assert_allclose(answers(exported, images[:size]), expected.numpy(), atol=1e-5)
+    plain = load_classifier(trained).classify(images)[1].numpy()
+    assert np.abs(answers(exported, images) - plain).max() > 1e-3  # the file averages over views by itself
+
+
+def test_an_onnx_file_is_one_file_that_describes_itself(exported: Path) -> None:
+    model = onnx.load(exported, load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    described = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(described["class_names"]) == list(CLASS_NAMES)
+    assert (described["recipe"], described["tta"]) == ("tiny", "flip_shift")
+    assert described["fashion_lightning_version"] == __version__
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", onnx_file.OPSET)]
+    assert not any(onnx.external_data_helper.uses_external_data(weights) for weights in model.graph.initializer)
+    for value, shape in ((model.graph.input[0], ["batch", 1, 28, 28]), (model.graph.output[0], ["batch", 10])):
+        assert [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim] == shape
+
+
+def test_no_file_names_a_folder_of_the_machine_that_wrote_it(exported: Path, trained: Path) -> None:
+    program = trace(load_classifier(trained))
+    for content in (exported.read_bytes(), pt2_file.write(program, {})):
+        assert not re.search(rb"[\w/.-]+\.py\b", content)
+
+
+def test_the_lines_of_the_readme_use_an_onnx_file_without_torch(exported: Path, images: Tensor) -> None:
+    Image.fromarray(images[7, 0].numpy()).save("picture.png")
+    no_torch = "import sys; sys.modules['torch'] = None\n"
+    command = [sys.executable, "-c", no_torch + WITHOUT_TORCH]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.startswith(CLASS_NAMES[answers(exported, images[7:8]).argmax()])
+
+
+def test_the_command_writes_a_file_of_torch_export_and_says_how_it_was_checked(
+    cli: Run, trained: Path, images: Tensor
+) -> None:
+    said = cli("export", "--ckpt_path", trained / "checkpoints/last.ckpt", "--output", "new/model.pt2")
+    assert "Checked on 600 training images in batches of 1, 2, 7 and 200" in said
+    assert "Written to new/model.pt2" in said
+    described = dict.fromkeys(("class_names", "recipe", "tta", "fashion_lightning_version", "description"), "")
+    run = torch.export.load("new/model.pt2", extra_files=described).module()
+    expected = load_classifier(trained / "checkpoints/last.ckpt")
+    assert described == metadata(expected, "tiny")
+    for size in (1, 5):
+        torch.testing.assert_close(run(images[:size]), expected.classify(images[:size])[1])
+    assert [path.name for path in Path("new").iterdir()] == ["model.pt2"]
+
+
+def test_a_file_that_says_something_else_is_not_kept(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def off_by_a_little(content: bytes) -> Callable[[Tensor], Tensor]:
+        run = load(content)
+        return lambda images: run(images) + 2e-4 * (len(images) == 7)
+
+    load = pt2_file.load
+    monkeypatch.setattr(pt2_file, "load", off_by_a_little)
+    Path("model.pt2").write_text("an earlier one")
+    said = cli("export", "--ckpt_path", trained, "--output", "model.pt2", exits=2)
+    assert "does not say what the checkpoint says: 0 of 600 images get another class" in said
+    assert Path("model.pt2").read_text() == "an earlier one"
+    assert not list(Path().glob(".model*"))
+
+
+def test_weights_that_are_not_finite_are_not_kept(images: Tensor) -> None:
+    classifier = FashionMNISTClassifier(nn.Sequential(nn.Flatten(), nn.Linear(784, 10))).eval()
+    broken = {name: value * torch.nan for name, value in classifier.state_dict().items()}
+    classifier.load_state_dict(broken)
+    with pytest.raises(UserError, match="differ by up to nan"):
+        largest_difference(classifier, lambda batch: classifier(batch).softmax(dim=1), images)
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [(BranchesByValue, r"data-dependent.* \(.*networks\.py, line \d+\)"), (NotInONNX, "bessel_j0")],
+)
+def test_a_network_that_has_no_such_graph_is_named_in_one_line(
+    network: type[nn.Module], reason: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    classifier = FashionMNISTClassifier(network()).eval()
+    said = f"Network {network.__name__} cannot be exported: .*{reason}"
+    with pytest.raises(UserError, match=said), exporting(classifier):
+        onnx_file.write(trace(classifier), {})
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+
+
+def test_a_network_that_never_says_the_same_is_refused(images: Tensor) -> None:
+    classifier = FashionMNISTClassifier(NeverTheSame()).eval()
+    exported = pt2_file.load(pt2_file.write(trace(classifier), {}))
+    with pytest.raises(UserError, match="images get another class"):
+        largest_difference(classifier, exported, images)
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("notes.txt", r"must end in \.onnx or \.pt2, not 'notes\.txt'"),
+        ("model", r"must end in \.onnx or \.pt2"),
+        ("", r"must end in \.onnx or \.pt2"),
+        ("folder.onnx", "is there already and no file"),
+        ("notes.txt/model.onnx", r"notes\.txt takes no new file"),
+        ("long" * 100 + ".onnx", "too long"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_loaded(
+    cli: Run, output: str, said: str
+) -> None:
+    Path("folder.onnx").mkdir()
+    Path("notes.txt").write_text("mine")
+    assert re.search(said, cli("export", "--ckpt_path", "nothing", "--output", output, exits=2))
+    assert Path("notes.txt").read_text() == "mine"
+
+
+def test_a_missing_checkpoint_and_a_missing_flag_are_named(cli: Run) -> None:
+    assert "no run folder or checkpoint at nothing" in cli(
+        "export", "--ckpt_path", "nothing", "--output", "model.pt2", exits=2
+    )
+    assert "fashion-lightning export --ckpt_path" in cli("export", "--output", "model.pt2", exits=2)
+    assert "required: --output" in cli("export", "--ckpt_path", "nothing", exits=2)
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
+    cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else find_spec(name))
+    said = cli("export", "--ckpt_path", "nothing", "--output", "model.onnx", exits=2)
+    assert "pip install onnxscript\n" in said
+
+
+def test_help_is_answered_without_torch() -> None:
+    code = "import sys; sys.modules['torch'] = None; from fashion_lightning.cli import main; main(['export', '--help'])"
+    assert (
+        "--model.tta" in subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cnn", "accurate", *(f"seeds/{path.stem}" for path in RECIPES.glob("seeds/*.yaml"))])
+def test_what_each_recipe_trains_can_be_exported(name: str, images: Tensor) -> None:
+    config = yaml.safe_load(find_config(name).read_text(encoding="utf-8"))
+    classifier = FashionMNISTClassifier(network_spec(config).build(), tta=config["model"].get("tta", "none")).eval()
+    for file_format in (onnx_file, pt2_file):
+        with exporting(classifier):
+            exported = file_format.load(file_format.write(trace(classifier), metadata(classifier, "untrained")))
+        assert largest_difference(classifier, exported, images[:250]) < 1e-5
