@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -111,11 +112,23 @@ def test_predict_writes_classes_and_probabilities_of_the_test_images(cli: Run, t
     cli("predict", "--ckpt_path", trained)
     with (trained / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["image", "class", "label", "correct", *CLASS_NAMES]
     assert [row["image"] for row in rows] == [str(index) for index in range(100)]
+    assert [row["label"] for row in rows] == [CLASS_NAMES[index % 10] for index in range(100)]  # of the generated data
     for row in rows:
         probabilities = [float(row[name]) for name in CLASS_NAMES]
         assert sum(probabilities) == pytest.approx(1, abs=1e-4)
         assert row["class"] == CLASS_NAMES[probabilities.index(max(probabilities))]
+        assert row["correct"] == ("true" if row["class"] == row["label"] else "false")
+
+
+def test_the_figures_of_test_can_be_computed_from_the_table_of_predict(cli: Run, trained: Path) -> None:
+    cli("test", "--ckpt_path", trained)
+    cli("predict", "--ckpt_path", trained)
+    measured = json.loads((trained / "test_best.json").read_text())
+    rows = list(csv.DictReader((trained / "predictions.csv").read_text().splitlines()))
+    assert sum(row["correct"] == "true" for row in rows) == round(100 * measured["accuracy"])
+    assert -sum(math.log(float(row[row["label"]])) for row in rows) / 100 == pytest.approx(measured["loss"], rel=1e-5)
 
 
 def test_predict_takes_image_files_and_an_output_file(cli: Run, trained: Path, tmp_path: Path) -> None:
@@ -126,6 +139,7 @@ def test_predict_takes_image_files_and_an_output_file(cli: Run, trained: Path, t
     cli("predict", "--ckpt_path", trained, "--data.images", tmp_path / "*.png", "--output", "out/mine.csv")
     rows = list(csv.reader(Path("out/mine.csv").read_text().splitlines()))
     assert [Path(row[0]).name for row in rows[1:]] == ["a.png", "b.png"]
+    assert rows[0] == ["image", "class", *CLASS_NAMES]  # nobody knows what they show
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])

@@ -8,9 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
+from lightning import LightningModule, Trainer
 from PIL import Image
 
-from fashion_lightning.callbacks.predictions import write_csv
+from fashion_lightning.callbacks.predictions import PredictionsCSV, write_csv
+from fashion_lightning.data.batches import Batch
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from tests.conftest import Run
 
 
@@ -62,6 +66,20 @@ def test_predictions_of_own_pictures_leave_those_of_the_test_images_alone(cli: R
     cli("predict", "--ckpt_path", trained, "--data.images", "a.png")
     assert (trained / "predictions.csv").read_bytes() == before
     assert [row[0] for row in rows_of((trained / "predictions_images.csv").read_text())] == ["image", "a.png"]
+
+
+def test_a_probability_is_written_with_the_digits_that_give_its_float32_back() -> None:
+    torch.manual_seed(0)
+    probabilities = (10 * torch.randn(500, 10)).softmax(dim=1)
+    batch = Batch(
+        torch.zeros(500, 1, 28, 28, dtype=torch.uint8), torch.zeros(500, dtype=torch.int64), torch.arange(500)
+    )
+    writer = PredictionsCSV(Path("a.csv"), FashionMNISTDataModule())
+    writer.write_on_batch_end(
+        Trainer(logger=False), LightningModule(), (batch.indices, probabilities), None, batch, 0, 0
+    )
+    written = torch.tensor([[float(text) for text in writer.rows[index][4:]] for index in range(500)])
+    assert torch.equal(written, probabilities)
 
 
 def test_names_in_the_table_are_text_that_no_spreadsheet_runs(cli: Run, trained: Path) -> None:

@@ -12,6 +12,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
@@ -54,7 +55,12 @@ def write_csv(path: Path, content: bytes) -> None:
 
 
 class PredictionsCSV(BasePredictionWriter):
-    """Writes the class and the ten probabilities of every image.
+    """Writes the class and the ten probabilities of every image; of test images also the true class.
+
+    The columns are ``image,class,label,correct``, then the ten class names. ``label`` is the true class and
+    ``correct`` is ``true`` or ``false``; both are left out for the user's own images, whose class nobody knows.
+    A probability has the fewest digits that give its float32 back, so that what is computed from the table equals
+    what is computed from the network's output.
 
     Args:
         path: the CSV file; written when all images are done.
@@ -72,15 +78,18 @@ class PredictionsCSV(BasePredictionWriter):
         pl_module: LightningModule,
         prediction: tuple[Tensor, Tensor],
         batch_indices: Sequence[int] | None,
-        batch: Any,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
         files = self.datamodule.picture_paths
-        for index, probabilities in zip(*(part.tolist() for part in prediction), strict=True):
-            best = max(range(len(CLASS_NAMES)), key=probabilities.__getitem__)
+        indices, probabilities = prediction
+        classes = probabilities.argmax(dim=1).tolist()
+        shortest = probabilities.cpu().numpy().astype(str).tolist()
+        for index, cls, label, texts in zip(indices.tolist(), classes, batch.labels.tolist(), shortest, strict=True):
             name = harmless(str(files[index])) if files else index
-            self.rows[index] = [name, CLASS_NAMES[best], *(f"{p:.6f}" for p in probabilities)]
+            truth = [] if files else [CLASS_NAMES[label], str(cls == label).lower()]
+            self.rows[index] = [name, CLASS_NAMES[cls], *truth, *texts]
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.world_size > 1:
@@ -91,6 +100,7 @@ class PredictionsCSV(BasePredictionWriter):
             return
         table = io.StringIO(newline="")
         in_order = [row for _, row in sorted(self.rows.items())]
-        csv.writer(table).writerows([["image", "class", *CLASS_NAMES], *in_order])
+        truth = [] if self.datamodule.picture_paths else ["label", "correct"]
+        csv.writer(table).writerows([["image", "class", *truth, *CLASS_NAMES], *in_order])
         # A file name may hold bytes that are no text, with which no program could read the table as UTF-8.
         write_csv(self.path, table.getvalue().encode(errors="backslashreplace"))
