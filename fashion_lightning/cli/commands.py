@@ -1,5 +1,6 @@
 """``fit``, ``validate``, ``test`` and ``predict``: what each does with what ``build.py`` has built."""
 
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,10 @@ def predict(cli: FashionMNISTCLI) -> None:
     _start(cli)
     if cli.trainer.is_global_zero:
         print(f"{len(writer.rows):,} predictions written to {path}")
+    if broken := cli.datamodule.broken_pictures:
+        if cli.trainer.is_global_zero:
+            print(*(f"skipped: {line}" for line in broken), sep="\n", file=sys.stderr)
+        raise UserError(f"{len(broken):,} of {len(broken) + len(cli.datamodule.picture_paths):,} files were skipped.")
 
 
 def _beside(cli: FashionMNISTCLI, name: str) -> Path:

@@ -58,9 +58,10 @@ def _distance(rgb: Pixels, background: Pixels) -> Pixels:
 
 
 def stands_out(rgb: Pixels, background: Pixels, close: float) -> Pixels:
-    """Where a picture differs from its background, ``(H, W)`` bool, without specks of noise."""
+    """Where a picture differs from its background or is enclosed by what does, ``(H, W)`` bool, without specks."""
     mask = _distance(rgb, background) > close
-    mask &= _neighbours(mask) >= 4
+    mask &= _neighbours(mask) >= 3
+    mask = ~outside_of(mask)  # of a dark garment on black only the outline may differ
     solid = connected(_neighbours(mask) == 9, mask)
     return solid if solid.any() else mask
 
