@@ -233,12 +233,9 @@ def test_a_mistake_gets_one_line_a_non_zero_exit_and_changes_nothing(
     Path("eps.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\n")
     Path("bomb.png").write_bytes(picture_of(100_000, 100_000))
     os.mkfifo("fifo.png")
-    for name in ("mixed", "many"):
-        Path(name).mkdir()
-        for number in range(40):
-            Image.new("L", (28, 28)).save(f"{name}/{number}.png")
+    Path("mixed").mkdir()
+    Image.new("L", (28, 28)).save("mixed/a.png")
     os.mkfifo("mixed/fifo.png")
-    Path("many/37.png").write_bytes(b"broken")
     before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
     printed = cli(*(argument.replace("RUN", str(trained)) for argument in arguments), exits=2)
     (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]

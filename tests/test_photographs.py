@@ -1,6 +1,7 @@
 """Pictures of every format and mode become what the data set would have made of them."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,14 @@ def test_a_file_cut_short_is_broken(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(file.getvalue()[:-500])
     with pytest.raises(UserError, match="cannot be read as an image"):
         pictures.read_picture(tmp_path / "a.jpg")
+
+
+def test_own_pictures_are_shown_in_a_table_and_written_as_json(cli: Run, trained: Path) -> None:
+    shirt().save("[red]a.png")
+    printed = cli("predict", "--ckpt_path", trained, "--data.images", "[red]a.png", "--output", "a.json")
+    assert "[red]a.png" in printed
+    assert "White garments" in printed
+    (record,) = json.loads(Path("a.json").read_text())
+    assert record["image"] == "[red]a.png"
+    assert record["class"] == max(record["probabilities"], key=record["probabilities"].get)
+    assert record["class"] in printed

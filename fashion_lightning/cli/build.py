@@ -91,7 +91,9 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
         if self.command == "predict":
-            parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
+            parser.add_argument(
+                "--output", type=str, help="the .csv or .json file to write; in the run folder by default"
+            )
 
     def before_instantiate_classes(self) -> None:
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""

@@ -9,7 +9,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fashion_lightning import __version__
-from fashion_lightning.callbacks.predictions import PredictionsCSV, csv_output
+from fashion_lightning.callbacks.predictions import PredictionsCSV, csv_output, print_best
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
@@ -174,6 +174,8 @@ def predict(cli: FashionMNISTCLI) -> None:
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
     _start(cli)
     if cli.trainer.is_global_zero:
+        if cli.datamodule.picture_paths:
+            print_best(writer)
         print(f"{len(writer.rows):,} predictions written to {path}")
     if broken := cli.datamodule.broken_pictures:
         if cli.trainer.is_global_zero:
