@@ -4,8 +4,8 @@
     python benchmarks/photographs.py tensorboard_logs/cnn/version_0 --test
 
 Images of the data set are written out as large coloured JPEGs: upscaled, tinted, laid off centre on a background,
-turned as EXIF says, with noise, and compressed. All choices in ``data/photographs.py`` were made on validation
-images (the default here); ``--test`` renders test images. Beside it the usual preparation on the same files: squash
+turned as EXIF says, with noise, and compressed. Choose by validation images (the default); ``--test`` renders test
+images. Beside it the usual preparation on the same files: squash
 to 28x28, grey, invert.
 """
 

@@ -10,7 +10,7 @@ CLOSE = 13.0
 """Levels of 255: the 5 % of the paper (arXiv 1708.07747, section 2, step 2) within which a pixel is background."""
 
 FOUND = 0.5
-"""The share of the border that must fit. Chosen on renderings of validation images: their garments cover less."""
+"""The share of the border that must fit; a garment may cover the rest. Not tuned."""
 
 
 def find_background(rgb: Pixels) -> tuple[Pixels, float] | None:
