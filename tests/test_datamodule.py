@@ -81,7 +81,7 @@ def test_own_pictures_become_28x28_grey_images_without_a_label(tmp_path: Path) -
     assert [path.name for path in datamodule.picture_paths] == ["a.jpg", "b.png"]
     assert batch.images.shape == (2, 1, 28, 28)
     assert batch.images[0].unique().tolist() == [7]
-    assert (batch.images[1, 0, 0, 0], batch.images[1, 0, 14, 14]) == (0, 200)  # padded to a square with black
+    assert (batch.images[1, 0, 0, 0], batch.images[1, 0, 14, 14]) == (0, 255)  # nothing stands out: all is garment
     assert batch.labels.tolist() == [-1, -1]
 
 

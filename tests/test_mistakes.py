@@ -178,7 +178,6 @@ MISTAKES += [
     (["predict", "--ckpt_path", "RUN", "--data.images", "/dev/zero"], "/dev/zero is not a file"),
     (["predict", "--ckpt_path", "RUN", "--data.images", "eps.png"], "eps.png cannot be read as an image (BMP, GIF"),
     (["predict", "--ckpt_path", "RUN", "--data.images", "bomb.png"], "bomb.png has too many pixels"),
-    (["predict", "--ckpt_path", "RUN", "--data.images", "many"], "37.png cannot be read as an image"),
     (["predict", "--ckpt_path", "RUN", "--output", "RUN/config.yaml"], "config.yaml is there already"),
     (["predict", "--ckpt_path", "RUN", "--output", "tiny.yaml/a.csv"], "tiny.yaml/a.csv cannot be"),
     (["predict", "--ckpt_path", "RUN", "--output", "/proc/none/a.csv"], "No such file or directory: /proc/none"),
@@ -234,12 +233,9 @@ def test_a_mistake_gets_one_line_a_non_zero_exit_and_changes_nothing(
     Path("eps.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\n")
     Path("bomb.png").write_bytes(picture_of(100_000, 100_000))
     os.mkfifo("fifo.png")
-    for name in ("mixed", "many"):
-        Path(name).mkdir()
-        for number in range(40):
-            Image.new("L", (28, 28)).save(f"{name}/{number}.png")
+    Path("mixed").mkdir()
+    Image.new("L", (28, 28)).save("mixed/a.png")
     os.mkfifo("mixed/fifo.png")
-    Path("many/37.png").write_bytes(b"broken")
     before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
     printed = cli(*(argument.replace("RUN", str(trained)) for argument in arguments), exits=2)
     (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]

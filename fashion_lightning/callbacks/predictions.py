@@ -1,7 +1,8 @@
-"""``predict`` writes one CSV row an image."""
+"""``predict`` writes one CSV row an image, or JSON, and shows the first in a table."""
 
 import csv
 import io
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,23 +11,31 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
-from fashion_lightning.errors import UserError
+from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.csv_cells import harmless
 from fashion_lightning.runs.durable import replacing
+
+SHOWN = 20
+"""Pictures in the table on the terminal: about a screen."""
+
+WHAT_IT_CANNOT_KNOW = "White garments and pictures from the side do not occur in the data the classifier learnt from."
 
 
 def csv_output(given: str) -> Path:
     """The file that ``--output`` names, looked at before anything is predicted.
 
-    Only CSV files are replaced. What is no regular file (a device, a FIFO) is written to.
+    Only CSV and JSON files are replaced. What is no regular file (a device, a FIFO) is written to.
 
     Raises:
-        UserError: nothing can be written there, or a file that is no CSV file would be lost.
+        UserError: nothing can be written there, or a file that is neither CSV nor JSON would be lost.
     """
     try:
         path = Path(given).expanduser()
@@ -36,8 +45,10 @@ def csv_output(given: str) -> Path:
         raise UserError(f"--output {given!r} cannot be used ({error}).") from error
     if is_folder or not given.strip():
         raise UserError(f"--output needs the name of a CSV file, not of a folder: {given!r}.")
-    if is_file and path.suffix.lower() != ".csv" and not path.is_relative_to("/dev"):
-        raise UserError(f"--output {given} is there already and no .csv file; it is not replaced. Name another file.")
+    if is_file and path.suffix.lower() not in (".csv", ".json") and not path.is_relative_to("/dev"):
+        raise UserError(
+            f"--output {given} is there already and no .csv or .json file; it is not replaced. Name another file."
+        )
     if not exists and parent is not None and not (parent.is_dir() and os.access(parent, os.W_OK)):
         raise UserError(f"--output {given} cannot be written: {parent} takes no new file.")
     return path
@@ -63,7 +74,7 @@ class PredictionsCSV(BasePredictionWriter):
     what is computed from the network's output.
 
     Args:
-        path: the CSV file; written when all images are done.
+        path: the file; JSON where it ends with ``.json``, else CSV. Written when all images are done.
         datamodule: knows the files that the images came from; test images are called by their index.
     """
 
@@ -98,9 +109,35 @@ class PredictionsCSV(BasePredictionWriter):
             self.rows = {index: row for share in shares for index, row in share.items()}
         if not trainer.is_global_zero:
             return
+        if self.path.suffix.lower() == ".json":
+            files = self.datamodule.picture_paths
+            records = [
+                {
+                    "image": str(files[index]) if files else index,
+                    "class": row[1],
+                    "probabilities": dict(zip(CLASS_NAMES, map(float, row[-len(CLASS_NAMES) :]), strict=True)),
+                }
+                for index, row in sorted(self.rows.items())
+            ]
+            write_csv(self.path, (json.dumps(records, indent=2) + "\n").encode())
+            return
         table = io.StringIO(newline="")
         in_order = [row for _, row in sorted(self.rows.items())]
         truth = [] if self.datamodule.picture_paths else ["label", "correct"]
         csv.writer(table).writerows([["image", "class", *truth, *CLASS_NAMES], *in_order])
         # A file name may hold bytes that are no text, with which no program could read the table as UTF-8.
         write_csv(self.path, table.getvalue().encode(errors="backslashreplace"))
+
+
+def print_best(writer: PredictionsCSV) -> None:
+    """Print the three most probable classes of the user's own pictures, of the first ``SHOWN``."""
+    files, count = writer.datamodule.picture_paths, len(CLASS_NAMES)
+    table = Table("file", "best", "second", "third")
+    for index, row in sorted(writer.rows.items())[:SHOWN]:
+        ranked = sorted(zip(map(float, row[-count:]), CLASS_NAMES, strict=True), reverse=True)[:3]
+        name = Text(one_line(str(files[index])))  # a file may be called [red]
+        table.add_row(name, *(f"{cls} {100 * probability:.1f} %" for probability, cls in ranked))
+    Console().print(table)
+    if len(writer.rows) > SHOWN:
+        print(f"The first {SHOWN} of {len(writer.rows):,}; the file has them all.")
+    print(WHAT_IT_CANNOT_KNOW)

@@ -99,7 +99,9 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
         parser.add_argument("--pictures", type=bool, default=True, help="whether fit draws pictures for TensorBoard")
         if self.command == "predict":
-            parser.add_argument("--output", type=str, help="the CSV file to write; in the run folder by default")
+            parser.add_argument(
+                "--output", type=str, help="the .csv or .json file to write; in the run folder by default"
+            )
         if self.command == "fit":
             parser.add_argument("--layers", action="store_true", help="show every layer of the network at the start")
 

@@ -1,5 +1,6 @@
 """``fit``, ``validate``, ``test`` and ``predict``: what each does with what ``build.py`` has built."""
 
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fashion_lightning import __version__
-from fashion_lightning.callbacks.predictions import PredictionsCSV, csv_output
+from fashion_lightning.callbacks.predictions import PredictionsCSV, csv_output, print_best
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
@@ -251,8 +252,14 @@ def predict(cli: FashionMNISTCLI) -> None:
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
     _start(cli)
     if cli.trainer.is_global_zero:
+        if cli.datamodule.picture_paths:
+            print_best(writer)
         count = "1 prediction" if len(writer.rows) == 1 else f"{len(writer.rows):,} predictions"
         print(f"{count} written to {path}")
+    if broken := cli.datamodule.broken_pictures:
+        if cli.trainer.is_global_zero:
+            print(*(f"skipped: {line}" for line in broken), sep="\n", file=sys.stderr)
+        raise UserError(f"{len(broken):,} of {len(broken) + len(cli.datamodule.picture_paths):,} files were skipped.")
 
 
 def _beside(cli: FashionMNISTCLI, name: str) -> Path:

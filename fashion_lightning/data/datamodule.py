@@ -73,6 +73,7 @@ class FashionMNISTDataModule(LightningDataModule):
         self.train_size = train_size
         self.num_workers = num_workers
         self.picture_paths: list[Path] = []
+        self.broken_pictures: list[str] = []  # what is wrong with each file that was skipped
         self.seed = run_seed()
         self.augment = Augment(flip, shift, cutout, self.seed)
         self._loaded: dict[source.Split, tuple[Tensor, Tensor]] = {}
@@ -109,8 +110,8 @@ class FashionMNISTDataModule(LightningDataModule):
             self.train_set = ImagesInMemory(images, labels, train)
             self.val_set = ImagesInMemory(images, labels, val)
         elif stage == "predict" and self.pictures:
-            self.picture_paths = find_pictures(self.pictures)
-            pixels = read_pictures(self.picture_paths)
+            found = find_pictures(self.pictures)
+            self.picture_paths, pixels, self.broken_pictures = read_pictures(found, self._is_first_process())
             self.test_set = ImagesInMemory(pixels, torch.full((len(pixels),), -1))
         else:
             self.test_set = ImagesInMemory(*self.load("test"))
@@ -161,6 +162,9 @@ class FashionMNISTDataModule(LightningDataModule):
     def _in_order(self, dataset: ImagesInMemory) -> DataLoader[Batch]:
         sampler = InOrder(len(dataset), EVAL_BATCH_SIZE, *self._rank_and_world_size())
         return batch_loader(dataset, sampler, self.num_workers)
+
+    def _is_first_process(self) -> bool:
+        return self._rank_and_world_size()[0] == 0
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)

@@ -1,15 +1,20 @@
 """A user's own images as network input: files, and whatever Python holds images in."""
 
 import glob
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor
 
+from fashion_lightning.data.background import Pixels
+from fashion_lightning.data.photographs import Prepared, prepare
 from fashion_lightning.errors import UserError
 
 FORMATS = {
@@ -21,6 +26,9 @@ FORMATS = {
     "WEBP": {".webp"},
 }
 """What is opened, by content, and its usual suffixes. PIL knows more formats: it would start Ghostscript for EPS."""
+
+DECODED_AT = 512
+"""Pixels of the shorter edge that a JPEG keeps at least: twice what the garment is looked for in."""
 
 SUFFIXES = set().union(*FORMATS.values())
 
@@ -49,36 +57,55 @@ def find_pictures(patterns: list[str]) -> list[Path]:
     return found
 
 
-def read_pictures(paths: list[Path]) -> Tensor:
-    """Read image files as grey pictures of 28x28 pixels, ``(N, 1, 28, 28)`` uint8.
+def read_pictures(paths: list[Path], show_progress: bool = False) -> tuple[list[Path], Tensor, list[str]]:
+    """Read and prepare image files one after the other, so that one decoded picture at a time is in memory.
 
-    The data set shows clothing bright on black; a file must already be like that.
+    Args:
+        paths: of the files.
+        show_progress: with a bar, where standard error is a terminal.
+
+    Returns:
+        The files that could be read, their pixels ``(N, 1, 28, 28)`` uint8, and a line for each other file.
 
     Raises:
-        UserError: a file cannot be read as an image, or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
+        UserError: none of the files can be read.
     """
-    pixels = np.stack([_read(path) for path in paths])
-    return torch.from_numpy(pixels).unsqueeze(1)
+    read: list[Path] = []
+    pixels: list[Pixels] = []
+    broken: list[str] = []
+    bar = Progress(*Progress.get_default_columns(), console=Console(stderr=True), transient=True)
+    bar.disable = not (show_progress and len(paths) > 1 and sys.stderr.isatty())
+    with bar:
+        for path in bar.track(paths, description="Preparing pictures"):
+            try:
+                pixels.append(read_picture(path).pixels)
+                read.append(path)
+            except UserError as error:
+                broken.append(str(error))
+    if not read:
+        raise UserError(broken[0])
+    return read, torch.from_numpy(np.stack(pixels)).unsqueeze(1), broken
 
 
-def _read(path: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def read_picture(path: Path) -> Prepared:
+    """Read one image file and prepare it.
+
+    Raises:
+        UserError: it cannot be read as an image, or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)  # above 89 million pixels
-            with Image.open(path, formats=list(FORMATS)) as image:
-                return grey(image)
+            with Image.open(path, formats=list(FORMATS)) as picture:
+                # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
+                picture.draft(None, (DECODED_AT, DECODED_AT))
+                return prepare(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(f"{path} has too many pixels ({error}). Make it smaller; 28x28 are used.") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{path} cannot be read as an image ({', '.join(FORMATS)} can).") from error
     except Exception as error:  # PIL raises a dozen kinds for damaged bytes
         raise UserError(f"{path} cannot be read as an image ({error or type(error).__name__}).") from error
-
-
-def grey(image: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    """A picture of any size and colours as ``(28, 28)`` uint8, with black borders where it is not square."""
-    fitted = ImageOps.pad(ImageOps.exif_transpose(image).convert("L"), (28, 28), color=0)
-    return np.asarray(fitted, dtype=np.uint8)
 
 
 def as_batch(images: Any) -> Tensor:
@@ -121,7 +148,7 @@ def _tensor(images: Any) -> Tensor:
     if isinstance(images, Tensor):
         return images
     if isinstance(images, Image.Image):
-        return torch.from_numpy(np.array(grey(images)))
+        return torch.from_numpy(prepare(images).pixels)
     try:
         if isinstance(images, list | tuple) and any(isinstance(part, Tensor | Image.Image) for part in images):
             return torch.cat([_tensor(part).cpu().reshape(-1, *_tensor(part).shape[-2:]) for part in images])
