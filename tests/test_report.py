@@ -154,7 +154,7 @@ def test_without_training_images_there_is_a_report_that_says_so(
 
 def test_a_part_of_the_test_images_is_called_one(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fashion_lightning.data.datamodule.EVAL_BATCH_SIZE", 40)
-    cli("test", "--ckpt_path", trained, "--trainer.limit_test_batches", "1")
+    cli("test", "--ckpt_path", trained, "--trainer.limit_test_batches", "0.4")
     assert "Only 40 of the 100 test images were measured" in text_of(trained / "test_best.html")
 
 
