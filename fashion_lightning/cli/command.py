@@ -188,7 +188,9 @@ def _refuse_bare_name(command: str, options: list[str]) -> None:
     from fashion_lightning.runs.folder import run_dir_of
 
     given, *others = options
-    is_run = command in ("validate", "test", "predict", "export") or (given not in names() and run_dir_of(given) is not None)
+    is_run = command in ("validate", "test", "predict", "export") or (
+        given not in names() and run_dir_of(given) is not None
+    )
     option, what = ("--ckpt_path", "run") if is_run else ("--config", "recipe")
     if command == "repeat" and is_run:
         raise UserError(f"repeat takes a recipe, not a run: fashion-lightning {command} --config RECIPE")
