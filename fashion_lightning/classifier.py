@@ -18,8 +18,8 @@ from fashion_lightning.data.pictures import as_batch
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
 from fashion_lightning.networks.output import check_output
-from fashion_lightning.runs.checkpoint_content import read_plain
 from fashion_lightning.runs.checkpoint_settings import saved_arguments
+from fashion_lightning.runs.plain_file import read_plain
 from fashion_lightning.schedules import RunSchedule, steps_of_run
 from fashion_lightning.tta import TTA, suffix, views
 
