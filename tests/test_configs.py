@@ -1,4 +1,4 @@
-"""Every recipe and preset is valid, and every command in the README can be typed."""
+"""Every recipe and preset is valid, and every command in the README and in docs can be typed."""
 
 import re
 import shlex
@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fashion_lightning.cli import commands, repeat
+from fashion_lightning.cli import commands, export, repeat
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, RECIPES, find_config, names
 from tests.conftest import Run
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(RECIPES.rglob("*.yaml"))
 README = (ROOT / "README.md").read_text()
-SHELL_BLOCKS = re.findall(r"^```(?:bash|sh)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+PAGES = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
+SHELL_BLOCKS = re.findall(r"^```(?:bash|sh)\n(.*?)^```", "\n".join(PAGES), flags=re.MULTILINE | re.DOTALL)
+IN_TABLES = re.findall(r"^\|[^|]*\| `(fashion-lightning [^`]*)` \|$", README, flags=re.MULTILINE)
 COMMANDS = [
     command.split("#")[0].strip().replace("$seed", "0")
-    for block in SHELL_BLOCKS
+    for block in [*SHELL_BLOCKS, *IN_TABLES]
     for line in block.replace("\\\n", " ").splitlines()
     for command in line.split("&&")
     if command.split("#")[0].strip()
@@ -79,11 +81,12 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     started = []
     for name in commands.COMMANDS:
         monkeypatch.setitem(commands.COMMANDS, name, lambda cli: started.append(cli.command))
-    monkeypatch.setattr(repeat, "main", lambda _: started.append("repeat"))
+    for module in (repeat, export):
+        monkeypatch.setattr(module, "main", lambda _: None)
     arguments = shlex.split(command)[1:]
     if arguments[0].startswith("-") or "--help" in arguments:
         cli(*arguments, exits=0)
-    elif arguments[0] in ("repeat", "compare"):
+    elif arguments[0] not in commands.COMMANDS:
         cli(*arguments)
     else:
         cli(*arguments, "--data.root", data, *(["--data.val_size", "100"] if arguments[0] == "fit" else []))
