@@ -114,11 +114,15 @@ def test_precision_and_recall_have_a_curve_for_each_class(page: "Page", tensorbo
 
 
 def test_the_projector_loads_every_image(page: "Page") -> None:
-    with page.expect_response(re.compile("/tensor")) as tensor, page.expect_response(re.compile("/sprite")) as sprite:
+    with (
+        page.expect_response(re.compile("/projector/tensor")) as tensor,
+        page.expect_response(re.compile("/projector/sprite_image")) as sprite,
+        page.expect_response(re.compile("/projector/metadata")) as metadata,
+    ):
         page.goto("/#projector")
-    assert len(tensor.value.body()) == 100 * 8 * 4
+    assert len(tensor.value.body()) == 100 * 8 * 4  # float32 features of 100 validation images
     assert sprite.value.ok
-    page.frame_locator("iframe").locator("canvas").first.wait_for()
+    assert len(metadata.value.text().splitlines()) == 1 + 100
 
 
 def test_the_hparams_tab_shows_settings_and_real_numbers(page: "Page", trained: Path) -> None:
