@@ -200,7 +200,8 @@ def test_a_moved_checkpoint_alone_is_tested_used_and_continued(cli: Run, trained
     shutil.rmtree(trained)
     cli("test", "--ckpt_path", lone)
     cli("predict", "--ckpt_path", lone)
-    assert {path.name for path in lone.parent.iterdir()} == {"mine.ckpt", "test_mine.json", "predictions.csv"}
+    names = {"mine.ckpt", "test_mine.json", "test_mine.html", "predictions.csv"}
+    assert {path.name for path in lone.parent.iterdir()} == names
     cli("fit", "--ckpt_path", lone, "--trainer.max_epochs", "3")
     assert json.loads(Path("tensorboard_logs/tiny/version_0/fit.json").read_text())["epochs"] == 3
 
