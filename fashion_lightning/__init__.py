@@ -1,8 +1,19 @@
 """Fashion-MNIST classifiers, trained, watched, resumed and tested with Lightning.
 
-Importing this package does not import torch; each public name brings in what it needs.
+    names, probabilities = fashion_lightning.classify("tensorboard_logs/cnn/version_0", images)
+    lightning.Trainer(max_epochs=3).fit(FashionMNISTClassifier(CNN()), datamodule=FashionMNISTDataModule())
+
+classify(path, images)              name what images show, by a run folder or a checkpoint file
+load_classifier(path)               the trained FashionMNISTClassifier of a run folder or a checkpoint file
+FashionMNISTClassifier(network)     the LightningModule around any network
+FashionMNISTDataModule()            the LightningDataModule: verified files, a fixed split, batches in memory
+CNN()                               the default network, a plain nn.Module
+CLASS_NAMES                         the ten classes in the order of their labels
+
+help(fashion_lightning.classify) and so on say more; on the command line, `fashion-lightning --help`.
 """
 
+# Importing this package does not import torch; each public name brings in what it needs.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +27,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
+# No __all__: `help` would then show each of them in full, four thousand lines with all that they inherit.
 _HOME = {
     "CLASS_NAMES": "data.classes",
     "CNN": "networks",
@@ -25,8 +37,6 @@ _HOME = {
     "load_classifier": "inference",
 }
 
-__all__ = ["CLASS_NAMES", "CNN", "FashionMNISTClassifier", "FashionMNISTDataModule", "classify", "load_classifier"]
-
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
@@ -35,4 +45,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return [*globals(), *_HOME]

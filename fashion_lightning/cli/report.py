@@ -91,7 +91,9 @@ def print_fit(run_dir: Path, metrics: dict[str, Any]) -> None:
     best = metrics["best"]
     start = metrics.get("start_seconds")  # a report that is made later from a checkpoint does not know it
     began = f", after {start:.0f} s to start" if start else ""
-    print(f"\n{metrics['epochs']} epochs in {metrics['fit_seconds']:.0f} s{began}")
+    print(
+        f"\n{metrics['epochs']} epoch{'s' if metrics['epochs'] != 1 else ''} in {metrics['fit_seconds']:.0f} s{began}"
+    )
     if best:
         print(
             f"Best checkpoint   {run_dir / 'checkpoints' / 'best.ckpt'}"
