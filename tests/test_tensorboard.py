@@ -90,8 +90,8 @@ def hparams_tab(logs: Path) -> tuple[list[str], list[str], dict[str, dict[str, o
     groups = list_session_groups.Handler(context, backend, "", request).run().session_groups
     cells = {}
     for group in groups:
-        settings = {name: MessageToDict(value) for name, value in group.hparams.items()}
-        cells[group.sessions[0].name] = settings | {metric.name.tag: metric.value for metric in group.metric_values}
+        typed = {name: MessageToDict(value) for name, value in group.hparams.items()}
+        cells[group.sessions[0].name] = typed | {metric.name.tag: metric.value for metric in group.metric_values}
     settings = [info.name for info in experiment.hparam_infos]
     return settings, [info.name.tag for info in experiment.metric_infos], cells
 
