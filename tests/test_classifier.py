@@ -227,12 +227,10 @@ def test_classify_takes_any_number_of_images() -> None:
     assert classifier.classify(IMAGES[:0])[1].shape == (0, 10)
 
 
-@pytest.mark.parametrize("shape", [(2, 56, 56), (2, 3, 28, 28), (28, 28)])
-def test_classify_refuses_other_shapes_and_types(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match=r"takes uint8 images of shape \(B, 28, 28\)"):
+@pytest.mark.parametrize("shape", [(2, 56, 56), (2, 3, 28, 28), (28,)])
+def test_classify_refuses_other_shapes(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=r"cannot be classified: it must be \(28, 28\)"):
         tiny().classify(torch.zeros(shape, dtype=torch.uint8))
-    with pytest.raises(UserError, match=r"takes uint8 images .* not torch.float64"):
-        tiny().classify(torch.zeros(2, 28, 28, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])

@@ -50,6 +50,7 @@ def test_lightnings_own_loading_works_on_a_checkpoint_alone(trained: Path) -> No
 
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8))
+IMAGES[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0  # a picture is one of the data set's kind by its dark corners
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,6 @@ def test_images_may_come_in_any_form_one_as_well_as_many(form: Callable[[torch.T
     [
         (torch.zeros(3, 3, 28, 28), r"shape \(3, 3, 28, 28\) cannot be classified: it must be \(28, 28\)"),
         (np.zeros((32, 32), np.uint8), r"shape \(32, 32\) .* give PIL images"),
-        (torch.zeros(0, 28, 28), r"shape \(0, 28, 28\)"),
         ([], r"shape \(0,\)"),
         (IMAGES.float(), r"Floats from 0 to 255 .* must lie in \[0, 1\]"),
         (IMAGES.float() / 127.5 - 1, "Floats from -1 to 1 "),

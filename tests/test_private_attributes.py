@@ -67,6 +67,13 @@ USES = (
         "the known flags, for `did you mean`; argparse has no public list of them (CPython, no issue)",
     ),
     Private(
+        "_metadata",
+        "torch.nn:Module",
+        "runs/plain_file.py",
+        "what torch keeps beside weights, by which a file could have weights assigned instead of copied; state_dict() has"
+        " no public way to it (no issue)",
+    ),
+    Private(
         "_get_help_string",
         "jsonargparse:DefaultHelpFormatter",
         "cli/full_help.py",

@@ -43,7 +43,9 @@ def test_a_place_or_a_device_is_not_taken_which_is_said(
     assert f"Not taken from poisoned.ckpt, since a checkpoint decides numbers only: {name}. Name" in printed
     assert not Path("escaped").exists()
     written = {path for path in audit.outside(Path("tensorboard_logs")) if path.suffix != ".partial"}
-    assert written <= {Path(name).absolute() for name in ("", "test_poisoned.json", "predictions.csv")}
+    assert written <= {
+        Path(name).absolute() for name in ("", "test_poisoned.json", "test_poisoned.html", "predictions.csv")
+    }
     assert not audit.begun
 
 

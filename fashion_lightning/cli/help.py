@@ -125,8 +125,8 @@ PAGES = {
         "Write a trained classifier as one file that runs without this package: uint8 images in, probabilities out."
         " It is kept only if it classifies as the checkpoint does.",
         (
-            ("export --ckpt_path quick --output quick.onnx", "for onnxruntime"),
-            ("export --ckpt_path quick --output quick.pt2", "for torch.export.load"),
+            ("export --ckpt_path quick --output quick.onnx", ""),
+            ("export --ckpt_path quick --output quick.pt2", "for torch"),
         ),
         (
             ("--ckpt_path RUN", f"its best checkpoint: {RUN}"),

@@ -120,14 +120,14 @@ def as_batch(images: Any) -> Tensor:
     """
     pixels = _tensor(images)
     shape = tuple(pixels.shape)
-    if len(shape) not in (2, 3, 4) or shape[-2:] != (28, 28) or (len(shape) == 4 and shape[1] != 1) or not len(pixels):
+    if len(shape) not in (2, 3, 4) or shape[-2:] != (28, 28) or (len(shape) == 4 and shape[1] != 1):
         raise UserError(
             f"Images of shape {shape} cannot be classified: it must be (28, 28), (1, 28, 28), (B, 28, 28) or"
             " (B, 1, 28, 28). Pictures of another size or in colour: give PIL images, or files to `predict`."
         )
     batch = pixels.reshape(-1, 1, 28, 28)
-    if batch.dtype == torch.uint8:
-        return batch
+    if batch.dtype == torch.uint8 or not len(batch):
+        return batch.to(torch.uint8)
     low, high = batch.min().item(), batch.max().item()
     if batch.is_floating_point():
         if not 0 <= low <= high <= 1:  # NaN neither

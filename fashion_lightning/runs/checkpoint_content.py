@@ -62,7 +62,7 @@ def _problem(content: dict[str, Any]) -> str:
                 for since in ("current", "total"):
                     _check_count(_inside(content, "loops", "fit_loop", progress, since, count), count)
         _check_counts(_inside(content, "loops", "fit_loop", progress, "is_last_batch"), "is_last_batch")
-        if "averaging_state" in content:
+        if "averaging_state" in content or "current_model_state" in content:
             check_weights(content["averaging_state"])
             check_weights(content["current_model_state"])
         for part in ("optimizer_states", "lr_schedulers"):
