@@ -70,8 +70,8 @@ USES = (
         "_metadata",
         "torch.nn:Module",
         "runs/plain_file.py",
-        "what torch keeps beside weights, by which a file could have weights assigned instead of copied; state_dict() has"
-        " no public way to it (no issue)",
+        "what torch keeps beside weights, by which a file could have weights assigned instead of copied; there is no"
+        " public way to it (no issue)",
     ),
     Private(
         "_get_help_string",
