@@ -112,7 +112,8 @@ def test_text_of_a_strangers_checkpoint_is_shown_and_not_obeyed(
 ) -> None:
     hostile = {"<script>alert(1)</script>": "</td><img src=http://example.org>", "long": "x" * 10_000}
     monkeypatch.setattr(
-        "fashion_lightning.report.test_page.recipe_settings", lambda settings: {**recipe_settings(settings), **hostile}
+        "fashion_lightning.report.evaluation_page.recipe_settings",
+        lambda settings: {**recipe_settings(settings), **hostile},
     )
     cli("test", "--ckpt_path", trained)
     page = (trained / "test_best.html").read_text(encoding="utf-8")
