@@ -27,9 +27,9 @@ from fashion_lightning.cli.report import (
 )
 from fashion_lightning.cli.threads import keep_threads
 from fashion_lightning.errors import UserError, place_in_own_code
+from fashion_lightning.report.evaluation_page import Sources, test_page
 from fashion_lightning.report.findings import Evaluation, find
 from fashion_lightning.report.near_duplicates import near_duplicates
-from fashion_lightning.report.evaluation_page import Sources, test_page
 from fashion_lightning.runs.continuing import report_of
 from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.folder import discard_run
