@@ -5,9 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
+from fashion_lightning import classify
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.find import find_run
+from fashion_lightning.runs.origin import record_origin
 from tests.conftest import Run
 
 LOGS = Path("tensorboard_logs")
@@ -79,3 +82,11 @@ def test_every_command_takes_a_name_and_says_which_run_it_took(cli: Run, trained
         printed = cli(*command, "--ckpt_path", "tiny")
         assert printed.startswith(f"tiny: its newest run, {trained}\n")
     assert (trained / "test_best.json").is_file()
+
+
+def test_compare_and_python_take_names_too(cli: Run, trained: Path) -> None:
+    record_origin(trained, {"name": "first try"})
+    assert "does not exist" not in cli("compare", "first try", "tiny/version_0")
+    images = torch.zeros(2, 28, 28, dtype=torch.uint8)
+    for name in ("tiny", "first try"):
+        assert torch.equal(classify(name, images)[1], classify(trained, images)[1])

@@ -53,6 +53,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("fit --config configs/quik.yaml", "There is no config file configs/quik.yaml (did you mean quick?)"),
     ("fit --config network.yaml", "setting 'model.netwrok' is not accepted (did you mean model.network?)"),
     ("fit --config section.yaml", "setting 'trianer' is not accepted (did you mean trainer?)"),
+    ("fit --config short.yaml", "setting 'trainer.epochs' is not accepted (did you mean trainer.max_epochs?)"),
     ("fit --config key.yaml", "setting 'trainer.max_epoch' is not accepted (did you mean trainer.max_epochs?)"),
     ("fit --config argument.yaml", "setting 'learning_rate' is not accepted (did you mean lr?)"),
     ("fit --config tab.yaml", "It is indented with spaces, not with tabs"),
@@ -92,6 +93,7 @@ def test_the_line_says_what_to_type(
     for name, old, new in (
         ("network", "network:", "netwrok:"),
         ("section", "trainer:", "trianer:"),
+        ("short", "max_epochs:", "epochs:"),
         ("key", "max_epochs", "max_epoch"),
         ("argument", "fashion_lightning.optimizers.Muon", "torch.optim.Adam\n    init_args: {learning_rate: 0.1}"),
         ("tab", "\n  network:", "\n\tnetwork:"),

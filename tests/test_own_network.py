@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fashion_lightning.cli.own_modules import look_in_working_folder
+from fashion_lightning.runs.own_modules import look_in_working_folder
 from tests.conftest import Run
 from tests.poisoned import network, poison
 
@@ -98,3 +98,11 @@ def test_what_the_readme_says_of_a_network_of_ones_own_works_as_pasted(
         command = [sys.executable, "-P", command_on_generated_data[1], *arguments]
         done = subprocess.run(command, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_it_is_exported_too(cli: Run, recipe: Path, own_package: str) -> None:
+    cli("fit", "--config", recipe, "--network", f"{own_package}.MyNetwork", "--epochs", "1")
+    sys.path.remove(str(Path.cwd()))  # as another process begins
+    sys.modules.pop(own_package)
+    assert "Checked on " in cli("export", "--ckpt_path", "tiny", "--output", "my.pt2")

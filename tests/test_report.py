@@ -203,3 +203,10 @@ def test_two_tests_at_once_leave_one_whole_report(trained: Path, command_on_gene
     assert (trained / "test_best.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert json.loads((trained / "test_best.json").read_text())["images"] == 100
     assert not list(trained.glob(".*.partial"))
+
+
+def test_the_epochs_of_a_checkpoint_from_a_late_validation_are_counted_whole(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, "--epochs", "2", "--trainer.check_val_every_n_epoch", "3")
+    cli("test", "--ckpt_path", "tiny")
+    page = Path("tensorboard_logs/tiny/version_0/test_best.html").read_text(encoding="utf-8")
+    assert "after 20 steps (2 epochs)" in page

@@ -26,7 +26,10 @@ from fashion_lightning.runs.durable import replacing
 SHOWN = 20
 """Pictures in the table on the terminal: about a screen."""
 
-WHAT_IT_CANNOT_KNOW = "White garments and pictures from the side do not occur in the data the classifier learnt from."
+WHAT_IT_CANNOT_KNOW = (
+    "The classifier has learnt from garments laid flat and seen from the front, and from shoes seen from the side;"
+    "\nwhite ones do not occur in its data. Of other pictures it cannot know."
+)
 
 
 def csv_output(given: str) -> Path:

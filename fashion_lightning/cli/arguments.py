@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 import yaml
 
 from fashion_lightning.cli.flags import expand
-from fashion_lightning.cli.own_modules import look_in_working_folder
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.bounded_yaml import read_yaml
@@ -24,6 +23,7 @@ from fashion_lightning.runs.folder import LOGS, lies_in, run_dir_of
 from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.names import check_name
 from fashion_lightning.runs.origin import LONGEST_NAME, LONGEST_NOTE, check_label
+from fashion_lightning.runs.own_modules import look_in_working_folder
 
 
 class OneLineParser(argparse.ArgumentParser):

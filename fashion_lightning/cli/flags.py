@@ -156,7 +156,8 @@ def nearest(flag: str, known: Collection[str]) -> str | None:
         known: every flag that there is, short ones among them.
     """
     spelt = f"--{flag.lstrip('-').replace('-', '_').lower()}"
-    for candidate in (spelt, OTHERS_SAY.get(spelt), f"--{spelt[2:].rpartition('.')[2]}"):
+    short = f"--{spelt[2:].rpartition('.')[2]}"
+    for candidate in (spelt, OTHERS_SAY.get(spelt), short, LONG.get(short)):
         if candidate in known:
             return candidate
     same_ending = sorted((name for name in known if name.endswith(f".{spelt[2:]}")), key=len)

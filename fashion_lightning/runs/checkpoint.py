@@ -62,6 +62,13 @@ class Checkpoint:
         return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
 
     @property
+    def epochs_trained(self) -> int:
+        """Epochs trained to their last batch; the validation of the last one may still be under way."""
+        loop = self.content["loops"]["fit_loop"]
+        count = "started" if loop["epoch_loop.batch_progress"]["is_last_batch"] else "processed"
+        return int(loop["epoch_progress"]["current"][count])
+
+    @property
     def in_mid_epoch(self) -> bool:
         """Whether some batches of an epoch are still to be trained on."""
         batches = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]

@@ -1,5 +1,6 @@
 """What a run folder holds, read back without training anything and without torch."""
 
+import contextlib
 import glob
 import json
 import math
@@ -10,6 +11,7 @@ from typing import Any, get_args
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.bounded_yaml import read_bounded, read_yaml
+from fashion_lightning.runs.find import find_run
 from fashion_lightning.runs.folder import LOGS
 from fashion_lightning.runs.names import MAX_BYTES
 from fashion_lightning.tta import TTA, suffix
@@ -90,6 +92,9 @@ def find_runs(given: Sequence[str]) -> list[Path]:
     for text in given:
         places = [Path(text), LOGS / text] if text else []
         matches = [place for place in places if place.exists()][:1] or [Path(path) for path in sorted(glob.glob(text))]
+        if not matches:
+            with contextlib.suppress(UserError):  # the name of no run either
+                matches = [find_run(text)]
         for path in matches or [Path(text)]:
             versions = [folder for folder in path.glob("version_*") if folder.name[8:].isdigit()]
             found += sorted(versions, key=lambda folder: int(folder.name[8:])) or [path]
