@@ -158,6 +158,7 @@ def test_the_last_checkpoint_is_written_at_the_start_when_it_is_time_and_after_e
     assert saved == steps
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_first_epoch_goes_on_from_its_start(
     cli: Run, recipe: Path, command_on_generated_data: list[str]
 ) -> None:

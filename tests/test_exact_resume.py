@@ -22,14 +22,14 @@ model:
 @pytest.mark.parametrize(
     "moment",
     [
-        ("epoch start", 0, 0),
-        ("train", 0, 0),
+        pytest.param(("epoch start", 0, 0), marks=pytest.mark.slow),
+        pytest.param(("train", 0, 0), marks=pytest.mark.slow),
         ("train", 0, 4),
         ("validation", 0, 0),
-        ("epoch end", 0, 0),
+        pytest.param(("epoch end", 0, 0), marks=pytest.mark.slow),
         ("train", 1, 9),
-        ("epoch start", 2, 0),
-        ("train", 2, 3),
+        pytest.param(("epoch start", 2, 0), marks=pytest.mark.slow),
+        pytest.param(("train", 2, 3), marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -106,6 +106,7 @@ def test_a_run_that_max_time_ended_within_an_epoch_goes_on_there(cli: Run, recip
     assert (report["epochs"], report["steps"]) == (epochs, 10 * epochs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ends", "goes_on"),
     [
@@ -140,6 +141,7 @@ def test_a_killed_run_takes_up_a_plateau_schedule_after_a_validation_within_the_
     assert_same_state(undisturbed, disturbed)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_version_0_1_takes_up_its_plateau_schedule_and_training_metrics(cli: Run, recipe: Path) -> None:
     """There the classifier kept what a callback keeps today."""
     plateau = ["--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.scheduler.init_args.patience=0"]
@@ -165,6 +167,7 @@ ASKED_TO_STOP = [
 """Early stopping asks for the end after a fall of the accuracy; then that rises again."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "moment", "steps"),
     [
@@ -188,6 +191,7 @@ def test_a_run_that_was_asked_to_stop_too_early_stops_when_it_may_also_after_a_k
     assert_same_state(undisturbed, disturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [25, pytest.param(18, marks=pytest.mark.slow)])
 def test_a_run_that_was_asked_to_stop_too_early_and_is_killed_in_a_validation_goes_on_before_it(
     cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch, step: int

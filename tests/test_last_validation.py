@@ -49,6 +49,7 @@ def test_a_run_that_is_interrupted_in_its_last_epoch_ends_as_one_that_is_not(
     assert curve(RUN, "val/loss") == curve(other, "val/loss")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_made_longer_goes_on_as_if_it_had_been_so_from_the_start(cli: Run, recipe: Path) -> None:
     """The validation at its earlier end changes nothing of its weights."""
     fit = ["fit", "--config", recipe, *EVERY_THIRD, "--model.scheduler", "null"]

@@ -34,6 +34,7 @@ def page_faults(keep: bool) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_steps_that_need_the_same_memory_do_not_fault_it_in_anew() -> None:
     pages_of_a_block = 48_000_000 // resource.getpagesize()
     assert page_faults(keep=True) < pages_of_a_block

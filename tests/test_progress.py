@@ -38,6 +38,7 @@ def test_fit_says_in_its_folder_how_far_it_is(cli: Run, recipe: Path) -> None:
     assert read_progress(run) == Progress(2, 2, 20, None, "finished", os.getpid(), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads_now", [None, "1"])
 def test_a_run_goes_on_with_its_threads_or_says_that_it_does_not(
     cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch, threads_now: str | None

@@ -41,6 +41,7 @@ def test_a_part_that_could_not_go_on_is_refused_before_anything_is_made(
     assert {*Path().rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_run_with_the_parts_that_are_taken_is_exact_after_a_kill(cli: Run, recipe: Path) -> None:
     every_epoch = {"filename": "{epoch}", "save_top_k": -1, "enable_version_counter": False}
     taken = [

@@ -192,6 +192,7 @@ DurableCheckpointIO.save_checkpoint = save_and_kill
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suicide", [WITHIN_AN_EPOCH, BEHIND_THE_CHECKPOINT_OF_AN_EPOCH], ids=["within", "behind"])
 def test_a_killed_and_continued_run_has_every_point_once_in_its_event_files(
     cli: Run, recipe: Path, command_on_generated_data: list[str], suicide: str
