@@ -95,6 +95,7 @@ def test_a_run_that_max_steps_ended_within_an_epoch_can_go_on(cli: Run, recipe: 
     assert_same_state(undisturbed, disturbed)
 
 
+@pytest.mark.slow
 def test_a_run_that_max_time_ended_within_an_epoch_goes_on_there(cli: Run, recipe: Path) -> None:
     fit = ["fit", "--config", recipe, "--trainer.max_epochs", "10000", "--model.scheduler", "null"]
     cli(*fit, "--trainer.max_time", "00:00:00:01")
@@ -129,6 +130,7 @@ def test_a_run_ended_within_an_epoch_goes_on_as_one_that_was_not(
     assert_same_state(undisturbed, ended)
 
 
+@pytest.mark.slow
 def test_a_killed_run_takes_up_a_plateau_schedule_after_a_validation_within_the_epoch(cli: Run, recipe: Path) -> None:
     plateau = ["--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.scheduler.init_args.patience=0"]
     every = ["--trainer.val_check_interval=0.7", "--last_checkpoint.every_n_steps=1"]

@@ -62,6 +62,7 @@ def answers(file: Path, images: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype
     return probabilities
 
 
+@pytest.mark.slow
 def test_an_onnx_file_says_what_the_checkpoint_says_for_batches_of_any_size(
     exported: Path, trained: Path, images: Tensor
 ) -> None:

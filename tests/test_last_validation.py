@@ -35,6 +35,7 @@ def test_epochs_before_the_last_are_validated_as_often_as_was_asked_for(cli: Run
     assert [step for step, _ in curve(RUN, "val/accuracy")] == [29, 49]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [("train", 1, 4), ("validation", 1, 0)], ids=str)
 def test_a_run_that_is_interrupted_in_its_last_epoch_ends_as_one_that_is_not(
     cli: Run, recipe: Path, moment: tuple[str, int, int]

@@ -77,6 +77,7 @@ def test_no_program_of_a_repositorys_config_is_started(repository: Path) -> None
     assert not Path("started").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_keeps_its_origin_and_adds_how(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, "--name", "old", "--trainer.max_epochs", "1")
     before, run_id = read_origin(RUN), run_id_of(RUN)

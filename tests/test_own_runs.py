@@ -82,6 +82,7 @@ def test_in_the_place_of_a_torn_checkpoint_comes_the_best_one_not_that_of_anothe
     assert f"Going on from {run}/checkpoints/best.ckpt, the best checkpoint.\n" in printed
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_takes_no_torn_ones_place(cli: Run, trained: Path, recipe: Path) -> None:
     cli("fit", "--config", recipe, "--trainer.max_epochs", "4")
     other = Path("tensorboard_logs/tiny/version_1/checkpoints/last.ckpt")
@@ -91,6 +92,7 @@ def test_a_checkpoint_of_another_run_takes_no_torn_ones_place(cli: Run, trained:
     assert f"Going on from {trained}/checkpoints/best.ckpt" in printed
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_holds_half_a_step_is_taken_with_a_warning(cli: Run, recipe: Path) -> None:
     """Validated after 3 of 10 batches, of which 4 make a step; nothing gets better after that."""
     half = ["--trainer.accumulate_grad_batches=4", "--trainer.val_check_interval=0.3", "--trainer.max_epochs=1"]

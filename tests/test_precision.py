@@ -69,6 +69,7 @@ def test_apples_gpus_are_not_said_to_lack_bf16(capsys: pytest.CaptureFixture[str
     assert "precision: 32-true   seed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_the_same_recipe_gives_the_same_weights_twice(cli: Run, recipe: Path, precision: str) -> None:
     for _ in range(2):

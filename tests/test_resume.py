@@ -52,6 +52,7 @@ def test_the_split_cannot_be_moved_under_a_trained_run(cli: Run, trained: Path) 
     assert "cannot change from 100 to 300" in cli("validate", "--ckpt_path", trained, "--data.val_size=300", exits=2)
 
 
+@pytest.mark.slow
 def test_another_batch_size_holds_from_the_next_epoch_but_not_within_one(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, *interrupt("train", 1, 2), exits=130)
     run = Path("tensorboard_logs/tiny/version_0")
@@ -177,6 +178,7 @@ def test_a_run_that_was_killed_before_its_report_gets_it_from_its_last_checkpoin
     assert again == report
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_says_so_unless_it_is_given_more_patience(cli: Run, recipe: Path) -> None:
     stuck = ["--early_stopping.monitor=val/accuracy", "--early_stopping.min_delta=1"]
     cli("fit", "--config", recipe, "--trainer.max_epochs", "9", "--early_stopping.patience", "2", *stuck)
@@ -187,6 +189,7 @@ def test_a_run_that_stopped_early_says_so_unless_it_is_given_more_patience(cli: 
     assert json.loads((run / "fit.json").read_text())["epochs"] == 5
 
 
+@pytest.mark.slow
 def test_a_run_without_any_patience_is_continued_after_a_kill(cli: Run, recipe: Path) -> None:
     fit = ["--trainer.max_epochs=9", "--early_stopping.patience=0", "--early_stopping.monitor=train/accuracy"]
     cli("fit", "--config", recipe, *fit, *interrupt("train", 1, 2), exits=130)
@@ -211,6 +214,7 @@ def test_typed_optimizer_settings_hold_after_a_checkpoint(cli: Run, recipe: Path
     assert (group["lr"], group["momentum"]) == (0.025, 0.5)
 
 
+@pytest.mark.slow
 def test_a_typed_learning_rate_is_scaled_by_the_schedule_that_goes_on(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, "--trainer.max_epochs", "4", *interrupt("train", 1, 9), exits=130)
     run = Path("tensorboard_logs/tiny/version_0")

@@ -219,6 +219,7 @@ def test_a_killed_and_continued_run_has_every_point_once_in_its_event_files(
     assert raw_pictures(run) == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "validation", [["--trainer.check_val_every_n_epoch", "2"], ["--trainer.val_check_interval", "0.5"]]
 )
@@ -284,6 +285,7 @@ def test_files_of_that_name_that_are_no_event_files_are_left_alone(cli: Run, tra
         assert (trained / f"events.out.tfevents.1.{name}").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_each_test_point_stands_once_however_often_test_is_typed(cli: Run, trained: Path) -> None:
     for tta in ("none", "flip", "flip"):
         cli("test", "--ckpt_path", trained, "--model.tta", tta)

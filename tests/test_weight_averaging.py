@@ -30,6 +30,7 @@ def test_the_average_is_what_is_saved_tested_and_used(cli: Run, recipe: Path) ->
     assert measured["loss"] == pytest.approx(best["val/loss"])
 
 
+@pytest.mark.slow
 def test_until_the_average_begins_the_weights_themselves_are_validated_and_saved(cli: Run, recipe: Path) -> None:
     """Stock Lightning would validate and save the initial weights (issue 21724)."""
     cli("fit", "--config", recipe)
