@@ -206,7 +206,7 @@ def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, Evaluation]:
 def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, Evaluation], dict[str, str]]:
     """The validation images, for a temperature; or why there is none, which the report says."""
     if cli.trainer.is_global_zero:
-        print("\nFor the report: the validation images", flush=True)
+        print("\nMeasuring the validation images too, for the calibration in the report", flush=True)
     cli.model.evaluations = {}
     try:
         _start(cli, "validate")

@@ -67,7 +67,8 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
         raise UserError(f"{name} {error}.") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
         advice = " It is indented with spaces, not with tabs." if "cannot start any token" in str(error) else ""
-        raise UserError(f"{name} is not valid YAML: {' '.join(str(error).split())[:200]}.{advice}") from error
+        problem = " ".join(str(error).replace('in "<byte string>", ', "").split())
+        raise UserError(f"{name} is not valid YAML: {problem[:200]}.{advice}") from error
 
 
 class _OutOfBounds(Exception):
