@@ -12,7 +12,7 @@ import torch
 from lightning import LightningModule, Trainer
 from PIL import Image
 
-from fashion_lightning.callbacks.predictions import PredictionsCSV, write_csv
+from fashion_lightning.callbacks.predictions import PredictionsCSV, write_output
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from tests.conftest import Run
@@ -54,8 +54,8 @@ def test_a_home_folder_is_expanded(cli: Run, trained: Path, tmp_path: Path, monk
 
 def test_a_device_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
-        write_csv(Path("/dev/full"), b"x")
-    write_csv(tmp_path / "new/a.csv", b"x")
+        write_output(Path("/dev/full"), b"x")
+    write_output(tmp_path / "new/a.csv", b"x")
     assert (tmp_path / "new/a.csv").read_bytes() == b"x"
 
 

@@ -32,7 +32,7 @@ WHAT_IT_CANNOT_KNOW = (
 )
 
 
-def csv_output(given: str) -> Path:
+def output_path(given: str) -> Path:
     """The file that ``--output`` names, looked at before anything is predicted.
 
     Only CSV and JSON files are replaced. What is no regular file (a device, a FIFO) is written to.
@@ -57,7 +57,7 @@ def csv_output(given: str) -> Path:
     return path
 
 
-def write_csv(path: Path, content: bytes) -> None:
+def write_output(path: Path, content: bytes) -> None:
     """Replace a regular file in one step, of a symbolic link the one that it names; write to anything else."""
     if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
         with path.open("wb") as device:
@@ -122,14 +122,14 @@ class PredictionsCSV(BasePredictionWriter):
                 }
                 for index, row in sorted(self.rows.items())
             ]
-            write_csv(self.path, (json.dumps(records, indent=2) + "\n").encode())
+            write_output(self.path, (json.dumps(records, indent=2) + "\n").encode())
             return
         table = io.StringIO(newline="")
         in_order = [row for _, row in sorted(self.rows.items())]
         truth = [] if self.datamodule.picture_paths else ["label", "correct"]
         csv.writer(table).writerows([["image", "class", *truth, *CLASS_NAMES], *in_order])
         # A file name may hold bytes that are no text, with which no program could read the table as UTF-8.
-        write_csv(self.path, table.getvalue().encode(errors="backslashreplace"))
+        write_output(self.path, table.getvalue().encode(errors="backslashreplace"))
 
 
 def print_best(writer: PredictionsCSV) -> None:

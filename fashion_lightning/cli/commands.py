@@ -11,7 +11,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fashion_lightning import __version__
-from fashion_lightning.callbacks.predictions import PredictionsCSV, csv_output, print_best
+from fashion_lightning.callbacks.predictions import PredictionsCSV, output_path, print_best
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
@@ -247,7 +247,7 @@ def predict(cli: FashionMNISTCLI) -> None:
     """Write classes and probabilities of the test images, or of the user's own, as CSV."""
     output = cli.config["output"]
     default = "predictions_images.csv" if cli.datamodule.pictures else "predictions.csv"
-    path = _beside(cli, default) if output is None else csv_output(output)
+    path = _beside(cli, default) if output is None else output_path(output)
     writer = PredictionsCSV(path, cli.datamodule)
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
     _start(cli)

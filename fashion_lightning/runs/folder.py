@@ -9,6 +9,8 @@ tensorboard_logs/<recipe>/version_N/
     progress.json          how far the fit is, for whoever watches it
     fit.json               what the fit ended with
     test_best.json         what `test` measured
+    test_best.html         the same as a page for people
+    predictions.csv        what `predict` said of the test images
 """
 
 import contextlib
