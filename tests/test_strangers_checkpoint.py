@@ -279,3 +279,17 @@ def test_a_setting_of_an_optimizers_state_is_a_number_and_its_errors_leave_nothi
     assert line in printed
     assert printed.count("error: ") == 1
     assert set(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["fit", "test", "validate", "predict"])
+@pytest.mark.parametrize("name", ["predictions.csv", ".lock", "checkpoints/test.json"])
+def test_nothing_is_written_through_a_link_in_a_run_folder_somebody_sent(
+    cli: Run, trained: Path, command: str, name: str
+) -> None:
+    sent, victim = trained.rename("sent"), Path("victim")
+    (sent / name).unlink(missing_ok=True)
+    (sent / name).symlink_to(victim.absolute())
+    printed = cli(command, "--ckpt_path", sent, "--trainer.max_epochs=3", exits=2)
+    assert f"error: {sent / name} is a link, and the run folder is not where you keep runs" in printed
+    assert not victim.exists()
+    assert cli("test", "--ckpt_path", (sent / "checkpoints/best.ckpt").rename("best.ckpt"))

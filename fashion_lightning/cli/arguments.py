@@ -19,7 +19,7 @@ from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.bounded_yaml import read_yaml
 from fashion_lightning.runs.checkpoint import OLD_KEYS, Checkpoint, find_checkpoint
 from fashion_lightning.runs.find import find_run
-from fashion_lightning.runs.folder import LOGS, lies_in, run_dir_of
+from fashion_lightning.runs.folder import LOGS, lies_in, refuse_links, run_dir_of
 from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.names import check_name
 from fashion_lightning.runs.origin import LONGEST_NAME, LONGEST_NOTE, check_label
@@ -130,7 +130,10 @@ def _resolve(
     if place != Path(given).expanduser():
         print(one_line(f"{given}: its newest run, {place}"), flush=True)
         given = str(place)
-    if command == "fit" and (place.is_dir() or place.name == "last.ckpt") and (run_dir := run_dir_of(place)):
+    run_dir = run_dir_of(place)
+    if run_dir is not None and not lies_in(run_dir, [LOGS, *roots]):
+        refuse_links(run_dir)
+    if command == "fit" and (place.is_dir() or place.name == "last.ckpt") and run_dir is not None:
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
     checkpoint = find_checkpoint(given, wanted="last" if command == "fit" else "best")
     run_dir = checkpoint.run_dir
@@ -176,8 +179,9 @@ def _read_config(file: Path) -> dict[str, Any]:
     content = read_yaml(file)
     if not isinstance(content, dict):
         raise UserError(f"{file} is not a config: it must hold settings such as `model:` and `data:`.")
-    if content.get("ckpt_path") is not None:
-        raise UserError(f"{file}: --ckpt_path belongs on the command line, not in a config file.")
+    for flag in ("ckpt_path", "config"):  # the parser would open a second config without any bound
+        if content.get(flag) is not None:
+            raise UserError(f"{file}: --{flag} belongs on the command line, not in a config file.")
     for section in ("model", "data", "trainer", "early_stopping", "best_checkpoint"):
         if section in content and not isinstance(content[section], dict):
             raise UserError(f"{file}: `{section}:` must hold settings, not {content[section]!r}.")

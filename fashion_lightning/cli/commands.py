@@ -118,7 +118,8 @@ def _start(cli: FashionMNISTCLI, method: str | None = None) -> None:
         if cli.run_dir is None or _last_of(cli) is None:  # of a fit that failed before its start, nothing stays
             raise UserError(f"{reason}. FASHION_LIGHTNING_DEBUG=1 shows the whole traceback.") from error
         details = cli.run_dir / "traceback.txt"
-        details.write_text(traceback.format_exc(), encoding="utf-8")
+        with replacing(details) as file:
+            file.write(traceback.format_exc().encode(errors="backslashreplace"))
         raise UserError(f"{reason} The whole traceback is in {details}.") from error
 
 

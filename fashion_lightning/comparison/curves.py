@@ -84,6 +84,7 @@ def _complete(run: RunResults, tag: str) -> tuple[dict[int, float], str]:
     # None of them is missing where validation follows batches ("None") and not epochs. A run's last epoch is
     # validated too, also that of an earlier end.
     missing = run.fit["epochs"] // int(every) - sum(e % int(every) == 0 for e in curve) if every.isdigit() else 0
+    missing = max(missing, 0)  # below it, of curves that are not this run's
     return curve, f"the event files of {run.run_dir} lack {missing} of {run.fit['epochs']} epochs" if missing else ""
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fashion_lightning.errors import UserError
+from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.csv_cells import harmless
 from fashion_lightning.runs.results import RunResults, read_results
 
@@ -116,7 +116,8 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
     groups = []
     for (name, settings), runs in by_settings.items():
         variants = [other for other_name, other in by_settings if other_name == name]
-        group = Group(f"{name}: {_differences(settings, variants)}" if len(variants) > 1 else name)
+        # A config.yaml may come from anybody.
+        group = Group(one_line(f"{name}: {_differences(settings, variants)}" if len(variants) > 1 else name))
         for run in runs:
             earlier = [known for known in group.runs if known.seed == run.seed]
             if earlier:  # the same seed again says nothing new
@@ -159,7 +160,7 @@ def rows(comparison: Comparison) -> list[list[str]]:
         cells = [column.text(group) for column in COLUMNS]
         table.append([group.label, str(len(group.runs)), *cells, "; ".join(group.notes)])
     for path, problem in comparison.problems:
-        table.append([str(path), *[""] * (len(COLUMNS) + 1), problem])
+        table.append([one_line(str(path)), *[""] * (len(COLUMNS) + 1), problem])
     if not any(row[-1] for row in table[1:]):
         table = [row[:-1] for row in table]
     return table

@@ -39,7 +39,7 @@ def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
         return run
     if path.exists():
         return path  # whoever reads it will say what it lacks
-    close = difflib.get_close_matches(name, {folder.name for folder in _folders(places)}, n=1)
+    close = difflib.get_close_matches(name, {folder.name for folder in _folders(places) if newest_of(folder)}, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     raise UserError(f"There is no run folder or checkpoint at {given}{hint}.{newest_run_hint()}")
 

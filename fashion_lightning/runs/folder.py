@@ -15,6 +15,7 @@ tensorboard_logs/<recipe>/version_N/
 
 import contextlib
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -52,10 +53,12 @@ def new_run_dir(logs: Path, name: str) -> Path:
 
 
 def discard_run(run_dir: Path) -> None:
-    """Remove the folder of a run that failed before its first checkpoint, and the recipe's if no other run is there."""
+    """Remove the folder of a run that failed before its first checkpoint, and those above it that are empty then."""
     shutil.rmtree(run_dir, ignore_errors=True)
     with contextlib.suppress(OSError):  # other runs are there
         run_dir.parent.rmdir()
+        if run_dir.parent.parent.name == LOGS.name:  # any other place was there before
+            run_dir.parent.parent.rmdir()
 
 
 def newest_run(logs: Path = LOGS) -> Path | None:
@@ -89,6 +92,21 @@ def run_dir_of(path: str | Path) -> Path | None:
 def lies_in(run_dir: Path, places: Iterable[str | Path]) -> bool:
     """Whether a run folder lies where the user keeps runs; a link in such a place that leads elsewhere does not."""
     return any(run_dir.resolve().is_relative_to(Path(place).expanduser().resolve()) for place in places)
+
+
+def refuse_links(run_dir: Path) -> None:
+    """Refuse a run folder of somebody else's with links in it: a command would write to where they lead.
+
+    Raises:
+        UserError: naming the first one.
+    """
+    for folder, folders, files in os.walk(run_dir):
+        for name in (*folders, *files):
+            if (path := Path(folder, name)).is_symlink():
+                raise UserError(
+                    f"{path} is a link, and the run folder is not where you keep runs: nothing is written through it."
+                    " Copy the checkpoint file elsewhere and use that one."
+                )
 
 
 def mark_run(run_dir: Path) -> str:

@@ -7,6 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs.bounded_yaml import read_bounded
+
+MAX_PROGRESS_BYTES = 4096
+
 State = Literal["training", "finished", "interrupted", "failed"]
 
 
@@ -44,6 +49,7 @@ def write_progress(run_dir: Path, progress: Progress) -> None:
     """
     partial = run_dir / ".progress.json.partial"
     with contextlib.suppress(OSError):
+        partial.unlink(missing_ok=True)  # of a folder that came from elsewhere it may be another name of any file
         partial.write_text(json.dumps(asdict(progress)) + "\n", encoding="utf-8")
         os.replace(partial, run_dir / "progress.json")
 
@@ -51,9 +57,9 @@ def write_progress(run_dir: Path, progress: Progress) -> None:
 def read_progress(run_dir: Path) -> Progress | None:
     """What a run folder says; ``None`` if it says nothing that can be understood, as those of version 0.1."""
     try:
-        progress = Progress(**json.loads((run_dir / "progress.json").read_text(encoding="utf-8")))
+        progress = Progress(**json.loads(read_bounded(run_dir / "progress.json", MAX_PROGRESS_BYTES)))
         whole = [progress.epoch, progress.step, progress.pid, progress.threads]
         limits = [limit for limit in (progress.epochs, progress.steps) if limit is not None]
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, UserError, ValueError, TypeError, RecursionError):
         return None
     return progress if all(type(number) is int and number >= 0 for number in whole + limits) else None

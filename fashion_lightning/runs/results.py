@@ -39,8 +39,14 @@ NOT_OF_THE_RECIPE = (
 
 FIT_KEYS = ("seed", "epochs", "parameters", "fit_seconds")
 
+SHARES = ("accuracy", "top5")
+COUNTS = ("seed", "epochs", "epoch", "parameters", "steps")
+"""What the numbers in a report can be, by the ends of their names and by their names."""
 
 MAX_REPORT_BYTES = 1024 * 1024
+
+MAX_EVENT_BYTES = 64 * 1024 * 1024
+"""Of an event file whose curves are read; one of the default recipe has about 1 MB."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class RunResults:
         return int(self.fit["seed"])
 
 
-def flattened(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flattened(settings: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested settings by their dotted names."""
     for key, value in settings.items():
         if isinstance(value, dict):
@@ -180,21 +186,27 @@ def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _check_numbers(metrics: dict[str, Any], needed: Sequence[str], file: str) -> None:
+    """Look whether each is a number, and one that can be meant."""
     for name in needed:
-        value = metrics.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        value: Any = metrics.get(name)
+        if type(value) not in (int, float) or not abs(value) <= 2**53:
             raise UserError(f"{file} lacks metrics")
+        is_share, is_count = name.endswith(SHARES), name in COUNTS
+        if (is_share and not 0 <= value <= 1) or (is_count and not (type(value) is int and value >= 0)):
+            raise UserError(f"{file} holds {name} {value}, which cannot be")
 
 
 def read_curve(run_dir: Path, tag: str) -> dict[int, float]:
-    """A scalar that is logged once an epoch: values by epoch, counted from 1."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    """A scalar that is logged once an epoch: values by epoch, counted from 1. Larger files are left out."""
+    from fashion_lightning.runs.event_files import event_files, read_events  # brings protocol buffers
 
-    events = EventAccumulator(str(run_dir))
-    events.Reload()
-    if not {tag, "epoch"} <= set(events.Tags()["scalars"]):
-        return {}
-    # A continued run has logged some steps twice: the later one counts.
-    in_order = {name: sorted(events.Scalars(name), key=lambda event: event.wall_time) for name in (tag, "epoch")}
-    epochs = {event.step: int(event.value) + 1 for event in in_order["epoch"]}
-    return {epochs[event.step]: event.value for event in in_order[tag] if event.step in epochs}
+    points: dict[str, list[tuple[float, int, float]]] = {tag: [], "epoch": []}
+    for path in event_files(run_dir):
+        file = read_events(path) if path.stat().st_size <= MAX_EVENT_BYTES else None
+        for event in file.events if file is not None else ():
+            for value in event.summary.value:
+                if value.tag in points and math.isfinite(value.simple_value):
+                    points[value.tag].append((event.wall_time, event.step, value.simple_value))
+    # A continued run of version 0.1 has logged some steps twice: the later one counts.
+    epochs = {step: int(epoch) + 1 for _, step, epoch in sorted(points["epoch"])}
+    return {epochs[step]: value for _, step, value in sorted(points[tag]) if step in epochs}
