@@ -171,10 +171,10 @@ class FashionMNISTClassifier(LightningModule):
             logger.log_metrics({**values, **epoch}, self.global_step - 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["train_metrics"] = self.train_metrics.counts()
+        checkpoint["train_metrics"] = self.train_metrics.counts_of_all()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.train_metrics.load_counts(checkpoint.get("train_metrics", {}))
+        self.train_metrics.load_counts(checkpoint.get("train_metrics", {}), self.global_rank)
 
     def on_validation_epoch_start(self) -> None:
         self._reset_metrics()

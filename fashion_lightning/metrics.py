@@ -74,11 +74,25 @@ class TrainingMetrics(nn.Module):
         """What was counted so far, for a checkpoint in the middle of an epoch."""
         return {name: getattr(self, name).metric_state for name in TRAIN_METRICS}
 
-    def load_counts(self, counts: dict[str, dict[str, Any]]) -> None:
-        """Go on from what ``counts`` gave."""
+    def load_counts(self, counts: dict[str, dict[str, Any]], rank: int = 0) -> None:
+        """Go on from what ``counts`` gave, or ``counts_of_all`` in the process of this rank."""
         for name, state in counts.items():
+            metric = getattr(self, name)
             for key, value in state.items():
-                setattr(getattr(self, name), key, value)
+                of_several = value.dim() > getattr(metric, key).dim()
+                setattr(metric, key, value[rank] if of_several else value)
+
+    def counts_of_all(self) -> dict[str, dict[str, Any]]:
+        """The same of all processes, with a dimension for them in front if there are several; all must ask for it."""
+        counts = self.counts()
+        if not torch.distributed.is_initialized():
+            return counts
+        parts: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(parts, counts)
+        return {
+            name: {key: torch.stack([part[name][key].cpu() for part in parts]) for key in state}
+            for name, state in counts.items()
+        }
 
 
 class Outputs(Metric):

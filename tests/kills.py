@@ -1,26 +1,30 @@
 """Kills trainings at random instants until they are done, and compares them with undisturbed ones.
 
     python -m tests.kills --kills 100 --seed 0
+    python -m tests.kills --kills 30 --processes 2
 
 Each training has dropout, augmentation and an average of its weights; the schedules, the optimizers,
 the precision and the number of loader processes take turns. A killed one is continued by the command
 that a user would type, and killed again. At its end, weights, optimizer, averages, metrics, callbacks
-and curves (read raw from the event files) must equal those of a run that nothing disturbed.
+and curves (read raw from the event files) must equal those of a run that nothing disturbed. Of several processes,
+any one is killed, and the others must end soon and by themselves.
 """
 
 import argparse
+import contextlib
 import hashlib
 import itertools
 import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,9 @@ from fashion_lightning.runs.tensorboard import THROUGHPUT
 from tests.conftest import command_with_hashes, write_generated_data
 
 EPOCHS = 20
+
+BOUND = 60
+"""Seconds within which the other processes of a run end where one is killed, on a busy machine."""
 
 RECIPE: dict[str, Any] = {
     "model": {
@@ -99,6 +106,8 @@ class Program:
     data: Path
     logs: Path
     """Where the folders of the trainings are made; may be on another file system than the temporary folder."""
+    processes: int = 1
+    """That train together, started by Lightning."""
 
     def start(self, folder: Path) -> subprocess.Popen[bytes]:
         """Begin the training in ``folder``, or go on with it, as a user would."""
@@ -107,6 +116,7 @@ class Program:
             arguments = ["--ckpt_path", str(runs[-1].relative_to(folder))]
         else:
             arguments = ["--config", "recipe.yaml", "--data.root", str(self.data)]
+        arguments += ["--trainer.devices", str(self.processes)] if self.processes > 1 else []
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with (folder / "output.txt").open("ab") as output:
             return subprocess.Popen(
@@ -180,8 +190,41 @@ def fingerprint(run: Path) -> dict[str, str]:
     return found
 
 
-def kill_at(process: subprocess.Popen[bytes], folder: Path, seconds: float, draw: random.Random) -> bool:
-    """Kill a process at a random instant: anywhere, or in the middle of the next save. False if it ended before."""
+def processes_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """A process and those that it has started itself, by their numbers."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [process.pid, *map(int, children)]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process does anything yet; one that has ended may be listed until its parent asks for it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+def are_gone(pids: Sequence[int], seconds: float) -> bool:
+    """Whether processes have ended, or do so within this time."""
+    deadline = time.monotonic() + seconds
+    while any(is_running(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def kill_at(
+    process: subprocess.Popen[bytes], folder: Path, seconds: float, draw: random.Random, processes: int = 1
+) -> bool:
+    """Kill a process at a random instant: anywhere, or in the middle of the next save. False if it ended before.
+
+    Of several processes, one is killed.
+
+    Raises:
+        RuntimeError: the others have not ended by themselves within ``BOUND`` seconds, or with more than a line each.
+    """
     moment = draw.choice(("anywhere", "anywhere", "anywhere", "save"))
     deadline = time.monotonic() + draw.uniform(0, seconds)
     while process.poll() is None:
@@ -191,18 +234,35 @@ def kill_at(process: subprocess.Popen[bytes], folder: Path, seconds: float, draw
         time.sleep(0.0005)
     else:
         return False
-    process.kill()
-    process.wait()
+    if processes == 1:
+        process.kill()
+        process.wait()
+        return True
+    before = (folder / "output.txt").stat().st_size
+    ours = processes_of(process)
+    os.kill(draw.choice(ours), signal.SIGKILL)
+    try:
+        process.wait(BOUND)
+        if not are_gone(ours, BOUND):
+            raise RuntimeError(f"one of {ours} was still there {BOUND} s after the end of the first")
+    finally:
+        for pid in ours:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    said = (folder / "output.txt").read_bytes()[before:].decode()
+    if "Traceback" in said or said.count("error: ") > processes - 1:
+        raise RuntimeError(said)
     return True
 
 
-def run(kills: int, seed: int, logs: Path | None = None) -> tuple[int, list[str]]:
+def run(kills: int, seed: int, logs: Path | None = None, processes: int = 1) -> tuple[int, list[str]]:
     """Kill trainings until so many kills are reached and the last one is done.
 
     Args:
         kills: how many at least.
         seed: of the instants.
         logs: where trainings write; the temporary folder by default.
+        processes: that train together.
 
     Returns:
         The number of kills, and every difference found.
@@ -211,7 +271,7 @@ def run(kills: int, seed: int, logs: Path | None = None) -> tuple[int, list[str]
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory(dir=logs) as trainings:
         hashes = write_generated_data(Path(scratch) / "data")
         command = command_with_hashes(Path(scratch) / "fashion_lightning_on_generated_data.py", hashes)
-        program = Program(command, Path(scratch) / "data", Path(trainings))
+        program = Program(command, Path(scratch) / "data", Path(trainings), processes)
         for number, recipe in enumerate(cases()):
             if done >= kills:
                 break
@@ -223,7 +283,7 @@ def run(kills: int, seed: int, logs: Path | None = None) -> tuple[int, list[str]
             disturbed, here = program.folder(f"{number}_disturbed", recipe), 0
             while True:
                 process = program.start(disturbed)
-                if here < 10 and kill_at(process, disturbed, seconds, draw):
+                if here < 10 and kill_at(process, disturbed, seconds, draw, processes):
                     here += 1
                     continue
                 if process.wait():
@@ -245,8 +305,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--logs", type=Path, help="folder on the file system to write to")
     given = parser.parse_args()
-    kills, found = run(given.kills, given.seed, given.logs)
+    kills, found = run(given.kills, given.seed, given.logs, given.processes)
     print(f"{kills} kills, {len(found)} differences", *found, sep="\n")
     sys.exit(bool(found))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fashion_lightning.data.augment import Augment
+from fashion_lightning.data.augment import Augment, Part
 
 IMAGES = torch.randint(1, 256, (64, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 INDICES = torch.arange(1000, 1064)
@@ -26,6 +26,14 @@ def test_the_same_place_gives_the_same_images_and_another_place_others(augment: 
     assert not torch.equal(first, augment(IMAGES, INDICES, epoch=4, batch_idx=5))
     assert first.dtype == torch.uint8
     assert first.shape == IMAGES.shape
+
+
+@pytest.mark.parametrize("augment", [Augment("random", 2, 8), Augment("alternating", 1)])
+def test_processes_that_share_a_step_augment_each_image_as_one_would(augment: Augment) -> None:
+    alone, shared = augment(IMAGES, INDICES, 3, 5), torch.zeros_like(IMAGES)
+    for rank in range(3):
+        shared[rank::3] = augment(IMAGES[rank::3], INDICES[rank::3], 3, 5, Part(len(IMAGES), rank, 3))
+    assert torch.equal(alone, shared)
 
 
 def test_a_random_flip_mirrors_about_half_of_the_images() -> None:

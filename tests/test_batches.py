@@ -54,12 +54,32 @@ def test_a_last_batch_of_one_image_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_several_processes_evaluate_every_image_exactly_once(world_size: int) -> None:
-    shares = [torch.cat(list(InOrder(103, 10, rank, world_size))).tolist() for rank in range(world_size)]
-    assert sorted(index for share in shares for index in share) == list(range(103))
+@pytest.mark.parametrize("length", [103, 101, 61, 60])
+def test_several_processes_evaluate_every_image_exactly_once_in_equally_many_batches(
+    length: int, world_size: int
+) -> None:
+    shares = [list(InOrder(length, 10, rank, world_size)) for rank in range(world_size)]
+    assert sorted(torch.cat([batch for share in shares for batch in share]).tolist()) == list(range(length))
+    assert {len(share) for share in shares} == {len(InOrder(length, 10, 0, world_size))}
+    assert all(0 < len(batch) <= 10 for share in shares for batch in share)
 
 
-def test_several_processes_train_on_disjoint_shares_of_equal_length() -> None:
-    shares = [torch.cat(list(Shuffled(103, 10, 0, rank, 2))).tolist() for rank in range(2)]
-    assert not set(shares[0]) & set(shares[1])
-    assert len(shares[0]) == len(shares[1])
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_several_processes_train_on_the_images_that_one_would_train_on_in_each_step(world_size: int) -> None:
+    alone = Shuffled(103, 12, seed=0)
+    shares = [Shuffled(103, 12 // world_size, 0, rank, world_size) for rank in range(world_size)]
+    for sampler in (alone, *shares):
+        sampler.start_at(epoch=1, first_batch=2)
+    steps = list(zip(alone, *shares, strict=True))
+    assert len(steps) == 7
+    for number, (images, *parts) in enumerate(steps, 2):
+        assert alone.images_in_step(number) == shares[0].images_in_step(number) == len(images)
+        dealt = torch.full_like(images, -1)
+        for rank, part in enumerate(parts):
+            dealt[rank::world_size] = part
+        assert torch.equal(images, dealt)
+
+
+def test_no_process_trains_on_a_last_batch_of_one_image() -> None:
+    shares = [list(Shuffled(65, 10, 0, rank, 3)) for rank in range(3)]
+    assert [[len(batch) for batch in share] for share in shares] == [[10, 10], [10, 10], [10, 10]]

@@ -110,7 +110,7 @@ def test_a_process_that_no_first_one_has_started_is_one_line(
 ) -> None:
     done = shell(f"FL fit --config {recipe}", command_on_generated_data, {"RANK": "1"})
     assert done.returncode == 2
-    assert "error: RANK or LOCAL_RANK in the environment says that" in done.stderr
+    assert "error: RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID in the environment says that" in done.stderr
     assert not RUN.exists()
 
 

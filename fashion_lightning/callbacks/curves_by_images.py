@@ -8,7 +8,16 @@ from torch import Tensor
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.batches import Batch
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.runs.tensorboard import RunLogger
+
+
+def images_in_step(trainer: Trainer, batch: Batch, batch_idx: int) -> int:
+    """Images of a training batch in all processes together."""
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    if isinstance(datamodule, FashionMNISTDataModule):
+        return datamodule.images_in_step(batch, batch_idx)
+    return len(batch.labels) * trainer.world_size
 
 
 class CurvesByImages(Callback):
@@ -31,7 +40,7 @@ class CurvesByImages(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self.images is not None and isinstance(batch, Batch):
-            self.images += len(batch.labels) * trainer.world_size
+            self.images += images_in_step(trainer, batch, batch_idx)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:

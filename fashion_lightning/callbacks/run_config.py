@@ -61,7 +61,8 @@ class RunConfig(SaveConfigCallback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         origin = {"version": __version__, "name": self.name, "run": self.run_id, "config": self.text}
-        checkpoint["fashion_lightning"] = {**origin, "metrics": self.latest_metrics(trainer)}
+        measured = {"processes": trainer.world_size, "metrics": self.latest_metrics(trainer)}
+        checkpoint["fashion_lightning"] = {**origin, **measured}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.metrics = checkpoint["fashion_lightning"]["metrics"]

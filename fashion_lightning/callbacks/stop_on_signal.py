@@ -27,15 +27,18 @@ class StopOnSignal(Callback):
     """On the first SIGINT or SIGTERM, finish the step, save ``last.ckpt``, raise ``Interrupted``.
 
     A second signal ends the process at once. Stock Lightning saves nothing on Ctrl-C, which may hit
-    in the middle of a weight update, and ends with exit code 0 on SIGTERM (issue 19916).
+    in the middle of a weight update, and ends with exit code 0 on SIGTERM (issue 19916). Of several processes,
+    whichever of them is signalled, all stop after the same step: saving is done by all of them together.
     """
 
     def __init__(self, last: LastCheckpoint) -> None:
         self.last = last
         self.received = 0
+        self.is_first = True
         self.previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.is_first = trainer.is_global_zero
         if threading.current_thread() is threading.main_thread():  # Python allows handlers there only
             self.previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
 
@@ -43,6 +46,8 @@ class StopOnSignal(Callback):
         if self.received:
             os._exit(128 + self.received)  # nothing that Python does at its end may be disturbed by a third
         self.received = signum
+        if not self.is_first:
+            return
         with contextlib.suppress(OSError, RuntimeError, ValueError):  # nobody reads, or this is the middle of a print
             line_end = "\n" if sys.stdout.isatty() else ""  # of the bar, and of the ^C that a terminal shows
             print(f"{line_end}Stopping after this step; a second signal stops at once.", flush=True)
@@ -57,9 +62,9 @@ class StopOnSignal(Callback):
         self._stop(trainer)  # the signal came before the first batch, with the last one, or during validation
 
     def _stop(self, trainer: Trainer) -> None:
-        if self.received:
+        if trainer.strategy.reduce_boolean_decision(bool(self.received), all=False):
             self.last.save_now(trainer)
-            raise Interrupted(self.received)
+            raise Interrupted(self.received or signal.SIGTERM)
 
     # Not called after an exception: then the command line restores its own handlers.
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -13,6 +13,7 @@ from rich.text import Text
 from tqdm import tqdm
 
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint
+from fashion_lightning.callbacks.curves_by_images import images_in_step
 from fashion_lightning.metrics import validated_in_epoch
 
 HEADING = (
@@ -67,7 +68,7 @@ class EpochLines(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.images += len(batch.images) * trainer.world_size
+        self.images += images_in_step(trainer, batch, batch_idx)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.validating -= time.monotonic()

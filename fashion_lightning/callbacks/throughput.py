@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from fashion_lightning.callbacks.curves_by_images import images_in_step
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.runs.tensorboard import THROUGHPUT
 
@@ -38,7 +39,7 @@ class Throughput(Callback):
         if self.since is not None and isinstance(batch, Batch):
             now = time.perf_counter()
             self.seconds, self.since = self.seconds + now - self.since, now
-            self.images += len(batch.labels) * trainer.world_size
+            self.images += images_in_step(trainer, batch, batch_idx)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.since = None

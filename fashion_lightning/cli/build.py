@@ -1,6 +1,5 @@
 """A parsed command line made into a Trainer, a model and data; what cannot be is refused before anything is touched."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,6 @@ import yaml
 from jsonargparse.typing import restricted_number_type
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -26,6 +24,7 @@ from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
 from fashion_lightning.callbacks.progress_file import ProgressFile
 from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.callbacks.run_config import RunConfig, config_text
+from fashion_lightning.callbacks.run_folder import ShareRunFolder
 from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
 from fashion_lightning.callbacks.terminal import EpochLines, TerminalBar
 from fashion_lightning.callbacks.throughput import Throughput
@@ -43,8 +42,9 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.checkpoint_content import numbers_only
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
 from fashion_lightning.runs.continuing import check_schedule, refuse_changes, why_finished
-from fashion_lightning.runs.folder import LOGS, mark_run, new_run_dir
+from fashion_lightning.runs.folder import LOGS, mark_run, new_run_dir, run_id_of
 from fashion_lightning.runs.lock import lock_run
+from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.runs.tensorboard import RunLogger
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
@@ -150,10 +150,12 @@ class FashionMNISTCLI(LightningCLI):
         if settings["overfit_batches"]:
             raise UserError("trainer.overfit_batches would replace the sampler; use --data.train_size instead.")
         self.timer = Timer(duration=settings["max_time"])
+        self.run_folder = ShareRunFolder(self._use_run_dir)
         self.trainer_defaults["callbacks"] = [
             *([LayerTable(self.shows_layers)] if self.shows_layers or self.checkpoint is None else []),
             EpochLines(),
             *([] if settings["enable_progress_bar"] is False else [TerminalBar()]),
+            self.run_folder,
             KeepOptimizerSettings(),
             ReseedEachStep(),
             StopWhenNotFinite(),  # before anything is saved
@@ -169,12 +171,12 @@ class FashionMNISTCLI(LightningCLI):
             StopOnSignal(self.config_init["last_checkpoint"]),
         ]
         self.save_config_kwargs = {"name": self.name}
-        logs = settings["logger"] in (None, True)
-        if logs:
+        if settings["logger"] in (None, True):
             kwargs["logger"] = False  # until there is a folder to log to
         typed = settings["plugins"] or []
         plugins = [DurableCheckpointIO(self._restored()), *(typed if isinstance(typed, list) else [typed])]
         trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
+        _check_processes(trainer, self.checkpoint if self.command == "fit" else None)
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
         # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
@@ -193,13 +195,15 @@ class FashionMNISTCLI(LightningCLI):
             if self.makes_run_folder and not settings["fast_dev_run"] and not self.finished:
                 in_place = self.checkpoint is not None and self.checkpoint.in_place
                 self.run_dir_is_new = not (self.run_dir and in_place)
-                run_dir = self.run_dir if self.run_dir and in_place else self._new_run_dir(trainer.default_root_dir)
-                lock_run(run_dir)
-                self._use_run_dir(trainer, run_dir, logs)
+                if is_first_process():
+                    logs = Path(trainer.default_root_dir)
+                    run_dir = self.run_dir if self.run_dir and in_place else new_run_dir(logs, self.name)
+                    lock_run(run_dir)
+                    self._use_run_dir(trainer, run_dir)
         return trainer
 
-    def _use_run_dir(self, trainer: Trainer, run_dir: Path, logs: bool) -> None:
-        self.run_dir = run_dir
+    def _use_run_dir(self, trainer: Trainer, run_dir: Path) -> None:
+        self.run_dir = self.run_folder.run_dir = run_dir
         self.origin.run_dir, self.origin.is_new = run_dir, self.run_dir_is_new
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BestCheckpoint | LastCheckpoint):
@@ -208,8 +212,9 @@ class FashionMNISTCLI(LightningCLI):
                 callback.run_dir = run_dir
             elif isinstance(callback, RunConfig):
                 self.run_config = callback
-                callback.run_dir, callback.run_id = run_dir, mark_run(run_dir)
-        if logs:
+                callback.run_dir = run_dir
+                callback.run_id = mark_run(run_dir) if trainer.is_global_zero else run_id_of(run_dir)
+        if self.config_init["trainer"]["logger"] in (None, True):
             trainer.loggers = [self._logger(run_dir)]
 
     def _restored(self) -> dict[str, Any] | None:
@@ -237,17 +242,6 @@ class FashionMNISTCLI(LightningCLI):
             if monitor not in MONITORS:
                 raise UserError(f"{key}.monitor cannot be {monitor!r}; choose from {', '.join(MONITORS)}.")
 
-    def _new_run_dir(self, logs: str) -> Path:
-        """One folder for all processes of a run: those that Lightning starts inherit the first one's choice."""
-        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-            os.environ["FASHION_LIGHTNING_RUN_DIR"] = str(new_run_dir(Path(logs), self.name))
-        elif "FASHION_LIGHTNING_RUN_DIR" not in os.environ:
-            raise UserError(
-                "RANK or LOCAL_RANK in the environment says that this process is one of several, but the first one has"
-                " not started it. Unset both; --trainer.devices starts processes by itself."
-            )
-        return Path(os.environ["FASHION_LIGHTNING_RUN_DIR"])
-
     def _plain_config(self) -> dict[str, Any]:
         config: dict[str, Any] = yaml.safe_load(config_text(self.parser, self.config))
         return config
@@ -260,3 +254,25 @@ class FashionMNISTCLI(LightningCLI):
         recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision", "callbacks")}
         continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None
         return RunLogger(run_dir, {"recipe": self.name, **recipe}, continued)
+
+
+def _check_processes(trainer: Trainer, goes_on_from: Checkpoint | None) -> None:
+    """Refuse a process that was told of others that there are not, and others than a checkpoint needs.
+
+    Raises:
+        UserError: saying what to do.
+    """
+    if trainer.world_size == 1 and not is_first_process():
+        raise UserError(
+            "RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID in the environment says that this process is one of several,"
+            " but the Trainer has one only. Unset them, or give --trainer.devices and --trainer.num_nodes as the"
+            " launcher does."
+        )
+    if goes_on_from is None or not goes_on_from.in_mid_epoch:
+        return
+    if goes_on_from.processes not in (None, trainer.world_size):
+        raise UserError(
+            f"{goes_on_from.path} lies within an epoch, whose images {goes_on_from.processes} processes have shared;"
+            f" {trainer.world_size} cannot go on there. Use --trainer.devices {goes_on_from.processes}, or the"
+            " checkpoint of an end of an epoch."
+        )

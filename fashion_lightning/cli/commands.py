@@ -1,9 +1,10 @@
 """``fit``, ``validate``, ``test`` and ``predict``: what each does with what ``build.py`` has built."""
 
+import contextlib
+import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from fashion_lightning.runs.continuing import report_of
 from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.folder import discard_run
 from fashion_lightning.runs.origin import read_origin
+from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.runs.results import has_report
 from fashion_lightning.runs.tensorboard import log_test_metrics
 from fashion_lightning.seeding import run_seed
@@ -43,6 +45,18 @@ from fashion_lightning.tta import IN_WORDS, TTA, suffix
 def run(arguments: list[str], began: float) -> None:
     """Run ``fit``, ``validate``, ``test`` or ``predict``, which began at this ``time.monotonic()``."""
     silence_what_is_not_news()
+    with contextlib.nullcontext() if is_first_process() else _saying_nothing():
+        _run(arguments, began)
+
+
+@contextlib.contextmanager
+def _saying_nothing() -> Iterator[None]:
+    """Of several processes, the first one says what all would say; errors are any process's own."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def _run(arguments: list[str], began: float) -> None:
     completed = complete(arguments)
     checkpoint = completed.checkpoint
     try:
@@ -61,7 +75,7 @@ def fit(cli: FashionMNISTCLI) -> None:
     """Train, or go on training; then say what came of it and what to do next."""
     if cli.checkpoint is not None and cli.finished:
         print(cli.finished)
-        if cli.checkpoint.in_place and cli.run_dir and not has_report(cli.run_dir):
+        if cli.checkpoint.in_place and cli.run_dir and cli.trainer.is_global_zero and not has_report(cli.run_dir):
             print("Its report is missing or damaged, and is written now.")
             _report_fit(cli, cli.run_dir, report_of(cli.checkpoint))
         return
@@ -74,6 +88,8 @@ def fit(cli: FashionMNISTCLI) -> None:
     try:
         _start(cli)
     except (UserError, OSError) as error:
+        if not cli.trainer.is_global_zero:
+            raise
         kept = f" The last good checkpoint: {_last_of(cli)}" if _last_of(cli) else ""
         _discard_if_empty(cli)
         raise UserError(f"{error}{kept}") from error
@@ -81,6 +97,8 @@ def fit(cli: FashionMNISTCLI) -> None:
         _discard_if_empty(cli)
         raise
     except Interrupted as interrupted:
+        if not cli.trainer.is_global_zero:
+            raise SystemExit(0) from None  # Lightning kills the first process where another has failed
         if cli.run_dir is not None:
             print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {cli.run_dir}")
         raise SystemExit(interrupted.exit_code) from None
@@ -113,14 +131,22 @@ def _start(cli: FashionMNISTCLI, method: str | None = None) -> None:
     except Exception as error:  # whatever a network or an optimizer of the user's raises within a step
         if is_out_of_memory(error):
             raise UserError(OUT_OF_MEMORY) from error
+        if cli.trainer.world_size > 1 and _lost_another_process(error):
+            raise UserError("Another process of this run has ended; this one cannot go on alone.") from error
         what = "Training" if cli.command == "fit" else f"`{cli.command}`"
         reason = f"{what} failed: {type(error).__name__}: {str(error)[:300]}{place_in_own_code(error)}"
-        if cli.run_dir is None or _last_of(cli) is None:  # of a fit that failed before its start, nothing stays
+        # Of a fit that failed before its start, nothing stays.
+        if not cli.trainer.is_global_zero or cli.run_dir is None or _last_of(cli) is None:
             raise UserError(f"{reason}. FASHION_LIGHTNING_DEBUG=1 shows the whole traceback.") from error
         details = cli.run_dir / "traceback.txt"
         with replacing(details) as file:
             file.write(traceback.format_exc().encode(errors="backslashreplace"))
         raise UserError(f"{reason} The whole traceback is in {details}.") from error
+
+
+def _lost_another_process(error: BaseException) -> bool:
+    """Whether a collective operation failed: gloo says so with a RuntimeError, nccl with an error of its own."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
 
 
 def _last_of(cli: FashionMNISTCLI) -> Path | None:
@@ -137,13 +163,14 @@ def _is_a_copy(cli: FashionMNISTCLI) -> bool:
 
 def _discard_if_empty(cli: FashionMNISTCLI) -> None:
     """Leave no folder of a new run that came to nothing."""
-    if cli.run_dir is not None and cli.run_dir_is_new and _last_of(cli) is None:
+    if cli.run_dir is not None and cli.run_dir_is_new and cli.trainer.is_global_zero and _last_of(cli) is None:
         discard_run(cli.run_dir)
 
 
 def _report_fit(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:
     parameters = sum(p.numel() for p in cli.model.network.parameters())
-    report = {"recipe": cli.name, "seed": run_seed(), "parameters": parameters, **metrics}
+    about = {"recipe": cli.name, "seed": run_seed(), "processes": cli.trainer.world_size, "parameters": parameters}
+    report = {**about, **metrics}
     write_json(run_dir / "fit.json", report)
     print_fit(run_dir, report)
 
@@ -232,7 +259,7 @@ def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
     return _beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.{kind}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _written(cli: FashionMNISTCLI, what: str) -> Iterator[None]:
     """Say what could not be written; not with 0: whoever reads the file next would read one of another checkpoint."""
     try:

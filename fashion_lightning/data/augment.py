@@ -1,6 +1,6 @@
 """Batched augmentation: every image its own draw, a whole batch in a handful of tensor operations."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +10,19 @@ from fashion_lightning.seeding import derive_seed, generator
 
 SIDE = 28  # pixels
 Flip = Literal["none", "random", "alternating"]
+
+
+class Part(NamedTuple):
+    """Which images of a step a process has: every ``processes``-th of them, from its own rank on."""
+
+    whole: int
+    """Images of the step in all processes."""
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, draws: Tensor) -> Tensor:
+        """Of draws for all images of the step ``(…, whole)``, those for these images."""
+        return draws[..., self.rank :: self.processes]
 
 
 class Augment:
@@ -22,13 +35,13 @@ class Augment:
         shift: largest shift in pixels, up, down, left and right alike; the border is filled with black.
         cutout: side in pixels of a black square at a random place; 0 for none
             (https://arxiv.org/abs/1708.04552).
-        seed: the draws are a function of this seed, the epoch and the batch alone.
+        seed: the draws are a function of this seed, the epoch and the step alone.
     """
 
     def __init__(self, flip: Flip = "none", shift: int = 0, cutout: int = 0, seed: int = 0) -> None:
         self.flip, self.shift, self.cutout, self.seed = flip, shift, cutout, seed
 
-    def __call__(self, images: Tensor, indices: Tensor, epoch: int, batch_idx: int) -> Tensor:
+    def __call__(self, images: Tensor, indices: Tensor, epoch: int, batch_idx: int, part: Part | None = None) -> Tensor:
         """Augment one batch.
 
         Args:
@@ -36,38 +49,41 @@ class Augment:
             indices: ``(B,)`` int64, the place of each image in the training files.
             epoch: counted from 0.
             batch_idx: counted from 0 in each epoch.
+            part: which images of a step that several processes share these are; by default, all of them.
 
         Returns:
             New images of the same shape, dtype and device.
         """
         # Drawn on the CPU, so that every kind of device sees the same images; a GPU is not waited for.
         draws = generator(self.seed, "augment", epoch, batch_idx)
+        part = part or Part(len(images))
         if self.flip != "none":
-            images = self._mirrored(images, indices, epoch, draws)
+            images = self._mirrored(images, indices, epoch, draws, part)
         if self.shift:
-            images = self._shifted(images, draws)
+            images = self._shifted(images, draws, part)
         if self.cutout:
-            images = self._cut(images, draws)
+            images = self._cut(images, draws, part)
         return images
 
-    def _mirrored(self, images: Tensor, indices: Tensor, epoch: int, draws: torch.Generator) -> Tensor:
+    def _mirrored(self, images: Tensor, indices: Tensor, epoch: int, draws: torch.Generator, part: Part) -> Tensor:
         if self.flip == "random":
-            mirror = torch.rand(len(images), generator=draws) < 0.5
+            mirror = part.of(torch.rand(part.whole, generator=draws)) < 0.5
         else:
             # A multiplicative hash of the index (Knuth) stands in for a stored draw per image.
             hashed = indices * 0x9E3779B1 + derive_seed(self.seed, "flip") % 2**31
             mirror = ((hashed >> 20) + epoch) % 2 == 1
         return torch.where(mirror.to(images.device, non_blocking=True)[:, None, None, None], images.flip(-1), images)
 
-    def _shifted(self, images: Tensor, draws: torch.Generator) -> Tensor:
+    def _shifted(self, images: Tensor, draws: torch.Generator, part: Part) -> Tensor:
         count, places = len(images), 2 * self.shift + 1
         # A view of every 28x28 window of the padded image, from which each image takes one.
         windows = pad(images, [self.shift] * 4).unfold(2, SIDE, 1).unfold(3, SIDE, 1)
-        down, right = torch.randint(places, (2, count), generator=draws).to(images.device, non_blocking=True)
+        drawn = part.of(torch.randint(places, (2, part.whole), generator=draws))
+        down, right = drawn.to(images.device, non_blocking=True)
         return windows[torch.arange(count, device=images.device), :, down, right]
 
-    def _cut(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        centre = torch.randint(SIDE, (2, len(images), 1), generator=draws)
+    def _cut(self, images: Tensor, draws: torch.Generator, part: Part) -> Tensor:
+        centre = part.of(torch.randint(SIDE, (2, part.whole), generator=draws)).unsqueeze(-1)
         offset = torch.arange(SIDE) - centre + self.cutout // 2
         inside = ((offset >= 0) & (offset < self.cutout)).to(images.device, non_blocking=True)
         return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :]).unsqueeze(1), 0)

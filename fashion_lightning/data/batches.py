@@ -56,28 +56,33 @@ class ImagesInMemory(Dataset[Batch]):
 class InOrder(DistributedSampler[Tensor]):
     """Every position once, in order, ``batch_size`` at a time: for validation, test and prediction.
 
-    With several processes, each takes every ``world_size``-th image. Nothing is padded: padding would
-    count some images twice (Lightning issue 3325). It is a DistributedSampler only by name: Lightning
-    would wrap anything else in its own, which pads.
+    With several processes, each takes every ``world_size``-th image, in as many batches as the others: in each
+    they wait for one another. Nothing is padded: padding would count some images twice (Lightning issue 3325). It
+    is a DistributedSampler only by name: Lightning would wrap anything else in its own, which pads.
     """
 
     def __init__(self, length: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         super().__init__(range(length), num_replicas=world_size, rank=rank)  # type: ignore[arg-type]
         self.positions = torch.arange(rank, length, world_size)
         self.batch_size = batch_size
+        self.batches = -(-len(range(0, length, world_size)) // batch_size)  # of the largest share, the first one
 
     def __len__(self) -> int:
-        return -(-len(self.positions) // self.batch_size)
+        return self.batches
 
     def __iter__(self) -> Iterator[Tensor]:
-        yield from torch.split(self.positions, self.batch_size)
+        parts = list(torch.split(self.positions, self.batch_size))
+        if len(parts) < self.batches:  # a share that is smaller by an image, and without it a whole number of batches
+            parts[-1:] = torch.tensor_split(parts[-1], 2)
+        yield from parts
 
 
 class Shuffled(DistributedSampler[Tensor]):
     """A new order each epoch, as a function of (seed, epoch), that can start in mid-epoch.
 
-    A last batch of one image is left out: batch normalization cannot train on it. With several
-    processes each takes its share of every epoch, all of the same length.
+    Several processes deal the images of each step out among themselves, so that any number of them shows the same
+    images in the same steps, if the batches of all together are as large. Of the last step, some get an image more
+    than others. A last batch of one image is left out: batch normalization cannot train on it.
 
     Args:
         length: images in the data set.
@@ -101,14 +106,20 @@ class Shuffled(DistributedSampler[Tensor]):
             self.start_at(epoch, first_batch=0)
 
     def __len__(self) -> int:
-        share = self.length // self.world_size
+        share = self.length // self.world_size  # the smallest
         return share // self.batch_size + (share % self.batch_size > 1)
 
     def __iter__(self) -> Iterator[Tensor]:
         # Nothing is read before the first batch is asked for: a resumed trainer sets the epoch only after iter().
         order = torch.randperm(self.length, generator=generator(self.seed, "order", self.epoch))
-        share = order[self.rank :: self.world_size][: self.length // self.world_size]
-        yield from torch.split(share, self.batch_size)[self.first_batch : len(self)]
+        steps = torch.split(order, self.batch_size * self.world_size)
+        for images in steps[self.first_batch : len(self)]:
+            yield images[self.rank :: self.world_size]
+
+    def images_in_step(self, batch_idx: int) -> int:
+        """Images of this batch in all processes together."""
+        in_all = self.batch_size * self.world_size
+        return min(in_all, self.length - batch_idx * in_all)
 
 
 class BatchLoader(DataLoader[Batch]):

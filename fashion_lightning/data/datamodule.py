@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fashion_lightning.data import source
-from fashion_lightning.data.augment import Augment, Flip
+from fashion_lightning.data.augment import Augment, Flip, Part
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
 from fashion_lightning.data.pictures import find_pictures, read_pictures
 from fashion_lightning.data.split import train_val_indices
@@ -76,6 +76,7 @@ class FashionMNISTDataModule(LightningDataModule):
         self.broken_pictures: list[str] = []  # what is wrong with each file that was skipped
         self.seed = run_seed()
         self.augment = Augment(flip, shift, cutout, self.seed)
+        self.sampler: Shuffled | None = None  # of the training images
         self._loaded: dict[source.Split, tuple[Tensor, Tensor]] = {}
 
     @classmethod
@@ -134,7 +135,7 @@ class FashionMNISTDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in a new order each epoch; a resumed run goes on at the batch where it stopped."""
         rank, world_size = self._rank_and_world_size()
-        sampler = Shuffled(len(self.train_set), self.batch_size, self.seed, rank, world_size)
+        sampler = self.sampler = Shuffled(len(self.train_set), self.batch_size, self.seed, rank, world_size)
         if self.trainer is not None:
             progress = self.trainer.fit_loop.epoch_loop.batch_progress
             # A checkpoint from the end of an epoch has counted all its batches: the next one starts at 0.
@@ -156,11 +157,13 @@ class FashionMNISTDataModule(LightningDataModule):
         return self._in_order(self.test_set)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """The test images, or the user's own pictures."""
-        return self._in_order(self.test_set)
+        """The test images, or the user's own pictures; where processes are more than pictures, some do the first."""
+        return self._in_order(self.test_set, at_least_one=True)
 
-    def _in_order(self, dataset: ImagesInMemory) -> DataLoader[Batch]:
+    def _in_order(self, dataset: ImagesInMemory, at_least_one: bool = False) -> DataLoader[Batch]:
         sampler = InOrder(len(dataset), EVAL_BATCH_SIZE, *self._rank_and_world_size())
+        if at_least_one and not len(sampler.positions):
+            sampler.positions = torch.tensor([0])
         return batch_loader(dataset, sampler, self.num_workers)
 
     def _is_first_process(self) -> bool:
@@ -174,7 +177,12 @@ class FashionMNISTDataModule(LightningDataModule):
         if self.trainer is None or not self.trainer.training or not isinstance(batch, Batch):
             return batch  # evaluation, or the example input of the model summary
         batch_idx = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        return batch._replace(images=self.augment(batch.images, batch.indices, self._epoch(), batch_idx))
+        part = Part(self.images_in_step(batch, batch_idx), *self._rank_and_world_size())
+        return batch._replace(images=self.augment(batch.images, batch.indices, self._epoch(), batch_idx, part))
+
+    def images_in_step(self, batch: Batch, batch_idx: int) -> int:
+        """Images of a training batch in all processes together."""
+        return len(batch.labels) if self.sampler is None else self.sampler.images_in_step(batch_idx)
 
     def _epoch(self) -> int:
         """The epoch that the next training batch belongs to; right already before ``on_train_start``."""

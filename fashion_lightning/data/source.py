@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.lock import lock_file, remove_if_abandoned
+from fashion_lightning.runs.lock import lock_file, one_at_a_time, remove_if_abandoned
 
 Split = Literal["train", "test"]
 
@@ -137,7 +137,7 @@ def _read_verified(folder: Path, name: str) -> bytes:
 def _fetch(split: Split, root: Path) -> tuple[bytes, bytes]:
     """Fetch into a private folder beside the target, verify, then move whole files into place.
 
-    An interrupted fetch leaves nothing in place, and first runs in parallel each bring their own copy.
+    An interrupted fetch leaves nothing in place. Of several processes one fetches, and the others wait for it.
     """
     target = raw_folder(root.resolve())
     reasons: list[str] = []
@@ -147,7 +147,9 @@ def _fetch(split: Split, root: Path) -> tuple[bytes, bytes]:
     )
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with _scratch_folder(target) as scratch:
+        with one_at_a_time(target), _scratch_folder(target) as scratch:
+            if found_now := _find(split, root):  # another process has fetched it, for which this one waited
+                return found_now
             for number, (source, download) in enumerate(sources):
                 folder = scratch / str(number)
                 folder.mkdir()

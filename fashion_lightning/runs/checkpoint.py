@@ -57,6 +57,12 @@ class Checkpoint:
         return run if isinstance(run, str) else None
 
     @property
+    def processes(self) -> int | None:
+        """That trained together; ``None`` of a run that did not say so, as those of version 0.2 and before."""
+        processes = self.content["fashion_lightning"].get("processes")
+        return processes if type(processes) is int else None
+
+    @property
     def epochs_done(self) -> int:
         """Epochs trained to their end, validation included."""
         return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])

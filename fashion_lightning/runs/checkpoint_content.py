@@ -22,6 +22,9 @@ OUR_PARTS = (
 OUR_CALLBACKS = (*("BestCheckpoint", "EarlyStopping", "KeepOptimizerSettings", "LastCheckpoint", "Timer", "WeightEMA"),)
 """The callbacks whose states it takes."""
 
+MOST_PROCESSES = 4096
+"""Of which a checkpoint may hold the counts."""
+
 METRIC_STATES = {"train_loss": {"mean_value", "weight"}, "train_accuracy": {"tp", "fp", "tn", "fn"}}
 """What torchmetrics' mean and accuracy count."""
 
@@ -52,6 +55,7 @@ def _problem(content: dict[str, Any]) -> str:
         own = content["fashion_lightning"]
         if not isinstance(own, dict) or not all(isinstance(own[part], str) for part in ("version", "name", "config")):
             return "its origin is no text"
+        _check_count(own.get("processes", 1), "the number of processes")
         if not _are_finite(own["metrics"]):
             return "its metrics are no numbers"
         for name in ("epoch", "global_step"):
@@ -151,7 +155,7 @@ def _check_metrics(saved: Any) -> None:
     for name, state in saved.items():
         if name not in METRIC_STATES or not isinstance(state, dict) or state.keys() != METRIC_STATES[name]:
             raise ValueError("its training metrics are others")
-        if not all(type(count) is torch.Tensor and count.numel() == 1 for count in state.values()):
+        if not all(type(count) is torch.Tensor and 1 <= count.numel() <= MOST_PROCESSES for count in state.values()):
             raise ValueError("its training metrics are no counts")
 
 

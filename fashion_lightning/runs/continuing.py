@@ -131,6 +131,7 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
     callbacks = checkpoint.content["callbacks"]
     (best,) = (state["best_metrics"] for key, state in callbacks.items() if key.startswith("BestCheckpoint"))
     return {
+        "processes": checkpoint.processes or 1,
         "epochs": checkpoint.epochs_done,
         "steps": checkpoint.steps_done,
         "fit_seconds": callbacks["Timer"]["time_elapsed"]["train"],

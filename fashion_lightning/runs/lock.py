@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.processes import is_first_process
 
 try:
     import fcntl
@@ -23,8 +24,8 @@ def lock_run(run_dir: Path) -> None:
     Raises:
         UserError: another process trains this run.
     """
-    if int(os.environ.get("LOCAL_RANK", "0")) > 0:
-        return  # the other processes of a run come after the one that holds the lock
+    if not is_first_process():
+        return  # the other processes of a run belong to the one that holds the lock
     if not _lock(run_dir / ".lock"):
         raise UserError(
             f"{run_dir} is being trained by another process. Wait for it or stop it; a run of its own:"

@@ -134,6 +134,8 @@ def read_results(run_dir: Path) -> RunResults:
     """
     settings = recipe_settings(read_config(run_dir))
     fit = read_report(run_dir / "fit.json", FIT_KEYS)
+    if fit is not None and fit.get("processes", 1) != 1:  # each has batches of the recipe's size
+        settings["processes"] = str(fit["processes"])
     if fit is None:
         started = (run_dir / "checkpoints" / "last.ckpt").is_file()
         raise UserError("not finished" if started else "no results")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from tensorboard.compat.proto.event_pb2 import Event
@@ -84,6 +85,7 @@ class RunLogger(TensorBoardLogger):
         self.writer: SummaryWriter | None = None
 
     @property
+    @rank_zero_experiment
     def experiment(self) -> SummaryWriter:
         """The writer, opened on first use; for pictures and anything else beyond scalars."""
         if self.writer is None:
@@ -101,7 +103,7 @@ class RunLogger(TensorBoardLogger):
         """
         _, settings, end = hparams(hparams_of(self.recipe), {})  # type: ignore[no-untyped-call]
         for summary in (settings, end, custom_scalars(LAYOUT)):  # type: ignore[no-untyped-call]
-            self.experiment._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+            self.experiment._get_file_writer().add_summary(summary)
 
     @rank_zero_only
     def log_graph(self, model: Any, input_array: torch.Tensor | None = None) -> None:
@@ -127,7 +129,7 @@ class RunLogger(TensorBoardLogger):
         with self.naming_the_folder():
             super().log_metrics(curves, step)
             if epoch is not None:
-                self.experiment._get_file_writer().add_summary(no_chart("epoch", epoch), step)  # type: ignore[no-untyped-call]
+                self.experiment._get_file_writer().add_summary(no_chart("epoch", epoch), step)
 
     @rank_zero_only
     def save(self) -> None:
