@@ -190,7 +190,7 @@ def fingerprint(run: Path) -> dict[str, str]:
     return found
 
 
-def processes_of(process: subprocess.Popen[bytes]) -> list[int]:
+def processes_of(process: subprocess.Popen[Any]) -> list[int]:
     """A process and those that it has started itself, by their numbers."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [process.pid, *map(int, children)]

@@ -143,6 +143,12 @@ def test_places_and_logging_do_not_make_another_recipe(trained: Path, runs: Runs
     assert len(group.runs) == 2
 
 
+def test_runs_of_other_numbers_of_processes_are_other_recipes(trained: Path, runs: Runs) -> None:
+    other = runs(1, 0.9)
+    edit(other, processes=8)
+    assert {group.label for group in compare([trained, other]).groups} == {"tiny: processes 1", "tiny: processes 8"}
+
+
 def test_a_seed_that_is_there_twice_counts_once(trained: Path, runs: Runs) -> None:
     table = rows(compare([runs(0, 0.9), trained]))
     assert table[1][1] == "1"

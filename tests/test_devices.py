@@ -1,38 +1,138 @@
-"""Several devices: two processes on this machine's CPU."""
+"""Several processes on this machine's CPU, started by Lightning and by torchrun."""
 
 import csv
+import hashlib
 import json
+import os
+import signal
+import socket
 import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from tests import kills
+
+pytestmark = pytest.mark.slow
+
+RUN = Path("tensorboard_logs/tiny/version_0")
+
+SEEN = """
+from pathlib import Path
+from lightning import Callback
+
+class Seen(Callback):
+    "Writes down what each process trains on."
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        for index, image in zip(batch.indices.tolist(), batch.images):
+            with Path(f"seen_{trainer.global_rank}.txt").open("a") as file:
+                print(trainer.current_epoch, batch_idx, index, bytes(image.flatten().tolist()).hex(), file=file)
+"""
+
+Launch = Callable[..., list["subprocess.Popen[str]"]]
 
 
-@pytest.mark.slow
-def test_two_processes_share_one_run_folder_and_count_every_image_once(
-    recipe: Path, command_on_generated_data: list[str]
-) -> None:
-    def run(*args: str | Path) -> str:
-        command = [
-            *command_on_generated_data,
-            *map(str, args),
-            "--trainer.accelerator",
-            "cpu",
-            "--trainer.devices",
-            "2",
+@pytest.fixture
+def launch(command_on_generated_data: list[str]) -> Launch:
+    """Starts the processes of a command line on so many nodes, each with so many processes of its own."""
+
+    def start(arguments: Sequence[str | Path], processes: int, nodes: int = 0) -> list["subprocess.Popen[str]"]:
+        python, script = command_on_generated_data
+        devices = ["--trainer.accelerator=cpu", f"--trainer.devices={processes}"]
+        commands = [[python, script, *map(str, arguments), *devices]]
+        if nodes:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                place = ["--master-addr=127.0.0.1", f"--master-port={free.getsockname()[1]}"]
+            torchrun = [python, "-m", "torch.distributed.run", f"--nnodes={nodes}", f"--nproc-per-node={processes}"]
+            what = [script, *map(str, arguments), *devices, f"--trainer.num_nodes={nodes}"]
+            commands = [[*torchrun, f"--node-rank={node}", *place, *what] for node in range(nodes)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return [
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+                start_new_session=True,
+            )
+            for command in commands
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
-    printed = run("fit", "--config", recipe)
-    folder = Path("tensorboard_logs/tiny/version_0")
-    assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+    return start
+
+
+def finished(started: Sequence["subprocess.Popen[str]"], code: int = 0) -> str:
+    """What they have printed, of which the first must have ended with this code."""
+    ended = [process.communicate(timeout=120) for process in started]
+    printed = "".join(out + err for out, err in ended)
+    assert started[0].returncode == code, printed
+    return printed
+
+
+def test_two_processes_share_one_run_folder_however_they_are_started(recipe: Path, launch: Launch) -> None:
+    printed = finished(launch(["fit", "--config", recipe], 2))
+    assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
     assert printed.count("Best checkpoint") == 1
-    assert json.loads((folder / "fit.json").read_text())["steps"] == 10  # half as many, of twice the images
+    fit = json.loads((RUN / "fit.json").read_text())
+    assert (fit["steps"], fit["processes"]) == (10, 2)  # half as many, of twice the images
+    assert len(list(RUN.glob("events.out.tfevents.*"))) == 1
+    printed = finished(launch(["fit", "--config", recipe], 1, nodes=2))
+    assert printed.count("Best checkpoint") == 1
+    assert kills.fingerprint(RUN) == kills.fingerprint(RUN.with_name("version_1"))
 
-    run("test", "--ckpt_path", folder)
-    assert json.loads((folder / "test_best.json").read_text())["images"] == 100
-    assert "100 predictions" in run("predict", "--ckpt_path", folder)
-    rows = list(csv.reader((folder / "predictions.csv").read_text().splitlines()))
+
+def test_two_processes_count_every_image_once(trained: Path, launch: Launch) -> None:
+    finished(launch(["test", "--ckpt_path", trained], 2))
+    assert json.loads((trained / "test_best.json").read_text())["images"] == 100
+    assert "100 predictions" in finished(launch(["predict", "--ckpt_path", trained], 2))
+    rows = list(csv.reader((trained / "predictions.csv").read_text().splitlines()))
     assert [row[0] for row in rows[1:]] == [str(index) for index in range(100)]
+    Image.new("L", (28, 28)).save("black.png")
+    picture = ["predict", "--ckpt_path", trained, "--data.images", "black.png"]
+    assert "1 prediction written" in finished(launch(picture, 2))  # fewer pictures than processes
+
+
+def test_any_number_of_processes_sees_the_same_pictures_in_the_same_steps(recipe: Path, launch: Launch) -> None:
+    Path("seen.py").write_text(SEEN)
+    hashes = set()
+    for processes in (1, 2, 3):
+        size = f"--data.batch_size={66 // processes}"  # 500 images: the last step has 38, which three cannot halve
+        callback = "--trainer.callbacks+=seen.Seen"
+        finished(launch(["fit", "--config", recipe, size, callback, "--trainer.max_epochs=1"], processes))
+        lines = [line for path in Path().glob("seen_*.txt") for line in path.read_text().splitlines()]
+        assert len(lines) == 500
+        hashes.add(hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest())
+        for path in Path().glob("seen_*.txt"):
+            path.unlink()
+    assert len(hashes) == 1
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+LONG = ["--trainer.max_epochs=2000", "--early_stopping.patience=2000", "--pictures=false"]
+
+
+def test_a_signal_to_one_process_stops_all_after_the_same_step(recipe: Path, launch: Launch) -> None:
+    started = launch(["fit", "--config", recipe, *LONG], 2)
+    wait_for(RUN / "checkpoints/best.ckpt")
+    os.kill(kills.processes_of(started[0])[1], signal.SIGTERM)
+    printed = finished(started, code=143)
+    assert printed.count(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {RUN}") == 1
+    assert "Traceback" not in printed
+
+
+def test_kills_of_either_of_two_processes_leave_no_difference() -> None:
+    assert sys.platform == "linux"
+    done, differences = kills.run(kills=4, seed=2, processes=2)
+    assert done >= 4
+    assert differences == []

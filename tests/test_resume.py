@@ -48,6 +48,18 @@ def test_a_setting_that_could_only_be_ignored_or_spoil_the_run_is_refused(
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
 
 
+def test_another_number_of_processes_cannot_go_on_within_an_epoch(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, "--trainer.max_steps", "7")
+    run = Path("tensorboard_logs/tiny/version_0")
+    last = run / "checkpoints/last.ckpt"
+    content = torch.load(last, weights_only=True)
+    assert content["fashion_lightning"]["processes"] == 1
+    content["fashion_lightning"]["processes"] = 2
+    torch.save(content, last)
+    printed = cli("fit", "--ckpt_path", run, "--trainer.max_steps", "20", exits=2)
+    assert f"{last} lies within an epoch, whose images 2 processes have shared; 1 cannot go on there" in printed
+
+
 def test_the_split_cannot_be_moved_under_a_trained_run(cli: Run, trained: Path) -> None:
     assert "cannot change from 100 to 300" in cli("validate", "--ckpt_path", trained, "--data.val_size=300", exits=2)
 

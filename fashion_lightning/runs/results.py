@@ -134,8 +134,6 @@ def read_results(run_dir: Path) -> RunResults:
     """
     settings = recipe_settings(read_config(run_dir))
     fit = read_report(run_dir / "fit.json", FIT_KEYS)
-    if fit is not None and fit.get("processes", 1) != 1:  # each has batches of the recipe's size
-        settings["processes"] = str(fit["processes"])
     if fit is None:
         started = (run_dir / "checkpoints" / "last.ckpt").is_file()
         raise UserError("not finished" if started else "no results")
@@ -148,6 +146,7 @@ def read_results(run_dir: Path) -> RunResults:
         metrics = read_report(run_dir / f"test_best{suffix(tta)}.json", ("accuracy", "top5", "loss", "steps"))
         if metrics is not None and metrics["steps"] == best["steps"]:  # else of an earlier best checkpoint
             tests[tta] = metrics
+    settings["processes"] = str(fit.get("processes", 1))  # each has had batches of the recipe's size
     recipe = fit.get("recipe")
     name = (
         recipe if isinstance(recipe, str) and recipe.isprintable() and len(recipe) <= MAX_BYTES else run_dir.parent.name
