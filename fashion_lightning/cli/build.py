@@ -183,7 +183,8 @@ class FashionMNISTCLI(LightningCLI):
         if self.command == "fit":
             self._check_monitors()
             schedule = self.model.configure_optimizers().get("lr_scheduler", {})
-            check_run(trainer, schedule.get("scheduler"), self.timer.time_remaining())
+            seconds, sync_batchnorm = self.timer.time_remaining(), bool(settings["sync_batchnorm"])
+            check_run(trainer, schedule.get("scheduler"), seconds, sync_batchnorm)
             if self.checkpoint is not None and not self.is_own:
                 check_schedule(self.checkpoint, schedule.get("scheduler"))
             self.datamodule.prepare_data()

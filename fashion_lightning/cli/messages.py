@@ -32,7 +32,8 @@ def silence_what_is_not_news() -> None:
     """Filter warnings, log records and the tracebacks of threads for the rest of the process."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+    sources = ("pytorch.utilities.rank_zero", "fabric.utilities.seed", "fabric.utilities.distributed")
+    for name in (f"lightning.{source}" for source in (*sources, "fabric.utilities.rank_zero")):
         logging.getLogger(name).addFilter(_is_news)
     threading.excepthook = _thread_failed
 
@@ -45,10 +46,12 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Not an advertisement, not a device that is missing, nor what this command line says itself."""
-    return not record.getMessage().startswith(
+    return not re.sub(r"^\[rank: \d+\] ", "", record.getMessage()).startswith(
         (
             "💡",
+            "-----",  # how many processes there are
             "Ignoring `Trainer(max_time",
+            "Initializing distributed",
             "GPU available: F",
             "TPU available: F",
             "Seed set",

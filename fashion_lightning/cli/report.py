@@ -75,7 +75,8 @@ def print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path |
     lacking = trainer.precision == "32-true" and device in ("cpu", "cuda") and not bf16_is_native(device)
     fallback = " (no bf16 arithmetic on this machine)" if lacking else ""
     where = run_dir or "none, nothing is saved (fast_dev_run)"
-    print(f"Run folder: {where}   precision: {trainer.precision}{fallback}   seed: {run_seed()}")
+    processes = f"   processes: {trainer.world_size}" if trainer.world_size > 1 else ""
+    print(f"Run folder: {where}   precision: {trainer.precision}{fallback}   seed: {run_seed()}{processes}")
     if checkpoint is None:
         return
     epochs, batches = checkpoint.epochs_done, checkpoint.batches_of_epoch_done

@@ -90,19 +90,25 @@ def _numbers(settings: Any, name: str = "") -> Any:
         yield name, settings
 
 
-def check_run(trainer: Trainer, scheduler: object, seconds: float | None) -> None:
+def check_run(trainer: Trainer, scheduler: object, seconds: float | None, sync_batchnorm: bool = False) -> None:
     """Look at what the Trainer has made of the settings.
 
     Args:
         trainer: not yet started.
         scheduler: of the learning rate, if there is one.
         seconds: that ``trainer.max_time`` allows.
+        sync_batchnorm: whether batch norm is to go over the images of all processes.
 
     Raises:
         UserError: naming the setting that cannot be meant.
     """
     if trainer.precision == "16-true" and trainer.strategy.root_device.type == "cpu":
         raise UserError("trainer.precision 16-true needs a GPU; on a CPU, use bf16-mixed or 32-true.")
+    if sync_batchnorm and trainer.strategy.root_device.type == "cpu":
+        raise UserError(
+            "trainer.sync_batchnorm needs GPUs, as torch's SyncBatchNorm does; on a CPU, each process normalizes its"
+            " own images."
+        )
     if seconds is not None and seconds <= 0:
         raise UserError("trainer.max_time must be above 0: days:hours:minutes:seconds, 00:00:30:00 for half an hour.")
     if isinstance(scheduler, RunSchedule) and not has_length(trainer):

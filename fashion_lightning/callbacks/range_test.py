@@ -1,0 +1,137 @@
+"""The learning-rate range test (https://arxiv.org/abs/1506.01186, section 3.3)."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
+from torch.optim import Optimizer
+
+from fashion_lightning.callbacks.pictures.picture import writer_of
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs.durable import replacing
+
+SMOOTHING = 0.8
+"""Of the loss, an exponential mean over steps."""
+
+DIVERGED = 4.0
+"""Times the least smoothed loss, at which the test ends before its last step; as in Lightning's finder."""
+
+FEWEST = 30
+"""Steps: fewer show nothing."""
+
+
+class LearningRateRangeTest(Callback):
+    """Raises the learning rate from step to step, then stops and says where the loss was least.
+
+    Lightning's own finder gives one rate to all groups of parameters. Here only those change that the optimizer's
+    ``lr`` decides: Muon has rates of their own for dense layers and biases. A schedule is overruled. The curve lies in
+    the run folder, as ``range_test.png`` and ``range_test.csv``, and in TensorBoard.
+
+    Args:
+        lowest: learning rate of the first step.
+        highest: of the last one; the steps between are evenly apart in their logarithm.
+        steps: optimizer steps.
+    """
+
+    def __init__(self, lowest: float = 1e-5, highest: float = 1.0, steps: int = 100) -> None:
+        if not 0 < lowest < highest or not math.isfinite(highest):
+            raise UserError(f"The range test needs rates 0 < lowest < highest, not {lowest} and {highest}.")
+        if steps < FEWEST:
+            raise UserError(f"The range test needs at least {FEWEST} steps, not {steps}.")
+        self.rates = np.geomspace(lowest, highest, steps).tolist()
+        self.losses: list[float] = []
+        self.groups: list[dict[str, Any]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"losses": list(self.losses)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.losses = list(state_dict["losses"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        (optimizer,) = trainer.optimizers
+        self.groups = groups_of_lr(optimizer)
+        if trainer.accumulate_grad_batches != 1:
+            raise UserError("The range test looks at the loss of each step: leave out accumulate_grad_batches.")
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        for group in self.groups if len(self.losses) < len(self.rates) else ():
+            group["lr"] = self.rates[len(self.losses)]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.should_stop:
+            return
+        loss = trainer.strategy.reduce(outputs["loss"].detach(), reduce_op="mean")
+        self.losses.append(float(loss))
+        smoothed = so_far(self.losses)
+        diverged = len(smoothed) >= FEWEST and smoothed[-1] > DIVERGED * min(smoothed)
+        trainer.should_stop = len(self.losses) == len(self.rates) or diverged
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero or len(self.losses) < FEWEST:
+            return
+        rates, smoothed = self.rates[: len(self.losses)], smooth(self.losses)
+        least = rates[int(np.nanargmin(smoothed))]
+        figure = draw(rates, self.losses, smoothed, least)
+        with writer_of(trainer) as writer:
+            if writer is not None:
+                writer.add_figure("range_test", figure, trainer.global_step - 1)
+                folder = Path(writer.log_dir)
+                with replacing(folder / "range_test.png") as file:
+                    figure.savefig(file, format="png", dpi=150)
+                table = io.StringIO(newline="")
+                csv.writer(table).writerows([("lr", "loss", "smoothed loss"), *zip(rates, self.losses, smoothed)])
+                with replacing(folder / "range_test.csv") as file:
+                    file.write(table.getvalue().encode())
+                print(f"\nThe loss is least at a learning rate of {least:.2g}: {folder / 'range_test.png'}")
+                print(
+                    f"A tenth of it is the usual start, --lr {least / 10:.2g}; under a schedule that lowers it, more."
+                )
+
+
+def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """The groups of parameters whose rate is the optimizer's ``lr``.
+
+    Raises:
+        UserError: there is none: ``lr`` decides nothing for this network.
+    """
+    lr = optimizer.defaults["lr"]
+    groups = [group for group in optimizer.param_groups if group.get("initial_lr", group["lr"]) == lr]
+    if not groups:
+        raise UserError(f"The lr of {type(optimizer).__name__} decides nothing in this network; nothing can be tested.")
+    return groups
+
+
+def so_far(losses: Sequence[float]) -> list[float]:
+    """The exponential mean of losses up to each, without the bias towards 0 that its beginning would have."""
+    mean, means = 0.0, []
+    for step, loss in enumerate(losses, 1):
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        means.append(mean / (1 - SMOOTHING**step))
+    return means
+
+
+def smooth(losses: Sequence[float]) -> list[float]:
+    """The same from both sides: a mean of earlier losses alone would come late, by half a decade of rates."""
+    return so_far(so_far(losses)[::-1])[::-1]
+
+
+def draw(rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], least: float) -> Figure:
+    """Loss over learning rate."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(rates, losses, color="#b0b0b0", linewidth=0.8, label="loss of each step")
+    axes.plot(rates, smoothed, color="#0072B2", label="smoothed")
+    axes.axvline(least, color="#D55E00", linestyle=":", label=f"least: {least:.2g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", ylim=(0, 1.5 * smoothed[0]))
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
