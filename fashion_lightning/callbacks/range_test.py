@@ -92,9 +92,7 @@ class LearningRateRangeTest(Callback):
                 with replacing(folder / "range_test.csv") as file:
                     file.write(table.getvalue().encode())
                 print(f"\nThe loss is least at a learning rate of {least:.2g}: {folder / 'range_test.png'}")
-                print(
-                    f"A tenth of it is the usual start, --lr {least / 10:.2g}; under a schedule that lowers it, more."
-                )
+                print(f"Adam and SGD are usually begun at a tenth of it, {least / 10:.2g}; validation decides.")
 
 
 def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
