@@ -43,7 +43,7 @@ def is_the_shirt(prepared: Prepared) -> bool:
 def bag() -> Pixels:
     """As in the data set ``(28, 28)``: bright, its outline darker, black seen through the handle."""
     image = np.zeros((28, 28), np.uint8)
-    image[10:, 2:26] = np.linspace(160, 255, 24)
+    image[10:, 2:26] = np.linspace(150, 225, 24)
     image[:10, 8:20] = 200
     image[3:10, 11:17] = 0
     return np.where(grown(image == 0) & (image > 0) | (np.arange(28) == 27)[:, None] & (image > 0), 110, image)
@@ -64,12 +64,12 @@ def photographed(image: Pixels, background: int, negated: bool, how: Image.Resam
 @pytest.mark.parametrize("how", [Image.Resampling.NEAREST, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
 def test_rows_and_columns_are_those_of_the_image_that_was_enlarged(how: Image.Resampling) -> None:
     prepared = prepare(photographed(bag(), 255, True, how))
-    assert np.abs(prepared.pixels.astype(int) - bag()).mean() < 4
+    assert np.abs(prepared.pixels - bag() * (255 / 225)).mean() < 4
 
 
 def test_light_on_black_and_cut_out_on_black_are_told_apart() -> None:
     light = prepare(photographed(bag(), 0, False, Image.Resampling.NEAREST)).pixels
-    assert np.abs(light.astype(int) - bag()).mean() < 3
+    assert np.abs(light - bag() * (255 / 225)).mean() < 3
     cut_out = prepare(photographed(bag(), 0, True, Image.Resampling.NEAREST)).pixels
     assert np.corrcoef(cut_out[11:26, 4:24].ravel(), bag()[11:26, 4:24].ravel())[0, 1] > 0.99
 
@@ -254,13 +254,14 @@ def test_memory_does_not_grow_with_the_pictures(command_on_generated_data: list[
     Path("own").mkdir()
     shirt().resize((3200, 4000)).save("own/000.jpg")
     peaks = []
-    for count in (20, 200):
+    for count in (5, 65):
         for index in range(1, count):
             Path(f"own/{index:03}.jpg").unlink(missing_ok=True)
             Path(f"own/{index:03}.jpg").hardlink_to("own/000.jpg")
         predict = [*command_on_generated_data, "predict", "--ckpt_path", str(trained), "--images", "own"]
         process = subprocess.Popen(predict, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = status  # so that Popen knows it has ended
         assert status == 0
         peaks.append(usage.ru_maxrss / 1024)
-    assert peaks[1] - peaks[0] < 40, peaks  # MiB; one such picture decoded whole has 37
+    assert peaks[1] - peaks[0] < 40, peaks  # MiB; sixty pictures, as they are decoded, have 137
