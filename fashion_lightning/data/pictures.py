@@ -3,6 +3,8 @@
 import glob
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,17 @@ def read_picture(path: Path) -> Prepared:
     """Read one image file and prepare it.
 
     Raises:
+        UserError: it cannot be read; see ``opened``.
+    """
+    with opened(path) as picture:
+        return prepare(picture)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, not yet turned as EXIF says; a large JPEG smaller.
+
+    Raises:
         UserError: it cannot be read as an image, or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
     """
     try:
@@ -99,7 +112,7 @@ def read_picture(path: Path) -> Prepared:
             with Image.open(path, formats=list(FORMATS)) as picture:
                 # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
                 picture.draft(None, (DECODED_AT, DECODED_AT))
-                return prepare(picture)
+                yield picture
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(f"{path} has too many pixels ({error}). Make it smaller; 28x28 are used.") from error
     except UnidentifiedImageError as error:
