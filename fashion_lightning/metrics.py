@@ -85,7 +85,7 @@ class TrainingMetrics(nn.Module):
     def counts_of_all(self) -> dict[str, dict[str, Any]]:
         """The same of all processes, with a dimension for them in front if there are several; all must ask for it."""
         counts = self.counts()
-        if not torch.distributed.is_initialized():
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return counts
         parts: list[Any] = [None] * torch.distributed.get_world_size()
         torch.distributed.all_gather_object(parts, counts)
