@@ -191,9 +191,9 @@ def fingerprint(run: Path) -> dict[str, str]:
 
 
 def processes_of(process: subprocess.Popen[Any]) -> list[int]:
-    """A process and those that it has started itself, by their numbers."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [process.pid, *map(int, children)]
+    """The processes of a run, by their numbers: the first one and those that Lightning has started, not its loaders."""
+    children = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+    return [process.pid, *(pid for pid in children if b"LOCAL_RANK=" in Path(f"/proc/{pid}/environ").read_bytes())]
 
 
 def is_running(pid: int) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import fashion_lightning
 from fashion_lightning.data.classes import CLASS_NAMES
@@ -139,6 +140,17 @@ def test_predict_takes_image_files_and_an_output_file(cli: Run, trained: Path, t
     rows = list(csv.reader(Path("out/mine.csv").read_text().splitlines()))
     assert [Path(row[0]).name for row in rows[1:]] == ["a.png", "b.png"]
     assert rows[0] == ["image", "class", "doubtful", *CLASS_NAMES]  # nobody knows what they show
+
+
+def test_several_pictures_may_follow_their_flag_as_a_shell_writes_them(cli: Run, trained: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "it's [1], 'b'.png", "sub/ü.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (28, 28)).save(tmp_path / name)
+    files = ["a.png", "it's [1], 'b'.png", "sub"]
+    for flag in ("--images", "--data.images"):
+        cli("predict", "--ckpt_path", trained, flag, *files, "--output", "mine.csv")
+        rows = list(csv.reader(Path("mine.csv").read_text().splitlines()))[1:]
+        assert [row[0] for row in rows] == ["a.png", "it's [1], 'b'.png", "sub/ü.png"]
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])

@@ -1,15 +1,14 @@
-"""``fit``, ``validate``, ``test`` and ``predict``: what each does with what ``build.py`` has built."""
+"""``fit`` and ``predict``: what each does with what ``build.py`` has built; ``validate`` and ``test`` in
+``evaluate.py``."""
 
 import contextlib
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fashion_lightning import __version__
 from fashion_lightning.callbacks.predictions import PredictionsCSV, output_path, print_best
@@ -17,30 +16,21 @@ from fashion_lightning.callbacks.preview import preview_path, write_preview
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
-from fashion_lightning.cli.memory import OUT_OF_MEMORY, is_out_of_memory, keep_freed_memory
+from fashion_lightning.cli.evaluate import test, validate
 from fashion_lightning.cli.messages import silence_what_is_not_news
 from fashion_lightning.cli.report import (
-    evaluation_metrics,
-    print_evaluation,
     print_fit,
     print_start,
-    write_evaluation,
     write_json,
 )
+from fashion_lightning.cli.start import beside, last_of, start
 from fashion_lightning.cli.threads import keep_threads
-from fashion_lightning.errors import UserError, place_in_own_code
-from fashion_lightning.report.evaluation_page import Sources, test_page
-from fashion_lightning.report.findings import Evaluation, find
-from fashion_lightning.report.near_duplicates import near_duplicates
+from fashion_lightning.errors import UserError
 from fashion_lightning.runs.continuing import report_of
-from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.folder import discard_run
-from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.runs.results import has_report
-from fashion_lightning.runs.tensorboard import log_test_metrics
 from fashion_lightning.seeding import run_seed
-from fashion_lightning.tta import IN_WORDS, TTA, suffix
 
 
 def run(arguments: list[str], began: float) -> None:
@@ -87,11 +77,11 @@ def fit(cli: FashionMNISTCLI) -> None:
         if cli.run_dir is not None:
             (cli.run_dir / "fit.json").unlink(missing_ok=True)  # a run that goes on is not finished
     try:
-        _start(cli)
+        start(cli)
     except (UserError, OSError) as error:
         if not cli.trainer.is_global_zero:
             raise
-        kept = f" The last good checkpoint: {_last_of(cli)}" if _last_of(cli) else ""
+        kept = f" The last good checkpoint: {last_of(cli)}" if last_of(cli) else ""
         _discard_if_empty(cli)
         raise UserError(f"{error}{kept}") from error
     except SystemExit:  # a signal before the first step
@@ -116,55 +106,9 @@ def fit(cli: FashionMNISTCLI) -> None:
         _report_fit(cli, cli.run_dir, metrics)
 
 
-def _start(cli: FashionMNISTCLI, method: str | None = None) -> None:
-    """Hand over to the Trainer's method of this command, or to another one."""
-    keep_freed_memory()
-    start = getattr(cli.trainer, method or cli.command)
-    # Only `fit` restores more than weights, which the model has already.
-    path = str(cli.checkpoint.path) if cli.checkpoint is not None and cli.command == "fit" else None
-    verbosity = {"verbose": False} if cli.command in ("validate", "test") else {}
-    try:
-        start(cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True, **verbosity)
-    except MisconfigurationException as error:
-        raise UserError(str(error)) from error
-    except (UserError, OSError):
-        raise
-    except Exception as error:  # whatever a network or an optimizer of the user's raises within a step
-        if is_out_of_memory(error):
-            raise UserError(OUT_OF_MEMORY) from error
-        if cli.trainer.world_size > 1 and _lost_another_process(error):
-            raise UserError("Another process of this run has ended; this one cannot go on alone.") from error
-        what = "Training" if cli.command == "fit" else f"`{cli.command}`"
-        reason = f"{what} failed: {type(error).__name__}: {str(error)[:300]}{place_in_own_code(error)}"
-        # Of a fit that failed before its start, nothing stays.
-        if not cli.trainer.is_global_zero or cli.run_dir is None or _last_of(cli) is None:
-            raise UserError(f"{reason}. FASHION_LIGHTNING_DEBUG=1 shows the whole traceback.") from error
-        details = cli.run_dir / "traceback.txt"
-        with replacing(details) as file:
-            file.write(traceback.format_exc().encode(errors="backslashreplace"))
-        raise UserError(f"{reason} The whole traceback is in {details}.") from error
-
-
-def _lost_another_process(error: BaseException) -> bool:
-    """Whether a collective operation failed: gloo says so with a RuntimeError, nccl with an error of its own."""
-    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
-
-
-def _last_of(cli: FashionMNISTCLI) -> Path | None:
-    """What a fit that ends early can be continued from."""
-    last = cli.run_dir / "checkpoints" / "last.ckpt" if cli.run_dir and cli.command == "fit" else None
-    return last if last and last.is_file() and not _is_a_copy(cli) else None
-
-
-def _is_a_copy(cli: FashionMNISTCLI) -> bool:
-    """Whether the last checkpoint of a new run is no further than the one that the run began with."""
-    first_step = cli.config_init["last_checkpoint"].first_step
-    return cli.checkpoint is not None and cli.run_dir_is_new and cli.trainer.global_step == first_step
-
-
 def _discard_if_empty(cli: FashionMNISTCLI) -> None:
     """Leave no folder of a new run that came to nothing."""
-    if cli.run_dir is not None and cli.run_dir_is_new and cli.trainer.is_global_zero and _last_of(cli) is None:
+    if cli.run_dir is not None and cli.run_dir_is_new and cli.trainer.is_global_zero and last_of(cli) is None:
         discard_run(cli.run_dir)
 
 
@@ -176,112 +120,16 @@ def _report_fit(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) ->
     print_fit(run_dir, report)
 
 
-def validate(cli: FashionMNISTCLI) -> None:
-    """Measure a checkpoint on the validation images."""
-    evaluations = _evaluate(cli, "validation")
-    if cli.trainer.is_global_zero:
-        with _written(cli, "metrics above"):
-            for tta, evaluation in evaluations.items():
-                _write_metrics(cli, tta, evaluation_metrics(evaluation))
-
-
-def test(cli: FashionMNISTCLI) -> None:
-    """Measure a checkpoint on the test images, and report on it."""
-    evaluations = _evaluate(cli, "test")
-    validations, problems = _validate_for_report(cli)  # all processes take part
-    if not cli.trainer.is_global_zero:
-        return
-    assert cli.checkpoint is not None
-    images, training = cli.datamodule.test_set.images, None
-    try:
-        training = cli.datamodule.load("train")
-    except UserError as error:
-        problems["duplicates"] = str(error)
-    tested = next(iter(evaluations.values()))["indices"]
-    duplicates = near_duplicates(images[tested], training[0]) if training else None
-    findings = {tta: find(evaluation, validations.get(tta), duplicates) for tta, evaluation in evaluations.items()}
-    with _written(cli, "metrics above"):
-        for tta, found in findings.items():
-            metrics = {**evaluation_metrics(found.evaluation), **found.figures()}
-            if cli.run_dir is not None:
-                log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
-            _write_metrics(cli, tta, metrics)
-    fitted = read_origin(cli.run_dir) if cli.run_dir is not None else {}
-    validation_images = len(validations["none"]["labels"]) if validations else 0
-    sources = Sources(
-        cli.checkpoint, images, training, problems, validation_images, fitted, cli.origin.of_now(cli.trainer)
-    )
-    with _written(cli, "report"):
-        for tta in findings:
-            path = _result_file(cli, tta, "html")
-            with replacing(path) as file:
-                file.write(test_page(tta, findings, sources))
-            print(f"Report: {path}")
-
-
-def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, Evaluation]:
-    """Measure, and print tables; the evaluations are on the CPU."""
-    assert cli.checkpoint is not None  # command.py sees to it
-    _start(cli)
-    if not cli.model.evaluations:
-        raise UserError(f"There was nothing to {cli.command}: a trainer.limit_ setting left no image.")
-    if cli.trainer.is_global_zero:
-        for tta, evaluation in cli.model.evaluations.items():
-            title = f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}"
-            print_evaluation(title, evaluation_metrics(evaluation))
-    return _on_cpu(cli.model.evaluations)
-
-
-def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, Evaluation], dict[str, str]]:
-    """The validation images, for a temperature; or why there is none, which the report says."""
-    if cli.trainer.is_global_zero:
-        print("\nMeasuring the validation images too, for the calibration in the report", flush=True)
-    cli.model.evaluations = {}
-    try:
-        _start(cli, "validate")
-    except (UserError, OSError) as error:
-        return {}, {"temperature": f"the validation images could not be measured. {error}"}
-    if not cli.model.evaluations:
-        return {}, {"temperature": "a trainer.limit_ setting left no validation image."}
-    return _on_cpu(cli.model.evaluations), {}
-
-
-def _on_cpu(evaluations: dict[TTA, Evaluation]) -> dict[TTA, Evaluation]:
-    return {tta: {name: value.cpu() for name, value in found.items()} for tta, found in evaluations.items()}
-
-
-def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> None:
-    assert cli.checkpoint is not None
-    write_evaluation(_result_file(cli, tta, "json"), cli.checkpoint, tta, metrics)
-
-
-def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
-    assert cli.checkpoint is not None
-    return _beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.{kind}")
-
-
-@contextlib.contextmanager
-def _written(cli: FashionMNISTCLI, what: str) -> Iterator[None]:
-    """Say what could not be written; not with 0: whoever reads the file next would read one of another checkpoint."""
-    try:
-        yield
-    except OSError as error:
-        assert cli.checkpoint is not None
-        place = cli.run_dir or cli.checkpoint.path.parent
-        no_report = " There is no report either." if cli.command == "test" and what != "report" else ""
-        raise UserError(f"The {what} could not be written to {place} ({error.strerror}).{no_report}") from error
-
-
 def predict(cli: FashionMNISTCLI) -> None:
     """Write classes and probabilities of the test images, or of the user's own, as CSV."""
     output = cli.config["output"]
     default = "predictions_images.csv" if cli.datamodule.pictures else "predictions.csv"
-    path = _beside(cli, default) if output is None else output_path(output)
+    path = beside(cli, default) if output is None else output_path(output)
     writer = PredictionsCSV(path, cli.datamodule)
     given = cli.config["preview"]
     preview = None if given is None else preview_path(given, bool(cli.datamodule.pictures))
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
-    _start(cli)
+    start(cli)
     if cli.trainer.is_global_zero:
         if cli.datamodule.picture_paths:
             print_best(writer)
@@ -293,12 +141,6 @@ def predict(cli: FashionMNISTCLI) -> None:
         if cli.trainer.is_global_zero:
             print(*(f"skipped: {line}" for line in broken), sep="\n", file=sys.stderr)
         raise UserError(f"{len(broken):,} of {len(broken) + len(cli.datamodule.picture_paths):,} files were skipped.")
-
-
-def _beside(cli: FashionMNISTCLI, name: str) -> Path:
-    """A file in the run folder, or beside a checkpoint that lies elsewhere."""
-    assert cli.checkpoint is not None
-    return (cli.run_dir or cli.checkpoint.path.parent) / name
 
 
 COMMANDS = {"fit": fit, "validate": validate, "test": test, "predict": predict}

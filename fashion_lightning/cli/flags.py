@@ -5,6 +5,7 @@ before anything else reads the command line; every message names a setting as a 
 """
 
 import difflib
+import json
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -118,6 +119,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     """
     expanded: list[str] = []
     part = ""  # of the class that is named next
+    arguments = _images_as_list(arguments)
     for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
         option, equals, value = argument.partition("=")
         if option in LONG and not (value if equals else not following.startswith("--")):
@@ -130,6 +132,20 @@ def expand(arguments: Sequence[str]) -> list[str]:
             expanded.append(_class_path(argument, expanded[-1]) if part else argument)
             part = ""
     return expanded
+
+
+def _images_as_list(arguments: Sequence[str]) -> list[str]:
+    """A command line in which several pictures that follow their flag, as a shell makes of ``*.jpg``, are one list."""
+    joined: list[str] = []
+    rest = list(arguments)
+    while rest:
+        joined.append(rest.pop(0))
+        if joined[-1] not in ("--images", "--data.images"):
+            continue
+        end = next((number for number, argument in enumerate(rest) if argument.startswith("--")), len(rest))
+        files, rest = rest[:end], rest[end:]
+        joined += files if len(files) < 2 else [json.dumps(files, ensure_ascii=False)]
+    return joined
 
 
 def _class_path(value: str, option: str) -> str:
