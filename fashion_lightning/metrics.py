@@ -129,8 +129,6 @@ class Evaluation(nn.Module):
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
-        # It leaves NaN out, which is therefore counted as infinite; "disable" drops the weights too (torchmetrics 1.9).
-        self.loss = MeanMetric(nan_strategy="ignore")
         metrics: dict[str, Metric | MetricCollection] = {
             "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
             "top5": MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False),
@@ -149,14 +147,11 @@ class Evaluation(nn.Module):
         """Begin anew."""
         # A state made in inference mode, as `Trainer.validate` has it, could not be updated by a later fit.
         with torch.inference_mode(mode=False):
-            self.loss.reset()
             self.metrics.reset()
             self.outputs.reset()
 
     def update(self, logits: Tensor, labels: Tensor, indices: Tensor) -> None:
         """Count a batch: logits ``(B, 10)``, labels ``(B,)`` and the indices ``(B,)`` of the images."""
-        loss = cross_entropy(logits, labels)
-        self.loss.update(loss.nan_to_num(nan=torch.inf, posinf=torch.inf), len(labels))
         self.metrics.update(logits, labels)
         self.outputs.update(logits, labels, indices)
 
@@ -166,4 +161,8 @@ class Evaluation(nn.Module):
         ``Outputs`` kept of each image."""
         # torchmetrics squeezes what it computes, the labels of a single image too.
         outputs = {name: value.view(-1, *value.shape[1:]) for name, value in self.outputs.compute().items()}
-        return {"loss": self.loss.compute(), **self.metrics.compute(), **outputs}
+        # Of all images in their order, in double precision: any number of processes comes to the same bits. On the CPU,
+        # since not every device has that precision. A loss that is not a number counts as infinite.
+        loss = cross_entropy(outputs["logits"].cpu().double(), outputs["labels"].cpu())
+        loss = loss.nan_to_num(nan=torch.inf, posinf=torch.inf).float().to(outputs["logits"].device)
+        return {"loss": loss, **self.metrics.compute(), **outputs}
