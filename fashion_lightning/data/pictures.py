@@ -120,7 +120,7 @@ def prepare_file(file: Path | BinaryIO, name: str, max_pixels: int | None = None
     """
     try:
         with warnings.catch_warnings():
-            # Above 89 million pixels. In several threads this may outlast the block, and be no error in another's: there
+            # Above 89 million pixels. Among threads this may outlast the block, and be no error in another's: there
             # max_pixels is what counts.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=list(FORMATS)) as picture:
