@@ -142,8 +142,8 @@ PAGES = {
         "Open a page on which a picture is dropped, pasted, photographed or drawn, and classified as it changes; and an"
         " endpoint for programs, which /openapi.json describes.",
         (
-            ("serve --ckpt_path quick", "at http://127.0.0.1:8000"),
-            ("serve --ckpt_path quick --host 0.0.0.0", "for a phone in the same network"),
+            ("serve --ckpt_path quick", "for this machine"),
+            ("serve --ckpt_path quick --host 0.0.0.0", "for phones, too"),
         ),
         (
             ("--ckpt_path RUN", f"its best checkpoint: {RUN}"),

@@ -46,9 +46,9 @@ def address(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Answer until Ctrl-C or SIGTERM."""
-    config = uvicorn.Config(
+def config(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn serves an application: it says nothing but warnings."""
+    return uvicorn.Config(
         app,
         http="h11",
         ws="none",
@@ -58,8 +58,12 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
         limit_concurrency=Limits.connections,
         timeout_graceful_shutdown=LAST_WORDS,
     )
+
+
+def serve(app: FastAPI, listening: socket.socket) -> None:
+    """Answer until Ctrl-C or SIGTERM."""
     with _ended_by_signals():
-        uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(config(app)).run(sockets=[listening])
 
 
 @contextmanager
