@@ -111,7 +111,8 @@ def prepare_file(file: Path | BinaryIO, name: str, max_pixels: int | None = None
     Args:
         file: its path, or open at its beginning.
         name: what an error calls it.
-        max_pixels: that are decoded, as the file's header gives them; by default ``PIL.Image.MAX_IMAGE_PIXELS``.
+        max_pixels: that are decoded, by the file's header; ``PIL.Image.MAX_IMAGE_PIXELS`` holds in any case, also for
+            a JPEG, of which fewer are decoded.
 
     Raises:
         UnknownFormat: it is something else, or a format that is not opened.
@@ -123,14 +124,16 @@ def prepare_file(file: Path | BinaryIO, name: str, max_pixels: int | None = None
             # Above 89 million pixels. Among threads this may outlast the block, and be no error in another's: there
             # max_pixels is what counts.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)  # of EXIF data that are damaged
             with Image.open(file, formats=list(FORMATS)) as picture:
-                pixels, longest = picture.width * picture.height, max(picture.size)
+                longest = max(picture.size)
+                # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
+                picture.draft(None, (DECODED_AT, DECODED_AT))
+                pixels = picture.width * picture.height
                 if max_pixels is not None and pixels > max_pixels:
                     raise TooManyPixels(
                         f"{name} has {pixels / 1e6:,.1f} million pixels, of {max_pixels / 1e6:g} at most."
                     )
-                # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
-                picture.draft(None, (DECODED_AT, DECODED_AT))
                 prepared = prepare(picture)
                 scale = longest / max(picture.size)
                 return replace(prepared, box=cast(Box, tuple(scale * side for side in prepared.box)))

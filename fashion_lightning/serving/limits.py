@@ -13,8 +13,8 @@ class Limits:
 
     bytes: int = 20_000_000
     """Of one picture as it is sent."""
-    pixels: int = 50_000_000
-    """Of one picture, as its header gives them; looked at before any is decoded."""
+    pixels: int = 25_000_000
+    """Of one picture as it is decoded, by its header; of a JPEG, as phones make them, a part is."""
     seconds: float = 60
     """In which a picture must have arrived."""
     requests: int = 64
