@@ -13,7 +13,16 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from fashion_lightning.data.background import Pixels, find_background, grown, outside_of, stands_out
+from fashion_lightning.data.background import (
+    CLOSE,
+    Pixels,
+    distance,
+    find_background,
+    grown,
+    parts,
+    reached_from_outside,
+    stands_out,
+)
 
 Background = Literal["light", "grey", "dark", "coloured", "uneven", "transparent", "none", "already prepared"]
 Box = tuple[float, float, float, float]
@@ -24,6 +33,10 @@ LOOKED_AT = 256
 FINE = 84
 """Longest edge of the garment before rows and columns are skipped: of the multiples of 28, the one nearest to the
 73 pixels of the pictures that the data set was made from."""
+
+STANDS_OUT = 8.0
+"""Levels of 255 by which a pixel of the reduced garment differs from the background at least. Where no more than the
+noise of a JPEG is to be expected, this finds more of a garment as dark as its background than the paper's 13."""
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -59,7 +72,7 @@ def prepare(picture: Image.Image) -> Prepared:
         width, height = _reduced_size(rgb.size)
         grey = np.asarray(rgb.resize((width, height), Image.Resampling.BOX), np.float32) @ LUMA
         return Prepared(_extended(_every_third(255 - grey)), "none", whole)
-    box, background, close = garment
+    box, background, noise = garment
     size = _reduced_size((box[2] - box[0], box[3] - box[1]))
     how = Image.Resampling.BOX if box[2] - box[0] > size[0] else Image.Resampling.BICUBIC
     fine = np.asarray(rgb.resize(size, how, box=box), np.float32)
@@ -67,7 +80,7 @@ def prepare(picture: Image.Image) -> Prepared:
         [np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR)) for part in background], axis=-1
     )
     kind: Background = "transparent" if seen_through else _kind(behind)
-    return Prepared(_extended(_every_third(_values(fine, behind, close))), kind, box)
+    return Prepared(_extended(_values(fine, behind, noise)), kind, box)
 
 
 def _in_eight_bits(picture: Image.Image) -> tuple[Image.Image, bool]:
@@ -98,19 +111,15 @@ def _find(rgb: Image.Image) -> tuple[Box, list[Pixels], float] | None:
         looked_at = np.asarray(part, np.float32)
         if (found := find_background(looked_at)) is None:
             return None
-        background, close = found
-        mask = stands_out(looked_at, background, close)
+        background, noise = found
+        mask = stands_out(looked_at, background, noise)
         if not mask.any():
             return None
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+        contrast = np.where(mask, distance(looked_at, background), 0)
+        cell = max(np.ptp(np.flatnonzero(mask.any(axis))) + 1 for axis in (0, 1)) / 28
+        (left, right), (top, bottom) = _extent(contrast.max(0), cell), _extent(contrast.max(1), cell)
         across, down = (area[2] - area[0]) / part.width, (area[3] - area[1]) / part.height
-        box = (
-            float(area[0] + left * across),
-            float(area[1] + top * down),
-            float(min(area[0] + right * across, rgb.width)),
-            float(min(area[1] + bottom * down, rgb.height)),
-        )
+        box = (area[0] + left * across, area[1] + top * down, area[0] + right * across, area[1] + bottom * down)
         if max(right - left, bottom - top) >= 100 or max(part.size) < LOOKED_AT:
             break
         margin = max(box[2] - box[0], box[3] - box[1]) / 4
@@ -120,42 +129,73 @@ def _find(rgb: Image.Image) -> tuple[Box, list[Pixels], float] | None:
             int(min(rgb.width, box[2] + margin)),
             int(min(rgb.height, box[3] + margin)),
         )
-    behind = background[top:bottom, left:right].astype(np.float32)
-    return box, [np.ascontiguousarray(behind[..., band]) for band in range(3)], close
+    behind = background[int(top) : round(bottom), int(left) : round(right)].astype(np.float32)
+    return box, [np.ascontiguousarray(behind[..., band]) for band in range(3)], noise
 
 
-def _values(rgb: Pixels, background: Pixels, close: float) -> Pixels:
-    """The negated grey of the garment ``(H, W)`` float, 0 where the background is; not stretched yet."""
-    grey, behind = rgb @ LUMA, background @ LUMA
-    mask = np.abs(rgb - background).max(2) > close
+def _extent(profile: Pixels, cell: float) -> tuple[float, float]:
+    """Where a garment starts and ends along one axis, of its contrast there, 0 outside.
+
+    An edge that is not sharp starts to stand out before it is reached: the edge is where the contrast is half of what
+    it is 0.6 of a row or column of the 28 further in (chosen by
+    renderings of validation images, whose edges are known).
+    """
+    edges = []
+    for along in (profile, profile[::-1]):
+        start = int(np.flatnonzero(along)[0])
+        half = along[min(start + round(0.6 * cell), len(along) - 1)] / 2
+        at = start + int(np.argmax(along[start:] >= half))
+        edges.append(float(at) if at == start else at + 0.5 - float((along[at] - half) / (along[at] - along[at - 1])))
+    return edges[0], len(profile) - edges[1]
+
+
+def _values(fine: Pixels, background: Pixels, noise: float) -> Pixels:
+    """The garment in rows and columns of which two of three are skipped: negated grey, 0 where the background is.
+
+    Args:
+        fine: colours ``(3 H, 3 W, 3)`` float, 0 to 255.
+        background: those behind it.
+        noise: how far a pixel of the background may be from it, in levels.
+
+    Returns:
+        ``(H, W)`` float, not stretched yet.
+    """
+    around = ((3, 3), (3, 3), (0, 0))  # so that the garment has something around it
+    fine, background = np.pad(fine, around, mode="edge"), np.pad(background, around, mode="edge")
+    stands_out = np.zeros(fine.shape[:2], bool)
+    stands_out[3:-3, 3:-3] = (distance(fine, background) > max(STANDS_OUT, noise))[3:-3, 3:-3]
+    mask = _every_third(stands_out)
+    grey, behind = _every_third(fine) @ LUMA, _every_third(background) @ LUMA
     if not mask.any():
-        mask = np.ones_like(mask)
-    outside = outside_of(mask)
-    lightest = float(np.percentile(grey[mask], 98))
-    if np.percentile((grey - behind)[mask], 2) > -close:
-        # Nowhere darker than the background. The outline of a garment is light in the data set, where it mixes with
-        # the white behind it. Where the outline is light here too, greys are the garment's own, to be negated; where
-        # it fades into the background, the garment is drawn in light, as in the data set itself.
-        if not _outline_is_light(grey - behind, mask, outside):
-            return np.where(mask, grey - behind, 0)
-        return np.where(outside, 0, lightest - grey)  # parts as dark as the background belong to the garment
-    return np.where(mask, np.maximum(behind, lightest) - grey, 0)
+        return (255 - grey)[1:-1, 1:-1]
+    contrast = grey - behind
+    if np.percentile(contrast[mask], 2) > -CLOSE:  # nowhere darker than the background
+        outside = reached_from_outside(~mask)
+        slack = 0.05 * float(np.percentile(contrast[mask], 98))
+        if not _outline_is_light(contrast, outside, ~outside, slack):
+            return np.where(mask, contrast, 0)[1:-1, 1:-1]  # drawn in light, as in the data set itself
+    height, width = mask.shape
+    # A pixel in which garment and background mix is as dark as neither: it counts where 7 of its 9 stand out.
+    covered = stands_out.reshape(height, 3, width, 3).sum((1, 3)) >= 7
+    mask = covered if covered.any() else mask
+    outside = reached_from_outside(~mask)
+    for part in parts(~mask & ~outside):  # a hole, or as dark as the background
+        if _outline_is_light(grey, part, ~outside & ~part):
+            outside |= part
+    return np.where(outside, 0, max(float(grey[mask].max()), float(behind.mean())) - grey)[1:-1, 1:-1]
 
 
-def _outline_is_light(contrast: Pixels, mask: Pixels, outside: Pixels) -> bool:
-    """Whether pixels at the outline are lighter than those further in, by 5 % of the garment's range."""
-    layers, reached = [], outside
-    edge = np.pad(reached, 1, constant_values=True)
-    for _ in range(6):
-        larger = grown(edge)
-        layers.append((larger & ~edge)[1:-1, 1:-1])
-        edge = larger
-    core = ~edge[1:-1, 1:-1]
-    if not core.any():
+def _outline_is_light(grey: Pixels, hole: Pixels, garment: Pixels, slack: float = 0) -> bool:
+    """Whether the pixels of a garment next to a hole, or to what is outside, are lighter than those next to them.
+
+    So it is in 99 % of the validation images: the outline mixes with the white behind it. Compared are the upper
+    quartiles, as some of the outline may be mixed with a dark background too.
+    """
+    near = grown(hole)
+    outline, inside = near & garment, grown(near) & ~near & garment
+    if not (outline.any() and inside.any()):
         return False
-    # The first layer is mixed with the background.
-    lightest = max((float(contrast[layer].mean()) for layer in layers[1:4] if layer.any()), default=0.0)
-    return lightest - float(contrast[core].mean()) > 0.05 * float(np.percentile(contrast[mask], 98))
+    return float(np.percentile(grey[outline], 75)) > float(np.percentile(grey[inside], 75)) - slack
 
 
 def _reduced_size(size: tuple[float, float]) -> tuple[int, int]:
