@@ -80,6 +80,14 @@ def test_what_is_seen_through_a_handle_is_background(background: int) -> None:
     assert pixels[4:9, 12:16].max() < 30
 
 
+@pytest.mark.parametrize("level", [90, 255])
+def test_a_light_silhouette_is_seen_whole(level: int) -> None:
+    picture = np.zeros((280, 280), np.uint8)
+    picture[60:230, 100:190] = level
+    pixels = prepare(Image.fromarray(picture)).pixels
+    assert (pixels == 255).sum() >= 27 * 14
+
+
 def test_what_is_as_dark_as_the_background_is_not_a_hole() -> None:
     image = bag()
     image[15:22, 8:18] = 254  # black as its background, when it is negated

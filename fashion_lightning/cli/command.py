@@ -18,7 +18,7 @@ from fashion_lightning.cli import fit_settings
 from fashion_lightning.cli.flags import KNOWN, nearest
 from fashion_lightning.cli.help import page
 from fashion_lightning.cli.memory import OUT_OF_MEMORY, check_address_space, is_out_of_memory
-from fashion_lightning.cli.parent import end_with_parent
+from fashion_lightning.cli.parent import end_with_launcher, end_with_parent
 from fashion_lightning.cli.recipes import names
 from fashion_lightning.cli.signals import exit_on_signal
 from fashion_lightning.cli.streams import check_environment, lost_output, prepare_process
@@ -148,6 +148,7 @@ def _run(arguments: list[str]) -> None:
         check_environment()
         check_address_space()
         end_with_parent()
+        end_with_launcher()
         if command != "compare":
             _refuse_bare_name(command, rest)
         if command in ("validate", "test", "predict", "export", "serve"):

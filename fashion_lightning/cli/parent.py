@@ -8,9 +8,15 @@ input and waits for the pipe to close, which the system does also after SIGKILL.
 import os
 import signal
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Self
+
+from fashion_lightning.runs.processes import is_first_process
+
+GRACE_SECONDS = 10
 
 VARIABLE = "FASHION_LIGHTNING_ENDS_WITH_STDIN"
 
@@ -54,5 +60,24 @@ def end_with_parent() -> None:
     def wait() -> None:
         os.read(0, 1)
         os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def end_with_launcher() -> None:
+    """In any but the first of a run's processes: end soon after the process that has started it.
+
+    One that still waits to be connected to the first would wait for half an hour, in code that no signal interrupts.
+    """
+    if is_first_process():
+        return
+    launcher = os.getppid()
+
+    def wait() -> None:
+        while os.getppid() == launcher:
+            time.sleep(1)
+        time.sleep(GRACE_SECONDS)  # mostly the lost connection has ended it by then, with a line
+        print("error: The first process of this run has ended; this one cannot go on alone.", file=sys.stderr)
+        os._exit(2)
 
     threading.Thread(target=wait, daemon=True).start()

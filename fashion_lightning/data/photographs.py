@@ -172,7 +172,8 @@ def _values(fine: Pixels, background: Pixels, noise: float) -> Pixels:
     if np.percentile(contrast[mask], 2) > -CLOSE:  # nowhere darker than the background
         outside = reached_from_outside(~mask)
         slack = 0.05 * float(np.percentile(contrast[mask], 98))
-        if not _outline_is_light(contrast, outside, ~outside, slack):
+        low, high = np.percentile(contrast[mask], (25, 75))  # alike in a silhouette, of which nothing would be left
+        if high - low <= slack or not _outline_is_light(contrast, outside, ~outside, slack):
             return np.where(mask, contrast, 0)[1:-1, 1:-1]  # drawn in light, as in the data set itself
     height, width = mask.shape
     # A pixel in which garment and background mix is as dark as neither: it counts where 7 of its 9 stand out.
