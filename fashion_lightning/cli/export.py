@@ -54,9 +54,9 @@ def main(arguments: Sequence[str]) -> None:
     from fashion_lightning.data import source
     from fashion_lightning.export.check import BATCHES, largest_difference
     from fashion_lightning.export.graph import exporting, metadata, trace
-    from fashion_lightning.inference import load_classifier
+    from fashion_lightning.inference import load
 
-    classifier = load_classifier(checkpoint.path, given.network)
+    classifier = load(checkpoint.path, given.network)
     classifier.tta = given.tta or classifier.tta
     images = source.load("train", None if given.root is None else Path(given.root).expanduser())[0][:IMAGES]
     with exporting(classifier):

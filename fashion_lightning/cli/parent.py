@@ -8,9 +8,13 @@ input and waits for the pipe to close, which the system does also after SIGKILL.
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import IO, Self
+
+PROGRAM = (sys.executable, "-m", "fashion_lightning")
+"""This command, as a process starts it."""
 
 VARIABLE = "FASHION_LIGHTNING_ENDS_WITH_STDIN"
 
@@ -32,7 +36,7 @@ class Children:
         self,
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
-        stdout: IO[bytes] | None = None,
+        stdout: IO[bytes] | int | None = None,
         stderr: int | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Start one; ``environment`` is added to that of this process."""
