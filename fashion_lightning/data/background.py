@@ -1,5 +1,6 @@
 """The background of a photograph, found by its border, and what stands out from it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,17 @@ def find_background(rgb: Pixels) -> tuple[Pixels, float] | None:
     border = np.ones((height, width), bool)
     edge = max(1, round(0.02 * max(height, width)))
     border[edge:-edge, edge:-edge] = False
-    plane, close = _fit(surface[border][:, :3], rgb[border])
+    plane, noise = _fit(surface[border][:, :3], rgb[border])
     background = surface[..., :3] @ plane
-    far = _distance(rgb, background) > close
+    far = distance(rgb, background) > max(CLOSE, noise)
     share = 1 - far[border].mean()
     empty = _neighbours(far) == 0
     if share >= FOUND / 2 and empty.sum() > 50:
-        curved, close_to_curved = _fit(surface[empty], rgb[empty])
-        explained = (_distance(rgb, surface @ curved) <= close_to_curved)[border].mean()
+        curved, curved_noise = _fit(surface[empty], rgb[empty])
+        explained = (distance(rgb, surface @ curved) <= max(CLOSE, curved_noise))[border].mean()
         if explained >= share - 0.02:
-            background, close, share = surface @ curved, close_to_curved, explained
-    return (background, close) if share >= FOUND else None
+            background, noise, share = surface @ curved, curved_noise, explained
+    return (background, noise) if share >= FOUND else None
 
 
 def _fit(terms: Pixels, colours: Pixels) -> tuple[Pixels, float]:
@@ -49,17 +50,18 @@ def _fit(terms: Pixels, colours: Pixels) -> tuple[Pixels, float]:
         off = np.abs(terms @ solution - colours).max(1)
         spread = 1.48 * float(np.median(off))  # the standard deviation, of normal noise
         weights = (1 + (off / max(2.0, spread)) ** 2) ** -2
-    return solution.astype(np.float32), max(CLOSE, 3 * spread)
+    return solution.astype(np.float32), 3 * spread
 
 
-def _distance(rgb: Pixels, background: Pixels) -> Pixels:
-    distance: Pixels = np.abs(rgb - background).max(2)
-    return distance
+def distance(rgb: Pixels, background: Pixels) -> Pixels:
+    """How far each pixel is from the background, in the colour that differs most, ``(H, W)`` float."""
+    levels: Pixels = np.abs(rgb - background).max(2)
+    return levels
 
 
-def stands_out(rgb: Pixels, background: Pixels, close: float) -> Pixels:
+def stands_out(rgb: Pixels, background: Pixels, noise: float) -> Pixels:
     """Where a picture differs from its background or is enclosed by what does, ``(H, W)`` bool, without specks."""
-    mask = _distance(rgb, background) > close
+    mask = distance(rgb, background) > max(CLOSE, noise)
     mask &= _neighbours(mask) >= 3
     mask = ~outside_of(mask)  # of a dark garment on black only the outline may differ
     solid = connected(_neighbours(mask) == 9, mask)
@@ -73,6 +75,26 @@ def outside_of(mask: Pixels) -> Pixels:
     frame[1:-1, 1:-1] = False
     outside: Pixels = grown(connected(frame, ~closed))[2:-2, 2:-2] & ~mask
     return outside
+
+
+def reached_from_outside(free: Pixels) -> Pixels:
+    """The free pixels ``(H, W)`` that a way over free pixels leads to from outside of the picture."""
+    padded = np.pad(free, 1, constant_values=True)
+    frame = np.ones_like(padded)
+    frame[1:-1, 1:-1] = False
+    reached: Pixels = connected(frame, padded)[1:-1, 1:-1]
+    return reached
+
+
+def parts(mask: Pixels) -> Iterator[Pixels]:
+    """The connected parts of a mask ``(H, W)``, one by one."""
+    rest = mask.copy()
+    while rest.any():
+        seed = np.zeros_like(rest)
+        seed.flat[np.flatnonzero(rest)[0]] = True
+        part = connected(seed, rest)
+        rest &= ~part
+        yield part
 
 
 def connected(seeds: Pixels, mask: Pixels) -> Pixels:
