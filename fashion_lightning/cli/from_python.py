@@ -12,7 +12,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.runs.find import find_run
 from fashion_lightning.runs.folder import run_dir_of
 
-ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "FORCE_COLOR": ""}  # Jupyter forces colours
 
 NO_RUN = {"help", "help_all", "print_config", "trainer.fast_dev_run"}
 """With which ``fit`` leaves no run."""
