@@ -8,13 +8,13 @@ from typing import get_args
 from fashion_lightning.cli.arguments import OneLineParser
 from fashion_lightning.cli.flags import expand
 from fashion_lightning.errors import UserError
-from fashion_lightning.export import onnx_file, pt2_file
+from fashion_lightning.export import html_file, onnx_file, pt2_file
 from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.find import find_run
 from fashion_lightning.tta import TTA
 
-FORMATS = {".onnx": onnx_file, ".pt2": pt2_file}
+FORMATS = {".onnx": onnx_file, ".pt2": pt2_file, ".html": html_file}
 """By the suffix of the file."""
 
 IMAGES = 1000

@@ -1,10 +1,10 @@
-"""HTML from the templates of this package: one file, which needs no other and no network."""
+"""HTML from the templates of this package and of `export`: one file, which needs no other and no network."""
 
 import base64
 import io
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def thousands(number: int) -> str:
 def render(template: str, **content: object) -> bytes:
     """Fill in a template; whatever text is put in is escaped, and shows as it is."""
     environment = Environment(
-        loader=PackageLoader("fashion_lightning.report"),
+        loader=ChoiceLoader([PackageLoader(f"fashion_lightning.{room}") for room in ("report", "export")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

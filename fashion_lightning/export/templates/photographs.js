@@ -1,0 +1,167 @@
+"use strict";
+/* A photograph of a garment made into what the network takes: data/photographs.py in the browser's language. */
+
+const LOOKED_AT = 256, FINE = 84, STANDS_OUT = 8;
+const LUMA = [0.299, 0.587, 0.114];
+
+/** The 784 pixels that the network sees, the kind of background, and the garment's box in the picture.
+ *  `data` holds red, green, blue and opacity of each pixel; of `every` so many rows and columns the mean is taken. */
+function prepare({ width, height, data, every = 1 }) {
+  const { picture, seenThrough } = onWhite(data, width, height, every);
+  const whole = [0, 0, width, height];
+  const [red, green, blue] = picture.planes;
+  if (width === 28 && height === 28 && !seenThrough && red.every((value, i) => value === green[i] && value === blue[i])) {
+    const corners = [0, 27, 756, 783].map((i) => red[i]);
+    if (Math.max(...corners) < 128) return { pixels: red, background: "already prepared", box: whole };
+    if (Math.min(...corners) >= 128) return { pixels: red.map((value) => 255 - value), background: "already prepared", box: whole };
+  }
+  const garment = find(picture);
+  if (garment === null) {
+    const values = everyThird(greyOf(resized(picture, ...reducedSize(picture.width, picture.height), "box")));
+    return { pixels: extended(values, values.data.map((grey) => 255 - grey)), background: "none", box: whole };
+  }
+  const { box, background, noise } = garment;
+  const size = reducedSize(box[2] - box[0], box[3] - box[1]);
+  const fine = everyThird(resized(picture, ...size, box[2] - box[0] > size[0] ? "box" : "bicubic", box));
+  const behind = resized(background, ...size, "bilinear");
+  const kind = seenThrough ? "transparent" : kindOf(behind);
+  return { pixels: extended(fine, valuesOf(fine, everyThird(behind), noise)), background: kind, box: box.map((side) => side * every) };
+}
+
+/** A picture as three planes, on white where it is transparent, and whether its border is mostly transparent. */
+function onWhite(data, width, height, every) {
+  const [across, down] = [Math.ceil(width / every), Math.ceil(height / every)];
+  const planes = [0, 1, 2].map((band) => {
+    const plane = new Uint8Array(across * down);
+    for (let y = 0, at = 0; y < down; y++) {
+      for (let x = 0; x < across; x++, at++) {
+        let sum = 0, pixels = 0;
+        for (let v = y * every; v < Math.min(height, (y + 1) * every); v++) {
+          for (let u = x * every; u < Math.min(width, (x + 1) * every); u++, pixels++) {
+            const pixel = 4 * (v * width + u), opacity = data[pixel + 3];
+            sum += (data[pixel + band] * opacity + 255 * (255 - opacity)) / 255;
+          }
+        }
+        plane[at] = Math.round(sum / pixels);
+      }
+    }
+    return plane;
+  });
+  let clear = 0;
+  const look = (x, y) => { clear += data[4 * (y * width + x) + 3] < 128; };
+  for (let x = 0; x < width; x++) look(x, 0), look(x, height - 1);
+  for (let y = 0; y < height; y++) look(0, y), look(width - 1, y);
+  return { picture: { width: across, height: down, planes }, seenThrough: clear / (2 * (width + height)) > 0.5 };
+}
+
+/** The box of what stands out from the background, the background in it, and its noise. */
+function find(picture) {
+  const { width, height } = picture;
+  let area = [0, 0, width, height], box, found, edges;
+  for (let look = 0; look < 2; look++) {
+    const part = reduced(look ? cropped(picture, area) : picture, LOOKED_AT);
+    if ((found = findBackground(part)) === null) return null;
+    const off = distances(part, found.background);
+    const mask = standsOut(off, part, found.noise);
+    if (!mask.set.includes(1)) return null;
+    const across = new Float32Array(part.width).fill(-1), down = new Float32Array(part.height).fill(-1);
+    mask.set.forEach((value, i) => {
+      const x = i % part.width, y = (i - x) / part.width;
+      if (value) [across[x], down[y]] = [Math.max(across[x], off[i]), Math.max(down[y], off[i])];
+    });
+    const spread = (profile) => profile.findLastIndex((value) => value >= 0) - profile.findIndex((value) => value >= 0) + 1;
+    const cell = Math.max(spread(across), spread(down)) / 28;
+    const [left, right] = extent(across.map((value) => Math.max(0, value)), cell);
+    const [top, bottom] = extent(down.map((value) => Math.max(0, value)), cell);
+    edges = [Math.trunc(left), Math.trunc(top), rounded(right), rounded(bottom)];
+    const [wider, higher] = [(area[2] - area[0]) / part.width, (area[3] - area[1]) / part.height];
+    box = [area[0] + left * wider, area[1] + top * higher, area[0] + right * wider, area[1] + bottom * higher];
+    if (Math.max(right - left, bottom - top) >= 100 || Math.max(part.width, part.height) < LOOKED_AT) break;
+    if (look) break;
+    const margin = Math.max(box[2] - box[0], box[3] - box[1]) / 4;
+    area = [Math.max(0, box[0] - margin), Math.max(0, box[1] - margin), Math.min(width, box[2] + margin),
+      Math.min(height, box[3] + margin)].map(Math.trunc);
+  }
+  return { box, background: cropped(found.background, edges), noise: found.noise };
+}
+
+/** Where a garment starts and ends along one axis, of its contrast there, 0 outside. */
+function extent(profile, cell) {
+  const edges = [profile, profile.toReversed()].map((along) => {
+    const start = along.findIndex((value) => value !== 0);
+    const half = along[Math.min(start + rounded(0.6 * cell), along.length - 1)] / 2;
+    const at = Math.max(start, along.findIndex((value, i) => i >= start && value >= half));
+    return at === start ? at : at + 0.5 - (along[at] - half) / (along[at] - along[at - 1]);
+  });
+  return [edges[0], profile.length - edges[1]];
+}
+
+/** The negated grey of the garment, 0 where the background is; not stretched yet. */
+function valuesOf(fine, behind, noise) {
+  const grey = greyOf(fine).data, under = greyOf(behind).data;
+  const off = distances(fine, behind), reach = Math.max(STANDS_OUT, noise);
+  const mask = masked(fine, (i) => Number(off[i] > reach));
+  if (!mask.set.includes(1)) return grey.map((value) => 255 - value);
+  let outside = reachedFromOutside(not(mask));
+  const contrast = grey.map((value, i) => value - under[i]);
+  const within = (values) => values.filter((_, i) => mask.set[i]);
+  if (percentile(within(contrast), 2) > -CLOSE && !outlineIsLight(contrast, outside)) {
+    return contrast.map((value, i) => (mask.set[i] ? value : 0)); // drawn in light, as in the data set itself
+  }
+  for (const enclosed of partsOf(and(not(mask), not(outside)))) { // a hole, or as dark as the background
+    if (outlineIsLight(grey, or(outside, enclosed), enclosed)) outside = or(outside, enclosed);
+  }
+  const lightest = Math.max(...within(grey), mean(under));
+  return grey.map((value, i) => (outside.set[i] ? 0 : lightest - value));
+}
+
+/** Whether the pixels of a garment next to the background are lighter than those next to them, further in. */
+function outlineIsLight(grey, background, along) {
+  const first = padded(along ?? background, 1, along ? 0 : 1);
+  const second = grown(first), third = grown(second);
+  const free = not(padded(background, 1, 1));
+  const outline = inner(and(and(second, not(first)), free), 1), inside = inner(and(and(third, not(second)), free), 1);
+  const level = (mask) => mean(grey.filter((_, i) => mask.set[i]));
+  return inside.set.includes(1) && level(outline) > level(inside) + 1;
+}
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+const greyOf = ({ width, height, planes }) => ({
+  width, height, data: Float32Array.from(planes[0], (_, i) => LUMA.reduce((sum, share, band) => sum + share * planes[band][i], 0)),
+});
+
+/** Width and height with the longest edge `FINE`, both multiples of three. */
+const reducedSize = (width, height) =>
+  [width, height].map((side) => 3 * Math.max(1, rounded((side * FINE) / Math.max(width, height) / 3)));
+
+/** One of three rows and columns. */
+function everyThird({ width, height, planes, data }) {
+  const [across, down] = [Math.floor((width + 1) / 3), Math.floor((height + 1) / 3)];
+  const sampled = (plane) => plane.constructor.from({ length: across * down }, (_, i) => {
+    const x = i % across, y = (i - x) / across;
+    return plane[(3 * y + 1) * width + 3 * x + 1];
+  });
+  return { width: across, height: down, ...(planes ? { planes: planes.map(sampled) } : { data: sampled(data) }) };
+}
+
+/** Stretched to 255, and centred on black: 28x28 bytes. */
+function extended({ width, height }, values) {
+  const top = Math.floor((29 - height) / 2), left = Math.floor((29 - width) / 2);
+  const most = Math.max(1, ...values);
+  const pixels = new Uint8Array(28 * 28);
+  values.forEach((value, i) => {
+    const x = i % width, y = (i - x) / width;
+    pixels[(top + y) * 28 + left + x] = rounded((Math.max(0, value) * 255) / most);
+  });
+  return pixels;
+}
+
+function kindOf({ planes }) {
+  const colour = planes.map(mean);
+  const spread = (values) => values.reduce((a, b) => Math.max(a, b)) - values.reduce((a, b) => Math.min(a, b));
+  if (Math.max(...planes.map(spread)) > 26) return "uneven";
+  if (spread(colour) > 26) return "coloured";
+  const level = LUMA.reduce((sum, share, band) => sum + share * colour[band], 0);
+  return level > 200 ? "light" : level < 55 ? "dark" : "grey";
+}
