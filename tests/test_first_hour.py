@@ -52,7 +52,7 @@ def test_help_is_one_screen(cli: Run, command: str) -> None:
 def test_the_examples_of_the_help_name_real_settings_and_recipes(cli: Run, command: str) -> None:
     printed = cli(command, "--help", exits=0)
     for option in re.findall(r"^  (--\w+)", printed.partition("\noptions:")[2], flags=re.MULTILINE):
-        assert option in (*flags.KNOWN, "--help", "--seeds", "--processes", "--test", "--data")
+        assert option in (*flags.KNOWN, "--help", "--seeds", "--processes", "--test", "--data", "--host", "--port")
     for recipe in re.findall(r"--config (\S+)", printed.partition("\noptions:")[0].partition("examples:")[2]):
         assert recipe in (*names(), "my_recipe.yaml")
 

@@ -37,6 +37,7 @@ commands:
   repeat      fit a recipe with several seeds, and compare them
   compare     a table and learning curves of runs that are there
   export      one file that runs without this package: ONNX or torch.export
+  serve       a page to try a classifier on: drop, photograph or draw
   list        recipes with their cost and accuracy, and the runs that are there
   completion  a script for Tab in bash, zsh or fish
 
@@ -51,7 +52,7 @@ fashion-lightning COMMAND --help explains a command on one screen.
 FASHION_LIGHTNING_DEBUG=1 in the environment shows the traceback of an error.
 """
 
-COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare", "export", "list", "completion")
+COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare", "export", "serve", "list", "completion")
 
 ASK = "_complete"
 """Not for a person: what the scripts of ``completion`` ask."""
@@ -65,7 +66,9 @@ MEANT = {
     "resume": "fit --ckpt_path RUN",
     "runs": "list",
     "recipes": "list",
+    "server": "serve",
     "train": "fit",
+    "web": "serve",
 }
 """What commands of other programs are called here."""
 
@@ -147,7 +150,7 @@ def _run(arguments: list[str]) -> None:
         end_with_parent()
         if command != "compare":
             _refuse_bare_name(command, rest)
-        if command in ("validate", "test", "predict", "export"):
+        if command in ("validate", "test", "predict", "export", "serve"):
             _require_checkpoint(command, rest)
         if "--help_all" in rest:
             from fashion_lightning.cli import commands
@@ -165,6 +168,10 @@ def _run(arguments: list[str]) -> None:
             from fashion_lightning.cli import export
 
             export.main(rest)
+        elif command == "serve":
+            from fashion_lightning.cli import serve
+
+            serve.main(rest)
         elif command == fit_settings.COMMAND:
             fit_settings.main(rest, began)
         else:
@@ -188,7 +195,7 @@ def _refuse_bare_name(command: str, options: list[str]) -> None:
     from fashion_lightning.runs.folder import run_dir_of
 
     given, *others = options
-    is_run = command in ("validate", "test", "predict", "export") or (
+    is_run = command in ("validate", "test", "predict", "export", "serve") or (
         given not in names() and run_dir_of(given) is not None
     )
     option, what = ("--ckpt_path", "run") if is_run else ("--config", "recipe")

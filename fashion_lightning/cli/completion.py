@@ -48,6 +48,7 @@ OPTIONS = {
     "repeat": ("--config", "--seeds", "--processes", "--test", "--name", "--note"),
     "compare": ("--output",),
     "export": ("--ckpt_path", "--output", "--network", "--data.root"),
+    "serve": ("--ckpt_path", "--host", "--port", "--network"),
 }
 """Beside the settings that have short names."""
 

@@ -137,6 +137,22 @@ PAGES = {
         ),
         "settings (of the run, unless typed)",
     ),
+    "serve": Page(
+        "serve --ckpt_path RUN [options]",
+        "Open a page on which a picture is dropped, pasted, photographed or drawn, and classified as it changes; and an"
+        " endpoint for programs, which /openapi.json describes.",
+        (
+            ("serve --ckpt_path quick", "for this machine"),
+            ("serve --ckpt_path quick --host 0.0.0.0", "for phones, too"),
+        ),
+        (
+            ("--ckpt_path RUN", f"its best checkpoint: {RUN}"),
+            ("--host ADDRESS", "where it listens; 127.0.0.1 by default, this machine only. There is no password"),
+            ("--port N", "8000 by default, 0 for a free one"),
+            ("--network CLASS", "import path of a network of your own"),
+            ("--help", "this page"),
+        ),
+    ),
     "list": Page(
         "list [FOLDER]",
         "Show the recipes, with their cost and accuracy, and the runs in tensorboard_logs: how far each is, its"

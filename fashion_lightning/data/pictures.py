@@ -3,8 +3,9 @@
 import glob
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from fashion_lightning.data.background import Pixels
-from fashion_lightning.data.photographs import Prepared, prepare
+from fashion_lightning.data.photographs import Box, Prepared, prepare
 from fashion_lightning.errors import UserError
 
 FORMATS = {
@@ -90,25 +91,63 @@ def read_pictures(paths: list[Path], show_progress: bool = False) -> tuple[list[
     return read, torch.from_numpy(np.stack(pixels)).unsqueeze(1), broken
 
 
+class UnknownFormat(UserError):
+    """It is no picture of ``FORMATS``, by its content."""
+
+
+class TooManyPixels(UserError):
+    """Decoded, it would take too much memory."""
+
+
 def read_picture(path: Path) -> Prepared:
     """Read one image file and prepare it.
 
     Raises:
         UserError: it cannot be read as an image, or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
     """
+    return prepare_file(path, str(path))
+
+
+def prepare_file(file: Path | BinaryIO, name: str, max_pixels: int | None = None) -> Prepared:
+    """Decode the content of an image file and prepare it.
+
+    Args:
+        file: its path, or open at its beginning.
+        name: what an error calls it.
+        max_pixels: that are decoded, by the file's header; ``PIL.Image.MAX_IMAGE_PIXELS`` holds in any case, also for
+            a JPEG, of which fewer are decoded.
+
+    Raises:
+        UnknownFormat: it is something else, or a format that is not opened.
+        TooManyPixels: its header gives more.
+        UserError: it is damaged.
+    """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)  # above 89 million pixels
-            with Image.open(path, formats=list(FORMATS)) as picture:
+            # Above 89 million pixels. Among threads this may outlast the block, and be no error in another's: there
+            # max_pixels is what counts.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)  # of EXIF data that are damaged
+            with Image.open(file, formats=list(FORMATS)) as picture:
+                longest = max(picture.size)
                 # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
                 picture.draft(None, (DECODED_AT, DECODED_AT))
-                return prepare(picture)
+                pixels = picture.width * picture.height
+                if max_pixels is not None and pixels > max_pixels:
+                    raise TooManyPixels(
+                        f"{name} has {pixels / 1e6:,.1f} million pixels, of {max_pixels / 1e6:g} at most."
+                    )
+                prepared = prepare(picture)
+                scale = longest / max(picture.size)
+                return replace(prepared, box=cast(Box, tuple(scale * side for side in prepared.box)))
+    except UserError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(f"{path} has too many pixels ({error}). Make it smaller; 28x28 are used.") from error
+        raise TooManyPixels(f"{name} has too many pixels ({error}). Make it smaller; 28x28 are used.") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"{path} cannot be read as an image ({', '.join(FORMATS)} can).") from error
+        raise UnknownFormat(f"{name} cannot be read as an image ({', '.join(FORMATS)} can).") from error
     except Exception as error:  # PIL raises a dozen kinds for damaged bytes
-        raise UserError(f"{path} cannot be read as an image ({error or type(error).__name__}).") from error
+        raise UserError(f"{name} cannot be read as an image ({error or type(error).__name__}).") from error
 
 
 def as_batch(images: Any) -> Tensor:

@@ -1,0 +1,224 @@
+"""How `serve` answers many clients at once, and what it makes of files that are sent to harm it.
+
+    python benchmarks/serving.py tensorboard_logs/cnn/version_0
+
+1,000 requests by 20 clients on loopback: test images as PNG files of 28x28, and every tenth as a photograph-like JPEG
+(as photographs.py renders them). Each answer is compared with Python's on the same picture. With batches and without
+(one picture in each pass of the network), in rounds that take turns, each with a server of its own. Then uploads that
+are meant to harm, one by one and several at once, with the server's resident memory; and a kill in the middle of it.
+"""
+
+import argparse
+import http.client
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from hostile_uploads import REQUESTS_ILL_MADE, hostile
+from photographs import images, photograph
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.pictures import prepare_file
+from fashion_lightning.inference import load_classifier
+
+REQUESTS, CLIENTS, ROUNDS = 1000, 20, 3
+
+WITHOUT_BATCHES = """
+import sys
+from fashion_lightning.serving import app
+limits = app.Limits
+app.Limits = lambda: limits(batch=1)
+from fashion_lightning.cli import main
+main(sys.argv[1:])
+"""
+
+
+class Server(NamedTuple):
+    """A server in a process of its own."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+
+    def memory(self, peak: bool = False) -> float:
+        """Resident, in MB: now, or the most it ever was."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        found = re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+)", status)
+        assert found is not None
+        return int(found[1]) / 1e3
+
+
+@contextmanager
+def server(run: str, batches: bool = True) -> Iterator[Server]:
+    """Serve a run until the block ends."""
+    program = [sys.executable, "-m", "fashion_lightning"] if batches else [sys.executable, "-c", WITHOUT_BATCHES]
+    command = [*program, "serve", "--ckpt_path", run, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        port = re.search(r":(\d+) until", said)
+        assert port is not None, said
+        try:
+            yield Server(process, int(port[1]))
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def ask(connection: http.client.HTTPConnection, file: bytes, kind: str = "application/octet-stream") -> tuple[int, Any]:
+    """Status and JSON of the answer to one picture."""
+    connection.request("POST", "/classify", file, {"Content-Type": kind})
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+# --- many clients
+
+
+def files(count: int) -> list[bytes]:
+    """Test images as PNG files, every tenth as a photograph."""
+    random = np.random.default_rng(0)
+    made = []
+    for number, image in enumerate(images(test=True, count=count)):
+        if number % 10:
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, "PNG")
+            made.append(file.getvalue())
+        else:
+            made.append(photograph(image, ("white", "grey", "gradient")[number % 3], "cut out", random))
+    return made
+
+
+def load(port: int, pictures: list[bytes]) -> tuple[float, list[float], list[Any]]:
+    """Seconds of all, milliseconds of each, and answers."""
+    turn = iter(range(len(pictures)))
+    lock = threading.Lock()
+    latencies, answers = [0.0] * len(pictures), [None] * len(pictures)
+
+    def client(_: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        while True:
+            with lock:
+                number = next(turn, None)
+            if number is None:
+                connection.close()
+                return
+            began = time.perf_counter()
+            status, answers[number] = ask(connection, pictures[number])
+            latencies[number] = 1e3 * (time.perf_counter() - began)
+            assert status == 200, answers[number]
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(client, range(CLIENTS)))
+    return time.perf_counter() - began, latencies, answers
+
+
+def measure(run: str, console: Console) -> None:
+    """Latency and throughput, with and without batches."""
+    pictures = files(REQUESTS)
+    seen = np.stack([prepare_file(io.BytesIO(picture), "it").pixels for picture in pictures])
+    names, probabilities = load_classifier(run).classify(seen)
+    table = Table(
+        "", "round", "requests a second", "p50, ms", "p95, ms", "p99, ms", "as Python says", "largest difference"
+    )
+    for number in range(1, ROUNDS + 1):
+        for batches in (True, False):
+            with server(run, batches) as running:
+                load(running.port, pictures[:100])
+                seconds, latencies, answers = load(running.port, pictures)
+            same = sum(answer["class"] == name for answer, name in zip(answers, names, strict=True))
+            given = np.array([[answer["probabilities"][name] for name in CLASS_NAMES] for answer in answers])
+            difference = float(np.abs(given - probabilities.numpy()).max())
+            percentiles = np.percentile(latencies, [50, 95, 99])
+            table.add_row(
+                "batches of up to 32" if batches else "one by one",
+                str(number),
+                f"{REQUESTS / seconds:,.0f}",
+                *(f"{value:.1f}" for value in percentiles),
+                f"{same:,} of {REQUESTS:,}",
+                f"{difference:.0e}",
+            )
+    console.print(table)
+
+
+# --- uploads that are meant to harm
+
+
+def attack(run: str, console: Console) -> None:
+    """Send all of it, and watch the server's memory."""
+    table = Table("upload", "bytes", "answer", "s", "memory, MB")
+    bodies = hostile()
+    wrong = []
+    with server(run) as running:
+        ask(http.client.HTTPConnection("127.0.0.1", running.port), files(1)[0])
+        console.print(f"Memory of the server before: {running.memory():,.0f} MB")
+
+        def send(body: bytes) -> tuple[int, Any]:
+            return ask(http.client.HTTPConnection("127.0.0.1", running.port, timeout=300), body)
+
+        for name, (body, expected) in bodies.items():
+            began = time.perf_counter()
+            status, said = send(body)
+            wrong += [name] if status != expected else []
+            answer = said.get("detail") or f"{said['class']}, {said['background']}"
+            seconds = time.perf_counter() - began
+            table.add_row(name, f"{len(body):,}", f"{status} {answer}", f"{seconds:.2f}", f"{running.memory():,.0f}")
+        for name, (request, expected) in REQUESTS_ILL_MADE.items():
+            began = time.perf_counter()
+            answer = request(running.port)
+            wrong += [name] if f" {expected} " not in answer.partition("\r\n")[0] else []
+            shown = f"{answer.partition(' ')[2][:3]} {answer.rpartition(chr(10))[2][:100]}"
+            table.add_row(name, "", shown, f"{time.perf_counter() - began:.2f}", f"{running.memory():,.0f}")
+        console.print(table)
+        console.print(
+            f"Most memory of the server: {running.memory(peak=True):,.0f} MB; answered otherwise: {wrong or 'none'}"
+        )
+        at_once = [body for body, _ in bodies.values()] * 4
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            statuses = [status for status, _ in clients.map(send, at_once)]
+        counts = {status: statuses.count(status) for status in sorted(set(statuses))}
+        console.print(f"{len(at_once)} of them by {CLIENTS} clients at once, by status: {counts}")
+        console.print(f"Most memory of the server: {running.memory(peak=True):,.0f} MB; now {running.memory():,.0f} MB")
+        console.print(f"An honest picture is then answered with {send(files(1)[0])[0]}")
+
+
+def kill(run: str, console: Console) -> None:
+    """Kill it while it answers; what is left, and whether it starts again at the same port."""
+    before = sorted(Path.cwd().rglob("*"))
+    pictures = files(300)
+    with server(run) as running, ThreadPoolExecutor(1) as clients:
+        outcome = clients.submit(load, running.port, pictures)
+        time.sleep(0.5)
+        running.process.kill()
+        console.print(f"Killed while {CLIENTS} clients ask: {type(outcome.exception()).__name__} for them")
+    with server(run) as running:
+        console.print(f"Started again, it answers {len(load(running.port, pictures)[2])} of {len(pictures)}")
+    console.print(f"Files left behind: {[str(path) for path in sorted(Path.cwd().rglob('*')) if path not in before]}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run")
+    given = parser.parse_args()
+    console = Console(soft_wrap=True)
+    measure(given.run, console)
+    attack(given.run, console)
+    kill(given.run, console)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Pictures of several requests in one pass of the network."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fashion_lightning.data.background import Pixels
+
+
+class Batches:
+    """Collects what comes while the network is at work, and hands it over as one batch.
+
+    Nobody waits for a batch to fill: a picture that comes alone is classified at once.
+
+    Args:
+        probabilities: images ``(B, 1, 28, 28)`` uint8 → ``(B, 10)``; it is called in a thread, one call at a time.
+        largest: pictures in a batch.
+    """
+
+    def __init__(self, probabilities: Callable[[Tensor], Tensor], largest: int) -> None:
+        self.probabilities = probabilities
+        self.largest = largest
+        self.waiting: asyncio.Queue[tuple[Pixels, asyncio.Future[list[float]]]] = asyncio.Queue()
+
+    async def classify(self, pixels: Pixels) -> list[float]:
+        """The ten probabilities of an image ``(28, 28)`` uint8."""
+        answer: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
+        self.waiting.put_nowait((pixels, answer))
+        return await answer
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Batches are classified until the block ends."""
+        with ThreadPoolExecutor(1, "network") as thread:
+            task = asyncio.create_task(self._run(thread))
+            try:
+                yield
+            finally:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _run(self, thread: ThreadPoolExecutor) -> None:
+        while True:
+            batch = [await self.waiting.get()]
+            while len(batch) < self.largest and not self.waiting.empty():
+                batch.append(self.waiting.get_nowait())
+            images = torch.from_numpy(np.stack([pixels for pixels, _ in batch])).unsqueeze(1)
+            try:
+                found = await asyncio.get_running_loop().run_in_executor(thread, self.probabilities, images)
+            except Exception as error:  # whatever a network of the user's raises: each request fails with it
+                for _, answer in batch:
+                    if not answer.done():
+                        answer.set_exception(error)
+                continue
+            for (_, answer), row in zip(batch, found.tolist(), strict=True):
+                if not answer.done():  # a request that was given up
+                    answer.set_result(row)

@@ -1,0 +1,46 @@
+"""The page as one file: markup, style and script, none of it from another place."""
+
+import base64
+import hashlib
+from functools import cache
+
+from fashion_lightning import __version__
+from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.pictures import FORMATS
+from fashion_lightning.report.page import render
+from fashion_lightning.serving.limits import Limits
+
+
+def page(model: str, limits: Limits) -> bytes:
+    """The HTML.
+
+    Args:
+        model: what it calls the classifier.
+        limits: the bytes that a picture may have.
+    """
+    return render(
+        "serve.html",
+        model=model,
+        version=__version__,
+        classes=CLASS_NAMES,
+        formats=list(FORMATS),
+        megabytes=limits.bytes / 1e6,
+        style=_asset("serve.css"),
+        script=_asset("serve.js"),
+    )
+
+
+def policy() -> str:
+    """The Content-Security-Policy that allows this one style and script, and questions to this server."""
+    style, script = (
+        base64.b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode() for name in ("serve.css", "serve.js")
+    )
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; connect-src 'self';"
+        " img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    return render(name).decode()

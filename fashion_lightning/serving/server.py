@@ -1,0 +1,77 @@
+"""The server: an address, and an end without noise."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from fashion_lightning.cli.signals import SIGNALS
+from fashion_lightning.errors import UserError
+from fashion_lightning.serving.limits import Limits
+
+LAST_WORDS = 5
+"""Seconds that questions have to be answered in when the server is told to end."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at this address, where connections wait from now on.
+
+    Args:
+        host: name or number of one of this machine's addresses; ``0.0.0.0`` and ``::`` are all of them.
+        port: 0 for a free one.
+
+    Raises:
+        UserError: there is no such address here, or another program listens there.
+    """
+    if not 0 <= port <= 65535:
+        raise UserError(f"--port must be a number from 0 to 65535, not {port}.")
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family)
+    except (socket.gaierror, UnicodeError) as error:
+        raise UserError(f"--host {host} is no name or number of this machine.") from error
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UserError(f"Nothing can be served at {host}, port {port} ({reason}). --port names another.") from error
+
+
+def address(listening: socket.socket) -> str:
+    """What a person types into a browser on this machine."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def config(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn serves an application: it says nothing but warnings."""
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=Limits.connections,
+        timeout_graceful_shutdown=LAST_WORDS,
+    )
+
+
+def serve(app: FastAPI, listening: socket.socket) -> None:
+    """Answer until Ctrl-C or SIGTERM."""
+    with _ended_by_signals():
+        uvicorn.Server(config(app)).run(sockets=[listening])
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """That uvicorn ends by a signal is an ordinary end; it raises the signal once more when it has ended."""
+    before = {signum: signal.signal(signum, lambda *_: None) for signum in SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

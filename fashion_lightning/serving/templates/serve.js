@@ -1,0 +1,196 @@
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+const main = document.querySelector("main");
+const rows = new Map([...document.querySelectorAll(".bars li")].map((row) => [row.dataset.class, row]));
+const largest = Number(main.dataset.megabytes) * 1e6;
+
+const BACKGROUNDS = {
+  none: "No plain background was found, so all of the picture was taken for the garment.",
+  "already prepared": "Taken as it is: 28×28 and grey, as in the data set.",
+};
+
+/* Of several pictures in a row, the answer to the last one counts. */
+let latest = new AbortController();
+
+async function classify(picture, scroll = true) {
+  latest.abort();
+  const own = (latest = new AbortController());
+  main.classList.add("busy");
+  try {
+    const answer = await ask(picture, own.signal);
+    if (!own.signal.aborted) show(answer, picture);
+  } catch (error) {
+    if (!own.signal.aborted) refuse(error.message);
+  } finally {
+    if (own === latest) {
+      main.classList.remove("busy");
+      if (scroll) byId("answer").scrollIntoView({ block: "nearest", behavior: "smooth" });
+    }
+  }
+}
+
+async function ask(picture, signal) {
+  if (picture.size > largest) {
+    throw new Error(`The picture has ${(picture.size / 1e6).toFixed(0)} MB. Up to ${largest / 1e6} MB are taken.`);
+  }
+  const type = picture.type.startsWith("image/") ? picture.type : "application/octet-stream";
+  let response;
+  try {
+    response = await fetch("classify", { method: "POST", body: picture, headers: { "Content-Type": type }, signal });
+  } catch {
+    throw new Error("The server does not answer. Is it still running?");
+  }
+  const said = await response.json();
+  if (!response.ok) throw new Error(said.detail);
+  return said;
+}
+
+function show(answer, picture) {
+  const probability = answer.probabilities[answer.class];
+  main.classList.remove("empty");
+  byId("problem").hidden = true;
+  byId("class").textContent = answer.class;
+  byId("share").textContent = percent(probability);
+  byId("seen").src = `data:image/png;base64,${answer.image}`;
+  byId("seen").hidden = false;
+  byId("background").textContent = BACKGROUNDS[answer.background] ?? `Background: ${answer.background}.`;
+  for (const [name, row] of rows) {
+    row.style.setProperty("--share", answer.probabilities[name]);
+    row.querySelector(".percent").textContent = percent(answer.probabilities[name]);
+    row.classList.toggle("first", name === answer.class);
+  }
+  showOriginal(picture, answer.box);
+}
+
+/* The picture as it came, and where the garment is in it; formats that a browser does not show are left out. */
+function showOriginal(picture, [left, top, right, bottom]) {
+  const original = byId("original");
+  URL.revokeObjectURL(original.src);
+  original.onload = () => {
+    byId("framed").hidden = false;
+    const { naturalWidth: width, naturalHeight: height } = original;
+    Object.assign(byId("box").style, {
+      left: `${(100 * left) / width}%`,
+      top: `${(100 * top) / height}%`,
+      width: `${(100 * (right - left)) / width}%`,
+      height: `${(100 * (bottom - top)) / height}%`,
+    });
+  };
+  original.onerror = () => { byId("framed").hidden = true; };
+  original.src = URL.createObjectURL(picture);
+}
+
+function refuse(message) {
+  reset();
+  byId("class").textContent = "No answer";
+  byId("problem").textContent = message;
+  byId("problem").hidden = false;
+}
+
+function reset() {
+  main.classList.add("empty");
+  byId("class").textContent = "No picture yet";
+  byId("share").textContent = byId("background").textContent = "";
+  for (const id of ["problem", "framed", "seen"]) byId(id).hidden = true;
+  for (const row of rows.values()) {
+    row.style.setProperty("--share", 0);
+    row.querySelector(".percent").textContent = "–";
+    row.classList.remove("first");
+  }
+}
+
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+/* Files: chosen, photographed, dropped anywhere, pasted. */
+
+for (const input of [byId("file"), byId("camera")]) {
+  input.addEventListener("change", () => {
+    if (input.files.length) classify(input.files[0]);
+    input.value = ""; // so that the same file may be chosen again
+  });
+}
+
+const drop = byId("drop");
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  drop.classList.add("over");
+});
+document.addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) drop.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  take(event.dataTransfer.files, "Drop a picture file. One from another page must be saved first.");
+});
+document.addEventListener("paste", (event) => {
+  take(event.clipboardData.files, "There is no picture in the clipboard.");
+});
+
+function take(files, otherwise) {
+  if (files.length) classify(files[0]);
+  else refuse(otherwise);
+}
+
+/* Drawing: dark on light or light on dark, as the page is. */
+
+const paper = byId("paper");
+const pen = paper.getContext("2d");
+let before = null; // where the pen was, while it is down
+let changed = false, asking = false;
+
+function clearPaper() {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  pen.fillStyle = dark ? "#000000" : "#ffffff";
+  pen.fillRect(0, 0, paper.width, paper.height);
+  pen.strokeStyle = dark ? "#ffffff" : "#202020";
+  pen.lineWidth = 22;
+  pen.lineCap = pen.lineJoin = "round";
+}
+
+function draw(event) {
+  const scale = paper.width / paper.clientWidth;
+  const now = [event.offsetX * scale, event.offsetY * scale];
+  pen.beginPath();
+  pen.moveTo(...(before ?? now));
+  pen.lineTo(...now);
+  pen.stroke();
+  before = now;
+  changed = true;
+  askWhileDrawing();
+}
+
+/* One question at a time: the next one is asked when the answer is there. */
+async function askWhileDrawing() {
+  if (asking) return;
+  asking = true;
+  while (changed) {
+    changed = false;
+    await classify(await new Promise((resolve) => paper.toBlob(resolve)), false);
+  }
+  asking = false;
+}
+
+paper.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0) return;
+  paper.setPointerCapture(event.pointerId);
+  before = null;
+  draw(event);
+  event.preventDefault();
+});
+paper.addEventListener("pointermove", (event) => {
+  if (before) draw(event);
+});
+for (const end of ["pointerup", "pointercancel"]) paper.addEventListener(end, () => { before = null; });
+
+byId("clear").addEventListener("click", () => {
+  clearPaper();
+  changed = false;
+  latest.abort();
+  main.classList.remove("busy");
+  reset();
+});
+
+clearPaper();
+reset();

@@ -1,0 +1,283 @@
+"""``serve``: a page and an endpoint, which take pictures from anybody within bounds."""
+
+import asyncio
+import base64
+import io
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.cli import serve
+from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.photographs import prepare
+from fashion_lightning.inference import load_classifier
+from fashion_lightning.serving import middleware
+from fashion_lightning.serving.batches import Batches
+from fashion_lightning.serving.limits import Limits
+from tests.conftest import Run
+from tests.served import ask, file_of, served, shirt
+
+LIMITS = Limits(bytes=300_000, pixels=1_000_000, seconds=5, requests=2)
+
+
+@pytest.fixture
+def classifier(trained: Path) -> FashionMNISTClassifier:
+    return load_classifier(trained)
+
+
+@pytest.fixture
+def port(classifier: FashionMNISTClassifier) -> Iterator[int]:
+    """A server with small bounds."""
+    with served(classifier, LIMITS) as port:
+        yield port
+
+
+# --- answers
+
+
+@pytest.mark.parametrize("tta", ["none", "flip"])
+def test_the_answer_is_that_of_python_on_the_same_picture(classifier: FashionMNISTClassifier, tta: str) -> None:
+    classifier.tta = tta  # type: ignore[assignment]
+    ready = Image.fromarray(np.arange(28 * 28).reshape(28, 28).astype(np.uint8) // 4)
+    with served(classifier) as port:
+        for picture, kind in ((shirt(300, 200), "PNG"), (shirt(300, 400), "WEBP"), (ready, "BMP")):
+            file = file_of(picture, kind, **({"lossless": True} if kind == "WEBP" else {}))
+            status, said, _ = ask(port, file, "application/octet-stream")
+            assert status == 200, said
+            seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(said["image"]))))
+            prepared = prepare(Image.open(io.BytesIO(file)))
+            assert (seen == prepared.pixels).all()
+            assert said["background"] == prepared.background
+            [name], probabilities = classifier.classify(seen)
+            assert said["class"] == name
+            assert list(said["probabilities"]) == list(CLASS_NAMES)
+            torch.testing.assert_close(torch.tensor([list(said["probabilities"].values())]), probabilities)
+
+
+def test_the_box_is_in_pixels_of_the_upright_picture_however_coarsely_a_jpeg_was_decoded(port: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = shirt(1000, 800).transpose(Image.Transpose.ROTATE_90)
+    status, said, _ = ask(port, file_of(stored, "JPEG", exif=exif), "image/jpeg")
+    assert status == 200
+    assert said["box"] == pytest.approx([250, 200, 750, 600], abs=8)
+
+
+def test_pictures_that_wait_for_the_network_are_classified_in_one_pass() -> None:
+    sizes: list[int] = []
+    busy = threading.Event()
+
+    def probabilities(images: Tensor) -> Tensor:
+        busy.wait()
+        sizes.append(len(images))
+        return images[:, 0, 0, :10].float()  # the picture's number, ten times
+
+    async def ask_all() -> list[list[float]]:
+        batches = Batches(probabilities, largest=8)
+        async with batches.running():
+            first = asyncio.create_task(batches.classify(np.full((28, 28), 0, np.uint8)))
+            await asyncio.sleep(0.05)
+            others = [asyncio.create_task(batches.classify(np.full((28, 28), n, np.uint8))) for n in range(1, 14)]
+            await asyncio.sleep(0)
+            others[3].cancel()  # whoever asked has gone
+            busy.set()
+            return [await task for task in (first, *others) if task is not others[3]]
+
+    answers = asyncio.run(ask_all())
+    assert answers == [[float(n)] * 10 for n in range(14) if n != 4]
+    assert sizes == [1, 8, 5]
+
+
+def test_a_network_that_fails_fails_its_own_pictures_only() -> None:
+    def probabilities(images: Tensor) -> Tensor:
+        if images.max() == 1:
+            raise RuntimeError("not this one")
+        return images[:, 0, 0, :10].float()
+
+    async def ask_all() -> list[float]:
+        batches = Batches(probabilities, largest=1)
+        async with batches.running():
+            with pytest.raises(RuntimeError, match="not this one"):
+                await batches.classify(np.full((28, 28), 1, np.uint8))
+            return await batches.classify(np.full((28, 28), 2, np.uint8))
+
+    assert asyncio.run(ask_all()) == [2.0] * 10
+
+
+# --- what is refused
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG file that says how large it is, and holds nothing."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    size, check = struct.pack(">I", 13), struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + size + chunk + check + struct.pack(">I", 1000) + b"IDAT"
+
+
+REFUSED = {
+    "nothing": (b"", "image/png", 400, "holds no picture"),
+    "a form": (file_of(shirt(40, 40)), "multipart/form-data; boundary=x", 415, "Send the bytes of one picture"),
+    "text": (b"a T-shirt, in words", "image/png", 415, "cannot be read as an image"),
+    "vectors": (
+        b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        "image/svg+xml",
+        415,
+        "BMP",
+    ),
+    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) run", "image/png", 415, "BMP, GIF"),
+    "half a picture": (file_of(shirt(400, 400), "JPEG")[:2000], "image/jpeg", 422, "cannot be read as an image"),
+    "a header alone": (png_header(30, 30), "image/png", 422, "cannot be read as an image"),
+    "a bomb": (file_of(Image.new("1", (1200, 1200))), "image/png", 413, "1.4 million pixels, of 1 at most"),
+    "a giant's header": (png_header(20_000, 20_000), "image/png", 413, "pixels"),
+    "too many bytes": (bytes(400_000), "image/png", 413, "more than 0.3 MB"),
+}
+
+
+@pytest.mark.parametrize(("body", "kind", "status", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_picture_within_the_bounds_is_refused_in_one_line(
+    port: int, body: bytes, kind: str, status: int, words: str
+) -> None:
+    answered, said, headers = ask(port, body, kind)
+    assert (answered, list(said)) == (status, ["detail"])
+    assert words in said["detail"]
+    assert "\n" not in said["detail"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert ask(port, file_of(shirt(60, 60)))[0] == 200  # whatever came before
+
+
+def test_whoever_sends_without_end_gets_an_answer_and_then_no_ear(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "LINGER", 0.3)
+
+    def send_forever(client: socket.socket) -> None:
+        while True:
+            client.sendall(b"c350\r\n" + bytes(50_000) + b"\r\n")
+
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"POST /classify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n")
+        client.sendall(b"Content-Type: image/png\r\n\r\n")
+        for _ in range(7):
+            client.sendall(b"c350\r\n" + bytes(50_000) + b"\r\n")
+        assert client.recv(10_000).startswith(b"HTTP/1.1 413")
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            send_forever(client)
+
+
+def test_a_picture_that_does_not_arrive_in_time_is_refused(classifier: FashionMNISTClassifier) -> None:
+    with (
+        served(classifier, Limits(seconds=0.2)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as slow,
+    ):
+        slow.sendall(b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\n12")
+        assert slow.recv(1000).startswith(b"HTTP/1.1 408")
+
+
+def test_more_pictures_at_a_time_than_are_taken_are_told_to_come_again(port: int) -> None:
+    head = b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\n"
+    waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(LIMITS.requests)]
+    for connection in waiting:
+        connection.sendall(head)
+    time.sleep(0.1)
+    status, said, headers = ask(port, file_of(shirt(60, 60)))
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert "Try again" in said["detail"]
+    for connection in waiting:  # whoever hangs up makes room
+        connection.close()
+    time.sleep(0.1)
+    assert ask(port, file_of(shirt(60, 60)))[0] == 200
+
+
+def test_all_pictures_at_a_time_have_so_many_bytes_and_no_more(classifier: FashionMNISTClassifier) -> None:
+    with served(classifier, Limits(bytes_of_all=1000)) as port:
+        status, said, _ = ask(port, bytes(2000))
+        assert (status, "Try again" in said["detail"]) == (503, True)
+        assert ask(port, file_of(shirt(20, 20)))[0] == 200
+
+
+# --- the page and the description
+
+
+def test_openapi_describes_the_endpoint_and_no_page_of_it_asks_another_host(port: int) -> None:
+    status, described, _ = ask(port, None, path="/openapi.json", method="GET")
+    assert status == 200
+    assert list(described["paths"]) == ["/classify"]
+    endpoint = described["paths"]["/classify"]["post"]
+    assert {"200", "400", "408", "413", "415", "422", "503"} == set(endpoint["responses"])
+    assert set(endpoint["requestBody"]["content"]) == {"image/*", "application/octet-stream"}
+    answer = described["components"]["schemas"]["Answer"]
+    assert set(answer["properties"]) == set(answer["examples"][0]) == set(ask(port, file_of(shirt(60, 60)))[1])
+    assert {ask(port, None, path=path, method="GET")[0] for path in ("/docs", "/redoc", "/../etc/passwd")} == {404}
+
+
+def test_the_page_is_one_file_that_asks_this_server_only(port: int) -> None:
+    status, page, headers = ask(port, None, path="/", method="GET")
+    assert (status, headers.get_content_type()) == (200, "text/html")
+    assert "Recipe tiny, version_0" in page
+    assert not re.search(r"(?:https?:)?//\w", page)
+    policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+    assert (policy["default-src"], policy["connect-src"]) == ("'none'", "'self'")
+    assert "unsafe" not in headers["Content-Security-Policy"]
+
+
+# --- the command
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_cannot_be_served_is_said_in_one_line(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        said = cli("serve", "--ckpt_path", "tiny", "--port", taken, exits=2)
+    assert (
+        said
+        == f"error: Nothing can be served at 127.0.0.1, port {taken} (Address already in use). --port names another.\n"
+    )
+    assert "--port must be a number from 0 to 65535" in cli("serve", "--ckpt_path", "tiny", "--port", "99999", exits=2)
+    assert "invalid int value: 'x'" in cli("serve", "--ckpt_path", "tiny", "--port", "x", exits=2)
+    assert "--host no-such-name.invalid is no name" in cli(
+        "serve", "--ckpt_path", "tiny", "--host", "no-such-name.invalid", exits=2
+    )
+    assert "There is no run folder or checkpoint at nothing" in cli("serve", "--ckpt_path", "nothing", exits=2)
+    assert "serve takes its run after --ckpt_path" in cli("serve", "tiny", exits=2)
+    monkeypatch.setattr(serve, "PACKAGES", ("no_such_package",))
+    assert "pip install no_such_package" in cli("serve", "--ckpt_path", "tiny", exits=2)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_quietly_and_pictures_on_their_way_are_answered(
+    command_on_generated_data: list[str], signum: signal.Signals
+) -> None:
+    before = sorted(Path.cwd().rglob("*"))
+    command = [*command_on_generated_data, "serve", "--ckpt_path", "tiny", "--host", "0.0.0.0", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert "No password is asked" in server.stdout.readline()
+        found = re.search(r"is served at (http://127.0.0.1:(\d+)) until Ctrl-C", server.stdout.readline())
+        assert found is not None
+        picture = file_of(shirt(2000, 3000), "JPEG")
+        asked = urllib.request.Request(f"{found[1]}/classify", picture, {"Content-Type": "image/jpeg"})
+        with ThreadPoolExecutor() as clients:
+            answers = [clients.submit(urllib.request.urlopen, asked) for _ in range(3)]
+            while not any(answer.done() for answer in answers):
+                time.sleep(0.01)
+            server.send_signal(signum)
+            assert [answer.result().status for answer in answers] == [200] * 3
+        said, complained = server.communicate(timeout=30)
+    assert (server.returncode, said, complained) == (0, "", "")
+    assert sorted(Path.cwd().rglob("*")) == before
