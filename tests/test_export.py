@@ -164,9 +164,9 @@ def test_a_network_that_never_says_the_same_is_refused(images: Tensor) -> None:
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        ("notes.txt", r"must end in \.onnx or \.pt2, not 'notes\.txt'"),
-        ("model", r"must end in \.onnx or \.pt2"),
-        ("", r"must end in \.onnx or \.pt2"),
+        ("notes.txt", r"must end in \.onnx, \.pt2 or \.html, not 'notes\.txt'"),
+        ("model", r"must end in \.onnx, \.pt2 or \.html"),
+        ("", r"must end in \.onnx, \.pt2 or \.html"),
         ("folder.onnx", "is there already and no file"),
         ("notes.txt/model.onnx", r"notes\.txt takes no new file"),
         ("long" * 100 + ".onnx", "too long"),

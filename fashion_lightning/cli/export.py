@@ -17,6 +17,8 @@ from fashion_lightning.tta import TTA
 FORMATS = {".onnx": onnx_file, ".pt2": pt2_file, ".html": html_file}
 """By the suffix of the file."""
 
+SUFFIXES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
+
 IMAGES = 1000
 """Training images that a file is checked with. It was trained on them, which does not matter: two programs are
 compared, and not with labels."""
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     parser = OneLineParser("fashion-lightning export", description=__doc__)
     parser.add_argument("--ckpt_path", required=True, metavar="RUN", help="run folder (its best checkpoint) or file")
-    parser.add_argument("--output", required=True, metavar="FILE", help=f"the suffix decides: {' or '.join(FORMATS)}")
+    parser.add_argument("--output", required=True, metavar="FILE", help=f"the suffix decides: {SUFFIXES}")
     parser.add_argument(
         "--model.tta",
         dest="tta",
@@ -66,10 +68,11 @@ def main(arguments: Sequence[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.resolve()) as file:
         file.write(content)
-    batches = f"{', '.join(map(str, BATCHES[:-1]))} and {BATCHES[-1]}"
+    batches = f"in batches of {', '.join(map(str, BATCHES[:-1]))} and {BATCHES[-1]}"
+    how = "one by one" if file_format is html_file else batches
     print(
-        f"Checked on {len(images):,} training images in batches of {batches}: the classes are those of"
-        f" {checkpoint.path}, and the probabilities within {difference:.1g}."
+        f"Checked on {len(images):,} training images {how}: the classes are those of {checkpoint.path}, and the"
+        f" probabilities within {difference:.1g}."
     )
     print(f"Written to {path}: {len(content) / 1e6:.1f} MB, test-time augmentation: {classifier.tta}")
 
@@ -88,7 +91,7 @@ def output_file(given: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, an unknown ~user
         raise UserError(f"--output {given!r} cannot be used ({error}).") from error
     if path.suffix.lower() not in FORMATS:
-        raise UserError(f"--output must end in {' or '.join(FORMATS)}, not {path.name!r}.")
+        raise UserError(f"--output must end in {SUFFIXES}, not {path.name!r}.")
     if exists and not is_file:
         raise UserError(f"--output {given} is there already and no file. Name another.")
     if not takes_files:

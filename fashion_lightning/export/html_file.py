@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 SCRIPTS = ("network.js", "resampling.js", "background.js", "photographs.js", "model.js")
 
-LARGEST_PICTURE = 40_000_000
-"""Bytes of a picture that the page opens."""
+FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP")
+"""What every browser opens."""
+
+MEGABYTES = 40
+"""Of a picture that the page opens."""
 
 
 def check_installed() -> None:
@@ -34,16 +37,22 @@ def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
     from fashion_lightning.export.operations import flatten
     from fashion_lightning.report.page import render
 
-    operations = flatten(program)
+    content = _as_text(flatten(program))
     script = "\n".join(render(name).decode() for name in SCRIPTS)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    views = "" if metadata["tta"] == "none" else f", averaged over views ({metadata['tta']})"
     return render(
         "model.html",
-        about=metadata,
+        policy=f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'unsafe-inline'; img-src data: blob:;"
+        " base-uri 'none'; form-action 'none'",
+        model=f"Recipe {metadata['recipe']}{views}",
+        version=metadata["fashion_lightning_version"],
         classes=json.loads(metadata["class_names"]),
-        content=_as_text(operations),
-        largest=LARGEST_PICTURE,
+        formats=FORMATS,
+        megabytes=MEGABYTES,
+        style=render("serve.css").decode(),
         script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        content=content,
     )
 
 
@@ -81,5 +90,5 @@ def _from_text(content: bytes) -> "Operations":
     shapes = json.loads(text["shapes"])
     values = torch.frombuffer(bytearray(base64.b64decode(text["weights"])), dtype=torch.float32)
     lengths = [torch.Size(shape).numel() for shape in shapes]
-    weights = [part.view(shape) for part, shape in zip(values.split(lengths), shapes, strict=True)]
+    weights = [part.view(shape) for part, shape in zip(torch.split(values, lengths), shapes, strict=True)]
     return Operations(json.loads(text["steps"]), weights)

@@ -1,4 +1,4 @@
-"""HTML from the templates of this package, of `serving` and of `export`: one file, which needs no other and no network."""
+"""HTML from templates, those of `serving` and `export` too: one file, which needs no other and no network."""
 
 import base64
 import io
