@@ -21,7 +21,7 @@ from fashion_lightning import CLASS_NAMES, FashionMNISTClassifier, __version__, 
 from fashion_lightning.cli.recipes import RECIPES, find_config
 from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
-from fashion_lightning.export import onnx_file, pt2_file
+from fashion_lightning.export import html_file, onnx_file, pt2_file
 from fashion_lightning.export.check import largest_difference
 from fashion_lightning.export.graph import exporting, metadata, trace
 from fashion_lightning.runs.checkpoint_settings import network_spec
@@ -207,7 +207,7 @@ def test_help_is_answered_without_torch() -> None:
 def test_what_each_recipe_trains_can_be_exported(name: str, images: Tensor) -> None:
     config = yaml.safe_load(find_config(name).read_text(encoding="utf-8"))
     classifier = FashionMNISTClassifier(network_spec(config).build(), tta=config["model"].get("tta", "none")).eval()
-    for file_format in (onnx_file, pt2_file):
+    for file_format in (html_file, onnx_file, pt2_file):
         with exporting(classifier):
             exported = file_format.load(file_format.write(trace(classifier), metadata(classifier, "untrained")))
         assert largest_difference(classifier, exported, images[:250]) < 1e-5

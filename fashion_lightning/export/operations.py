@@ -63,6 +63,7 @@ class _Flattener(fx.Interpreter):
 
     def __init__(self, program: ExportedProgram) -> None:
         super().__init__(program.graph_module)
+        self.extra_traceback = False  # in the message of what is raised
         self.program = program
         self.steps: list[Operation] = []
         self.weights: list[Tensor] = []
@@ -96,10 +97,8 @@ class _Flattener(fx.Interpreter):
             return
         steps = None if kwargs else self._steps(node.target, args, len(read))
         if steps is None:
-            layers = list((node.meta.get("nn_module_stack") or {}).values())
-            layer = f" in {layers[-1][0].removeprefix('classifier.')}" if layers and layers[-1][0] else ""
             raise UserError(
-                f"A page does not know {node.target}{layer}. Export to .onnx or .pt2 instead; nothing was written."
+                f"A page does not know {node.target}{_layer_of(node)}. Export to .onnx or .pt2; nothing was written."
             )
         for step in steps:
             self.steps.append({"in": read, "shape": list(result.shape), **step})
@@ -134,6 +133,13 @@ class _Flattener(fx.Interpreter):
                 numbers[name] = len(self.weights)
                 self.weights.append(weight.detach().float().contiguous())
         return numbers
+
+
+def _layer_of(node: fx.Node) -> str:
+    """`` in layer network.1 (Softplus)``, as far as it is known."""
+    path, kind = list((node.meta.get("nn_module_stack") or {"": ("", "")}).values())[-1]
+    kind = kind if isinstance(kind, str) else kind.__name__
+    return f" in layer {path.removeprefix('classifier.')} ({kind.rpartition('.')[2]})" if path else ""
 
 
 def _sizes(features: Tensor, first: int, last: int | None = None) -> list[int]:
