@@ -11,7 +11,11 @@ function rounded(x) {
 }
 
 const newMask = (width, height, value = 0) => ({ width, height, set: new Uint8Array(width * height).fill(value) });
-const masked = ({ width, height }, compute) => ({ width, height, set: Uint8Array.from({ length: width * height }, (_, i) => compute(i)) });
+function masked({ width, height }, compute) {
+  const mask = newMask(width, height);
+  for (let i = 0; i < mask.set.length; i++) mask.set[i] = compute(i);
+  return mask;
+}
 const not = (mask) => masked(mask, (i) => 1 - mask.set[i]);
 const and = (a, b) => masked(a, (i) => a.set[i] & b.set[i]);
 const or = (a, b) => masked(a, (i) => a.set[i] | b.set[i]);
@@ -109,27 +113,31 @@ function partsOf(mask) {
 }
 
 /** How far each pixel is from the background, in the colour that differs most. */
-function distances(picture, background) {
-  return Float32Array.from(picture.planes[0], (_, i) =>
-    Math.max(...[0, 1, 2].map((band) => Math.abs(picture.planes[band][i] - background.planes[band][i]))));
+function distances({ planes: [red, green, blue] }, { planes: [r, g, b] }) {
+  const off = new Float32Array(red.length);
+  for (let i = 0; i < off.length; i++) {
+    off[i] = Math.max(Math.abs(red[i] - r[i]), Math.abs(green[i] - g[i]), Math.abs(blue[i] - b[i]));
+  }
+  return off;
 }
 
 /** Planes of the background behind a picture, and how far noise reaches; nothing if there is no plain one. */
 function findBackground(picture) {
   const { width, height } = picture;
-  const at = (i, size) => (size > 1 ? (2 * i) / (size - 1) - 1 : -1);
+  const along = (size) => Float64Array.from({ length: size }, (_, i) => (size > 1 ? (2 * i) / (size - 1) - 1 : -1));
+  const across = along(width), down = along(height);
   const terms = (i) => {
-    const x = at(i % width, width), y = at(Math.floor(i / width), height);
+    const x = across[i % width], y = down[Math.floor(i / width)];
     return [1, x, y, x * x, y * y, x * y];
   };
   const surfaceOf = (solution) => ({
     width, height,
-    planes: solution.map((weights) =>
-      Float32Array.from({ length: width * height }, (_, i) => {
-        const [one, x, y, xx, yy, xy] = terms(i);
-        const [a, b, c, d = 0, e = 0, f = 0] = weights;
-        return a * one + b * x + c * y + d * xx + e * yy + f * xy;
-      })),
+    planes: solution.map(([a, b, c, d = 0, e = 0, f = 0]) => {
+      const plane = new Float32Array(width * height);
+      let i = 0;
+      for (const y of down) for (const x of across) plane[i++] = a + b * x + c * y + d * x * x + e * y * y + f * x * y;
+      return plane;
+    }),
   });
   const fitted = (where, howMany) => {
     const places = [];
@@ -160,16 +168,20 @@ function findBackground(picture) {
 function fit(places, termsAt, planes) {
   const step = Math.max(1, Math.floor(places.length / 1000));
   const chosen = places.filter((_, i) => i % step === 0);
-  const terms = chosen.map(termsAt);
-  const size = terms[0].length;
+  const terms = chosen.map(termsAt), size = terms[0].length;
+  const colours = planes.map((plane) => chosen.map((i) => plane[i]));
+  const dot = (left, right) => {
+    let sum = 0;
+    for (let i = 0; i < left.length; i++) sum += left[i] * right[i];
+    return sum;
+  };
+  const columns = multiples(size, 1).map((i) => terms.map((term) => term[i]));
   let weights = chosen.map(() => 1), solution, noise;
   for (let round = 0; round < 8; round++) {
-    const matrix = Array.from({ length: size }, (_, i) =>
-      Array.from({ length: size }, (_, j) => terms.reduce((sum, term, k) => sum + weights[k] * term[i] * term[j], i === j ? 1e-6 : 0)));
-    solution = planes.map((plane) =>
-      solve(matrix, Array.from({ length: size }, (_, i) => terms.reduce((sum, term, k) => sum + weights[k] * term[i] * plane[chosen[k]], 0))));
-    const off = terms.map((term, k) =>
-      Math.max(...solution.map((found, band) => Math.abs(term.reduce((sum, value, i) => sum + value * found[i], 0) - planes[band][chosen[k]]))));
+    const weighted = columns.map((column) => column.map((value, k) => value * weights[k]));
+    const matrix = weighted.map((row, i) => columns.map((column, j) => dot(row, column) + (i === j ? 1e-6 : 0)));
+    solution = colours.map((colour) => solve(matrix, weighted.map((row) => dot(row, colour))));
+    const off = terms.map((term, k) => Math.max(...solution.map((found, band) => Math.abs(dot(term, found) - colours[band][k]))));
     const spread = 1.48 * percentile(off, 50);
     weights = off.map((value) => (1 + (value / Math.max(2, spread)) ** 2) ** -2);
     noise = 3 * spread;

@@ -17,36 +17,37 @@ function prepare({ width, height, data, every = 1 }) {
   }
   const garment = find(picture);
   if (garment === null) {
-    const values = everyThird(greyOf(resized(picture, ...reducedSize(picture.width, picture.height), "box")));
-    return { pixels: extended(values, values.data.map((grey) => 255 - grey)), background: "none", box: whole };
+    const sampled = everyThird(resized(picture, ...reducedSize(picture.width, picture.height), "box"));
+    return { pixels: extended(greyOf(sampled).map((grey) => 255 - grey), sampled.width), background: "none", box: whole };
   }
   const { box, background, noise } = garment;
   const size = reducedSize(box[2] - box[0], box[3] - box[1]);
-  const fine = everyThird(resized(picture, ...size, box[2] - box[0] > size[0] ? "box" : "bicubic", box));
+  const fine = resized(picture, ...size, box[2] - box[0] > size[0] ? "box" : "bicubic", box);
   const behind = resized(background, ...size, "bilinear");
   const kind = seenThrough ? "transparent" : kindOf(behind);
-  return { pixels: extended(fine, valuesOf(fine, everyThird(behind), noise)), background: kind, box: box.map((side) => side * every) };
+  const [values, across] = valuesOf(fine, behind, noise);
+  return { pixels: extended(values, across), background: kind, box: box.map((side) => side * every) };
 }
 
 /** A picture as three planes, on white where it is transparent, and whether its border is mostly transparent. */
 function onWhite(data, width, height, every) {
   const [across, down] = [Math.ceil(width / every), Math.ceil(height / every)];
-  const planes = [0, 1, 2].map((band) => {
-    const plane = new Uint8Array(across * down);
-    for (let y = 0, at = 0; y < down; y++) {
-      for (let x = 0; x < across; x++, at++) {
-        let sum = 0, pixels = 0;
-        for (let v = y * every; v < Math.min(height, (y + 1) * every); v++) {
-          for (let u = x * every; u < Math.min(width, (x + 1) * every); u++, pixels++) {
-            const pixel = 4 * (v * width + u), opacity = data[pixel + 3];
-            sum += (data[pixel + band] * opacity + 255 * (255 - opacity)) / 255;
-          }
+  const planes = [0, 1, 2].map(() => new Uint8Array(across * down));
+  const sums = [0, 0, 0];
+  for (let y = 0, at = 0; y < down; y++) {
+    for (let x = 0; x < across; x++, at++) {
+      sums.fill(0);
+      const bottom = Math.min(height, (y + 1) * every), right = Math.min(width, (x + 1) * every);
+      for (let v = y * every; v < bottom; v++) {
+        for (let u = x * every, pixel = 4 * (v * width + u); u < right; u++, pixel += 4) {
+          const opacity = data[pixel + 3];
+          for (let band = 0; band < 3; band++) sums[band] += (data[pixel + band] * opacity + 255 * (255 - opacity)) / 255;
         }
-        plane[at] = Math.round(sum / pixels);
       }
+      const pixels = (bottom - y * every) * (right - x * every);
+      for (let band = 0; band < 3; band++) planes[band][at] = Math.round(sums[band] / pixels);
     }
-    return plane;
-  });
+  }
   let clear = 0;
   const look = (x, y) => { clear += data[4 * (y * width + x) + 3] < 128; };
   for (let x = 0; x < width; x++) look(x, 0), look(x, height - 1);
@@ -96,63 +97,83 @@ function extent(profile, cell) {
   return [edges[0], profile.length - edges[1]];
 }
 
-/** The negated grey of the garment, 0 where the background is; not stretched yet. */
+/** The garment in rows and columns of which two of three are skipped, and how many columns: negated grey, 0 where the
+ *  background is; not stretched yet. */
 function valuesOf(fine, behind, noise) {
-  const grey = greyOf(fine).data, under = greyOf(behind).data;
+  [fine, behind] = [fine, behind].map((picture) => widened(picture, 3)); // so that the garment has something around it
+  const { width, height } = fine;
   const off = distances(fine, behind), reach = Math.max(STANDS_OUT, noise);
-  const mask = masked(fine, (i) => Number(off[i] > reach));
-  if (!mask.set.includes(1)) return grey.map((value) => 255 - value);
-  let outside = reachedFromOutside(not(mask));
+  const standsOut = and(masked(fine, (i) => Number(off[i] > reach)), not(frameOf(width, height, 3)));
+  const size = { width: width / 3, height: height / 3 };
+  const middle = (i) => (3 * Math.floor(i / size.width) + 1) * width + 3 * (i % size.width) + 1;
+  let mask = masked(size, (i) => standsOut.set[middle(i)]);
+  const grey = greyOf(everyThird(fine)), under = greyOf(everyThird(behind));
+  const inner = (values) => [values.filter((_, i) => !frameOf(size.width, size.height, 1).set[i]), size.width - 2];
+  const within = (values, { set }) => values.filter((_, i) => set[i]);
+  if (!mask.set.includes(1)) return inner(grey.map((value) => 255 - value));
   const contrast = grey.map((value, i) => value - under[i]);
-  const within = (values) => values.filter((_, i) => mask.set[i]);
-  if (percentile(within(contrast), 2) > -CLOSE && !outlineIsLight(contrast, outside)) {
-    return contrast.map((value, i) => (mask.set[i] ? value : 0)); // drawn in light, as in the data set itself
+  if (percentile(within(contrast, mask), 2) > -CLOSE) { // nowhere darker than the background
+    const outside = reachedFromOutside(not(mask));
+    const slack = 0.05 * percentile(within(contrast, mask), 98);
+    if (!outlineIsLight(contrast, outside, not(outside), slack)) {
+      return inner(contrast.map((value, i) => (mask.set[i] ? value : 0))); // drawn in light, as in the data set itself
+    }
   }
-  for (const enclosed of partsOf(and(not(mask), not(outside)))) { // a hole, or as dark as the background
-    if (outlineIsLight(grey, or(outside, enclosed), enclosed)) outside = or(outside, enclosed);
+  // A pixel in which garment and background mix is as dark as neither: it counts where 7 of its 9 stand out.
+  const around = neighbours(standsOut);
+  const covered = masked(size, (i) => Number(around[middle(i)] >= 7));
+  if (covered.set.includes(1)) mask = covered;
+  let outside = reachedFromOutside(not(mask));
+  for (const part of partsOf(and(not(mask), not(outside)))) { // a hole, or as dark as the background
+    if (outlineIsLight(grey, part, not(or(outside, part)))) outside = or(outside, part);
   }
-  const lightest = Math.max(...within(grey), mean(under));
-  return grey.map((value, i) => (outside.set[i] ? 0 : lightest - value));
+  const lightest = Math.max(...within(grey, mask), mean(under));
+  return inner(grey.map((value, i) => (outside.set[i] ? 0 : lightest - value)));
 }
 
-/** Whether the pixels of a garment next to the background are lighter than those next to them, further in. */
-function outlineIsLight(grey, background, along) {
-  const first = padded(along ?? background, 1, along ? 0 : 1);
-  const second = grown(first), third = grown(second);
-  const free = not(padded(background, 1, 1));
-  const outline = inner(and(and(second, not(first)), free), 1), inside = inner(and(and(third, not(second)), free), 1);
-  const level = (mask) => mean(grey.filter((_, i) => mask.set[i]));
-  return inside.set.includes(1) && level(outline) > level(inside) + 1;
+/** Whether the pixels of a garment next to a hole, or to what is outside, are lighter than those next to them. */
+function outlineIsLight(grey, hole, garment, slack = 0) {
+  const near = grown(hole);
+  const level = (mask) => percentile(grey.filter((_, i) => mask.set[i]), 75);
+  const outline = and(near, garment), inside = and(and(grown(near), not(near)), garment);
+  if (!outline.set.includes(1) || !inside.set.includes(1)) return false;
+  return level(outline) > level(inside) - slack;
+}
+
+/** A picture whose outermost pixels go on for so many more. */
+function widened({ width, height, planes }, border) {
+  const [across, down] = [width + 2 * border, height + 2 * border];
+  const clamped = (at, size) => Math.min(size - 1, Math.max(0, at - border));
+  const wider = (plane) => plane.constructor.from({ length: across * down }, (_, i) =>
+    plane[clamped(Math.floor(i / across), height) * width + clamped(i % across, width)]);
+  return { width: across, height: down, planes: planes.map(wider) };
 }
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-const greyOf = ({ width, height, planes }) => ({
-  width, height, data: Float32Array.from(planes[0], (_, i) => LUMA.reduce((sum, share, band) => sum + share * planes[band][i], 0)),
-});
+const greyOf = ({ planes }) =>
+  Float32Array.from(planes[0], (_, i) => LUMA.reduce((sum, share, band) => sum + share * planes[band][i], 0));
 
 /** Width and height with the longest edge `FINE`, both multiples of three. */
 const reducedSize = (width, height) =>
   [width, height].map((side) => 3 * Math.max(1, rounded((side * FINE) / Math.max(width, height) / 3)));
 
 /** One of three rows and columns. */
-function everyThird({ width, height, planes, data }) {
-  const [across, down] = [Math.floor((width + 1) / 3), Math.floor((height + 1) / 3)];
-  const sampled = (plane) => plane.constructor.from({ length: across * down }, (_, i) => {
-    const x = i % across, y = (i - x) / across;
-    return plane[(3 * y + 1) * width + 3 * x + 1];
-  });
-  return { width: across, height: down, ...(planes ? { planes: planes.map(sampled) } : { data: sampled(data) }) };
+function everyThird({ width, height, planes }) {
+  const [across, down] = [width / 3, height / 3];
+  const sampled = (plane) => plane.constructor.from({ length: across * down }, (_, i) =>
+    plane[(3 * Math.floor(i / across) + 1) * width + 3 * (i % across) + 1]);
+  return { width: across, height: down, planes: planes.map(sampled) };
 }
 
 /** Stretched to 255, and centred on black: 28x28 bytes. */
-function extended({ width, height }, values) {
+function extended(values, width) {
+  const height = values.length / width;
   const top = Math.floor((29 - height) / 2), left = Math.floor((29 - width) / 2);
   const most = Math.max(1, ...values);
   const pixels = new Uint8Array(28 * 28);
   values.forEach((value, i) => {
-    const x = i % width, y = (i - x) / width;
-    pixels[(top + y) * 28 + left + x] = rounded((Math.max(0, value) * 255) / most);
+    pixels[(top + Math.floor(i / width)) * 28 + left + (i % width)] = rounded((Math.max(0, value) * 255) / most);
   });
   return pixels;
 }
