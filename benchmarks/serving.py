@@ -32,8 +32,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.data.pictures import prepare_file
 from fashion_lightning.inference import load_classifier
+from fashion_lightning.serving.answer import look
+from fashion_lightning.serving.limits import Limits
 
 REQUESTS, CLIENTS, ROUNDS = 1000, 20, 3
 
@@ -91,7 +92,7 @@ def files(count: int) -> list[bytes]:
     """Test images as PNG files, every tenth as a photograph."""
     random = np.random.default_rng(0)
     made = []
-    for number, image in enumerate(images(test=True, count=count)):
+    for number, image in enumerate(images(test=True)[:count]):
         if number % 10:
             file = io.BytesIO()
             Image.fromarray(image).save(file, "PNG")
@@ -129,7 +130,7 @@ def load(port: int, pictures: list[bytes]) -> tuple[float, list[float], list[Any
 def measure(run: str, console: Console) -> None:
     """Latency and throughput, with and without batches."""
     pictures = files(REQUESTS)
-    seen = np.stack([prepare_file(io.BytesIO(picture), "it").pixels for picture in pictures])
+    seen = np.stack([look(io.BytesIO(picture), Limits.pixels)[0].pixels for picture in pictures])
     names, probabilities = load_classifier(run).classify(seen)
     table = Table(
         "", "round", "requests a second", "p50, ms", "p95, ms", "p99, ms", "as Python says", "largest difference"

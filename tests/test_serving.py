@@ -24,7 +24,7 @@ from torch import Tensor
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli import serve
-from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
 from fashion_lightning.data.photographs import prepare
 from fashion_lightning.inference import load_classifier
 from fashion_lightning.serving import middleware
@@ -66,17 +66,18 @@ def test_the_answer_is_that_of_python_on_the_same_picture(classifier: FashionMNI
             assert said["background"] == prepared.background
             [name], probabilities = classifier.classify(seen)
             assert said["class"] == name
+            assert said["doubtful"] == (probabilities.max().item() < DOUBTFUL)
             assert list(said["probabilities"]) == list(CLASS_NAMES)
             torch.testing.assert_close(torch.tensor([list(said["probabilities"].values())]), probabilities)
 
 
-def test_the_box_is_in_pixels_of_the_upright_picture_however_coarsely_a_jpeg_was_decoded(port: int) -> None:
+def test_the_box_is_that_of_the_upright_picture_however_coarsely_a_jpeg_was_decoded(port: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    stored = shirt(1000, 800).transpose(Image.Transpose.ROTATE_90)
+    stored = shirt(1100, 1600).transpose(Image.Transpose.ROTATE_90)
     status, said, _ = ask(port, file_of(stored, "JPEG", exif=exif), "image/jpeg")
     assert status == 200
-    assert said["box"] == pytest.approx([250, 200, 750, 600], abs=8)
+    assert said["box"] == pytest.approx([0.25, 0.25, 0.75, 0.75], abs=0.01)
 
 
 def test_pictures_that_wait_for_the_network_are_classified_in_one_pass() -> None:

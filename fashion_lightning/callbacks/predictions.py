@@ -12,12 +12,12 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from torch import Tensor
 
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.csv_cells import harmless
@@ -40,20 +40,30 @@ def output_path(given: str) -> Path:
     Raises:
         UserError: nothing can be written there, or a file that is neither CSV nor JSON would be lost.
     """
-    try:
-        path = Path(given).expanduser()
-        is_file, is_folder, exists = path.is_file(), path.is_dir(), path.exists()
-        parent = next((folder for folder in path.absolute().parents if folder.exists()), None)
-    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, an unknown ~user
-        raise UserError(f"--output {given!r} cannot be used ({error}).") from error
-    if is_folder or not given.strip():
-        raise UserError(f"--output needs the name of a CSV file, not of a folder: {given!r}.")
-    if is_file and path.suffix.lower() not in (".csv", ".json") and not path.is_relative_to("/dev"):
+    path = ready_to_write("--output", given)
+    if path.is_file() and path.suffix.lower() not in (".csv", ".json") and not path.is_relative_to("/dev"):
         raise UserError(
             f"--output {given} is there already and no .csv or .json file; it is not replaced. Name another file."
         )
+    return path
+
+
+def ready_to_write(option: str, given: str) -> Path:
+    """The path of a file, of which it is known that it could be written.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    try:
+        path = Path(given).expanduser()
+        is_folder, exists = path.is_dir(), path.exists()
+        parent = next((folder for folder in path.absolute().parents if folder.exists()), None)
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, an unknown ~user
+        raise UserError(f"{option} {given!r} cannot be used ({error}).") from error
+    if is_folder or not given.strip():
+        raise UserError(f"{option} needs the name of a file, not of a folder: {given!r}.")
     if not exists and parent is not None and not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise UserError(f"--output {given} cannot be written: {parent} takes no new file.")
+        raise UserError(f"{option} {given} cannot be written: {parent} takes no new file.")
     return path
 
 
@@ -72,7 +82,8 @@ class PredictionsCSV(BasePredictionWriter):
     """Writes the class and the ten probabilities of every image; of test images also the true class.
 
     The columns are ``image,class,label,correct``, then the ten class names. ``label`` is the true class and
-    ``correct`` is ``true`` or ``false``; both are left out for the user's own images, whose class nobody knows.
+    ``correct`` is ``true`` or ``false``. Of the user's own images, whose class nobody knows, it is
+    ``image,class,doubtful``: whether the class's probability is below ``DOUBTFUL``.
     A probability has the fewest digits that give its float32 back, so that what is computed from the table equals
     what is computed from the network's output.
 
@@ -102,8 +113,9 @@ class PredictionsCSV(BasePredictionWriter):
         shortest = probabilities.cpu().numpy().astype(str).tolist()
         for index, cls, label, texts in zip(indices.tolist(), classes, batch.labels.tolist(), shortest, strict=True):
             name = harmless(str(files[index])) if files else index
-            truth = [] if files else [CLASS_NAMES[label], str(cls == label).lower()]
-            self.rows[index] = [name, CLASS_NAMES[cls], *truth, *texts]
+            doubtful, correct = str(float(texts[cls]) < DOUBTFUL).lower(), str(cls == label).lower()
+            known = [doubtful] if files else [CLASS_NAMES[label], correct]
+            self.rows[index] = [name, CLASS_NAMES[cls], *known, *texts]
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.world_size > 1:
@@ -118,6 +130,7 @@ class PredictionsCSV(BasePredictionWriter):
                 {
                     "image": str(files[index]) if files else index,
                     "class": row[1],
+                    **({"doubtful": row[2] == "true"} if files else {}),
                     "probabilities": dict(zip(CLASS_NAMES, map(float, row[-len(CLASS_NAMES) :]), strict=True)),
                 }
                 for index, row in sorted(self.rows.items())
@@ -126,8 +139,8 @@ class PredictionsCSV(BasePredictionWriter):
             return
         table = io.StringIO(newline="")
         in_order = [row for _, row in sorted(self.rows.items())]
-        truth = [] if self.datamodule.picture_paths else ["label", "correct"]
-        csv.writer(table).writerows([["image", "class", *truth, *CLASS_NAMES], *in_order])
+        known = ["doubtful"] if self.datamodule.picture_paths else ["label", "correct"]
+        csv.writer(table).writerows([["image", "class", *known, *CLASS_NAMES], *in_order])
         # A file name may hold bytes that are no text, with which no program could read the table as UTF-8.
         write_output(self.path, table.getvalue().encode(errors="backslashreplace"))
 
@@ -135,12 +148,21 @@ class PredictionsCSV(BasePredictionWriter):
 def print_best(writer: PredictionsCSV) -> None:
     """Print the three most probable classes of the user's own pictures, of the first ``SHOWN``."""
     files, count = writer.datamodule.picture_paths, len(CLASS_NAMES)
-    table = Table("file", "best", "second", "third")
+    table = Table(
+        Column("file", overflow="fold"), *(Column(name, no_wrap=True) for name in ("best", "second", "third"))
+    )
     for index, row in sorted(writer.rows.items())[:SHOWN]:
         ranked = sorted(zip(map(float, row[-count:]), CLASS_NAMES, strict=True), reverse=True)[:3]
         name = Text(one_line(str(files[index])))  # a file may be called [red]
-        table.add_row(name, *(f"{cls} {100 * probability:.1f} %" for probability, cls in ranked))
+        mark = " ?" if ranked[0][0] < DOUBTFUL else ""
+        best, *others = (f"{cls} {100 * probability:.1f} %" for probability, cls in ranked)
+        table.add_row(name, best + mark, *others)
     Console().print(table)
+    if doubtful := sum(row[2] == "true" for row in writer.rows.values()):
+        print(
+            f"Doubtful (?): {doubtful:,} of {len(writer.rows):,}. Of validation images with so low a probability, half"
+            " are wrong."
+        )
     if len(writer.rows) > SHOWN:
         print(f"The first {SHOWN} of {len(writer.rows):,}; the file has them all.")
     print(WHAT_IT_CANNOT_KNOW)

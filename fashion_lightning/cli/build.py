@@ -102,6 +102,7 @@ class FashionMNISTCLI(LightningCLI):
             parser.add_argument(
                 "--output", type=str, help="the .csv or .json file to write; in the run folder by default"
             )
+            parser.add_argument("--preview", type=str, help="a .png file: your pictures beside what the network saw")
         if self.command == "fit":
             parser.add_argument("--layers", action="store_true", help="show every layer of the network at the start")
 

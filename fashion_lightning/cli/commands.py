@@ -12,6 +12,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fashion_lightning import __version__
 from fashion_lightning.callbacks.predictions import PredictionsCSV, output_path, print_best
+from fashion_lightning.callbacks.preview import preview_path, write_preview
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
@@ -249,6 +250,8 @@ def predict(cli: FashionMNISTCLI) -> None:
     default = "predictions_images.csv" if cli.datamodule.pictures else "predictions.csv"
     path = _beside(cli, default) if output is None else output_path(output)
     writer = PredictionsCSV(path, cli.datamodule)
+    given = cli.config["preview"]
+    preview = None if given is None else preview_path(given, bool(cli.datamodule.pictures))
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
     _start(cli)
     if cli.trainer.is_global_zero:
@@ -256,6 +259,8 @@ def predict(cli: FashionMNISTCLI) -> None:
             print_best(writer)
         count = "1 prediction" if len(writer.rows) == 1 else f"{len(writer.rows):,} predictions"
         print(f"{count} written to {path}")
+        if preview is not None:
+            print(write_preview(preview, writer))
     if broken := cli.datamodule.broken_pictures:
         if cli.trainer.is_global_zero:
             print(*(f"skipped: {line}" for line in broken), sep="\n", file=sys.stderr)

@@ -44,7 +44,7 @@ complete -c fashion-lightning -a '(__fashion_lightning)'
 OPTIONS = {
     "fit": ("--config", "--ckpt_path", "--name", "--note"),
     **dict.fromkeys(("validate", "test"), ("--ckpt_path", "--config")),
-    "predict": ("--ckpt_path", "--config", "--output"),
+    "predict": ("--ckpt_path", "--config", "--output", "--preview"),
     "repeat": ("--config", "--seeds", "--processes", "--test", "--name", "--note"),
     "compare": ("--output",),
     "export": ("--ckpt_path", "--output", "--network", "--data.root"),

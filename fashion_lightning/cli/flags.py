@@ -74,7 +74,7 @@ FLAGS = (
 )
 
 LONG = {flag.short: flag.long for flag in FLAGS}
-KNOWN = {*LONG, *LONG.values(), "--ckpt_path", "--config", "--name", "--note", "--output"}
+KNOWN = {*LONG, *LONG.values(), "--ckpt_path", "--config", "--name", "--note", "--output", "--preview"}
 """What a misspelt flag may mean, before the parser with all of them is made."""
 
 CLASSES = {"--model.network": "network", "--model.optimizer": "optimizer", "--model.scheduler": "scheduler"}

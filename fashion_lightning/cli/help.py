@@ -84,7 +84,10 @@ PAGES = {
         "predict",
         "Write classes and probabilities as CSV, of the test images or of your own.",
         (("predict --ckpt_path quick --images photos --output my.csv", ""),),
-        (("--output FILE", "the CSV file; in the run folder by default"),),
+        (
+            ("--output FILE", "the .csv or .json file; in the run folder by default"),
+            ("--preview FILE", "a .png file: your pictures beside what the network saw of them"),
+        ),
     ),
     "repeat": Page(
         "repeat [--config RECIPE]... [--seeds N] [options]",

@@ -1,4 +1,4 @@
-"""The ten classes, and what a classifier says in them; for whoever needs their names without the data and torch."""
+"""The ten classes, what a classifier says in them and when it is in doubt, for whoever needs no data and no torch."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ CLASS_NAMES = (
     "Ankle boot",
 )
 """The ten classes in the order of their labels, 0 … 9."""
+
+DOUBTFUL = 0.5
+"""A class whose probability is lower is called doubtful: the others together are then more probable than it.
+
+Chosen on the 5,000 validation images: 3.7 % of them are below by the recipe cnn and 5.0 % by quick, and of those 50 %
+and 52 % are classified correctly; of all, 94.3 and 93.3 %.
+"""
 
 
 class Classification(NamedTuple):

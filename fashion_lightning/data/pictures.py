@@ -3,9 +3,10 @@
 import glob
 import sys
 import warnings
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from fashion_lightning.data.background import Pixels
-from fashion_lightning.data.photographs import Box, Prepared, prepare
+from fashion_lightning.data.photographs import Prepared, prepare
 from fashion_lightning.errors import UserError
 
 FORMATS = {
@@ -103,17 +104,19 @@ def read_picture(path: Path) -> Prepared:
     """Read one image file and prepare it.
 
     Raises:
-        UserError: it cannot be read as an image, or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
+        UserError: it cannot be read; see ``opened``.
     """
-    return prepare_file(path, str(path))
+    with opened(path) as picture:
+        return prepare(picture)
 
 
-def prepare_file(file: Path | BinaryIO, name: str, max_pixels: int | None = None) -> Prepared:
-    """Decode the content of an image file and prepare it.
+@contextmanager
+def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None) -> Iterator[Image.Image]:
+    """An image file, not yet turned as EXIF says; a large JPEG smaller. It is decoded within the block.
 
     Args:
         file: its path, or open at its beginning.
-        name: what an error calls it.
+        name: what an error calls it; by default its path.
         max_pixels: that are decoded, by the file's header; ``PIL.Image.MAX_IMAGE_PIXELS`` holds in any case, also for
             a JPEG, of which fewer are decoded.
 
@@ -122,6 +125,7 @@ def prepare_file(file: Path | BinaryIO, name: str, max_pixels: int | None = None
         TooManyPixels: its header gives more.
         UserError: it is damaged.
     """
+    name = name or str(file)
     try:
         with warnings.catch_warnings():
             # Above 89 million pixels. Among threads this may outlast the block, and be no error in another's: there
@@ -129,7 +133,6 @@ def prepare_file(file: Path | BinaryIO, name: str, max_pixels: int | None = None
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # of EXIF data that are damaged
             with Image.open(file, formats=list(FORMATS)) as picture:
-                longest = max(picture.size)
                 # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
                 picture.draft(None, (DECODED_AT, DECODED_AT))
                 pixels = picture.width * picture.height
@@ -137,9 +140,7 @@ def prepare_file(file: Path | BinaryIO, name: str, max_pixels: int | None = None
                     raise TooManyPixels(
                         f"{name} has {pixels / 1e6:,.1f} million pixels, of {max_pixels / 1e6:g} at most."
                     )
-                prepared = prepare(picture)
-                scale = longest / max(picture.size)
-                return replace(prepared, box=cast(Box, tuple(scale * side for side in prepared.box)))
+                yield picture
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fashion_lightning.data.classes import DOUBTFUL
 from fashion_lightning.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
     Raises:
         UserError: the network has an operation that a page does not know.
     """
+    from fashion_lightning.callbacks.predictions import WHAT_IT_CANNOT_KNOW
     from fashion_lightning.export.operations import flatten
     from fashion_lightning.report.page import render
 
     content = _as_text(flatten(program))
-    script = "\n".join(render(name).decode() for name in SCRIPTS)
+    script = "\n".join(render(name, doubtful=DOUBTFUL).decode() for name in SCRIPTS)
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     views = "" if metadata["tta"] == "none" else f", averaged over views ({metadata['tta']})"
     return render(
@@ -47,6 +49,7 @@ def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
         " base-uri 'none'; form-action 'none'",
         model=f"Recipe {metadata['recipe']}{views}",
         version=metadata["fashion_lightning_version"],
+        cannot_know=WHAT_IT_CANNOT_KNOW,
         classes=json.loads(metadata["class_names"]),
         formats=FORMATS,
         megabytes=MEGABYTES,

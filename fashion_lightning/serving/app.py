@@ -11,9 +11,9 @@ from fastapi.responses import HTMLResponse
 
 from fashion_lightning import __version__
 from fashion_lightning.classifier import FashionMNISTClassifier
-from fashion_lightning.data.pictures import FORMATS, TooManyPixels, UnknownFormat, prepare_file
+from fashion_lightning.data.pictures import FORMATS, TooManyPixels, UnknownFormat
 from fashion_lightning.errors import UserError
-from fashion_lightning.serving.answer import Answer, Problem, answer
+from fashion_lightning.serving.answer import Answer, Problem, answer, look
 from fashion_lightning.serving.batches import Batches
 from fashion_lightning.serving.intake import Intake
 from fashion_lightning.serving.limits import PREPARING, Limits
@@ -93,12 +93,10 @@ def create_app(classifier: FashionMNISTClassifier, model: str, limits: Limits | 
         """
         async with intake.picture(request) as file:
             try:
-                prepared = await asyncio.get_running_loop().run_in_executor(
-                    preparing, prepare_file, file, "The picture", limits.pixels
-                )
+                prepared, box = await asyncio.get_running_loop().run_in_executor(preparing, look, file, limits.pixels)
             except UserError as error:
                 status = {UnknownFormat: 415, TooManyPixels: 413}.get(type(error), 422)
                 raise HTTPException(status, str(error)) from error
-            return answer(prepared, await batches.classify(prepared.pixels))
+            return answer(prepared, box, await batches.classify(prepared.pixels))
 
     return app

@@ -5,6 +5,7 @@ import hashlib
 from functools import cache
 
 from fashion_lightning import __version__
+from fashion_lightning.callbacks.predictions import WHAT_IT_CANNOT_KNOW
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.data.pictures import FORMATS
 from fashion_lightning.report.page import render
@@ -22,6 +23,7 @@ def page(model: str, limits: Limits) -> bytes:
         "serve.html",
         model=model,
         version=__version__,
+        cannot_know=WHAT_IT_CANNOT_KNOW,
         classes=CLASS_NAMES,
         formats=list(FORMATS),
         megabytes=limits.bytes / 1e6,

@@ -15,9 +15,10 @@ async function ask(file, signal) {
   signal.throwIfAborted();
   const { pixels, background, box } = prepare(picture);
   const shares = runNetwork(steps, weights, pixels);
-  const names = [...rows.keys()];
+  const names = [...rows.keys()], most = Math.max(...shares);
   return {
-    class: names[shares.indexOf(Math.max(...shares))],
+    class: names[shares.indexOf(most)],
+    doubtful: most < {{ doubtful }},
     probabilities: Object.fromEntries(names.map((name, i) => [name, shares[i]])),
     background,
     box,

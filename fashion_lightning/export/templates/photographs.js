@@ -4,11 +4,11 @@
 const LOOKED_AT = 256, FINE = 84, STANDS_OUT = 8;
 const LUMA = [0.299, 0.587, 0.114];
 
-/** The 784 pixels that the network sees, the kind of background, and the garment's box in the picture.
+/** The 784 pixels that the network sees, the kind of background, and the garment's box as shares of width and height.
  *  `data` holds red, green, blue and opacity of each pixel; of `every` so many rows and columns the mean is taken. */
 function prepare({ width, height, data, every = 1 }) {
   const { picture, seenThrough } = onWhite(data, width, height, every);
-  const whole = [0, 0, width, height];
+  const whole = [0, 0, 1, 1];
   const [red, green, blue] = picture.planes;
   if (width === 28 && height === 28 && !seenThrough && red.every((value, i) => value === green[i] && value === blue[i])) {
     const corners = [0, 27, 756, 783].map((i) => red[i]);
@@ -26,8 +26,11 @@ function prepare({ width, height, data, every = 1 }) {
   const behind = resized(background, ...size, "bilinear");
   const kind = seenThrough ? "transparent" : kindOf(behind);
   const [values, across] = valuesOf(fine, behind, noise);
-  return { pixels: extended(values, across), background: kind, box: box.map((side) => side * every) };
+  return { pixels: extended(values, across), background: kind, box: sharesOfPicture(box, picture) };
 }
+
+const sharesOfPicture = ([left, top, right, bottom], { width, height }) =>
+  [left / width, top / height, right / width, bottom / height];
 
 /** A picture as three planes, on white where it is transparent, and whether its border is mostly transparent. */
 function onWhite(data, width, height, every) {

@@ -54,6 +54,7 @@ function show(answer, picture) {
   byId("problem").hidden = true;
   byId("class").textContent = answer.class;
   byId("share").textContent = percent(probability);
+  byId("doubt").hidden = !answer.doubtful;
   byId("seen").src = `data:image/png;base64,${answer.image}`;
   byId("seen").hidden = false;
   byId("background").textContent = BACKGROUNDS[answer.background] ?? `Background: ${answer.background}.`;
@@ -71,12 +72,11 @@ function showOriginal(picture, [left, top, right, bottom]) {
   URL.revokeObjectURL(original.src);
   original.onload = () => {
     byId("framed").hidden = false;
-    const { naturalWidth: width, naturalHeight: height } = original;
     Object.assign(byId("box").style, {
-      left: `${(100 * left) / width}%`,
-      top: `${(100 * top) / height}%`,
-      width: `${(100 * (right - left)) / width}%`,
-      height: `${(100 * (bottom - top)) / height}%`,
+      left: `${100 * left}%`,
+      top: `${100 * top}%`,
+      width: `${100 * (right - left)}%`,
+      height: `${100 * (bottom - top)}%`,
     });
   };
   original.onerror = () => { byId("framed").hidden = true; };
@@ -94,7 +94,7 @@ function reset() {
   main.classList.add("empty");
   byId("class").textContent = "No picture yet";
   byId("share").textContent = byId("background").textContent = "";
-  for (const id of ["problem", "framed", "seen"]) byId(id).hidden = true;
+  for (const id of ["problem", "doubt", "framed", "seen"]) byId(id).hidden = true;
   for (const row of rows.values()) {
     row.style.setProperty("--share", 0);
     row.querySelector(".percent").textContent = "–";
