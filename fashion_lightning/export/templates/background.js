@@ -50,7 +50,8 @@ function grown(mask) {
   const { width, height, set } = mask;
   return masked(mask, (i) => {
     const x = i % width;
-    return set[i] | (x > 0 && set[i - 1]) | (x < width - 1 && set[i + 1]) | (i >= width && set[i - width]) | (i < width * (height - 1) && set[i + width]);
+    const beside = (x > 0 && set[i - 1]) || (x < width - 1 && set[i + 1]);
+    return Number(set[i] || beside || set[i - width] === 1 || set[i + width] === 1);
   });
 }
 
@@ -76,7 +77,9 @@ function connected(seeds, mask) {
   const open = [];
   reached.set.forEach((value, i) => value && open.push(i));
   const visit = (i) => {
-    if (mask.set[i] && !reached.set[i]) open.push(i), (reached.set[i] = 1);
+    if (!mask.set[i] || reached.set[i]) return;
+    reached.set[i] = 1;
+    open.push(i);
   };
   while (open.length) {
     const i = open.pop(), x = i % width;

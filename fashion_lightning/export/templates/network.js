@@ -6,8 +6,9 @@ function readWeights(base64, lengths) {
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  let start = 0;
-  return lengths.map((length) => new Float32Array(bytes.buffer, 4 * start, length, (start += length)));
+  const numbers = new Float32Array(bytes.buffer);
+  let end = 0;
+  return lengths.map((length) => numbers.subarray(end, (end += length)));
 }
 
 /** The ten probabilities of an image: 784 numbers from 0 to 255. */

@@ -53,8 +53,8 @@ function onWhite(data, width, height, every) {
   }
   let clear = 0;
   const look = (x, y) => { clear += data[4 * (y * width + x) + 3] < 128; };
-  for (let x = 0; x < width; x++) look(x, 0), look(x, height - 1);
-  for (let y = 0; y < height; y++) look(0, y), look(width - 1, y);
+  for (let x = 0; x < width; x++) for (const y of [0, height - 1]) look(x, y);
+  for (let y = 0; y < height; y++) for (const x of [0, width - 1]) look(x, y);
   return { picture: { width: across, height: down, planes }, seenThrough: clear / (2 * (width + height)) > 0.5 };
 }
 

@@ -135,7 +135,7 @@ function take(files, otherwise) {
   else refuse(otherwise);
 }
 
-/* Drawing: dark on light or light on dark, as the page is. */
+/* Drawing, on white paper. */
 
 const paper = byId("paper");
 const pen = paper.getContext("2d");
@@ -143,10 +143,9 @@ let before = null; // where the pen was, while it is down
 let changed = false, asking = false;
 
 function clearPaper() {
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  pen.fillStyle = dark ? "#000000" : "#ffffff";
+  pen.fillStyle = "#ffffff";
   pen.fillRect(0, 0, paper.width, paper.height);
-  pen.strokeStyle = dark ? "#ffffff" : "#202020";
+  pen.strokeStyle = "#202020";
   pen.lineWidth = 22;
   pen.lineCap = pen.lineJoin = "round";
 }
