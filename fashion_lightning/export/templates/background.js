@@ -149,7 +149,8 @@ function findBackground(picture) {
   };
   const border = frameOf(width, height, Math.max(1, rounded(0.02 * Math.max(width, height))));
   const onBorder = count(border);
-  const shareOf = (isBackground) => border.set.reduce((sum, value, i) => sum + (value && isBackground(i) ? 1 : 0), 0) / onBorder;
+  const shareOf = (isBackground) =>
+    border.set.reduce((sum, value, i) => sum + (value && isBackground(i) ? 1 : 0), 0) / onBorder;
 
   let { solution, noise } = fitted(border.set, 3);
   let background = surfaceOf(solution);
@@ -184,7 +185,8 @@ function fit(places, termsAt, planes) {
     const weighted = columns.map((column) => column.map((value, k) => value * weights[k]));
     const matrix = weighted.map((row, i) => columns.map((column, j) => dot(row, column) + (i === j ? 1e-6 : 0)));
     solution = colours.map((colour) => solve(matrix, weighted.map((row) => dot(row, colour))));
-    const off = terms.map((term, k) => Math.max(...solution.map((found, band) => Math.abs(dot(term, found) - colours[band][k]))));
+    const off = terms.map((term, k) =>
+      Math.max(...solution.map((found, band) => Math.abs(dot(term, found) - colours[band][k]))));
     const spread = 1.48 * percentile(off, 50);
     weights = off.map((value) => (1 + (value / Math.max(2, spread)) ** 2) ** -2);
     noise = 3 * spread;

@@ -122,7 +122,8 @@ const OPERATIONS = {
     const out = new Float32Array(product(step.shape));
     const length = product(shape.slice(1)), area = height * width;
     for (let image = 0; image < images; image++) {
-      const patches = patchesOf(data.subarray(image * length, (image + 1) * length), shape, step, weight.length / outputs);
+      const features = data.subarray(image * length, (image + 1) * length);
+      const patches = patchesOf(features, shape, step, weight.length / outputs);
       multiply(patches, weight, bias, outputs, (place, output, value) => {
         out[(image * outputs + output) * area + place] = value;
       });

@@ -9,16 +9,19 @@ const LUMA = [0.299, 0.587, 0.114];
 function prepare({ width, height, data, every = 1 }) {
   const { picture, seenThrough } = onWhite(data, width, height, every);
   const whole = [0, 0, 1, 1];
-  const [red, green, blue] = picture.planes;
-  if (width === 28 && height === 28 && !seenThrough && red.every((value, i) => value === green[i] && value === blue[i])) {
-    const corners = [0, 27, 756, 783].map((i) => red[i]);
-    if (Math.max(...corners) < 128) return { pixels: red, background: "already prepared", box: whole };
-    if (Math.min(...corners) >= 128) return { pixels: red.map((value) => 255 - value), background: "already prepared", box: whole };
+  const [grey, green, blue] = picture.planes;
+  const isGrey = grey.every((value, i) => value === green[i] && value === blue[i]);
+  if (width === 28 && height === 28 && isGrey && !seenThrough) {
+    const corners = [0, 27, 756, 783].map((i) => grey[i]);
+    const background = "already prepared";
+    if (Math.max(...corners) < 128) return { pixels: grey, background, box: whole };
+    if (Math.min(...corners) >= 128) return { pixels: grey.map((value) => 255 - value), background, box: whole };
   }
   const garment = find(picture);
   if (garment === null) {
     const sampled = everyThird(resized(picture, ...reducedSize(picture.width, picture.height), "box"));
-    return { pixels: extended(greyOf(sampled).map((grey) => 255 - grey), sampled.width), background: "none", box: whole };
+    const values = greyOf(sampled).map((level) => 255 - level);
+    return { pixels: extended(values, sampled.width), background: "none", box: whole };
   }
   const { box, background, noise } = garment;
   const size = reducedSize(box[2] - box[0], box[3] - box[1]);
@@ -44,7 +47,8 @@ function onWhite(data, width, height, every) {
       for (let v = y * every; v < bottom; v++) {
         for (let u = x * every, pixel = 4 * (v * width + u); u < right; u++, pixel += 4) {
           const opacity = data[pixel + 3];
-          for (let band = 0; band < 3; band++) sums[band] += (data[pixel + band] * opacity + 255 * (255 - opacity)) / 255;
+          const white = 255 * (255 - opacity);
+          for (let band = 0; band < 3; band++) sums[band] += (data[pixel + band] * opacity + white) / 255;
         }
       }
       const pixels = (bottom - y * every) * (right - x * every);
@@ -73,15 +77,14 @@ function find(picture) {
       const x = i % part.width, y = (i - x) / part.width;
       if (value) [across[x], down[y]] = [Math.max(across[x], off[i]), Math.max(down[y], off[i])];
     });
-    const spread = (profile) => profile.findLastIndex((value) => value >= 0) - profile.findIndex((value) => value >= 0) + 1;
-    const cell = Math.max(spread(across), spread(down)) / 28;
+    const isIn = (value) => value >= 0;
+    const cell = Math.max(...[across, down].map((all) => all.findLastIndex(isIn) - all.findIndex(isIn) + 1)) / 28;
     const [left, right] = extent(across.map((value) => Math.max(0, value)), cell);
     const [top, bottom] = extent(down.map((value) => Math.max(0, value)), cell);
     edges = [Math.trunc(left), Math.trunc(top), rounded(right), rounded(bottom)];
     const [wider, higher] = [(area[2] - area[0]) / part.width, (area[3] - area[1]) / part.height];
     box = [area[0] + left * wider, area[1] + top * higher, area[0] + right * wider, area[1] + bottom * higher];
     if (Math.max(right - left, bottom - top) >= 100 || Math.max(part.width, part.height) < LOOKED_AT) break;
-    if (look) break;
     const margin = Math.max(box[2] - box[0], box[3] - box[1]) / 4;
     area = [Math.max(0, box[0] - margin), Math.max(0, box[1] - margin), Math.min(width, box[2] + margin),
       Math.min(height, box[3] + margin)].map(Math.trunc);

@@ -30,7 +30,8 @@ function sharesOf(length, start, end, size, { support, at }, inBytes) {
     let shares = Array.from({ length: last - first }, (_, k) => at((k + first - centre + 0.5) * shrink));
     const sum = shares.reduce((a, b) => a + b, 0);
     if (sum) shares = shares.map((share) => share / sum);
-    return { first, shares: inBytes ? shares.map((share) => Math.trunc(share * ONE + (share < 0 ? -0.5 : 0.5))) : shares };
+    if (inBytes) shares = shares.map((share) => Math.trunc(share * ONE + (share < 0 ? -0.5 : 0.5)));
+    return { first, shares };
   });
 }
 
@@ -41,7 +42,8 @@ function resizedLines(plane, lines, size, from, to, inBytes) {
     for (let i = 0; i < size; i++) {
       const { first, shares } = lines[i];
       let sum = inBytes ? ONE / 2 : 0;
-      for (let k = 0, at = start + first * from.step; k < shares.length; k++, at += from.step) sum += plane[at] * shares[k];
+      let at = start + first * from.step;
+      for (let k = 0; k < shares.length; k++, at += from.step) sum += plane[at] * shares[k];
       out[to.starts[line] + i * to.step] = inBytes ? Math.min(255, Math.max(0, Math.floor(sum / ONE))) : sum;
     }
   });
@@ -75,7 +77,10 @@ function reduced(picture, longest) {
   const { width, height } = picture;
   if (Math.max(width, height) <= longest) return picture;
   const aspect = width / height;
-  const nearest = (number, off) => Math.max(1, [Math.floor(number), Math.ceil(number)].reduce((a, b) => (off(b) < off(a) ? b : a)));
+  const nearest = (number, off) => {
+    const [below, above] = [Math.floor(number), Math.ceil(number)];
+    return Math.max(1, off(above) < off(below) ? above : below);
+  };
   const size =
     aspect <= 1
       ? [nearest(longest * aspect, (n) => Math.abs(aspect - n / longest)), longest]
@@ -87,7 +92,9 @@ function reduced(picture, longest) {
 function cropped({ width, planes }, [left, top, right, bottom]) {
   const cut = (plane) => {
     const out = new plane.constructor((right - left) * (bottom - top));
-    for (let y = top; y < bottom; y++) out.set(plane.subarray(y * width + left, y * width + right), (y - top) * (right - left));
+    for (let y = top; y < bottom; y++) {
+      out.set(plane.subarray(y * width + left, y * width + right), (y - top) * (right - left));
+    }
     return out;
   };
   return { width: right - left, height: bottom - top, planes: planes.map(cut) };
