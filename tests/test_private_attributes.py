@@ -98,6 +98,16 @@ USES = (
         "schedules.py",
         "the same (no issue)",
     ),
+    *(
+        Private(
+            name,
+            "torch._decomp.decompositions",
+            "export/operations.py",
+            "an operator of graphs that torch.export has made plain; its name is part of ATen's core, not of Python's"
+            " convention (no issue)",
+        )
+        for name in ("_native_batch_norm_legit_no_training", "_softmax", "_to_copy")
+    ),
 )
 
 

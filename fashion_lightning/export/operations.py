@@ -46,7 +46,7 @@ POOLING: dict[Any, tuple[str, list[Any]]] = {
 """With torch's defaults of what follows the kernel: stride, padding, and what is known in this way only."""
 
 COPIES = (aten.clone.default, aten.alias.default, aten._to_copy.default)
-VIEWS = (aten.view.default, aten._unsafe_view.default, aten.unsqueeze.default, aten.squeeze.dims)
+VIEWS = (aten.view.default, aten.unsqueeze.default, aten.squeeze.dims)
 
 
 def flatten(program: ExportedProgram) -> Operations:
