@@ -41,6 +41,7 @@ def hostile() -> dict[str, tuple[bytes, int]]:
     giant_jpeg = jpeg[:at] + struct.pack(">HH", 65_000, 65_000) + jpeg[at + 4 :]
     webp = b"RIFF" + struct.pack("<I", 30) + b"WEBPVP8X" + struct.pack("<I", 10) + b"\x10\0\0\0"
     squeezed = zlib.compress(bytes(100_000_000), 9)
+    bmp = saved(small, "BMP")
     frames = [Image.new("L", (40, 40), number % 256) for number in range(2000)]
     grey = Image.new("L", (4900, 4900), 200)
     grey.paste(20, (1400, 700, 3500, 4200))
@@ -77,7 +78,7 @@ def hostile() -> dict[str, tuple[bytes, int]]:
         "TIFF cut off": (tiff[: len(tiff) // 2], 415),
         "TIFF, 24 megapixels": (saved(grey, "TIFF", compression="tiff_lzw"), 200),
         "BMP that says 2,000,000,000x1": (
-            saved(small, "BMP")[:18] + struct.pack("<ii", 2_000_000_000, 1) + bytes(100),
+            bmp[:18] + struct.pack("<ii", 2_000_000_000, 1) + bmp[26:],
             413,
         ),
         "WebP that says 16,384x16,384": (webp + b"\xff\x3f\0\xff\x3f\0", 413),

@@ -2,10 +2,10 @@
 
     python benchmarks/serving.py tensorboard_logs/cnn/version_0
 
-1,000 requests by 20 clients on loopback: test images as PNG files of 28x28, and every tenth as a photograph-like JPEG
-(as photographs.py renders them). Each answer is compared with Python's on the same picture. With batches and without
-(one picture in each pass of the network), in rounds that take turns, each with a server of its own. Then uploads that
-are meant to harm, one by one and several at once, with the server's resident memory; and a kill in the middle of it.
+1,000 requests by 20 clients on loopback: test images as PNG files of 28x28; and again, every tenth as a photograph-like
+JPEG (as photographs.py renders them). Each answer is compared with Python's on the same picture. With batches and
+without (one picture in each pass), in rounds that take turns, each with a server of its own. Then uploads that are meant
+to harm, one by one and several at once, with the resident memory of the server; and a kill in the middle of it.
 """
 
 import argparse
@@ -88,12 +88,12 @@ def ask(connection: http.client.HTTPConnection, file: bytes, kind: str = "applic
 # --- many clients
 
 
-def files(count: int) -> list[bytes]:
-    """Test images as PNG files, every tenth as a photograph."""
+def files(count: int, photographs: bool = True) -> list[bytes]:
+    """Test images as PNG files; every tenth as a photograph, or not."""
     random = np.random.default_rng(0)
     made = []
     for number, image in enumerate(images(test=True)[:count]):
-        if number % 10:
+        if number % 10 or not photographs:
             file = io.BytesIO()
             Image.fromarray(image).save(file, "PNG")
             made.append(file.getvalue())
@@ -129,29 +129,32 @@ def load(port: int, pictures: list[bytes]) -> tuple[float, list[float], list[Any
 
 def measure(run: str, console: Console) -> None:
     """Latency and throughput, with and without batches."""
-    pictures = files(REQUESTS)
-    seen = np.stack([look(io.BytesIO(picture), Limits.pixels)[0].pixels for picture in pictures])
-    names, probabilities = load_classifier(run).classify(seen)
-    table = Table(
-        "", "round", "requests a second", "p50, ms", "p95, ms", "p99, ms", "as Python says", "largest difference"
-    )
+    classifier = load_classifier(run)
+    loads = {"28x28": files(REQUESTS, photographs=False), "every tenth a photograph": files(REQUESTS)}
+    expected = {
+        name: classifier.classify(np.stack([look(io.BytesIO(file), Limits.pixels)[0].pixels for file in pictures]))
+        for name, pictures in loads.items()
+    }
+    columns = ("requests a second", "p50, ms", "p95, ms", "p99, ms", "as Python says", "largest difference")
+    table = Table("pictures", "in a pass", "round", *columns)
     for number in range(1, ROUNDS + 1):
         for batches in (True, False):
             with server(run, batches) as running:
-                load(running.port, pictures[:100])
-                seconds, latencies, answers = load(running.port, pictures)
-            same = sum(answer["class"] == name for answer, name in zip(answers, names, strict=True))
-            given = np.array([[answer["probabilities"][name] for name in CLASS_NAMES] for answer in answers])
-            difference = float(np.abs(given - probabilities.numpy()).max())
-            percentiles = np.percentile(latencies, [50, 95, 99])
-            table.add_row(
-                "batches of up to 32" if batches else "one by one",
-                str(number),
-                f"{REQUESTS / seconds:,.0f}",
-                *(f"{value:.1f}" for value in percentiles),
-                f"{same:,} of {REQUESTS:,}",
-                f"{difference:.0e}",
-            )
+                load(running.port, loads["28x28"][:200])
+                for name, pictures in loads.items():
+                    seconds, latencies, answers = load(running.port, pictures)
+                    names, probabilities = expected[name]
+                    same = sum(answer["class"] == known for answer, known in zip(answers, names, strict=True))
+                    given = np.array([[answer["probabilities"][known] for known in CLASS_NAMES] for answer in answers])
+                    table.add_row(
+                        name,
+                        "up to 32" if batches else "1",
+                        str(number),
+                        f"{REQUESTS / seconds:,.0f}",
+                        *(f"{value:.1f}" for value in np.percentile(latencies, [50, 95, 99])),
+                        f"{same:,} of {REQUESTS:,}",
+                        f"{np.abs(given - probabilities.numpy()).max():.0e}",
+                    )
     console.print(table)
 
 

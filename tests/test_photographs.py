@@ -1,14 +1,24 @@
 """Pictures of every format and mode become what the data set would have made of them."""
 
+import csv
 import io
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from lightning import LightningModule, Trainer
 from PIL import Image, ImageDraw
 
+from fashion_lightning.callbacks import preview
+from fashion_lightning.callbacks.predictions import PredictionsCSV, print_best
 from fashion_lightning.data import pictures
+from fashion_lightning.data.background import Pixels, grown
+from fashion_lightning.data.batches import Batch
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.data.photographs import Prepared, prepare
 from fashion_lightning.errors import UserError
 from tests.conftest import Run
@@ -28,6 +38,53 @@ def is_the_shirt(prepared: Prepared) -> bool:
     widths = (prepared.pixels > 128).sum(1)
     rows = widths[widths > 0]
     return 23 <= len(rows) <= 25 and rows[2] >= 27 and 16 <= rows[-3] <= 19 and prepared.pixels.max() == 255
+
+
+def bag() -> Pixels:
+    """As in the data set ``(28, 28)``: bright, its outline darker, black seen through the handle."""
+    image = np.zeros((28, 28), np.uint8)
+    image[10:, 2:26] = np.linspace(150, 225, 24)
+    image[:10, 8:20] = 200
+    image[3:10, 11:17] = 0
+    return np.where(grown(image == 0) & (image > 0) | (np.arange(28) == 27)[:, None] & (image > 0), 110, image)
+
+
+def photographed(image: Pixels, background: int, negated: bool, how: Image.Resampling) -> Image.Image:
+    """An image of the data set enlarged by 13.5, cut out, and laid off centre on a background."""
+    values = np.where(image > 0, 255 - image if negated else image, 0).astype(np.uint8)
+    cut = Image.fromarray(np.where(image > 0, 255, 0).astype(np.uint8)).resize((378, 378), Image.Resampling.NEAREST)
+    picture = Image.new("L", (900, 700), background)
+    if negated and background == 255:
+        picture.paste(Image.fromarray(255 - image).resize((378, 378), how), (90, 213))
+    else:
+        picture.paste(Image.fromarray(values).resize((378, 378), Image.Resampling.NEAREST), (90, 213), cut)
+    return picture
+
+
+@pytest.mark.parametrize("how", [Image.Resampling.NEAREST, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
+def test_rows_and_columns_are_those_of_the_image_that_was_enlarged(how: Image.Resampling) -> None:
+    prepared = prepare(photographed(bag(), 255, True, how))
+    assert np.abs(prepared.pixels - bag() * (255 / 225)).mean() < 4
+
+
+def test_light_on_black_and_cut_out_on_black_are_told_apart() -> None:
+    light = prepare(photographed(bag(), 0, False, Image.Resampling.NEAREST)).pixels
+    assert np.abs(light - bag() * (255 / 225)).mean() < 3
+    cut_out = prepare(photographed(bag(), 0, True, Image.Resampling.NEAREST)).pixels
+    assert np.corrcoef(cut_out[11:26, 4:24].ravel(), bag()[11:26, 4:24].ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("background", [0, 128, 255])
+def test_what_is_seen_through_a_handle_is_background(background: int) -> None:
+    pixels = prepare(photographed(bag(), background, True, Image.Resampling.NEAREST)).pixels
+    assert pixels[4:9, 12:16].max() < 30
+
+
+def test_what_is_as_dark_as_the_background_is_not_a_hole() -> None:
+    image = bag()
+    image[15:22, 8:18] = 254  # black as its background, when it is negated
+    pixels = prepare(photographed(image, 0, True, Image.Resampling.NEAREST)).pixels
+    assert pixels[15:22, 8:18].min() > 200
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "tif", "bmp"])
@@ -139,3 +196,72 @@ def test_own_pictures_are_shown_in_a_table_and_written_as_json(cli: Run, trained
     assert record["image"] == "[red]a.png"
     assert record["class"] == max(record["probabilities"], key=record["probabilities"].get)
     assert record["class"] in printed
+
+
+def test_a_class_less_probable_than_the_others_together_is_doubtful(cli: Run, trained: Path) -> None:
+    Path("own").mkdir()
+    random = np.random.default_rng(0)
+    for index in range(40):
+        Image.fromarray(random.integers(0, 100, (28, 28)).astype(np.uint8)).save(f"own/{index}.png")
+    printed = cli("predict", "--ckpt_path", trained, "--data.images", "own", "--output", "a.json")
+    cli("predict", "--ckpt_path", trained, "--data.images", "own", "--output", "a.csv")
+    records = json.loads(Path("a.json").read_text())
+    rows = list(csv.DictReader(Path("a.csv").read_text().splitlines()))
+    doubtful = [max(record["probabilities"].values()) < 0.5 for record in records]
+    assert [record["doubtful"] for record in records] == doubtful
+    assert [row["doubtful"] == "true" for row in rows] == doubtful
+    if sum(doubtful):
+        assert f"Doubtful (?): {sum(doubtful)} of 40." in printed
+        assert printed.count("% ?") == sum(doubtful[:20])
+
+
+def test_the_table_marks_a_doubtful_class(capsys: pytest.CaptureFixture[str]) -> None:
+    writer = PredictionsCSV(Path("a.csv"), FashionMNISTDataModule(images=["a.png", "b.png"]))
+    writer.datamodule.picture_paths = [Path("a.png"), Path("b.png")]
+    batch = Batch(torch.zeros(2, 1, 28, 28), torch.full((2,), -1), torch.arange(2))
+    probabilities = torch.tensor([[0.49, 0.48, *[0.00375] * 8], [0.51, 0.46, *[0.00375] * 8]])
+    writer.write_on_batch_end(
+        Trainer(logger=False), LightningModule(), (torch.arange(2), probabilities), None, batch, 0, 0
+    )
+    print_best(writer)
+    printed = capsys.readouterr().out
+    assert "T-shirt/top 49.0 % ?" in printed
+    assert "T-shirt/top 51.0 %" in printed
+    assert printed.count("% ?") == 1
+    assert "Doubtful (?): 1 of 2." in printed
+
+
+def test_the_preview_shows_each_picture_beside_what_the_network_saw(
+    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("own").mkdir()
+    for name in ("a" * 90, "b", "c", "d", "e"):
+        shirt().save(f"own/{name}.png")
+    monkeypatch.setattr(preview, "SHOWN", 4)
+    printed = cli("predict", "--ckpt_path", trained, "--images", "own", "--output", "a.csv", "--preview", "p.png")
+    assert "The first 4 of 5 pictures and what the network saw of them: p.png" in printed
+    sheet = np.asarray(Image.open("p.png").convert("L")).astype(int)
+    side, gap = preview.SIDE, preview.GAP
+    saw = sheet[gap : gap + side, 2 * gap + side : 2 * (gap + side)][3::6, 3::6]
+    assert np.array_equal(saw, prepare(shirt()).pixels)
+    picture = sheet[gap : gap + side, gap : gap + side]
+    expected = np.asarray(shirt().convert("L").resize((134, 168))).astype(int)
+    assert np.median(np.abs(picture[:, :134] - expected)) < 2
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_pictures(command_on_generated_data: list[str], trained: Path) -> None:
+    Path("own").mkdir()
+    shirt().resize((3200, 4000)).save("own/000.jpg")
+    peaks = []
+    for count in (5, 65):
+        for index in range(1, count):
+            Path(f"own/{index:03}.jpg").unlink(missing_ok=True)
+            Path(f"own/{index:03}.jpg").hardlink_to("own/000.jpg")
+        predict = [*command_on_generated_data, "predict", "--ckpt_path", str(trained), "--images", "own"]
+        process = subprocess.Popen(predict, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = status  # so that Popen knows it has ended
+        assert status == 0
+        peaks.append(usage.ru_maxrss / 1024)
+    assert peaks[1] - peaks[0] < 40, peaks  # MiB; sixty pictures, as they are decoded, have 137

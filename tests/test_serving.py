@@ -30,6 +30,7 @@ from fashion_lightning.inference import load_classifier
 from fashion_lightning.serving import middleware
 from fashion_lightning.serving.batches import Batches
 from fashion_lightning.serving.limits import Limits
+from fashion_lightning.tta import TTA
 from tests.conftest import Run
 from tests.served import ask, file_of, served, shirt
 
@@ -51,26 +52,29 @@ def port(classifier: FashionMNISTClassifier) -> Iterator[int]:
 # --- answers
 
 
-@pytest.mark.parametrize("tta", ["none", "flip"])
-def test_the_answer_is_that_of_python_on_the_same_picture(classifier: FashionMNISTClassifier, tta: str) -> None:
-    classifier.tta = tta  # type: ignore[assignment]
+def test_the_answer_is_that_of_python_on_the_same_picture(classifier: FashionMNISTClassifier, port: int) -> None:
     ready = Image.fromarray(np.arange(28 * 28).reshape(28, 28).astype(np.uint8) // 4)
-    with served(classifier) as port:
-        for picture, kind in ((shirt(300, 200), "PNG"), (shirt(300, 400), "WEBP"), (ready, "BMP")):
-            file = file_of(picture, kind, **({"lossless": True} if kind == "WEBP" else {}))
-            status, said, _ = ask(port, file, "application/octet-stream")
-            assert status == 200, said
-            seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(said["image"]))))
-            prepared = prepare(Image.open(io.BytesIO(file)))
-            assert (seen == prepared.pixels).all()
-            assert said["background"] == prepared.background
-            [name], probabilities = classifier.classify(seen)
-            assert said["class"] == name
-            assert said["doubtful"] == (probabilities.max().item() < DOUBTFUL)
-            assert list(said["probabilities"]) == list(CLASS_NAMES)
-            torch.testing.assert_close(torch.tensor([list(said["probabilities"].values())]), probabilities)
+    cases: tuple[tuple[Image.Image, str, TTA], ...] = (
+        (shirt(300, 200), "PNG", "none"),
+        (shirt(200, 300), "TIFF", "flip"),
+        (ready, "BMP", "none"),
+    )
+    for picture, kind, classifier.tta in cases:
+        file = file_of(picture, kind)
+        status, said, _ = ask(port, file, "application/octet-stream")
+        assert status == 200, said
+        seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(said["image"]))))
+        prepared = prepare(Image.open(io.BytesIO(file)))
+        assert (seen == prepared.pixels).all()
+        assert said["background"] == prepared.background
+        [name], probabilities = classifier.classify(seen)
+        assert said["class"] == name
+        assert said["doubtful"] == (probabilities.max().item() < DOUBTFUL)
+        assert list(said["probabilities"]) == list(CLASS_NAMES)
+        torch.testing.assert_close(torch.tensor([list(said["probabilities"].values())]), probabilities)
 
 
+@pytest.mark.slow
 def test_the_box_is_that_of_the_upright_picture_however_coarsely_a_jpeg_was_decoded(port: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -150,18 +154,17 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("body", "kind", "status", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_picture_within_the_bounds_is_refused_in_one_line(
-    port: int, body: bytes, kind: str, status: int, words: str
-) -> None:
-    answered, said, headers = ask(port, body, kind)
-    assert (answered, list(said)) == (status, ["detail"])
-    assert words in said["detail"]
-    assert "\n" not in said["detail"]
-    assert headers["X-Content-Type-Options"] == "nosniff"
+def test_what_is_no_picture_within_the_bounds_is_refused_in_one_line(port: int) -> None:
+    for what, (body, kind, status, words) in REFUSED.items():
+        answered, said, headers = ask(port, body, kind)
+        assert (answered, list(said)) == (status, ["detail"]), what
+        assert words in said["detail"], what
+        assert "\n" not in said["detail"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
     assert ask(port, file_of(shirt(60, 60)))[0] == 200  # whatever came before
 
 
+@pytest.mark.slow
 def test_whoever_sends_without_end_gets_an_answer_and_then_no_ear(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "LINGER", 0.3)
 
@@ -179,6 +182,7 @@ def test_whoever_sends_without_end_gets_an_answer_and_then_no_ear(port: int, mon
             send_forever(client)
 
 
+@pytest.mark.slow
 def test_a_picture_that_does_not_arrive_in_time_is_refused(classifier: FashionMNISTClassifier) -> None:
     with (
         served(classifier, Limits(seconds=0.2)) as port,
@@ -188,6 +192,7 @@ def test_a_picture_that_does_not_arrive_in_time_is_refused(classifier: FashionMN
         assert slow.recv(1000).startswith(b"HTTP/1.1 408")
 
 
+@pytest.mark.slow
 def test_more_pictures_at_a_time_than_are_taken_are_told_to_come_again(port: int) -> None:
     head = b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\n"
     waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(LIMITS.requests)]
@@ -203,6 +208,7 @@ def test_more_pictures_at_a_time_than_are_taken_are_told_to_come_again(port: int
     assert ask(port, file_of(shirt(60, 60)))[0] == 200
 
 
+@pytest.mark.slow
 def test_all_pictures_at_a_time_have_so_many_bytes_and_no_more(classifier: FashionMNISTClassifier) -> None:
     with served(classifier, Limits(bytes_of_all=1000)) as port:
         status, said, _ = ask(port, bytes(2000))
@@ -213,7 +219,7 @@ def test_all_pictures_at_a_time_have_so_many_bytes_and_no_more(classifier: Fashi
 # --- the page and the description
 
 
-def test_openapi_describes_the_endpoint_and_no_page_of_it_asks_another_host(port: int) -> None:
+def test_openapi_describes_the_endpoint_and_no_page_asks_another_host_or_is_asked_by_one(port: int) -> None:
     status, described, _ = ask(port, None, path="/openapi.json", method="GET")
     assert status == 200
     assert list(described["paths"]) == ["/classify"]
@@ -223,9 +229,9 @@ def test_openapi_describes_the_endpoint_and_no_page_of_it_asks_another_host(port
     answer = described["components"]["schemas"]["Answer"]
     assert set(answer["properties"]) == set(answer["examples"][0]) == set(ask(port, file_of(shirt(60, 60)))[1])
     assert {ask(port, None, path=path, method="GET")[0] for path in ("/docs", "/redoc", "/../etc/passwd")} == {404}
-
-
-def test_the_page_is_one_file_that_asks_this_server_only(port: int) -> None:
+    status, _, headers = ask(port, None, method="OPTIONS")  # what a browser asks on behalf of another site's page
+    assert (status, headers["Access-Control-Allow-Origin"]) == (405, None)
+    # The page is one file that may ask this server only.
     status, page, headers = ask(port, None, path="/", method="GET")
     assert (status, headers.get_content_type()) == (200, "text/html")
     assert "Recipe tiny, version_0" in page

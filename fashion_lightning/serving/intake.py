@@ -34,31 +34,44 @@ class Intake:
         if self.requests >= self.limits.requests:
             raise _busy()
         self.requests += 1
-        held = 0
         file = io.BytesIO()
+        held = 0
         try:
-            async with asyncio.timeout(self.limits.seconds):
-                async for chunk in request.stream():
-                    # Content-Length may be missing, as of chunks without end.
-                    if held + len(chunk) > self.limits.bytes:
-                        raise _too_large(self.limits.bytes)
-                    if self.bytes + len(chunk) > self.limits.bytes_of_all:
-                        raise _busy()
-                    self.bytes += len(chunk)
-                    held += len(chunk)
-                    file.write(chunk)
+            async for chunk in self._chunks(request):
+                # Content-Length may be missing, as of chunks without end.
+                if held + len(chunk) > self.limits.bytes:
+                    raise _too_large(self.limits.bytes)
+                if self.bytes + len(chunk) > self.limits.bytes_of_all:
+                    raise _busy()
+                self.bytes += len(chunk)
+                held += len(chunk)
+                file.write(chunk)
             if not held:
                 raise HTTPException(400, "The request holds no picture: send the bytes of one file as its body.")
             file.seek(0)
             yield file
-        except TimeoutError as error:
-            raise HTTPException(408, f"The picture did not arrive within {self.limits.seconds:g} seconds.") from error
-        except ClientDisconnect as error:  # nobody reads this
-            raise HTTPException(400, "The connection ended before the picture did.") from error
         finally:
             file.close()
             self.requests -= 1
             self.bytes -= held
+
+    async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
+        """The parts of a body as they arrive, all of them in time."""
+        chunks = request.stream()
+        end = asyncio.get_running_loop().time() + self.limits.seconds
+        while True:
+            try:
+                async with asyncio.timeout_at(end):
+                    chunk = await anext(chunks, None)
+            except TimeoutError as error:
+                raise HTTPException(
+                    408, f"The picture did not arrive within {self.limits.seconds:g} seconds."
+                ) from error
+            except ClientDisconnect as error:  # nobody reads this
+                raise HTTPException(400, "The connection ended before the picture did.") from error
+            if chunk is None:
+                return
+            yield chunk
 
 
 def _check_headers(request: Request, largest: int) -> None:
