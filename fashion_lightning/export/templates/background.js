@@ -127,15 +127,17 @@ function distances({ planes: [red, green, blue] }, { planes: [r, g, b] }) {
 /** Planes of the background behind a picture, and how far noise reaches; nothing if there is no plain one. */
 function findBackground(picture) {
   const { width, height } = picture;
-  const along = (size) => Float64Array.from({ length: size }, (_, i) => (size > 1 ? (2 * i) / (size - 1) - 1 : -1));
+  // Rounded where Python has float32, so that both come to the same side of a limit.
+  const along = (size) => Float32Array.from({ length: size }, (_, i) => i * (2 / Math.max(1, size - 1)) - 1);
   const across = along(width), down = along(height);
   const terms = (i) => {
     const x = across[i % width], y = down[Math.floor(i / width)];
-    return [1, x, y, x * x, y * y, x * y];
+    return [1, x, y, Math.fround(x * x), Math.fround(y * y), Math.fround(x * y)];
   };
   const surfaceOf = (solution) => ({
     width, height,
-    planes: solution.map(([a, b, c, d = 0, e = 0, f = 0]) => {
+    planes: solution.map((weights) => {
+      const [a, b, c, d = 0, e = 0, f = 0] = weights.map(Math.fround);
       const plane = new Float32Array(width * height);
       let i = 0;
       for (const y of down) for (const x of across) plane[i++] = a + b * x + c * y + d * x * x + e * y * y + f * x * y;

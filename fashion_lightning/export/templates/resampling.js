@@ -1,5 +1,6 @@
 "use strict";
-/* Resizing as PIL does it (libImaging/Resample.c): bytes in its fixed-point arithmetic, other numbers as float32.
+/* Resizing as PIL does it (libImaging/Resample.c): bytes in its fixed-point arithmetic, other numbers as float32; rows
+ * before columns, where PIL 13 takes columns first in some tall pictures: there a byte in ten may differ by 1.
  * A picture is `width`, `height` and `planes`: Uint8Array or Float32Array, row by row. */
 
 const FILTERS = {
