@@ -4,7 +4,7 @@
 
 1,000 requests by 20 clients on loopback: test images as PNG files of 28x28; and again, every tenth as a photograph-like
 JPEG (as photographs.py renders them). Each answer is compared with Python's on the same picture. With batches and
-without (one picture in each pass), in rounds that take turns, each with a server of its own. Then uploads that are meant
+without (one picture in each pass), in rounds that take turns, each with a server of its own. Then uploads meant
 to harm, one by one and several at once, with the resident memory of the server; and a kill in the middle of it.
 """
 

@@ -219,6 +219,15 @@ def test_it_fits_a_phone_which_may_photograph_and_draw_with_a_finger(open_page: 
         expect(page.locator(part)).to_be_in_viewport(ratio=0.99)
 
 
+def test_the_keyboard_reaches_what_the_mouse_does_and_nothing_that_is_hidden(open_page: Open) -> None:
+    page = open_page()
+    reached = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.href"))
+    assert reached == ["file", "clear", page.url + "openapi.json"]
+
+
 def test_a_server_that_has_gone_is_said(open_page: Open) -> None:
     page = open_page()
     page.route("**/classify", lambda route: route.abort())

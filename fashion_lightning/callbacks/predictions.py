@@ -148,9 +148,8 @@ class PredictionsCSV(BasePredictionWriter):
 def print_best(writer: PredictionsCSV) -> None:
     """Print the three most probable classes of the user's own pictures, of the first ``SHOWN``."""
     files, count = writer.datamodule.picture_paths, len(CLASS_NAMES)
-    table = Table(
-        Column("file", overflow="fold"), *(Column(name, no_wrap=True) for name in ("best", "second", "third"))
-    )
+    classes = (Column(name, no_wrap=True) for name in ("best", "second", "third"))
+    table = Table(Column("file", overflow="fold"), *classes)
     for index, row in sorted(writer.rows.items())[:SHOWN]:
         ranked = sorted(zip(map(float, row[-count:]), CLASS_NAMES, strict=True), reverse=True)[:3]
         name = Text(one_line(str(files[index])))  # a file may be called [red]

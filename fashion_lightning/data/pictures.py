@@ -144,7 +144,7 @@ def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None)
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooManyPixels(f"{name} has too many pixels ({error}). Make it smaller; 28x28 are used.") from error
+        raise TooManyPixels(f"{name} has too many pixels. Make it smaller; 28x28 are used.") from error
     except UnidentifiedImageError as error:
         raise UnknownFormat(f"{name} cannot be read as an image ({', '.join(FORMATS)} can).") from error
     except Exception as error:  # PIL raises a dozen kinds for damaged bytes
