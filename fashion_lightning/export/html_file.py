@@ -73,7 +73,7 @@ def _as_text(operations: "Operations") -> dict[str, str]:
     """By the id of their elements; no character in them means anything in HTML."""
     content = b"".join(weight.numpy().astype("<f4").tobytes() for weight in operations.weights)
     return {
-        "steps": json.dumps(operations.steps, separators=(",", ":")),
+        "steps": json.dumps(operations.steps, separators=(",", ":"), allow_nan=False),
         "shapes": json.dumps([list(weight.shape) for weight in operations.weights], separators=(",", ":")),
         "weights": base64.b64encode(content).decode(),
     }

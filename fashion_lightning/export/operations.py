@@ -92,7 +92,8 @@ class _Flattener(fx.Interpreter):
 
     def _write_down(self, node: fx.Node, read: list[int], result: Tensor) -> None:
         args, kwargs = self.fetch_args_kwargs_from_env(node)
-        if node.target in COPIES or (node.target is operator.getitem and args[1] == 0):
+        copies = node.target in COPIES and result.is_floating_point()  # not to whole numbers
+        if copies or (node.target is operator.getitem and args[1] == 0):
             self.places[node] = read[0]
             return
         steps = None if kwargs else self._steps(node.target, args, len(read))
