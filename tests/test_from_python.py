@@ -126,3 +126,11 @@ def test_settings_are_typed_as_a_command_takes_them(monkeypatch: pytest.MonkeyPa
     assert run == Path("x")
     network = '--model.network.init_args={"widths": [4, 8]}'
     assert lines[1] == f"fit|--config=a b.yaml|--epochs=3|--lr=1e-05|{network}|--pictures=false|--name=ä|1\n"
+
+
+def test_a_fit_that_saves_nothing_has_no_run_to_return(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "saves_nothing.py"
+    script.write_text("print('Run folder: none, nothing is saved (fast_dev_run)   precision: 32-true')")
+    monkeypatch.setattr(from_python, "PROGRAM", (sys.executable, str(script)))
+    with pytest.raises(UserError, match="This fit saves nothing"):
+        fashion_lightning.fit("presets/debug")

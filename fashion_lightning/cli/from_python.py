@@ -61,7 +61,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
                         complaint = line.removeprefix("error: ").strip()
                     elif line:
                         print(line, end="", flush=True)
-                    if told := re.match(r"Run folder: (.+?)   precision: ", line):
+                    if told := re.match(r"Run folder: (?!none, )(.+?)   precision: ", line):
                         run_dir = told[1]
                 except KeyboardInterrupt:  # on a second one, the command ends at once
                     process.send_signal(signal.SIGINT)
@@ -72,9 +72,14 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     if code:
         ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         raise UserError(complaint or f"fashion-lightning fit {ended}; its last lines are above.")
-    if "ckpt_path" in overrides and not run_dir:  # it was trained to its end before
-        run_dir = str(run_dir_of(find_run(str(overrides["ckpt_path"]))))
-    return Path(run_dir)
+    found = Path(run_dir) if run_dir else None
+    if "ckpt_path" in overrides and found is None:  # it was trained to its end before
+        found = run_dir_of(find_run(str(overrides["ckpt_path"])))
+    if found is None:
+        raise UserError(
+            "This fit saves nothing (fast_dev_run, or all was trained): there is no run to return."
+        )
+    return found
 
 
 def _as_typed(key: str, value: Any) -> str:
