@@ -76,9 +76,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     if "ckpt_path" in overrides and found is None:  # it was trained to its end before
         found = run_dir_of(find_run(str(overrides["ckpt_path"])))
     if found is None:
-        raise UserError(
-            "This fit saves nothing (fast_dev_run, or all was trained): there is no run to return."
-        )
+        raise UserError("This fit saves nothing (fast_dev_run, or all was trained): there is no run to return.")
     return found
 
 
