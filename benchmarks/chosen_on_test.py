@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
-from fashion_lightning.inference import load_classifier
+from fashion_lightning.inference import load
 from fashion_lightning.precision import default_precision
 from fashion_lightning.runs.results import read_config, read_results
 
@@ -25,7 +25,7 @@ from fashion_lightning.runs.results import read_config, read_results
 @torch.inference_mode()
 def test_accuracy(checkpoint: Path, datamodule: FashionMNISTDataModule) -> float:
     """The accuracy of a checkpoint on the test images in percent, in the precision that ``test`` has by default."""
-    classifier = load_classifier(checkpoint)
+    classifier = load(checkpoint)
     classifier.network.to(memory_format=torch.channels_last)
     right = 0
     with torch.autocast("cpu", torch.bfloat16, enabled=default_precision() == "bf16-mixed"):

@@ -27,7 +27,7 @@ from fashion_lightning.data.batches import EVAL_BATCH_SIZE
 from fashion_lightning.data.split import train_val_indices
 from fashion_lightning.export import onnx_file
 from fashion_lightning.export.graph import exporting, trace
-from fashion_lightning.inference import load_classifier
+from fashion_lightning.inference import load
 
 ROUNDS, CALLS = 7, 10
 CALIBRATION_IMAGES, VALIDATION_IMAGES = 1000, 5000
@@ -79,12 +79,12 @@ def main(path: str) -> None:
     """Measure and print."""
     images, labels = source.load("train", Path("data"))
     train, val = train_val_indices(labels, VALIDATION_IMAGES, None)
-    classifier = load_classifier(path)
+    classifier = load(path)
     with exporting(classifier):
         content = onnx_file.write(trace(classifier), {})
     logging.disable(logging.WARNING)  # advice on quantization that is followed above
     small = quantized(content, images[train[:CALIBRATION_IMAGES]])
-    classifier = load_classifier(path)  # channels_last again
+    classifier = load(path)  # channels_last again
     programs: dict[str, tuple[Classify, int | None]] = {
         "torch, fp32": (torch_in(torch.float32, classifier), None),
         "torch, bf16": (torch_in(torch.bfloat16, classifier), None),

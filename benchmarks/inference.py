@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from fashion_lightning.inference import load_classifier
+from fashion_lightning.inference import load
 from fashion_lightning.precision import default_precision
 
 ROUNDS = 20
@@ -31,7 +31,7 @@ def seconds(call: object, rounds: int = ROUNDS) -> list[float]:
 
 def main(path: str) -> None:
     """Measure and print."""
-    classifier = load_classifier(path)
+    classifier = load(path)
     classifier.network.to(memory_format=torch.channels_last)
     table = Table("precision", "batch", "images a second", "latency, ms", "95 % below, ms")
     precisions = ["32-true", *(["bf16-mixed"] if default_precision() == "bf16-mixed" else [])]

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.data.photographs import prepare
-from fashion_lightning.inference import load_classifier
+from fashion_lightning.inference import load
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test", action="store_true", help="test images; for one last look, not to choose by")
     given = parser.parse_args()
-    classifier = load_classifier(given.run)
+    classifier = load(given.run)
     unused = iter(images(given.test))
     table = Table("background", "rendering", "agrees, %", "squash and invert, %", "background not found")
     asked_for: list[list[float]] = []

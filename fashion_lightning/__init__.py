@@ -1,16 +1,15 @@
 """Fashion-MNIST classifiers, trained, watched, resumed and tested with Lightning.
 
-    names, probabilities = fashion_lightning.classify("tensorboard_logs/cnn/version_0", images)
+    run = fashion_lightning.fit("quick", epochs=3)
+    names, probabilities = fashion_lightning.load(run).classify("shirt.jpg")
     lightning.Trainer(max_epochs=3).fit(FashionMNISTClassifier(CNN()), datamodule=FashionMNISTDataModule())
 
-classify(path, images)              name what images show, by a run folder or a checkpoint file
-load_classifier(path)               the trained FashionMNISTClassifier of a run folder or a checkpoint file
-FashionMNISTClassifier(network)     the LightningModule around any network
+fit(recipe, **settings)             train as the command does; the run folder
+load(run)                           the trained FashionMNISTClassifier of a run or a checkpoint file (load_classifier)
+classify(run, images)               name what photographs, arrays or tensors show; also a classifier's method
+FashionMNISTClassifier(network)     the LightningModule around any network; CNN() is the default one
 FashionMNISTDataModule()            the LightningDataModule: verified files, a fixed split, batches in memory
-CNN()                               the default network, a plain nn.Module
-CLASS_NAMES                         the ten classes in the order of their labels
-
-help(fashion_lightning.classify) and so on say more; on the command line, `fashion-lightning --help`.
+help(fashion_lightning.fit) and so on say more; on the command line, `fashion-lightning --help`.
 """
 
 # Importing this package does not import torch; each public name brings in what it needs.
@@ -19,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fashion_lightning.classifier import FashionMNISTClassifier as FashionMNISTClassifier
+    from fashion_lightning.cli.from_python import fit as fit
     from fashion_lightning.data.classes import CLASS_NAMES as CLASS_NAMES
     from fashion_lightning.data.datamodule import FashionMNISTDataModule as FashionMNISTDataModule
     from fashion_lightning.inference import classify as classify
+    from fashion_lightning.inference import load as load
     from fashion_lightning.inference import load_classifier as load_classifier
     from fashion_lightning.networks import CNN as CNN
 
@@ -34,6 +35,8 @@ _HOME = {
     "FashionMNISTClassifier": "classifier",
     "FashionMNISTDataModule": "data.datamodule",
     "classify": "inference",
+    "fit": "cli.from_python",
+    "load": "inference",
     "load_classifier": "inference",
 }
 

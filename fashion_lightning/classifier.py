@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch
-from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.classes import CLASS_NAMES, Classification
 from fashion_lightning.data.pictures import as_batch
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
@@ -240,19 +240,21 @@ class FashionMNISTClassifier(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     @torch.inference_mode()
-    def classify(self, images: Any) -> tuple[list[str], Tensor]:
-        """Name what raw images show, bright on black: one or many.
+    def classify(self, images: Any) -> Classification:
+        """Name what images show: one or many.
 
         Args:
-            images: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``, ``(B, 28, 28)`` or
-                ``(B, 1, 28, 28)``, of whole numbers from 0 to 255 or of floats from 0 to 1; PIL images.
+            images: files, by path, and PIL images of any size: photographs are prepared as ``predict`` does. Or
+                raw images, bright on black: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``,
+                ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, of whole numbers from 0 to 255 or of floats from 0 to 1. Or a
+                list of any of these.
 
         Returns:
-            The most probable class name of each image, and probabilities ``(B, 10)`` in the order of
-            ``CLASS_NAMES``; of one image, B is 1.
+            The most probable class name of each image, and probabilities ``(B, 10)`` on this device in the order of
+            ``CLASS_NAMES``; of one image, B is 1. A pair, which shows itself as a table.
 
         Raises:
-            UserError: the images are none of these.
+            UserError: the images are none of these, or a file cannot be read.
         """
         pixels = as_batch(images).to(self.device)
         training = self.training
@@ -260,4 +262,4 @@ class FashionMNISTClassifier(LightningModule):
         parts = [self.augmented_logits(part).softmax(dim=1) for part in torch.split(pixels, EVAL_BATCH_SIZE)]
         probabilities = torch.cat(parts)
         self.train(training)
-        return [CLASS_NAMES[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities
+        return Classification([CLASS_NAMES[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities)

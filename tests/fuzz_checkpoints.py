@@ -25,7 +25,7 @@ from unittest import mock
 import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from fashion_lightning import load_classifier
+import fashion_lightning
 from fashion_lightning.cli import main
 from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
@@ -69,7 +69,7 @@ def watched(what: str, act: Callable[[], Any], logs: Path) -> Any:
 def load(path: Path) -> str:
     """``taken``, or why not, in a word."""
     try:
-        load_classifier(path)
+        fashion_lightning.load(path)
     except UserError as error:
         return "refused" if str(error).isprintable() or "\n" in str(error) else "refused, with what a terminal obeys"
     return "taken"

@@ -116,3 +116,25 @@ class NeverTheSame(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(images.flatten(1))
         return logits + torch.rand_like(logits)
+
+
+class EveryOperation(nn.Module):
+    """Has each layer that an exported page knows, and the arithmetic between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 5, (3, 5), stride=(2, 1), padding=(1, 2)), nn.BatchNorm2d(5), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(5, 5, 3, padding=1, bias=False), nn.SiLU(), nn.Dropout(0.5))
+        self.pool = nn.Sequential(nn.MaxPool2d(3, stride=2, padding=1), nn.GELU(), nn.AvgPool2d((2, 3), stride=(1, 2)))
+        self.hidden = nn.Sequential(nn.Flatten(), nn.LazyLinear(7), nn.BatchNorm1d(7), nn.Tanh())
+        self.head = nn.Linear(12, 10, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        first = self.first(images)
+        second = self.second(first)
+        mixed = (first - second) * second / (first + 2.5) + second * 3 - 1
+        pooled = self.pool(mixed)
+        kept = pooled[:, :, 1:5].flip(3)
+        hidden = torch.cat([self.hidden(kept), torch.sigmoid(pooled.mean(dim=(2, 3)))], dim=1)
+        logits: Tensor = self.head(hidden)
+        return logits

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from fashion_lightning import FashionMNISTClassifier, load_classifier
+from fashion_lightning import FashionMNISTClassifier, load
 from fashion_lightning.errors import UserError
 from fashion_lightning.networks import CNN
 from tests.audit import Audit
@@ -38,9 +38,9 @@ def test_a_class_of_another_package_is_refused_and_not_imported(
     poisoned = poison(trained / "checkpoints/best.ckpt", network(place, {"class_path": named, "init_args": {}}))
     printed = cli(command, "--ckpt_path", poisoned, exits=2)
     assert f"error: poisoned.ckpt cannot be used: its network names {named}, which a checkpoint may not" in printed
-    if place == "hyper_parameters":  # what load_classifier builds
+    if place == "hyper_parameters":  # what load builds
         with pytest.raises(UserError, match=f"names {named}"):
-            load_classifier(poisoned)
+            load(poisoned)
     assert not booby_trap.exists()
 
 
@@ -52,7 +52,7 @@ def test_arguments_that_are_no_mapping_are_refused_in_a_line(cli: Run, trained: 
         "test", "--ckpt_path", poisoned, exits=2
     )
     with pytest.raises(UserError, match="the arguments of its network have no names"):
-        load_classifier(poisoned)
+        load(poisoned)
 
 
 SHELL = {"args": "touch called", "shell": True}
@@ -91,7 +91,7 @@ def test_nor_does_it_come_in_by_another_door(cli: Run, trained: Path, booby_trap
     for command in ("test", "fit"):
         assert "error: poisoned.ckpt cannot be used: its network" in cli(command, "--ckpt_path", poisoned, exits=2)
     with pytest.raises(UserError, match="cannot be used: its network"):
-        load_classifier(poisoned)
+        load(poisoned)
     assert not booby_trap.exists()
     assert not Path("called").exists()
 
@@ -122,7 +122,7 @@ def test_a_class_that_the_user_names_is_used(cli: Run, recipe: Path) -> None:
     assert "names booby_trap.Network" in cli("test", "--ckpt_path", moved, exits=2)
     cli("test", "--ckpt_path", moved, "--model.network", "booby_trap.Network")
     cli("test", "--ckpt_path", moved, *own)
-    assert load_classifier(moved, trusted="booby_trap.Network").network is not None
+    assert load(moved, trusted="booby_trap.Network").network is not None
 
 
 def test_a_good_checkpoint_imports_executes_and_begins_nothing(cli: Run, trained: Path) -> None:

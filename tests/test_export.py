@@ -17,11 +17,11 @@ import yaml
 from PIL import Image
 from torch import Tensor, nn
 
-from fashion_lightning import CLASS_NAMES, FashionMNISTClassifier, __version__, load_classifier
+from fashion_lightning import CLASS_NAMES, FashionMNISTClassifier, __version__, load
 from fashion_lightning.cli.recipes import RECIPES, find_config
 from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
-from fashion_lightning.export import onnx_file, pt2_file
+from fashion_lightning.export import html_file, onnx_file, pt2_file
 from fashion_lightning.export.check import largest_difference
 from fashion_lightning.export.graph import exporting, metadata, trace
 from fashion_lightning.runs.checkpoint_settings import network_spec
@@ -66,12 +66,12 @@ def answers(file: Path, images: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype
 def test_an_onnx_file_says_what_the_checkpoint_says_for_batches_of_any_size(
     exported: Path, trained: Path, images: Tensor
 ) -> None:
-    classifier = load_classifier(trained)
+    classifier = load(trained)
     classifier.tta = "flip_shift"
     for size in (1, 2, 3, 300):
         _, expected = classifier.classify(images[:size])
         np.testing.assert_allclose(answers(exported, images[:size]), expected.numpy(), atol=1e-5)
-    plain = load_classifier(trained).classify(images)[1].numpy()
+    plain = load(trained).classify(images)[1].numpy()
     assert np.abs(answers(exported, images) - plain).max() > 1e-3  # the file averages over views by itself
 
 
@@ -89,7 +89,7 @@ def test_an_onnx_file_is_one_file_that_describes_itself(exported: Path) -> None:
 
 
 def test_no_file_names_a_folder_of_the_machine_that_wrote_it(exported: Path, trained: Path) -> None:
-    program = trace(load_classifier(trained))
+    program = trace(load(trained))
     for content in (exported.read_bytes(), pt2_file.write(program, {})):
         assert not re.search(rb"[\w/.-]+\.py\b", content)
 
@@ -110,7 +110,7 @@ def test_the_command_writes_a_file_of_torch_export_and_says_how_it_was_checked(
     assert "Written to new/model.pt2" in said
     described = dict.fromkeys(("class_names", "recipe", "tta", "fashion_lightning_version", "description"), "")
     run = torch.export.load("new/model.pt2", extra_files=described).module()
-    expected = load_classifier(trained / "checkpoints/last.ckpt")
+    expected = load(trained / "checkpoints/last.ckpt")
     assert described == metadata(expected, "tiny")
     for size in (1, 5):
         torch.testing.assert_close(run(images[:size]), expected.classify(images[:size])[1])
@@ -119,10 +119,10 @@ def test_the_command_writes_a_file_of_torch_export_and_says_how_it_was_checked(
 
 def test_a_file_that_says_something_else_is_not_kept(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def off_by_a_little(content: bytes) -> Callable[[Tensor], Tensor]:
-        run = load(content)
+        run = load_unchanged(content)
         return lambda images: run(images) + 2e-4 * (len(images) == 7)
 
-    load = pt2_file.load
+    load_unchanged = pt2_file.load
     monkeypatch.setattr(pt2_file, "load", off_by_a_little)
     Path("model.pt2").write_text("an earlier one")
     said = cli("export", "--ckpt_path", trained, "--output", "model.pt2", exits=2)
@@ -164,9 +164,9 @@ def test_a_network_that_never_says_the_same_is_refused(images: Tensor) -> None:
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        ("notes.txt", r"must end in \.onnx or \.pt2, not 'notes\.txt'"),
-        ("model", r"must end in \.onnx or \.pt2"),
-        ("", r"must end in \.onnx or \.pt2"),
+        ("notes.txt", r"must end in \.onnx, \.pt2 or \.html, not 'notes\.txt'"),
+        ("model", r"must end in \.onnx, \.pt2 or \.html"),
+        ("", r"must end in \.onnx, \.pt2 or \.html"),
         ("folder.onnx", "is there already and no file"),
         ("notes.txt/model.onnx", r"notes\.txt takes no new file"),
         ("long" * 100 + ".onnx", "too long"),
@@ -207,7 +207,7 @@ def test_help_is_answered_without_torch() -> None:
 def test_what_each_recipe_trains_can_be_exported(name: str, images: Tensor) -> None:
     config = yaml.safe_load(find_config(name).read_text(encoding="utf-8"))
     classifier = FashionMNISTClassifier(network_spec(config).build(), tta=config["model"].get("tta", "none")).eval()
-    for file_format in (onnx_file, pt2_file):
+    for file_format in (html_file, onnx_file, pt2_file):
         with exporting(classifier):
             exported = file_format.load(file_format.write(trace(classifier), metadata(classifier, "untrained")))
         assert largest_difference(classifier, exported, images[:250]) < 1e-5

@@ -14,7 +14,8 @@ from PIL import Image
 import fashion_lightning
 from fashion_lightning import CNN, FashionMNISTClassifier
 from fashion_lightning.data import source
-from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.classes import CLASS_NAMES, Classification
+from fashion_lightning.data.pictures import read_picture
 from fashion_lightning.errors import UserError
 
 
@@ -38,7 +39,7 @@ def test_one_call_loads_a_run_and_names_images(trained: Path, data: Path) -> Non
 
 
 def test_a_loaded_classifier_is_ready_to_use(trained: Path) -> None:
-    classifier = fashion_lightning.load_classifier(trained)
+    classifier = fashion_lightning.load(trained)
     assert not classifier.training
     assert classifier.classify(np.zeros((1, 28, 28), np.uint8))[1].shape == (1, 10)
 
@@ -79,11 +80,42 @@ def test_images_may_come_in_any_form_one_as_well_as_many(form: Callable[[torch.T
         assert torch.allclose(classifier.classify(image)[1], expected[1][:1], atol=1e-6)
 
 
+def photograph() -> Image.Image:
+    """A dark patch with stripes on a light ground, larger than the network's input and off its middle."""
+    pixels = np.full((300, 400, 3), 245, np.uint8)
+    pixels[50:250, 40:180] = 90, 40, 60
+    pixels[60:240:20, 60:160] = 200, 180, 20
+    return Image.fromarray(pixels)
+
+
+def test_photographs_are_prepared_as_predict_does_from_a_file_or_in_memory(tmp_path: Path) -> None:
+    classifier = FashionMNISTClassifier(CNN(stem=2, widths=[2])).eval()
+    path = tmp_path / "photograph.png"
+    photograph().save(path)
+    expected = classifier.classify(read_picture(path).pixels).probabilities
+    for one in (path, str(path), photograph(), [path]):
+        assert torch.equal(classifier.classify(one).probabilities, expected)
+    mixed = classifier.classify([path, photograph(), IMAGES[0], IMAGES[0] / 255])
+    assert torch.allclose(mixed.probabilities[:2], expected, atol=1e-6)
+    assert torch.allclose(mixed.probabilities[2:], classifier.classify(IMAGES[0]).probabilities, atol=1e-6)
+
+
+def test_what_is_classified_shows_itself_as_a_table_and_stays_a_pair() -> None:
+    probabilities = torch.eye(10)[[8, 0] * 6] * 0.9 + 0.01
+    names = ["Bag", "T-shirt/top"] * 6
+    lines = repr(Classification(names, probabilities)).splitlines()
+    assert lines[0].startswith("Bag 91.0 %   ")
+    assert lines[1].startswith("T-shirt/top 91.0 %   ")
+    assert lines[10:] == ["… and 2 more"]
+    assert tuple(Classification(names, probabilities)) == (names, probabilities)
+    assert repr(Classification([], probabilities[:0])) == "no images"
+
+
 @pytest.mark.parametrize(
     ("images", "problem"),
     [
         (torch.zeros(3, 3, 28, 28), r"shape \(3, 3, 28, 28\) cannot be classified: it must be \(28, 28\)"),
-        (np.zeros((32, 32), np.uint8), r"shape \(32, 32\) .* give PIL images"),
+        (np.zeros((32, 32), np.uint8), r"shape \(32, 32\) .* give files or PIL images"),
         ([], r"shape \(0,\)"),
         (IMAGES.float(), r"Floats from 0 to 255 .* must lie in \[0, 1\]"),
         (IMAGES.float() / 127.5 - 1, "Floats from -1 to 1 "),
@@ -91,10 +123,11 @@ def test_images_may_come_in_any_form_one_as_well_as_many(form: Callable[[torch.T
         (IMAGES > 5, "Pixels of bool"),
         ((IMAGES > 5).long(), "Pixels of int64 from 0 to 1 "),
         (IMAGES.long() - 5, "Pixels of int64 from -5 to "),
-        ("shirt.png", r"str cannot be classified \(.*\): .* Files are for `predict --data.images`"),
+        ("shirt.png", r"There is no image file shirt\.png"),
         (None, "NoneType cannot be classified"),
         ([[1, 2], [3]], "list cannot be classified"),
         ([torch.zeros(28, 28), torch.zeros(14, 14)], "list cannot be classified"),
+        ([photograph(), "nowhere.jpg"], r"There is no image file nowhere\.jpg"),
     ],
 )
 def test_what_is_wrong_with_images_is_said(images: Any, problem: str) -> None:

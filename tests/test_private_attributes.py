@@ -98,6 +98,16 @@ USES = (
         "schedules.py",
         "the same (no issue)",
     ),
+    *(
+        Private(
+            name,
+            "torch._decomp.decompositions",
+            "export/operations.py",
+            "an operator of graphs that torch.export has made plain; its name is part of ATen's core, not of Python's"
+            " convention (no issue)",
+        )
+        for name in ("_native_batch_norm_legit_no_training", "_softmax", "_to_copy")
+    ),
 )
 
 
@@ -111,7 +121,7 @@ def own_names() -> set[str]:
     names = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 names.add(node.name)
             elif isinstance(node, ast.Assign | ast.AnnAssign):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]

@@ -19,8 +19,8 @@ def open_page(browser: Browser, file: Path, width: int, scheme: str = "light") -
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    here = file.absolute().as_uri()
-    page.on("request", lambda asked: None if asked.url.startswith(("data:", here)) else complaints.append(asked.url))
+    own = ("data:", "blob:", here := file.absolute().as_uri())
+    page.on("request", lambda asked: None if asked.url.startswith(own) else complaints.append(asked.url))
     page.goto(here)
     return page, complaints
 

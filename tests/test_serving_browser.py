@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, JSHandle, Page, expect
 
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
 from fashion_lightning.data.photographs import prepare
-from fashion_lightning.inference import load_classifier
+from fashion_lightning.inference import load
 from tests.served import file_of, served, shirt
 
 pytestmark = pytest.mark.browser
@@ -24,7 +24,7 @@ HTTP_ERRORS = "Failed to load resource: "
 
 @pytest.fixture
 def port(trained: Path) -> Iterator[int]:
-    with served(load_classifier(trained)) as port:
+    with served(load(trained)) as port:
         yield port
 
 
@@ -118,7 +118,7 @@ def test_a_dropped_file_is_answered_as_python_answers(open_page: Open, trained: 
     picture = shirt(600, 400)
     drop(page, file_of(picture))
     prepared = prepare(picture)
-    [name], probabilities = load_classifier(trained).classify(prepared.pixels)
+    [name], probabilities = load(trained).classify(prepared.pixels)
     assert answer(page) == (name, f"{100 * probabilities.max().item():.1f} %")
     assert bars(page) == pytest.approx(probabilities[0].tolist(), abs=0.01)
     assert page.locator(".first .name").all_inner_texts() == [name]
@@ -146,7 +146,7 @@ def test_a_pasted_picture_is_answered_and_pasted_text_is_met_with_a_word(open_pa
 
 def test_probabilities_move_while_one_draws(open_page: Open, trained: Path) -> None:
     page = open_page(scheme="dark")
-    classifier = load_classifier(trained)
+    classifier = load(trained)
     shown = []
     for strokes in ([0.5], [0.2, 0.35, 0.65, 0.8]):
         for y in strokes:
@@ -198,7 +198,7 @@ def test_two_tabs_at_once_each_get_their_own_answer(open_page: Open, trained: Pa
     pictures = shirt(300, 300), shirt(300, 300).rotate(90, fillcolor=(235, 235, 235)).resize((300, 90))
     for page, picture in zip((first, second), pictures, strict=True):
         drop(page, file_of(picture))
-    _, probabilities = load_classifier(trained).classify(list(pictures))
+    _, probabilities = load(trained).classify(list(pictures))
     for page, expected in zip((first, second), probabilities, strict=True):
         assert answer(page)[1] == f"{100 * expected.max().item():.1f} %"
         assert bars(page) == pytest.approx(expected.tolist(), abs=0.01)

@@ -52,4 +52,5 @@ def test_the_wheel_works_outside_the_checkout(tmp_path: Path, data: Path) -> Non
     assert "parameters: 495,664" in run(*on_generated_data, "--config", "presets/debug", *small)  # of the default
     page = "from fashion_lightning.report.page import render; print(render('page.html', title='templates are there'))"
     assert "templates are there" in run(python, "-c", page)
+    assert (packages / "fashion_lightning/export/templates/network.js").is_file()
     assert list(away.iterdir()) == []

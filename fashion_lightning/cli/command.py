@@ -36,7 +36,7 @@ commands:
   predict     write classes and probabilities as CSV, of test images or yours
   repeat      fit a recipe with several seeds, and compare them
   compare     a table and learning curves of runs that are there
-  export      one file that runs without this package: ONNX or torch.export
+  export      one file that runs elsewhere: ONNX, torch.export or a page
   serve       a page to try a classifier on: drop, photograph or draw
   list        recipes with their cost and accuracy, and the runs that are there
   completion  a script for Tab in bash, zsh or fish

@@ -8,14 +8,16 @@ from typing import get_args
 from fashion_lightning.cli.arguments import OneLineParser
 from fashion_lightning.cli.flags import expand
 from fashion_lightning.errors import UserError
-from fashion_lightning.export import onnx_file, pt2_file
+from fashion_lightning.export import html_file, onnx_file, pt2_file
 from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.find import find_run
 from fashion_lightning.tta import TTA
 
-FORMATS = {".onnx": onnx_file, ".pt2": pt2_file}
+FORMATS = {".onnx": onnx_file, ".pt2": pt2_file, ".html": html_file}
 """By the suffix of the file."""
+
+SUFFIXES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
 
 IMAGES = 1000
 """Training images that a file is checked with. It was trained on them, which does not matter: two programs are
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     parser = OneLineParser("fashion-lightning export", description=__doc__)
     parser.add_argument("--ckpt_path", required=True, metavar="RUN", help="run folder (its best checkpoint) or file")
-    parser.add_argument("--output", required=True, metavar="FILE", help=f"the suffix decides: {' or '.join(FORMATS)}")
+    parser.add_argument("--output", required=True, metavar="FILE", help=f"the suffix decides: {SUFFIXES}")
     parser.add_argument(
         "--model.tta",
         dest="tta",
@@ -54,9 +56,9 @@ def main(arguments: Sequence[str]) -> None:
     from fashion_lightning.data import source
     from fashion_lightning.export.check import BATCHES, largest_difference
     from fashion_lightning.export.graph import exporting, metadata, trace
-    from fashion_lightning.inference import load_classifier
+    from fashion_lightning.inference import load
 
-    classifier = load_classifier(checkpoint.path, given.network)
+    classifier = load(checkpoint.path, given.network)
     classifier.tta = given.tta or classifier.tta
     images = source.load("train", None if given.root is None else Path(given.root).expanduser())[0][:IMAGES]
     with exporting(classifier):
@@ -66,10 +68,11 @@ def main(arguments: Sequence[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.resolve()) as file:
         file.write(content)
-    batches = f"{', '.join(map(str, BATCHES[:-1]))} and {BATCHES[-1]}"
+    batches = f"in batches of {', '.join(map(str, BATCHES[:-1]))} and {BATCHES[-1]}"
+    how = "one by one" if file_format is html_file else batches
     print(
-        f"Checked on {len(images):,} training images in batches of {batches}: the classes are those of"
-        f" {checkpoint.path}, and the probabilities within {difference:.1g}."
+        f"Checked on {len(images):,} training images {how}: the classes are those of {checkpoint.path}, and the"
+        f" probabilities within {difference:.1g}."
     )
     print(f"Written to {path}: {len(content) / 1e6:.1f} MB, test-time augmentation: {classifier.tta}")
 
@@ -88,7 +91,7 @@ def output_file(given: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, an unknown ~user
         raise UserError(f"--output {given!r} cannot be used ({error}).") from error
     if path.suffix.lower() not in FORMATS:
-        raise UserError(f"--output must end in {' or '.join(FORMATS)}, not {path.name!r}.")
+        raise UserError(f"--output must end in {SUFFIXES}, not {path.name!r}.")
     if exists and not is_file:
         raise UserError(f"--output {given} is there already and no file. Name another.")
     if not takes_files:

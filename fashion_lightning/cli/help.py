@@ -130,10 +130,11 @@ PAGES = {
         (
             ("export --ckpt_path quick --output quick.onnx", ""),
             ("export --ckpt_path quick --output quick.pt2", "for torch"),
+            ("export --ckpt_path quick --output quick.html", "a page to mail"),
         ),
         (
             ("--ckpt_path RUN", f"its best checkpoint: {RUN}"),
-            ("--output FILE", "the suffix decides: .onnx or .pt2"),
+            ("--output FILE", "the suffix decides: .onnx, .pt2 or .html"),
             ("--network CLASS", "import path of a network of your own"),
             ("--data.root FOLDER", "where the data lie that the file is checked with"),
             ("--help", "this page"),

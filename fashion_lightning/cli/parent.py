@@ -16,7 +16,11 @@ from typing import IO, Self
 
 from fashion_lightning.runs.processes import is_first_process
 
+PROGRAM = (sys.executable, "-m", "fashion_lightning")
+"""This command, as a process starts it."""
+
 GRACE_SECONDS = 10
+"""From the end of a launcher to that of its processes."""
 
 VARIABLE = "FASHION_LIGHTNING_ENDS_WITH_STDIN"
 
@@ -38,7 +42,7 @@ class Children:
         self,
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
-        stdout: IO[bytes] | None = None,
+        stdout: IO[bytes] | int | None = None,
         stderr: int | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Start one; ``environment`` is added to that of this process."""

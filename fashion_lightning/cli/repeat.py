@@ -8,7 +8,6 @@ until all seeds are there.
 """
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,15 +20,13 @@ from rich.progress import BarColumn, Progress, TextColumn
 from fashion_lightning.cli.arguments import OneLineParser, complete
 from fashion_lightning.cli.fit_settings import COMMAND
 from fashion_lightning.cli.flags import expand
-from fashion_lightning.cli.parent import Children
+from fashion_lightning.cli.parent import PROGRAM, Children
 from fashion_lightning.cli.repetition import Job, Repetition
 from fashion_lightning.comparison.table import compare, print_table
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.lock import is_being_trained, lock_recipe
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import read_results
-
-PROGRAM = (sys.executable, "-m", "fashion_lightning")
 
 POLL_SECONDS = 0.2
 

@@ -35,12 +35,12 @@ def main(arguments: Sequence[str]) -> None:
     place = find_run(given.ckpt_path)
     checkpoint = find_checkpoint(str(place), wanted="best")
 
-    from fashion_lightning.inference import load_classifier
+    from fashion_lightning.inference import load
     from fashion_lightning.serving.app import create_app
     from fashion_lightning.serving.server import address, listen, serve
 
     with listen(given.host, given.port) as listening:
-        classifier = load_classifier(checkpoint.path, given.network)
+        classifier = load(checkpoint.path, given.network)
         run = "" if checkpoint.run_dir is None else f", {checkpoint.run_dir.name}"
         views = "" if classifier.tta == "none" else f", test-time augmentation: {classifier.tta}"
         app = create_app(classifier, f"Recipe {checkpoint.name}{run}{views}")

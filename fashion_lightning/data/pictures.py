@@ -32,6 +32,9 @@ FORMATS = {
 DECODED_AT = 512
 """Pixels of the shorter edge that a JPEG keeps at least: twice what the garment is looked for in."""
 
+LISTED = Tensor | Image.Image | str | Path
+"""What a list of images may hold beside numbers and arrays."""
+
 SUFFIXES = set().union(*FORMATS.values())
 
 
@@ -153,17 +156,18 @@ def as_batch(images: Any) -> Tensor:
 
     Args:
         images: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``, ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, of
-            whole numbers from 0 to 255 or of floats from 0 to 1; a PIL image of any size; or a list of any of them.
+            whole numbers from 0 to 255 or of floats from 0 to 1; a PIL image of any size, or the path of a file with
+            one; or a list of any of them.
 
     Raises:
-        UserError: it is none of them; what is wrong, and what would be right.
+        UserError: it is none of them, or a file cannot be read; what is wrong, and what would be right.
     """
     pixels = _tensor(images)
     shape = tuple(pixels.shape)
     if len(shape) not in (2, 3, 4) or shape[-2:] != (28, 28) or (len(shape) == 4 and shape[1] != 1):
         raise UserError(
             f"Images of shape {shape} cannot be classified: it must be (28, 28), (1, 28, 28), (B, 28, 28) or"
-            " (B, 1, 28, 28). Pictures of another size or in colour: give PIL images, or files to `predict`."
+            " (B, 1, 28, 28). Pictures of another size or in colour: give files or PIL images (Image.fromarray)."
         )
     batch = pixels.reshape(-1, 1, 28, 28)
     if batch.dtype == torch.uint8 or not len(batch):
@@ -189,12 +193,21 @@ def _tensor(images: Any) -> Tensor:
         return images
     if isinstance(images, Image.Image):
         return torch.from_numpy(prepare(images).pixels)
+    if isinstance(images, str | Path):
+        path = Path(images).expanduser()
+        if not path.is_file():  # a FIFO would be waited for
+            raise UserError(f"There is no image file {path}.")
+        return torch.from_numpy(read_picture(path).pixels)
     try:
-        if isinstance(images, list | tuple) and any(isinstance(part, Tensor | Image.Image) for part in images):
-            return torch.cat([_tensor(part).cpu().reshape(-1, *_tensor(part).shape[-2:]) for part in images])
+        if isinstance(images, list | tuple) and any(isinstance(part, LISTED) for part in images):
+            parts = [_tensor(part).cpu() for part in images]
+            if len({part.dtype for part in parts}) > 1:  # pixels of files beside floats
+                parts = [as_batch(part) for part in parts]
+                parts = [part if part.is_floating_point() else part.float() / 255 for part in parts]
+            return torch.cat([part.reshape(-1, *part.shape[-2:]) for part in parts])
         return torch.from_numpy(np.array(images))
     except (TypeError, ValueError, RuntimeError, IndexError) as error:  # names, nothing, images of several sizes
         raise UserError(
             f"{type(images).__name__} cannot be classified ({str(error).splitlines()[0][:100]}): give images as a"
-            " tensor, an array or lists of equal length, or PIL images. Files are for `predict --data.images`."
+            " tensor, an array or lists of equal length, PIL images, or paths of files."
         ) from error

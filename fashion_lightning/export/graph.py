@@ -62,6 +62,8 @@ def exporting(classifier: FashionMNISTClassifier) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             yield
+    except UserError:
+        raise
     except Exception as error:  # whatever a network of the user's raises
         cause = error.__cause__ if isinstance(error, torch.onnx.OnnxExporterError) and error.__cause__ else error
         network, reason = type(classifier.network).__name__, f"{type(cause).__name__}: {str(cause)[:300]}"

@@ -1,4 +1,4 @@
-"""HTML from the templates of this package and of `serving`: one file, which needs no other and no network."""
+"""HTML from templates, those of `serving` and `export` too: one file, which needs no other and no network."""
 
 import base64
 import io
@@ -29,7 +29,7 @@ def thousands(number: int) -> str:
 def render(template: str, **content: object) -> bytes:
     """Fill in a template; whatever text is put in is escaped, and shows as it is."""
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(f"fashion_lightning.{room}") for room in ("report", "serving")]),
+        loader=ChoiceLoader([PackageLoader(f"fashion_lightning.{room}") for room in ("report", "serving", "export")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -30,6 +30,7 @@ async function classify(picture, scroll = true) {
   }
 }
 
+{% block ask %}
 async function ask(picture, signal) {
   if (picture.size > largest) {
     throw new Error(`The picture has ${(picture.size / 1e6).toFixed(0)} MB. Up to ${largest / 1e6} MB are taken.`);
@@ -45,6 +46,7 @@ async function ask(picture, signal) {
   if (!response.ok) throw new Error(said.detail);
   return said;
 }
+{% endblock %}
 
 function show(answer, picture) {
   const probability = answer.probabilities[answer.class];

@@ -1,0 +1,97 @@
+"""An HTML file that classifies dropped pictures in a browser, offline: network and preparation are inside."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fashion_lightning.data.classes import DOUBTFUL
+from fashion_lightning.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.export import ExportedProgram
+
+    from fashion_lightning.export.operations import Operations
+
+SCRIPTS = ("network.js", "resampling.js", "background.js", "photographs.js", "model.js")
+
+FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP")
+"""What every browser opens."""
+
+MEGABYTES = 40
+"""Of a picture that the page opens."""
+
+
+def check_installed() -> None:
+    """Nothing is needed but a browser."""
+
+
+def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
+    """The content of the file, weights included: float32, since float16 gives one test image of 10,000 another class.
+
+    Raises:
+        UserError: the network has an operation that a page does not know.
+    """
+    from fashion_lightning.callbacks.predictions import WHAT_IT_CANNOT_KNOW
+    from fashion_lightning.export.operations import flatten
+    from fashion_lightning.report.page import render
+
+    content = _as_text(flatten(program))
+    script = "\n".join(render(name, doubtful=DOUBTFUL).decode() for name in SCRIPTS)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    views = "" if metadata["tta"] == "none" else f", averaged over views ({metadata['tta']})"
+    return render(
+        "model.html",
+        policy=f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'unsafe-inline'; img-src data: blob:;"
+        " base-uri 'none'; form-action 'none'",
+        model=f"Recipe {metadata['recipe']}{views}",
+        version=metadata["fashion_lightning_version"],
+        cannot_know=WHAT_IT_CANNOT_KNOW,
+        classes=json.loads(metadata["class_names"]),
+        formats=FORMATS,
+        megabytes=MEGABYTES,
+        style=render("serve.css").decode(),
+        script=script,
+        content=content,
+    )
+
+
+def load(content: bytes) -> "Callable[[Tensor], Tensor]":
+    """The function of a file's content: its operations and weights, carried out by torch as its script does."""
+    import torch
+
+    from fashion_lightning.export.operations import run
+
+    operations = _from_text(content)
+    return lambda images: torch.cat([run(operations, image[None]) for image in images])
+
+
+def _as_text(operations: "Operations") -> dict[str, str]:
+    """By the id of their elements; no character in them means anything in HTML."""
+    content = b"".join(weight.numpy().astype("<f4").tobytes() for weight in operations.weights)
+    return {
+        "steps": json.dumps(operations.steps, separators=(",", ":"), allow_nan=False),
+        "shapes": json.dumps([list(weight.shape) for weight in operations.weights], separators=(",", ":")),
+        "weights": base64.b64encode(content).decode(),
+    }
+
+
+def _from_text(content: bytes) -> "Operations":
+    import torch
+
+    from fashion_lightning.export.operations import Operations
+
+    text = {}
+    for name in ("steps", "shapes", "weights"):
+        found = re.search(rf'<script type="application/json" id="{name}">([^<]*)</script>'.encode(), content)
+        if found is None:
+            raise UserError(f"The page holds no {name}.")
+        text[name] = found[1]
+    shapes = json.loads(text["shapes"])
+    values = torch.frombuffer(bytearray(base64.b64decode(text["weights"])), dtype=torch.float32)
+    lengths = [torch.Size(shape).numel() for shape in shapes]
+    weights = [part.view(shape) for part, shape in zip(torch.split(values, lengths), shapes, strict=True)]
+    return Operations(json.loads(text["steps"]), weights)

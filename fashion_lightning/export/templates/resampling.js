@@ -1,0 +1,102 @@
+"use strict";
+/* Resizing as PIL does it (libImaging/Resample.c): bytes in its fixed-point arithmetic, other numbers as float32; rows
+ * before columns, where PIL 13 takes columns first in some tall pictures: there a byte in ten may differ by 1.
+ * A picture is `width`, `height` and `planes`: Uint8Array or Float32Array, row by row. */
+
+const FILTERS = {
+  box: { support: 0.5, at: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
+  bilinear: { support: 1, at: (x) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: {
+    support: 2,
+    at(x) {
+      x = Math.abs(x);
+      if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+      return x < 2 ? -0.5 * (((x - 5) * x + 8) * x - 4) : 0;
+    },
+  },
+};
+
+const ONE = 2 ** 22; // of the shares by which bytes count: 32 bits, less 8 of a byte and 2 in which a sum may overshoot
+
+/** For each pixel of a line of `size`, made of what lies from `start` to `end` in an older line of `length`: the
+ * first pixel that counts, and how much it and those that follow do. */
+function sharesOf(length, start, end, size, { support, at }, inBytes) {
+  const scale = Math.fround(end - start) / size;
+  const stretch = Math.max(scale, 1);
+  const reach = support * stretch, shrink = 1 / stretch;
+  return Array.from({ length: size }, (_, i) => {
+    const centre = start + (i + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(centre - reach + 0.5));
+    const last = Math.min(length, Math.trunc(centre + reach + 0.5));
+    let shares = Array.from({ length: last - first }, (_, k) => at((k + first - centre + 0.5) * shrink));
+    const sum = shares.reduce((a, b) => a + b, 0);
+    if (sum) shares = shares.map((share) => share / sum);
+    if (inBytes) shares = shares.map((share) => Math.trunc(share * ONE + (share < 0 ? -0.5 : 0.5)));
+    return { first, shares };
+  });
+}
+
+/** A plane in which each line of pixels that lie `step` apart, one for each of `starts`, has been resized. */
+function resizedLines(plane, lines, size, from, to, inBytes) {
+  const out = new plane.constructor(from.starts.length * size);
+  from.starts.forEach((start, line) => {
+    for (let i = 0; i < size; i++) {
+      const { first, shares } = lines[i];
+      let sum = inBytes ? ONE / 2 : 0;
+      let at = start + first * from.step;
+      for (let k = 0; k < shares.length; k++, at += from.step) sum += plane[at] * shares[k];
+      out[to.starts[line] + i * to.step] = inBytes ? Math.min(255, Math.max(0, Math.floor(sum / ONE))) : sum;
+    }
+  });
+  return out;
+}
+
+const multiples = (count, of) => Array.from({ length: count }, (_, i) => i * of);
+const rowsOf = (width, height) => ({ starts: multiples(height, width), step: 1 });
+const columnsOf = (width, height) => ({ starts: multiples(width, 1), step: width });
+
+/** A picture, or a box of it (left, top, right, bottom; need not be whole numbers), in another size. */
+function resized({ width, height, planes }, newWidth, newHeight, filter, box = [0, 0, width, height]) {
+  const [left, top, right, bottom] = box.map(Math.fround);
+  const inBytes = planes[0] instanceof Uint8Array;
+  let all = planes;
+  if (newWidth !== width || left !== 0 || right !== width) {
+    const lines = sharesOf(width, left, right, newWidth, FILTERS[filter], inBytes);
+    const [from, to] = [rowsOf(width, height), rowsOf(newWidth, height)];
+    all = all.map((plane) => resizedLines(plane, lines, newWidth, from, to, inBytes));
+  }
+  if (newHeight !== height || top !== 0 || bottom !== height) {
+    const lines = sharesOf(height, top, bottom, newHeight, FILTERS[filter], inBytes);
+    const [from, to] = [columnsOf(newWidth, height), columnsOf(newWidth, newHeight)];
+    all = all.map((plane) => resizedLines(plane, lines, newHeight, from, to, inBytes));
+  }
+  return { width: newWidth, height: newHeight, planes: all };
+}
+
+/** A picture reduced so that neither edge is longer than `longest`, as PIL's `thumbnail` does. */
+function reduced(picture, longest) {
+  const { width, height } = picture;
+  if (Math.max(width, height) <= longest) return picture;
+  const aspect = width / height;
+  const nearest = (number, off) => {
+    const [below, above] = [Math.floor(number), Math.ceil(number)];
+    return Math.max(1, off(above) < off(below) ? above : below);
+  };
+  const size =
+    aspect <= 1
+      ? [nearest(longest * aspect, (n) => Math.abs(aspect - n / longest)), longest]
+      : [longest, nearest(longest / aspect, (n) => (n === 0 ? 0 : Math.abs(aspect - longest / n)))];
+  return resized(picture, ...size, "box");
+}
+
+/** What lies from left to right and from top to bottom: whole numbers within the picture. */
+function cropped({ width, planes }, [left, top, right, bottom]) {
+  const cut = (plane) => {
+    const out = new plane.constructor((right - left) * (bottom - top));
+    for (let y = top; y < bottom; y++) {
+      out.set(plane.subarray(y * width + left, y * width + right), (y - top) * (right - left));
+    }
+    return out;
+  };
+  return { width: right - left, height: bottom - top, planes: planes.map(cut) };
+}

@@ -1,0 +1,100 @@
+"""``export --output model.html``: what is in the file says what the checkpoint says."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fashion_lightning import FashionMNISTClassifier, load
+from fashion_lightning.data import source
+from fashion_lightning.errors import UserError
+from fashion_lightning.export import html_file
+from fashion_lightning.export.graph import exporting, metadata, trace
+from fashion_lightning.networks import WideResNet
+from tests.conftest import Run
+from tests.networks import EveryOperation
+
+
+@pytest.fixture
+def images(data: Path) -> Tensor:
+    return source.load("train", data)[0][:20]
+
+
+def page_of(classifier: FashionMNISTClassifier) -> bytes:
+    return html_file.write(trace(classifier), metadata(classifier, "some_recipe"))
+
+
+@pytest.mark.slow
+def test_the_page_holds_the_network_of_the_checkpoint_and_needs_nothing_else(
+    cli: Run, trained: Path, images: Tensor
+) -> None:
+    said = cli("export", "--ckpt_path", trained, "--output", "model.html", "--tta", "flip_shift")
+    assert "Checked on 600 training images one by one: the classes are those of" in said
+    content = Path("model.html").read_bytes()
+    classifier = load(trained)
+    classifier.tta = "flip_shift"
+    torch.testing.assert_close(html_file.load(content)(images), classifier.classify(images).probabilities)
+    page = content.decode()
+    assert "Recipe tiny, averaged over views (flip_shift)" in page
+    assert re.findall(r"""(?:src|href)=["'](?!data:,|#)[^"']+|https?://|@import|url\(""", page) == []
+    assert not re.search(r"[\w/.-]+\.py\b", page.partition('id="steps"')[2].partition("</script>")[0])
+
+
+def test_only_the_script_of_the_page_may_run() -> None:
+    page = page_of(FashionMNISTClassifier(nn.Sequential(nn.Flatten(), nn.Linear(784, 10))).eval()).decode()
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert len(scripts) == 1
+    allowed = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert f"default-src 'none'; script-src 'sha256-{allowed}'" in page.replace("&#39;", "'")
+
+
+@pytest.mark.parametrize(
+    "network",
+    [EveryOperation(), WideResNet(10, 1)],
+    ids=lambda network: type(network).__name__,
+)
+def test_every_operation_that_is_written_down_is_computed_as_torch_does(network: nn.Module, images: Tensor) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+            nn.init.uniform_(module.running_mean)  # type: ignore[arg-type]
+            nn.init.uniform_(module.running_var, 0.5, 2)  # type: ignore[arg-type]
+            nn.init.uniform_(module.weight)
+    classifier = FashionMNISTClassifier(network, tta="flip").eval()
+    exported = html_file.load(page_of(classifier))
+    torch.testing.assert_close(exported(images), classifier.classify(images).probabilities, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "operation"),
+    [
+        (nn.Softplus(), "exp"),  # what torch makes of it first
+        (nn.GELU("tanh"), "gelu"),
+        (nn.Conv2d(4, 4, 3, groups=4), "convolution"),
+        (nn.Conv2d(4, 4, 3, dilation=2), "convolution"),
+        (nn.MaxPool2d(3, ceil_mode=True), "max_pool2d_with_indices"),
+        (nn.AvgPool2d(3, padding=1), "avg_pool2d"),
+        (nn.ReflectionPad2d(1), "index"),
+    ],
+)
+def test_a_layer_that_a_page_does_not_know_is_named(layer: nn.Module, operation: str) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), layer, nn.Flatten(), nn.LazyLinear(10))
+    classifier = FashionMNISTClassifier(network).eval()
+    said = rf"A page does not know aten\.{operation}\.\w+ in layer network\.1 \({type(layer).__name__}\)\."
+    with pytest.raises(UserError, match=said), exporting(classifier):
+        page_of(classifier)
+
+
+def test_of_a_network_that_a_page_does_not_know_nothing_is_written(
+    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bytes:
+        raise UserError("A page does not know aten.softplus.default in network.1.")
+
+    monkeypatch.setattr(html_file, "write", refuse)
+    said = cli("export", "--ckpt_path", trained, "--output", "model.html", exits=2)
+    assert said.endswith("error: A page does not know aten.softplus.default in network.1.\n")
+    assert not list(Path().glob("*model*"))

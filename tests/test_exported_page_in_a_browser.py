@@ -1,0 +1,262 @@
+"""The exported page in Chromium, opened from its file: it says what Python says, and nothing leaves it."""
+
+import base64
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+from playwright.sync_api import Browser, Page, expect
+from torch import Tensor
+
+from fashion_lightning import CLASS_NAMES, CNN, FashionMNISTClassifier
+from fashion_lightning.data import source
+from fashion_lightning.data.photographs import Prepared
+from fashion_lightning.export import html_file
+from fashion_lightning.export.graph import metadata, trace
+from fashion_lightning.serving.answer import look
+from tests.networks import EveryOperation
+from tests.test_report_browser import check_layout, open_page
+
+pytestmark = pytest.mark.browser
+
+REAL = Path("/usr/share/datasets/fashion-mnist")
+ASK = """async (file) => {
+  const bytes = Uint8Array.from(atob(file), (char) => char.charCodeAt(0));
+  const prepared = prepare(await decode(new File([bytes], "picture")));
+  return { pixels: [...prepared.pixels], background: prepared.background, box: prepared.box };
+}"""
+
+
+@pytest.fixture(scope="session")
+def classifier() -> FashionMNISTClassifier:
+    """The default network with weights that nobody trained, and with which classes differ."""
+    torch.manual_seed(3)
+    classifier = FashionMNISTClassifier(CNN(), tta="none").train()
+    with torch.no_grad():
+        for _ in range(3):
+            classifier(torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8))  # statistics of batch norm
+    return classifier.eval()
+
+
+@pytest.fixture(scope="session")
+def exported(classifier: FashionMNISTClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("page") / "model.html"
+    file.write_bytes(html_file.write(trace(classifier), metadata(classifier, "cnn")))
+    return file
+
+
+@pytest.fixture
+def page(browser: Browser, exported: Path) -> Iterator[Page]:
+    """The page; whatever it complains of or asks a network for is an error in the end."""
+    page, complaints = open_page(browser, exported, 1280)
+    yield page
+    page.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def images(data: Path) -> Tensor:
+    """1,000 images ``(1000, 1, 28, 28)``: of the real test set where this machine has it, else generated."""
+    if not REAL.is_dir():
+        return source.load("train", data)[0].repeat(2, 1, 1, 1)[:1000]
+    pixels = gzip.decompress((REAL / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]  # behind the header
+    return torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(-1, 1, 28, 28)[:1000]
+
+
+def probabilities(page: Page, images: Tensor) -> Tensor:
+    pixels = images.reshape(-1, 784).tolist()
+    return torch.tensor(page.evaluate("(all) => all.map((pixels) => [...runNetwork(steps, weights, pixels)])", pixels))
+
+
+def test_the_network_says_of_1000_images_what_python_says(
+    page: Page, classifier: FashionMNISTClassifier, images: Tensor
+) -> None:
+    names, expected = classifier.classify(images)
+    assert len(set(names)) > 3
+    said = torch.cat([probabilities(page, part) for part in torch.split(images, 200)])
+    torch.testing.assert_close(said, expected, atol=1e-5, rtol=0)
+    assert torch.equal(said.argmax(dim=1), expected.argmax(dim=1))
+
+
+def test_every_operation_is_the_same_in_the_browser(browser: Browser, tmp_path: Path, images: Tensor) -> None:
+    classifier = FashionMNISTClassifier(EveryOperation(), tta="flip_shift").eval()
+    file = tmp_path / "every.html"
+    file.write_bytes(html_file.write(trace(classifier), metadata(classifier, "every")))
+    page, complaints = open_page(browser, file, 1280)
+    expected = classifier.classify(images[:5]).probabilities
+    torch.testing.assert_close(probabilities(page, images[:5]), expected, atol=1e-5, rtol=0)
+    assert complaints == []
+
+
+def prepared_in(page: Page, file: bytes) -> Prepared:
+    said: dict[str, Any] = page.evaluate(ASK, base64.b64encode(file).decode())
+    return Prepared(np.array(said["pixels"]).reshape(28, 28), said["background"], tuple(said["box"]))
+
+
+def content(image: Image.Image, suffix: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, suffix, **options)
+    return file.getvalue()
+
+
+def photograph(image: Tensor, ground: float, slope: float, random: np.random.Generator) -> Image.Image:
+    """An image ``(28, 28)`` as a garment in a coloured light, off the middle of a ground with a gradient."""
+    width, height = (int(side) for side in random.integers(400, 1100, 2))
+    side = int(min(width, height) * random.uniform(0.4, 0.9))
+    left, top = (int(random.integers(0, end - side + 1)) for end in (width, height))
+    scene = np.full((height, width, 3), ground) + slope * np.linspace(-1, 1, width)[:, None] + random.uniform(-8, 8, 3)
+    square = scene[top : top + side, left : left + side]
+    grown = np.asarray(Image.fromarray(image.numpy()).resize((side, side), Image.Resampling.BICUBIC), float)[..., None]
+    square[:] = np.where(grown > 12, (255 - grown) * random.uniform(0.7, 1, 3), square)
+    scene += random.normal(0, random.uniform(0, 4), scene.shape)
+    return Image.fromarray(scene.clip(0, 255).round().astype(np.uint8))
+
+
+def test_50_photographs_are_prepared_as_python_does(
+    page: Page, classifier: FashionMNISTClassifier, images: Tensor
+) -> None:
+    random = np.random.default_rng(0)
+    same_class = []
+    for number in range(50):
+        ground, slope = ((250, 0), (4, 0), (140, 0), (170, 60), (235, 15))[number % 5]
+        scene = photograph(images[number, 0], ground, slope, random)
+        for suffix in ("PNG", "JPEG"):
+            file = content(scene, suffix, quality=85)
+            expected, box = look(io.BytesIO(file), 10**8)
+            said = prepared_in(page, file)
+            # Two decoders of JPEG differ by a level or two; whether a pixel belongs to the garment, by a last bit.
+            most = 3 if suffix == "JPEG" else 2
+            assert (np.abs(said.pixels - expected.pixels.astype(int)) > most).mean() < 0.02
+            assert said.background == expected.background
+            assert np.allclose(said.box, box, atol=0.003)
+            both = classifier.classify(np.stack([said.pixels, expected.pixels])).names
+            same_class.append(both[0] == both[1])
+    assert sum(same_class) >= 98  # of 100
+
+
+def picture(mode: str, size: tuple[int, int] = (300, 200)) -> Image.Image:
+    """A dark patch off the middle, on light ground."""
+    made = Image.new("RGB", size, (240, 240, 235))
+    made.paste((60, 30, 40), (40, 30, 130, 160))
+    made.paste((150, 140, 20), (60, 60, 110, 90))
+    return made.convert(mode)
+
+
+def transparent() -> Image.Image:
+    image = picture("RGBA")
+    image.putalpha(Image.fromarray(np.where(np.asarray(picture("L")) < 200, 255, 0).astype(np.uint8)))
+    return image
+
+
+def silhouette() -> Image.Image:
+    image = Image.new("RGB", (280, 280), "black")
+    image.paste("white", (100, 60, 190, 230))
+    return image
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return content(picture("RGB").transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("file", "tolerance"),
+    [
+        pytest.param(content(picture("RGB"), "PNG"), 0, id="PNG"),
+        pytest.param(content(transparent(), "PNG"), 1, id="transparent"),
+        pytest.param(content(picture("L"), "PNG"), 0, id="grey"),
+        pytest.param(content(picture("P"), "GIF"), 0, id="GIF"),
+        pytest.param(content(picture("RGB"), "BMP"), 0, id="BMP"),
+        pytest.param(content(picture("RGB"), "WEBP", lossless=True), 0, id="WebP"),
+        pytest.param(turned(), 3, id="turned by EXIF"),
+        pytest.param(content(picture("RGB").resize((2400, 1600)), "JPEG", quality=95), 4, id="large"),
+        pytest.param(content(picture("RGB").resize((60, 40)), "PNG"), 1, id="small"),
+        pytest.param(content(picture("L").resize((28, 28)), "PNG"), 0, id="28x28, negated"),
+        pytest.param(content(ImageOps.invert(picture("L").resize((28, 28))), "PNG"), 0, id="28x28"),
+        pytest.param(content(Image.effect_noise((300, 200), 250), "PNG"), 2, id="no background"),
+        pytest.param(content(Image.new("RGB", (100, 80), "white"), "PNG"), 0, id="nothing"),
+        pytest.param(content(silhouette(), "PNG"), 0, id="a light silhouette"),
+        pytest.param(content(Image.new("RGB", (1, 1), "red"), "PNG"), 0, id="one pixel"),
+    ],
+)
+def test_every_kind_of_picture_is_prepared_as_python_does(page: Page, file: bytes, tolerance: int) -> None:
+    expected, box = look(io.BytesIO(file), 10**8)
+    said = prepared_in(page, file)
+    assert np.abs(said.pixels - expected.pixels.astype(int)).max() <= tolerance
+    assert said.background == expected.background
+    assert np.allclose(said.box, box, atol=0.003)
+
+
+DROP = """([file, name]) => {
+  const bytes = Uint8Array.from(atob(file), (char) => char.charCodeAt(0));
+  const dropped = new DataTransfer();
+  dropped.items.add(new File([bytes], name));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true }));
+}"""
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+def test_a_dropped_picture_is_classified_and_the_page_fits(
+    browser: Browser, exported: Path, classifier: FashionMNISTClassifier, tmp_path: Path, width: int, scheme: str
+) -> None:
+    page, complaints = open_page(browser, exported, width, scheme)
+    (path := tmp_path / "picture.png").write_bytes(content(picture("RGB"), "PNG"))
+    page.evaluate(DROP, [base64.b64encode(path.read_bytes()).decode(), "picture.png"])
+    expect(page.locator("#share")).not_to_be_empty()
+    names, expected = classifier.classify(path)
+    assert page.locator("#said").inner_text() == f"{names[0]} {100 * expected.max():.1f} %"
+    shown = page.locator(".bars .percent").all_inner_texts()
+    assert shown == [f"{100 * share:.1f} %" for share in expected[0].tolist()]
+    expect(page.locator("#original")).to_be_visible()
+    check_layout(page, width)
+    seen = page.evaluate(
+        "(() => { const it = document.querySelector('#seen'); return [it.naturalWidth, it.naturalHeight]; })()"
+    )
+    assert seen == [28, 28]
+    page.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (b"no picture", "This cannot be read as a picture. JPEG, PNG, WebP, GIF and BMP can."),
+        (content(picture("RGB"), "JPEG")[:300], "This cannot be read as a picture."),
+        (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "This cannot be read as a picture."),
+        (b"", "This cannot be read as a picture."),
+        (bytes(50_000_000), "The picture has 50 MB. Up to 40 MB are taken."),
+    ],
+    ids=["text", "torn", "SVG", "empty", "50 MB"],
+)
+def test_what_is_no_picture_gets_one_line_and_the_page_goes_on(
+    page: Page, tmp_path: Path, file: bytes, said: str
+) -> None:
+    (path := tmp_path / "picture.jpg").write_bytes(file)
+    page.set_input_files("#file", path)
+    page.wait_for_selector("#problem:not([hidden])")
+    assert page.locator("#problem").inner_text().startswith(said)
+    assert page.locator("#class").inner_text() == "No answer"
+    path.write_bytes(content(picture("RGB"), "PNG"))
+    page.set_input_files("#file", path)
+    expect(page.locator("#share")).not_to_be_empty()
+    assert page.locator("#class").inner_text() in CLASS_NAMES
+    assert not page.locator("#problem").is_visible()
+
+
+def test_a_drawn_garment_is_classified_too(page: Page) -> None:
+    box = page.locator("#paper").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    for step in range(5):
+        page.mouse.move(box["x"] + 60 + 30 * step, box["y"] + 60 + 40 * (step % 2))
+    page.mouse.up()
+    expect(page.locator("#share")).not_to_be_empty()
+    assert page.locator("#class").inner_text() in CLASS_NAMES
