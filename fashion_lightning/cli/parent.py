@@ -22,6 +22,8 @@ PROGRAM = (sys.executable, "-m", "fashion_lightning")
 GRACE_SECONDS = 10
 """From the end of a launcher to that of its processes."""
 
+LAUNCHER = "FASHION_LIGHTNING_LAUNCHER"
+
 VARIABLE = "FASHION_LIGHTNING_ENDS_WITH_STDIN"
 
 
@@ -74,8 +76,9 @@ def end_with_launcher() -> None:
     One that still waits to be connected to the first would wait for half an hour, in code that no signal interrupts.
     """
     if is_first_process():
+        os.environ[LAUNCHER] = str(os.getpid())  # of those that Lightning starts; it may be gone before they look
         return
-    launcher = os.getppid()
+    launcher = int(os.environ.get(LAUNCHER) or os.getppid())
 
     def wait() -> None:
         while os.getppid() == launcher:
