@@ -133,6 +133,6 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(recipe: Path, lau
 
 def test_kills_of_either_of_two_processes_leave_no_difference() -> None:
     assert sys.platform == "linux"
-    done, differences = kills.run(kills=4, seed=2, processes=2)
-    assert done >= 4
+    done, differences = kills.run(kills=2, seed=2, processes=2)
+    assert done >= 2
     assert differences == []

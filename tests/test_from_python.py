@@ -73,8 +73,12 @@ def test_interrupting_it_ends_it_after_a_step_and_leaves_a_run_that_goes_on(
 
     lines: list[str] = []
     monkeypatch.setattr(from_python, "print", print_and_interrupt, raising=False)
-    with pytest.raises(KeyboardInterrupt, match=r"fit\(ckpt_path='tensorboard_logs/tiny/version_0'\) goes on"):
-        fashion_lightning.fit(recipe, epochs=300)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
+    try:
+        with pytest.raises(KeyboardInterrupt, match=r"fit\(ckpt_path='tensorboard_logs/tiny/version_0'\) goes on"):
+            fashion_lightning.fit(recipe, epochs=300)
+    finally:
+        signal.signal(signal.SIGINT, before)
     run = Path("tensorboard_logs/tiny/version_0")
     assert lines[-1].startswith("Interrupted. Continue with")
     assert not (run / "fit.json").exists()

@@ -115,3 +115,17 @@ def test_a_fit_that_is_ended_before_its_first_step_leaves_no_folder(
     monkeypatch.setattr("lightning.Trainer.fit", terminated)
     cli("fit", "--config", recipe, exits=143)
     assert not Path("tensorboard_logs").exists()
+
+
+def test_a_signal_that_lightning_fails_to_clean_up_after_is_no_failure_of_the_training(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminated(*_: object, **__: object) -> None:
+        try:
+            raise SystemExit(143)
+        finally:
+            raise RuntimeError("Please call `iter(combined_loader)` first.")
+
+    monkeypatch.setattr("lightning.Trainer.fit", terminated)
+    assert "error" not in cli("fit", "--config", recipe, exits=143)
+    assert not Path("tensorboard_logs").exists()

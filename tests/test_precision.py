@@ -63,7 +63,7 @@ def test_the_default_precision_is_settled_in_the_config_of_the_run(
 
 
 def test_apples_gpus_are_not_said_to_lack_bf16(capsys: pytest.CaptureFixture[str]) -> None:
-    trainer = Mock(precision="32-true")
+    trainer = Mock(precision="32-true", world_size=1)
     trainer.strategy.root_device.type = "mps"
     print_start(None, trainer, Path("run"), has_schedule=False)
     assert "precision: 32-true   seed" in capsys.readouterr().out

@@ -12,9 +12,10 @@ import threading
 import time
 import urllib.request
 import zlib
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli import serve
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
 from fashion_lightning.data.photographs import prepare
-from fashion_lightning.inference import load_classifier
+from fashion_lightning.inference import load
 from fashion_lightning.serving import middleware
 from fashion_lightning.serving.batches import Batches
 from fashion_lightning.serving.limits import Limits
@@ -39,7 +40,7 @@ LIMITS = Limits(bytes=300_000, pixels=1_000_000, seconds=5, requests=2)
 
 @pytest.fixture
 def classifier(trained: Path) -> FashionMNISTClassifier:
-    return load_classifier(trained)
+    return load(trained)
 
 
 @pytest.fixture
@@ -84,6 +85,12 @@ def test_the_box_is_that_of_the_upright_picture_however_coarsely_a_jpeg_was_deco
     assert said["box"] == pytest.approx([0.25, 0.25, 0.75, 0.75], abs=0.01)
 
 
+def run(answers: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+    """Await them in a thread of their own: that of the tests may run the loop of a browser."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, answers).result()
+
+
 def test_pictures_that_wait_for_the_network_are_classified_in_one_pass() -> None:
     sizes: list[int] = []
     busy = threading.Event()
@@ -104,7 +111,7 @@ def test_pictures_that_wait_for_the_network_are_classified_in_one_pass() -> None
             busy.set()
             return [await task for task in (first, *others) if task is not others[3]]
 
-    answers = asyncio.run(ask_all())
+    answers = run(ask_all())
     assert answers == [[float(n)] * 10 for n in range(14) if n != 4]
     assert sizes == [1, 8, 5]
 
@@ -122,7 +129,7 @@ def test_a_network_that_fails_fails_its_own_pictures_only() -> None:
                 await batches.classify(np.full((28, 28), 1, np.uint8))
             return await batches.classify(np.full((28, 28), 2, np.uint8))
 
-    assert asyncio.run(ask_all()) == [2.0] * 10
+    assert run(ask_all()) == [2.0] * 10
 
 
 # --- what is refused

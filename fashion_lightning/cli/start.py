@@ -26,6 +26,8 @@ def start(cli: FashionMNISTCLI, method: str | None = None) -> None:
     except (UserError, OSError):
         raise
     except Exception as error:  # whatever a network or an optimizer of the user's raises within a step
+        if (stop := _signal_behind(error)) is not None:
+            raise stop from None
         if is_out_of_memory(error):
             raise UserError(OUT_OF_MEMORY) from error
         if cli.trainer.world_size > 1 and _lost_another_process(error):
@@ -39,6 +41,14 @@ def start(cli: FashionMNISTCLI, method: str | None = None) -> None:
         with replacing(details) as file:
             file.write(traceback.format_exc().encode(errors="backslashreplace"))
         raise UserError(f"{reason} The whole traceback is in {details}.") from error
+
+
+def _signal_behind(error: BaseException) -> SystemExit | None:
+    """The end by a signal, in the course of which Lightning failed to put away what was not there yet."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, SystemExit):
+        cause = cause.__context__
+    return cause
 
 
 def _lost_another_process(error: BaseException) -> bool:
