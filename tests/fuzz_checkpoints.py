@@ -12,7 +12,7 @@ import contextlib
 import encodings.cp437  # noqa: F401 - zipfile's, for names that are not marked as UTF-8: it would be imported late
 import io
 import os
-import resource
+import re
 import sys
 import tempfile
 import time
@@ -61,9 +61,15 @@ def watched(what: str, act: Callable[[], Any], logs: Path) -> Any:
         raise Harm(f"{what}: {sorted(harm)[:5]}")
     if time.monotonic() - began > SECONDS:
         raise Harm(f"{what} took {time.monotonic() - began:.0f} s")
-    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MEGABYTES * 1024:
+    if peak_megabytes() > MEGABYTES:
         raise Harm(f"{what}: more than {MEGABYTES} MB")
     return result
+
+
+def peak_megabytes() -> float:
+    """The most that this process has held; ``ru_maxrss`` would begin with what the process that started it held."""
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(peak) / 1024
 
 
 def load(path: Path) -> str:

@@ -281,6 +281,14 @@ def test_a_setting_of_an_optimizers_state_is_a_number_and_its_errors_leave_nothi
     assert set(Path().rglob("*")) == before
 
 
+def test_a_config_without_a_length_trains_for_the_ordinary_one(cli: Run, trained: Path) -> None:
+    def without_length(_: dict[str, Any], config: dict[str, Any]) -> None:
+        del config["trainer"]["max_epochs"]
+
+    poisoned = poison(trained / "checkpoints/last.ckpt", without_length)
+    assert "Continuing poisoned.ckpt" in cli("fit", "--ckpt_path", poisoned, "--trainer.max_steps=23")
+
+
 @pytest.mark.parametrize("command", ["fit", "test", "validate", "predict"])
 @pytest.mark.parametrize("name", ["predictions.csv", ".lock", "checkpoints/test.json"])
 def test_nothing_is_written_through_a_link_in_a_run_folder_somebody_sent(

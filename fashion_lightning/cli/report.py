@@ -82,7 +82,7 @@ def print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path |
     epochs, batches = checkpoint.epochs_done, checkpoint.batches_of_epoch_done
     place = f"in epoch {epochs + 1}, after {batches} batches of it" if batches else f"after {epochs} epochs"
     print(f"Continuing {checkpoint.path} {place}.")
-    before = checkpoint.settings["trainer"]["max_epochs"]
+    before = checkpoint.settings["trainer"].get("max_epochs", trainer.max_epochs)
     if before != trainer.max_epochs and has_schedule:
         print(f"The learning rate's schedule now spans {trainer.max_epochs} epochs, not {before}.")
 
