@@ -153,8 +153,8 @@ def test_several_pictures_may_follow_their_flag_as_a_shell_writes_them(cli: Run,
         assert [row[0] for row in rows] == ["a.png", "it's [1], 'b'.png", "sub/ü.png"]
 
 
-@pytest.mark.parametrize("command", ["validate", "test"])
-@pytest.mark.parametrize("tta", ["flip", "flip_shift"])
+@pytest.mark.parametrize("command", [pytest.param("validate", marks=pytest.mark.slow), "test"])
+@pytest.mark.parametrize("tta", [pytest.param("flip", marks=pytest.mark.slow), "flip_shift"])
 def test_test_time_augmentation_is_a_setting_and_its_figures_stand_beside_the_others(
     cli: Run, trained: Path, command: str, tta: str
 ) -> None:
@@ -190,6 +190,7 @@ def test_the_best_epoch_is_the_one_with_the_least_loss_or_the_most_of_anything_e
 
 
 @pytest.mark.parametrize("validation", [["--trainer.limit_val_batches=0"], ["--trainer.check_val_every_n_epoch=3"]])
+@pytest.mark.slow
 def test_the_best_epoch_by_a_metric_of_training_is_judged_by_that_epoch(
     cli: Run, recipe: Path, validation: list[str]
 ) -> None:

@@ -80,6 +80,7 @@ def test_every_operation_that_is_written_down_is_computed_as_torch_does(network:
         (nn.ReflectionPad2d(1), "index"),
     ],
 )
+@pytest.mark.slow
 def test_a_layer_that_a_page_does_not_know_is_named(layer: nn.Module, operation: str) -> None:
     network = nn.Sequential(nn.Conv2d(1, 4, 3), layer, nn.Flatten(), nn.LazyLinear(10))
     classifier = FashionMNISTClassifier(network).eval()

@@ -135,6 +135,7 @@ def test_what_is_wrong_with_images_is_said(images: Any, problem: str) -> None:
         FashionMNISTClassifier(CNN(stem=2, widths=[2])).classify(images)
 
 
+@pytest.mark.slow
 def test_the_help_of_the_package_is_one_screen() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "help('fashion_lightning')"], capture_output=True, text=True, check=True

@@ -25,6 +25,7 @@ def test_a_folder_from_elsewhere_decides_no_more_than_its_checkpoint(cli: Run, t
     cli("test", "--ckpt_path", sent, "--trainer.default_root_dir", "downloads")  # which `fit` has written anew
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_is_not_taken_for_this_ones(cli: Run, trained: Path, recipe: Path) -> None:
     cli("fit", "--config", recipe, "--data.shift", "2")
     other = Path("tensorboard_logs/tiny/version_1/checkpoints/last.ckpt")
@@ -69,6 +70,7 @@ def torn(run: Path) -> None:
     (run / "checkpoints/last.ckpt").write_bytes(b"torn")
 
 
+@pytest.mark.slow
 def test_in_the_place_of_a_torn_checkpoint_comes_the_best_one_not_that_of_another_callback(
     cli: Run, recipe: Path
 ) -> None:

@@ -16,6 +16,7 @@ from tests.conftest import Run
 RUN = Path("tensorboard_logs/tiny/version_0")
 
 
+@pytest.mark.slow
 def test_the_preset_raises_the_rate_and_leaves_its_curve(cli: Run, recipe: Path) -> None:
     printed = cli("fit", "--config", recipe, "--config", "presets/find_lr", "--trainer.max_epochs=20")
     assert "The loss is least at a learning rate of" in printed

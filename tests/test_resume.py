@@ -75,7 +75,7 @@ def test_another_batch_size_holds_from_the_next_epoch_but_not_within_one(cli: Ru
     assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 40
 
 
-@pytest.mark.parametrize("damage", ["torn", "missing"])
+@pytest.mark.parametrize("damage", ["torn", pytest.param("missing", marks=pytest.mark.slow)])
 def test_a_bad_last_checkpoint_is_replaced_by_the_newest_whole_one(cli: Run, trained: Path, damage: str) -> None:
     """The best checkpoint of this run is from its last epoch, so that nothing at all is lost."""
     cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
@@ -99,6 +99,7 @@ def test_sigterm_ends_with_143_and_a_checkpoint(cli: Run, recipe: Path) -> None:
     assert content["global_step"] == 13
 
 
+@pytest.mark.slow
 def test_ctrl_c_of_a_real_process_leaves_a_checkpoint_to_continue_from(
     cli: Run, recipe: Path, command_on_generated_data: list[str]
 ) -> None:

@@ -108,7 +108,8 @@ torch.kept = batches  # alive to the end of Python
 """
 
 
-@pytest.mark.parametrize("end", [pytest.param("killed", marks=pytest.mark.slow), "itself"])
+@pytest.mark.parametrize("end", ["killed", "itself"])
+@pytest.mark.slow
 def test_loader_processes_end_when_their_parent_does(end: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FOUR_BATCHES_OF_TWO_PROCESSES, end], stdout=subprocess.PIPE, text=True, timeout=30

@@ -16,7 +16,9 @@ from tests.poisoned import Edit, content, poison, setting, text, writer
 ESCAPED = {"dirpath": "escaped", "filename": "authorized_keys"}
 
 
-@pytest.mark.parametrize("command", ["test", pytest.param("predict", marks=pytest.mark.slow), "fit"])
+@pytest.mark.parametrize(
+    "command", ["test", pytest.param("predict", marks=pytest.mark.slow), pytest.param("fit", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -289,7 +291,10 @@ def test_a_config_without_a_length_trains_for_the_ordinary_one(cli: Run, trained
     assert "Continuing poisoned.ckpt" in cli("fit", "--ckpt_path", poisoned, "--trainer.max_steps=23")
 
 
-@pytest.mark.parametrize("command", ["fit", "test", "validate", "predict"])
+@pytest.mark.parametrize(
+    "command",
+    ["fit", "predict", pytest.param("test", marks=pytest.mark.slow), pytest.param("validate", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("name", ["predictions.csv", ".lock", "checkpoints/test.json"])
 def test_nothing_is_written_through_a_link_in_a_run_folder_somebody_sent(
     cli: Run, trained: Path, command: str, name: str

@@ -96,6 +96,7 @@ def hparams_tab(logs: Path) -> tuple[list[str], list[str], dict[str, dict[str, o
     return settings, [info.name.tag for info in experiment.metric_infos], cells
 
 
+@pytest.mark.slow
 def test_the_hparams_tab_shows_what_people_compare_first_with_real_figures(cli: Run, trained: Path) -> None:
     cli("test", "--ckpt_path", trained)
     settings, metrics, runs = hparams_tab(Path("tensorboard_logs"))
