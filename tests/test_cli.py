@@ -179,7 +179,9 @@ def test_test_takes_the_recorded_best_checkpoint_not_the_last(cli: Run, trained:
     assert figures["accuracy"] == fit["best"]["val/accuracy"]
 
 
-@pytest.mark.parametrize(("monitor", "best_of"), [("val/loss", min), ("val/top5", max)])
+@pytest.mark.parametrize(
+    ("monitor", "best_of"), [("val/loss", min), pytest.param("val/top5", max, marks=pytest.mark.slow)]
+)
 def test_the_best_epoch_is_the_one_with_the_least_loss_or_the_most_of_anything_else(
     cli: Run, recipe: Path, monitor: str, best_of: Callable[[list[float]], float]
 ) -> None:

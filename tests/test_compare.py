@@ -210,7 +210,14 @@ def test_markdown_csv_and_picture_hold_the_same(cli: Run, trained: Path, runs: R
     assert Path("report/curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["cost_$5_vs_$6", "$\\frac$", "_hidden", "a|b\\", "=1+1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cost_$5_vs_$6",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("$\\frac$", "_hidden", "=1+1")),
+        "a|b\\",
+    ],
+)
 def test_a_recipes_name_is_written_to_the_letter(cli: Run, trained: Path, name: str) -> None:
     edit(trained, recipe=name)
     groups = compare([trained]).groups

@@ -134,10 +134,14 @@ def test_a_full_disk_stops_a_fit_and_the_last_good_checkpoint_is_named(
 @pytest.mark.parametrize(
     ("options", "steps"),
     [
-        ([], [0, 10]),
+        pytest.param([], [0, 10], marks=pytest.mark.slow),
         (["--last_checkpoint.every_n_steps", "4"], [0, 4, 8, 10]),
-        (["--last_checkpoint.every_n_minutes", "0.0000001"], [*range(10), 10]),
-        (["--last_checkpoint.every_n_steps", "4", "--trainer.accumulate_grad_batches", "2"], [0, 4, 5]),
+        pytest.param(["--last_checkpoint.every_n_minutes", "0.0000001"], [*range(10), 10], marks=pytest.mark.slow),
+        pytest.param(
+            ["--last_checkpoint.every_n_steps", "4", "--trainer.accumulate_grad_batches", "2"],
+            [0, 4, 5],
+            marks=pytest.mark.slow,
+        ),
         # The second validation asks for the end, which Lightning puts off to the end of the first epoch.
         (["--trainer.min_steps", "8", "--trainer.val_check_interval", "0.3", *STUCK], [0, 10]),
     ],

@@ -24,8 +24,8 @@ model:
     [
         pytest.param(("epoch start", 0, 0), marks=pytest.mark.slow),
         pytest.param(("train", 0, 0), marks=pytest.mark.slow),
-        ("train", 0, 4),
-        ("validation", 0, 0),
+        pytest.param(("train", 0, 4), marks=pytest.mark.slow),
+        pytest.param(("validation", 0, 0), marks=pytest.mark.slow),
         pytest.param(("epoch end", 0, 0), marks=pytest.mark.slow),
         ("train", 1, 9),
         pytest.param(("epoch start", 2, 0), marks=pytest.mark.slow),
@@ -86,6 +86,7 @@ def test_an_interrupted_run_is_exact_under_other_settings_of_the_trainer(
         assert curve(undisturbed, tag) == curve(disturbed, tag)
 
 
+@pytest.mark.slow
 def test_a_run_that_max_steps_ended_within_an_epoch_can_go_on(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, "--trainer.max_epochs", "3", "--model.scheduler", "null")
     cli("fit", "--config", recipe, "--trainer.max_epochs", "3", "--model.scheduler", "null", "--trainer.max_steps=15")

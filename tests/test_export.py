@@ -75,6 +75,7 @@ def test_an_onnx_file_says_what_the_checkpoint_says_for_batches_of_any_size(
     assert np.abs(answers(exported, images) - plain).max() > 1e-3  # the file averages over views by itself
 
 
+@pytest.mark.slow
 def test_an_onnx_file_is_one_file_that_describes_itself(exported: Path) -> None:
     model = onnx.load(exported, load_external_data=False)
     onnx.checker.check_model(model, full_check=True)

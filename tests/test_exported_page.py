@@ -54,7 +54,7 @@ def test_only_the_script_of_the_page_may_run() -> None:
 
 @pytest.mark.parametrize(
     "network",
-    [EveryOperation(), WideResNet(10, 1)],
+    [EveryOperation(), pytest.param(WideResNet(10, 1), marks=pytest.mark.slow)],
     ids=lambda network: type(network).__name__,
 )
 def test_every_operation_that_is_written_down_is_computed_as_torch_does(network: nn.Module, images: Tensor) -> None:

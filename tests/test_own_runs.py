@@ -9,6 +9,7 @@ import yaml
 from tests.conftest import Run
 
 
+@pytest.mark.slow
 def test_a_folder_from_elsewhere_decides_no_more_than_its_checkpoint(cli: Run, trained: Path) -> None:
     """Its config.yaml counts where runs are kept: in tensorboard_logs, or where --trainer.default_root_dir says."""
     config = yaml.safe_load((trained / "config.yaml").read_text())

@@ -216,6 +216,7 @@ def test_a_run_without_any_patience_is_continued_after_a_kill(cli: Run, recipe: 
     assert json.loads((run / "fit.json").read_text())["epochs"] == 3
 
 
+@pytest.mark.slow
 def test_typed_optimizer_settings_hold_after_a_checkpoint(cli: Run, recipe: Path) -> None:
     constant = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.init_args.lr", "0.1"]
     cli("fit", "--config", recipe, *constant, "--model.scheduler", "null")

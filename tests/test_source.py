@@ -133,6 +133,7 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         source.load("train", tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_the_published_hashes_are_those_of_the_original_files() -> None:
     """Without the fixtures' hashes: in a fresh interpreter."""
     code = "from fashion_lightning.data.source import SHA256; print(*sorted(v[:8] for v in SHA256.values()))"
