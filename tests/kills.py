@@ -192,8 +192,12 @@ def fingerprint(run: Path) -> dict[str, str]:
 
 def processes_of(process: subprocess.Popen[Any]) -> list[int]:
     """The processes of a run, by their numbers: the first one and those that Lightning has started, not its loaders."""
-    children = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
-    return [process.pid, *(pid for pid in children if b"LOCAL_RANK=" in Path(f"/proc/{pid}/environ").read_bytes())]
+    ours = [process.pid]
+    with contextlib.suppress(OSError):  # one has ended meanwhile
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            if b"LOCAL_RANK=" in Path(f"/proc/{child}/environ").read_bytes():
+                ours.append(int(child))
+    return ours
 
 
 def is_running(pid: int) -> bool:
