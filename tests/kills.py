@@ -192,12 +192,16 @@ def fingerprint(run: Path) -> dict[str, str]:
 
 def processes_of(process: subprocess.Popen[Any]) -> list[int]:
     """The processes of a run, by their numbers: the first one and those that Lightning has started, not its loaders."""
-    ours = [process.pid]
-    with contextlib.suppress(OSError):  # one has ended meanwhile
-        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-            if b"LOCAL_RANK=" in Path(f"/proc/{child}/environ").read_bytes():
-                ours.append(int(child))
-    return ours
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [process.pid, *(int(child) for child in children if b"LOCAL_RANK=" in _environment_of(child))]
+
+
+def _environment_of(pid: str) -> bytes:
+    """That a process was started with; empty if it has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
 
 
 def is_running(pid: int) -> bool:
