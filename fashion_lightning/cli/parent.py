@@ -78,7 +78,9 @@ def end_with_launcher() -> None:
     if is_first_process():
         os.environ[LAUNCHER] = str(os.getpid())  # of those that Lightning starts; it may be gone before they look
         return
-    launcher = int(os.environ.get(LAUNCHER) or os.getppid())
+    by_lightning = not {"RANK", "SLURM_PROCID"} & os.environ.keys()  # torchrun and SLURM set these
+    launcher = int(os.environ.get(LAUNCHER) or 0) if by_lightning else 0
+    launcher = launcher or os.getppid()
 
     def wait() -> None:
         while os.getppid() == launcher:
