@@ -73,7 +73,8 @@ SCHEDULES: list[tuple[str, dict[str, Any]] | None] = [
     None,
 ]
 OPTIMIZERS = [("fashion_lightning.optimizers.Muon", {"lr": 0.05}), ("torch.optim.AdamW", {"lr": 0.003})]
-PLACES = [("32-true", 0), ("bf16-mixed", 2), ("bf16-mixed", 0), ("32-true", 2)]
+PLACES = [("32-true", 0, 0.4), ("bf16-mixed", 2, 0.4), ("bf16-mixed", 0, 0.0), ("32-true", 2, 0.0)]
+"""Precision, loader processes, and how many of the images each epoch leaves out."""
 
 
 def cases() -> Iterator[dict[str, Any]]:
@@ -81,12 +82,12 @@ def cases() -> Iterator[dict[str, Any]]:
     for number in itertools.count():
         recipe = json.loads(json.dumps(RECIPE))
         schedule, optimizer = SCHEDULES[number % len(SCHEDULES)], OPTIMIZERS[number // len(SCHEDULES) % 2]
-        precision, workers = PLACES[number % len(PLACES)]
+        precision, workers, prune = PLACES[number % len(PLACES)]
         if schedule is not None:
             recipe["model"]["scheduler"] = {"class_path": schedule[0], "init_args": schedule[1]}
         recipe["model"]["optimizer"] = {"class_path": optimizer[0], "init_args": optimizer[1]}
         recipe["trainer"]["precision"] = precision
-        recipe["data"]["num_workers"] = workers
+        recipe["data"] |= {"num_workers": workers, "prune": prune}
         yield recipe
 
 
@@ -95,7 +96,8 @@ def title(recipe: dict[str, Any]) -> str:
     names = [
         recipe["model"].get(part, {}).get("class_path", "none").split(".")[-1] for part in ("scheduler", "optimizer")
     ]
-    return f"{' '.join(names)} {recipe['trainer']['precision']} workers {recipe['data']['num_workers']}"
+    data = recipe["data"]
+    return f"{' '.join(names)} {recipe['trainer']['precision']} workers={data['num_workers']} prune={data['prune']}"
 
 
 @dataclass

@@ -47,6 +47,7 @@ FLAGS = (
     ),
     Flag("--shift", "--data.shift", "PIXELS", "shift images by up to so many"),
     Flag("--cutout", "--data.cutout", "PIXELS", "cut out squares of that side"),
+    Flag("--prune", "--data.prune", "SHARE", "leave out that share of the images, easy ones"),
     Flag("--patience", "--early_stopping.patience", "N", "stop after N validations without a better one"),
     Flag(
         "--tta",

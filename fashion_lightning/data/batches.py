@@ -85,7 +85,7 @@ class Shuffled(DistributedSampler[Tensor]):
     than others. A last batch of one image is left out: batch normalization cannot train on it.
 
     Args:
-        length: images in the data set.
+        length: images in an epoch.
         batch_size: images in a batch of this process.
         seed: of the run.
         rank, world_size: this process and how many there are.
@@ -111,10 +111,13 @@ class Shuffled(DistributedSampler[Tensor]):
 
     def __iter__(self) -> Iterator[Tensor]:
         # Nothing is read before the first batch is asked for: a resumed trainer sets the epoch only after iter().
-        order = torch.randperm(self.length, generator=generator(self.seed, "order", self.epoch))
-        steps = torch.split(order, self.batch_size * self.world_size)
+        steps = torch.split(self.order(generator(self.seed, "order", self.epoch)), self.batch_size * self.world_size)
         for images in steps[self.first_batch : len(self)]:
             yield images[self.rank :: self.world_size]
+
+    def order(self, draws: torch.Generator) -> Tensor:
+        """The positions ``(length,)`` that an epoch shows, by draws of its own."""
+        return torch.randperm(self.length, generator=draws)
 
     def images_in_step(self, batch_idx: int) -> int:
         """Images of this batch in all processes together."""

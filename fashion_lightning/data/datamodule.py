@@ -12,6 +12,7 @@ from fashion_lightning.data import source
 from fashion_lightning.data.augment import Augment, Flip, Part
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
 from fashion_lightning.data.pictures import find_pictures, read_pictures
+from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
 from fashion_lightning.data.split import train_val_indices
 from fashion_lightning.errors import UserError
 from fashion_lightning.seeding import run_seed
@@ -30,6 +31,7 @@ class FashionMNISTDataModule(LightningDataModule):
         batch_size: training images in a step, in each process.
         val_size: validation images, as a number (5000) or as a fraction of the training set (0.2).
         train_size: train on so many images only; all that are not for validation by default.
+        prune: share of the training images that each epoch leaves out, drawn from the easy ones (dynamic pruning).
         flip: mirror training images: ``none``, ``random``, or ``alternating`` from epoch to epoch.
         shift: largest shift of training images, in pixels.
         cutout: side of a square cut out of training images, in pixels.
@@ -43,6 +45,7 @@ class FashionMNISTDataModule(LightningDataModule):
         batch_size: int = 64,
         val_size: int | float = 5000,
         train_size: int | None = None,
+        prune: float = 0.0,
         flip: Flip = "none",
         shift: int = 0,
         cutout: int = 0,
@@ -60,6 +63,8 @@ class FashionMNISTDataModule(LightningDataModule):
         ):
             if value < lowest:
                 raise UserError(f"data.{name} must be at least {lowest}, not {value}.")
+        if not 0 <= prune < EASIEST:
+            raise UserError(f"data.prune must be at least 0 and below {EASIEST}, not {prune}.")
         if root == "":
             raise UserError("data.root is empty; name a folder.")
         self.pictures = [images] if isinstance(images, str) else images
@@ -71,6 +76,8 @@ class FashionMNISTDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.val_size = val_size
         self.train_size = train_size
+        self.prune = prune
+        self.image_losses: ImageLosses | None = None  # where easy images are left out
         self.num_workers = num_workers
         self.picture_paths: list[Path] = []
         self.broken_pictures: list[str] = []  # what is wrong with each file that was skipped
@@ -104,12 +111,12 @@ class FashionMNISTDataModule(LightningDataModule):
                 raise UserError(
                     f"data.train_size is {self.train_size}, but only {len(train)} images are left to train on."
                 )
-            if stage == "fit" and self.batch_size > len(train):
-                raise UserError(
-                    f"data.batch_size is {self.batch_size}, but there are only {len(train)} training images."
-                )
+            if self.prune and self.image_losses is None:
+                self.image_losses = ImageLosses(len(images))
             self.train_set = ImagesInMemory(images, labels, train)
             self.val_set = ImagesInMemory(images, labels, val)
+            if stage == "fit" and self.batch_size > (shown := self._order(0, 1).length):
+                raise UserError(f"data.batch_size is {self.batch_size}, but there are only {shown} training images.")
         elif stage == "predict" and self.pictures:
             found = find_pictures(self.pictures)
             self.picture_paths, pixels, self.broken_pictures = read_pictures(found, self._is_first_process())
@@ -134,8 +141,7 @@ class FashionMNISTDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in a new order each epoch; a resumed run goes on at the batch where it stopped."""
-        rank, world_size = self._rank_and_world_size()
-        sampler = self.sampler = Shuffled(len(self.train_set), self.batch_size, self.seed, rank, world_size)
+        sampler = self.sampler = self._order(*self._rank_and_world_size())
         if self.trainer is not None:
             progress = self.trainer.fit_loop.epoch_loop.batch_progress
             # A checkpoint from the end of an epoch has counted all its batches: the next one starts at 0.
@@ -143,10 +149,15 @@ class FashionMNISTDataModule(LightningDataModule):
             sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)
         return batch_loader(self.train_set, sampler, self.num_workers)
 
+    def _order(self, rank: int, world_size: int) -> Shuffled:
+        if self.image_losses is None:
+            return Shuffled(len(self.train_set), self.batch_size, self.seed, rank, world_size)
+        indices = self.train_set.indices
+        return Pruned(indices, self.prune, self.image_losses, self.batch_size, self.seed, rank, world_size)
+
     def batches_of(self, world_size: int) -> tuple[int, int]:
         """Batches in an epoch and in a validation, of each of so many processes."""
-        train = Shuffled(len(self.train_set), self.batch_size, self.seed, 0, world_size)
-        return len(train), len(InOrder(len(self.val_set), EVAL_BATCH_SIZE, 0, world_size))
+        return len(self._order(0, world_size)), len(InOrder(len(self.val_set), EVAL_BATCH_SIZE, 0, world_size))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation images, each once."""
@@ -183,6 +194,19 @@ class FashionMNISTDataModule(LightningDataModule):
     def images_in_step(self, batch: Batch, batch_idx: int) -> int:
         """Images of a training batch in all processes together."""
         return len(batch.labels) if self.sampler is None else self.sampler.images_in_step(batch_idx)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next epochs' images are chosen by."""
+        return {} if self.image_losses is None else self.image_losses.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave.
+
+        Raises:
+            UserError: it is of other images.
+        """
+        if self.image_losses is not None:
+            self.image_losses.load_state_dict(state_dict)
 
     def _epoch(self) -> int:
         """The epoch that the next training batch belongs to; right already before ``on_train_start``."""

@@ -16,6 +16,7 @@ OUR_PARTS = (
     *("epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"),
     *("lr_schedulers", "fashion_lightning", "train_metrics", "validation", "MixedPrecision"),
     *("averaging_state", "current_model_state"),  # of an average of the weights
+    "FashionMNISTDataModule",  # losses, by which easy images are left out
 )
 """What ``fit`` restores of a checkpoint that is not from a run of the user's own."""
 
@@ -77,6 +78,8 @@ def _problem(content: dict[str, Any]) -> str:
         for key, state in content["callbacks"].items():
             _check_callback(str(key), state)
         _check_metrics(content.get("train_metrics", {}))
+        if "FashionMNISTDataModule" in content:
+            _check_losses(content["FashionMNISTDataModule"])
     except KeyError as error:
         return f"it lacks {error}"
     except Exception as error:  # whatever a value of another kind raises when it is looked into, a tensor for a mapping
@@ -157,6 +160,16 @@ def _check_metrics(saved: Any) -> None:
             raise ValueError("its training metrics are others")
         if not all(type(count) is torch.Tensor and 1 <= count.numel() <= MOST_PROCESSES for count in state.values()):
             raise ValueError("its training metrics are no counts")
+
+
+def _check_losses(saved: Any) -> None:
+    """Of training images, by which some are left out."""
+    import torch
+
+    if not isinstance(saved, dict) or saved.keys() != {"losses", "at_start_of_epoch"}:
+        raise ValueError("its losses are others")
+    if not all(type(losses) is torch.Tensor and losses.dtype is torch.float32 for losses in saved.values()):
+        raise ValueError("its losses are no numbers")
 
 
 def numbers_only(content: dict[str, Any]) -> dict[str, Any]:

@@ -69,6 +69,7 @@ TRAINING: dict[str, Check] = {
     "model.label_smoothing": _number,
     "data.batch_size": _whole,
     "data.train_size": _or_none(_whole),
+    "data.prune": _number,
     "data.flip": _one_of("none", "random", "alternating"),
     "data.shift": _whole,
     "data.cutout": _whole,

@@ -42,8 +42,10 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
             compare("best_checkpoint", "the record of the best epoch would be lost")
         if checkpoint.in_mid_epoch:
             lengths = ("trainer.limit_train_batches", "trainer.accumulate_grad_batches")
+            why = "the checkpoint lies within an epoch, whose rest would be another one"
+            compare("data.prune", why, lambda share: share or 0)  # runs of version 0.3 did not have it
             for name in ("data.batch_size", "data.train_size", *lengths):
-                compare(name, "the checkpoint lies within an epoch, whose rest would be another one")
+                compare(name, why)
     for name, old, new, why in refused:
         raise UserError(
             f"--{name} cannot change from {old} to {new} for {checkpoint.path}: {why}."

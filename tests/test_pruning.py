@@ -1,0 +1,101 @@
+"""Each epoch leaves out some of the images that were easy when they were last shown."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
+from tests.conftest import Run
+
+INDICES = torch.arange(1000) * 2  # every other image of the files is one to train on
+
+
+def losses_of(values: torch.Tensor) -> ImageLosses:
+    losses = ImageLosses(2000)
+    losses.losses[INDICES] = values
+    return losses
+
+
+def epoch(sampler: Pruned, number: int) -> list[int]:
+    sampler.set_epoch(number)
+    return sorted(torch.cat(list(sampler)).tolist())
+
+
+def test_all_hard_images_are_shown_and_of_the_easy_ones_a_random_part() -> None:
+    hard = set(range(300))
+    losses = losses_of(torch.where(torch.arange(1000) < 300, 2.0, 0.1))
+    sampler = Pruned(INDICES, 0.4, losses, batch_size=100, seed=0)
+    first, second = (set(epoch(sampler, number)) for number in (0, 1))
+    assert len(first) == len(second) == 600
+    assert hard <= first
+    assert hard <= second
+    assert first != second
+    assert len(sampler) == 6
+
+
+def test_images_that_were_never_shown_count_as_the_hardest() -> None:
+    losses = ImageLosses(2000)
+    sampler = Pruned(INDICES, 0.4, losses, batch_size=100, seed=0)
+    shown: set[int] = set()
+    for number in range(3):
+        now = epoch(sampler, number)
+        assert len(set(now) - shown) >= min(300, 1000 - len(shown))
+        shown |= set(now)
+        losses.record(INDICES[now], torch.zeros(600, 10), torch.zeros(600, dtype=torch.int64))
+    assert len(shown) == 1000
+
+
+def test_a_recorded_loss_is_the_cross_entropy() -> None:
+    losses = ImageLosses(4)
+    losses.record(torch.tensor([2, 0]), torch.tensor([[0.0, 0.0], [3.0, 0.0]]), torch.tensor([1, 0]))
+    assert losses.start_epoch().tolist() == pytest.approx([0.04859, torch.inf, 0.69315, torch.inf], abs=1e-5)
+
+
+def test_an_epoch_goes_on_by_the_losses_at_its_start() -> None:
+    losses = losses_of(torch.rand(1000, generator=torch.Generator().manual_seed(0)))
+    sampler = Pruned(INDICES, 0.4, losses, batch_size=100, seed=0)
+    sampler.set_epoch(3)
+    batches = [batch.tolist() for batch in sampler]
+    shown = torch.tensor(batches[:4]).flatten()
+    losses.record(INDICES[shown], torch.randn(400, 10), torch.zeros(400, dtype=torch.int64))
+    restored = ImageLosses(2000)
+    restored.load_state_dict(losses.state_dict())
+    continued = Pruned(INDICES, 0.4, restored, batch_size=100, seed=0)
+    continued.start_at(epoch=3, first_batch=4)
+    assert [batch.tolist() for batch in continued] == batches[4:]
+    assert epoch(sampler, 4) == epoch(continued, 4)
+
+
+def test_a_fit_shows_so_many_images_an_epoch(cli: Run, recipe: Path) -> None:
+    assert "3/3" in cli("fit", "--config", recipe, "--epochs", "3", "--data.prune", "0.6")
+    content = torch.load("tensorboard_logs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert content["global_step"] == 3 * 4  # of 500 images 200, in batches of 50
+    assert content["FashionMNISTDataModule"]["losses"].isfinite().sum() == 500
+
+
+def test_within_an_epoch_the_share_cannot_change(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, "--trainer.max_steps", "3", "--data.prune", "0.4")
+    printed = cli("fit", "--ckpt_path", "tiny", "--trainer.max_steps", "9", "--data.prune", "0.2", exits=2)
+    assert "--data.prune cannot change from 0.4 to 0.2" in printed
+
+
+def test_a_share_that_would_take_hard_images_is_refused(cli: Run, recipe: Path) -> None:
+    printed = cli("fit", "--config", recipe, "--data.prune", "0.8", exits=2)
+    assert f"data.prune must be at least 0 and below {EASIEST}" in printed
+
+
+def test_losses_of_other_images_are_refused(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, "--data.prune", "0.4")
+    path = Path("tensorboard_logs/tiny/version_0/checkpoints/last.ckpt")
+    content = torch.load(path, weights_only=True)
+    losses = content["FashionMNISTDataModule"]
+    for broken, said in (
+        ({**losses, "losses": torch.zeros(7)}, "are not those of 600 training images"),
+        ({**losses, "losses": torch.zeros(600, dtype=torch.int64)}, "its losses are no numbers"),
+        ({"losses": losses["losses"]}, "its losses are others"),
+    ):
+        torch.save({**content, "FashionMNISTDataModule": broken}, "strange.ckpt")
+        printed = cli("fit", "--ckpt_path", "strange.ckpt", "--epochs", "3", exits=2)
+        assert said in printed
+        assert "Traceback" not in printed
