@@ -3,16 +3,19 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import avg_pool2d
 
 from fashion_lightning.callbacks.layer_table import parameter_counts
 from fashion_lightning.networks import CNN, MLP, ConvNet, WideResNet
-from fashion_lightning.networks.cnn import convolution
+from fashion_lightning.networks.cnn import convolution, halving_convolution
 
 
 @pytest.mark.parametrize("widths", [(4, 8, 16), (4, 8), (4, 8, 8, 8)])
-def test_the_cnn_gives_ten_logits_whatever_its_widths(widths: tuple[int, ...]) -> None:
-    network = CNN(stem=4, widths=widths)
+@pytest.mark.parametrize("pooled_groups", [0, 1, 3])
+def test_the_cnn_gives_ten_logits_whatever_its_widths(widths: tuple[int, ...], pooled_groups: int) -> None:
+    network = CNN(stem=4, widths=widths, pooled_groups=pooled_groups)
     assert network(torch.randn(3, 1, 28, 28)).shape == (3, 10)
+    assert sum(isinstance(module, nn.MaxPool2d) for module in network.modules()) == min(pooled_groups, len(widths))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,15 @@ def test_a_convolution_first_passes_its_input_on() -> None:
 def test_a_convolution_to_fewer_channels_passes_on_the_first_ones() -> None:
     images = torch.randn(2, 5, 8, 8)
     assert torch.allclose(convolution(5, 3)(images), images[:, :3], atol=1e-6)
+
+
+@pytest.mark.parametrize(("c_in", "c_out"), [(3, 5), (5, 3)])
+def test_a_halving_convolution_first_passes_on_the_mean_of_two_by_two_pixels(c_in: int, c_out: int) -> None:
+    images = torch.randn(2, c_in, 13, 13)
+    halved = halving_convolution(c_in, c_out)(images)
+    passed = min(c_in, c_out)
+    assert halved.shape == (2, c_out, 6, 6)
+    assert torch.allclose(halved[:, :passed], avg_pool2d(images, 2)[:, :passed], atol=1e-6)
 
 
 def test_gains_are_fixed_and_biases_are_learned() -> None:

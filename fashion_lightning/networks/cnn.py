@@ -17,6 +17,8 @@ class CNN(nn.Module):
     Args:
         stem: channels of the first convolution.
         widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3).
+        pooled_groups: how many groups, from the first on, halve it by max pooling; the others do by a convolution of
+            stride 2, which has less than half of the arithmetic and loses nothing there.
         num_classes: logits.
         logit_scale: what the logits are multiplied by; keeps the first ones small.
     """
@@ -25,13 +27,16 @@ class CNN(nn.Module):
         self,
         stem: int = 16,
         widths: Sequence[int] = (32, 128, 128),
+        pooled_groups: int = 3,
         num_classes: int = 10,
         logit_scale: float = 0.5,
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(1, stem, 3, bias=False), norm(stem), nn.GELU())
         channels = [stem, *widths]
-        self.groups = nn.Sequential(*(Group(c_in, c_out) for c_in, c_out in zip(channels, widths)))
+        self.groups = nn.Sequential(
+            *(Group(*pair, pools=number < pooled_groups) for number, pair in enumerate(zip(channels, widths)))
+        )
         self.head = nn.Linear(channels[-1], num_classes, bias=False)
         nn.init.normal_(self.head.weight)
         self.logit_scale = logit_scale
@@ -48,10 +53,11 @@ class CNN(nn.Module):
 class Group(nn.Sequential):
     """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``."""
 
-    def __init__(self, c_in: int, c_out: int) -> None:
+    def __init__(self, c_in: int, c_out: int, pools: bool) -> None:
+        # Pooling before norm and activation, which then have a quarter of the work.
+        halving = [convolution(c_in, c_out), nn.MaxPool2d(2)] if pools else [halving_convolution(c_in, c_out)]
         super().__init__(
-            convolution(c_in, c_out),
-            nn.MaxPool2d(2),  # before norm and activation, which then have a quarter of the work
+            *halving,
             norm(c_out),
             nn.GELU(),
             convolution(c_out, c_out),
@@ -65,6 +71,16 @@ def convolution(c_in: int, c_out: int) -> nn.Conv2d:
     layer = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
     with torch.no_grad():
         nn.init.dirac_(layer.weight[:c_in])
+    return layer
+
+
+def halving_convolution(c_in: int, c_out: int) -> nn.Conv2d:
+    """A 4x4 convolution of stride 2 that first hands on the mean of two by two pixels, as far as it has channels."""
+    layer = nn.Conv2d(c_in, c_out, 4, stride=2, padding=1, bias=False)
+    with torch.no_grad():
+        nn.init.zeros_(layer.weight[:c_in])
+        for channel in range(min(c_in, c_out)):
+            layer.weight[channel, channel, 1:3, 1:3] = 0.25
     return layer
 
 
