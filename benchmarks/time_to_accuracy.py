@@ -1,11 +1,11 @@
 """Recipes beside the yardstick: seconds of training and accuracy, against Keras and stock Lightning.
 
-    python benchmarks/time_to_accuracy.py --keras keras-venv/bin/python --epochs 20 quick cnn
+    python benchmarks/time_to_accuracy.py --keras keras-venv/bin/python --epochs 20 --rounds 2 quick cnn
 
-One after the other, each in a process of its own: seed 002's network in Keras (``keras_two_conv.py``),
+In alternation, each in a process of its own: seed 002's network in Keras (``keras_two_conv.py``),
 recipes of this project, and seed 002's network once more, by this project and by a stock Lightning one
-(``stock_lightning.py``). These two take minutes an epoch and may be cut (``--same_epochs``); they are
-compared with as many epochs of Keras, the recipes with all of its epochs. Seconds are from the first
+(``stock_lightning.py``). These two take minutes an epoch and may be cut (``--same_epochs``, 0 leaves them out); they
+are compared with as many epochs of Keras, the recipes with all of its epochs. Seconds are from the first
 step to the last, validation included. Keras' accuracy is that on the test images, as its author
 measured; all others are on the validation images.
 """
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import mean
 
 from rich.console import Console
 from rich.table import Table
@@ -52,29 +53,36 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", default=["cnn"], help="names in configs/")
     parser.add_argument("--keras", required=True, help="the Python of an environment with tensorflow-cpu")
     parser.add_argument("--epochs", type=int, default=20, help="of Keras")
+    parser.add_argument("--rounds", type=int, default=1, help="of all of it, in alternation")
     parser.add_argument("--same_epochs", type=int, help="of the same network elsewhere; as many by default")
     parser.add_argument("--root", type=Path, default=Path("data"))
     given = parser.parse_args()
-    same_epochs = given.same_epochs or given.epochs
+    same_epochs = given.epochs if given.same_epochs is None else given.same_epochs
     root = ["--root", str(given.root)]
-
-    keras = last_line([given.keras, str(HERE / "keras_two_conv.py"), "--epochs", str(given.epochs), *root])
-    table = Table("", "epochs", "seconds", "of Keras' time", "accuracy, %")
-
-    def add(name: str, epochs: float, seconds: float, keras_seconds: float, accuracy: float) -> None:
-        share = f"1/{keras_seconds / seconds:.1f}"
-        table.add_row(name, f"{epochs:.0f}", f"{seconds:.1f}", share, f"{100 * accuracy:.2f}")
-
-    add("Keras, seed 002", given.epochs, keras["seconds"], keras["seconds"], keras["test_accuracy"])
-    for recipe in given.recipes:
-        figures = fit(CONFIGS / f"{recipe}.yaml", given.root, None)
-        add(f"configs/{recipe}.yaml", figures["epochs"], figures["seconds"], keras["seconds"], figures["accuracy"])
-    as_many = keras["seconds"] * same_epochs / given.epochs
-    figures = fit(YARDSTICK, given.root, same_epochs)
-    add("configs/seeds/two_conv_cnn.yaml", same_epochs, figures["seconds"], as_many, figures["accuracy"])
     stock = [str(HERE / "stock_lightning.py"), "--config", str(YARDSTICK), "--epochs", str(same_epochs), *root]
-    figures = last_line([sys.executable, *stock])
-    add("stock Lightning, seed 002", same_epochs, figures["seconds"], as_many, figures["val_accuracy"])
+    yardstick = [given.keras, str(HERE / "keras_two_conv.py"), "--epochs", str(given.epochs), *root]
+    rounds: dict[str, list[dict[str, float]]] = {}
+    for _ in range(given.rounds):
+        rounds.setdefault("Keras, seed 002", []).append({"epochs": given.epochs, **last_line(yardstick)})
+        for recipe in given.recipes:
+            rounds.setdefault(f"configs/{recipe}.yaml", []).append(fit(CONFIGS / f"{recipe}.yaml", given.root, None))
+        if same_epochs:
+            rounds.setdefault("configs/seeds/two_conv_cnn.yaml", []).append(fit(YARDSTICK, given.root, same_epochs))
+            rounds.setdefault("stock Lightning, seed 002", []).append(last_line([sys.executable, *stock]))
+
+    table = Table("", "epochs", "seconds", "of Keras' time", "accuracy, %")
+    keras = mean(figures["seconds"] for figures in rounds["Keras, seed 002"])
+    for name, done in rounds.items():
+        part = same_epochs / given.epochs if "seeds/" in name or "stock" in name else 1
+        seconds = [figures["seconds"] for figures in done]
+        accuracy = [100 * next(value for key, value in figures.items() if "accuracy" in key) for figures in done]
+        table.add_row(
+            name,
+            f"{done[0]['epochs']:.0f}",
+            ", ".join(f"{value:.1f}" for value in seconds),
+            f"1/{keras * part / mean(seconds):.1f}",
+            ", ".join(f"{value:.2f}" for value in accuracy),
+        )
     Console(soft_wrap=True).print(table)
 
 
