@@ -13,7 +13,10 @@ from fashion_lightning.networks.cnn import convolution, halving_convolution
 @pytest.mark.parametrize("widths", [(4, 8, 16), (4, 8), (4, 8, 8, 8)])
 @pytest.mark.parametrize("pooled_groups", [0, 1, 3])
 def test_the_cnn_gives_ten_logits_whatever_its_widths(widths: tuple[int, ...], pooled_groups: int) -> None:
-    network = CNN(stem=4, widths=widths, pooled_groups=pooled_groups)
+    network = CNN(stem=4, widths=widths, pooled_groups=pooled_groups, single_groups=1)
+    assert sum(isinstance(module, nn.Conv2d) for module in network.modules()) == 2 * len(
+        widths
+    )  # the stem's among them
     assert network(torch.randn(3, 1, 28, 28)).shape == (3, 10)
     assert sum(isinstance(module, nn.MaxPool2d) for module in network.modules()) == min(pooled_groups, len(widths))
 

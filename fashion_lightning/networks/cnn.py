@@ -8,7 +8,7 @@ from torch.nn.functional import avg_pool2d
 
 
 class CNN(nn.Module):
-    """A convolution at full resolution, groups of two convolutions, global average pooling, one dense layer.
+    """A convolution at full resolution, groups of one or two convolutions, global average pooling, one dense layer.
 
     The shape follows https://github.com/KellerJordan/cifar10-airbench (arXiv 2404.00498), less its
     whitened first layer, which does not help on grey pictures. Full resolution in the first layers
@@ -18,7 +18,8 @@ class CNN(nn.Module):
         stem: channels of the first convolution.
         widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3).
         pooled_groups: how many groups, from the first on, halve it by max pooling; the others do by a convolution of
-            stride 2, which has less than half of the arithmetic and loses nothing there.
+            stride 2, which has less than half of the arithmetic.
+        single_groups: how many groups, from the first on, have one convolution instead of two.
         num_classes: logits.
         logit_scale: what the logits are multiplied by; keeps the first ones small.
     """
@@ -28,6 +29,7 @@ class CNN(nn.Module):
         stem: int = 16,
         widths: Sequence[int] = (32, 128, 128),
         pooled_groups: int = 3,
+        single_groups: int = 0,
         num_classes: int = 10,
         logit_scale: float = 0.5,
     ) -> None:
@@ -35,7 +37,10 @@ class CNN(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(1, stem, 3, bias=False), norm(stem), nn.GELU())
         channels = [stem, *widths]
         self.groups = nn.Sequential(
-            *(Group(*pair, pools=number < pooled_groups) for number, pair in enumerate(zip(channels, widths)))
+            *(
+                Group(c_in, c_out, pools=number < pooled_groups, single=number < single_groups)
+                for number, (c_in, c_out) in enumerate(zip(channels, widths))
+            )
         )
         self.head = nn.Linear(channels[-1], num_classes, bias=False)
         nn.init.normal_(self.head.weight)
@@ -53,17 +58,11 @@ class CNN(nn.Module):
 class Group(nn.Sequential):
     """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``."""
 
-    def __init__(self, c_in: int, c_out: int, pools: bool) -> None:
+    def __init__(self, c_in: int, c_out: int, pools: bool, single: bool) -> None:
         # Pooling before norm and activation, which then have a quarter of the work.
         halving = [convolution(c_in, c_out), nn.MaxPool2d(2)] if pools else [halving_convolution(c_in, c_out)]
-        super().__init__(
-            *halving,
-            norm(c_out),
-            nn.GELU(),
-            convolution(c_out, c_out),
-            norm(c_out),
-            nn.GELU(),
-        )
+        second = [] if single else [convolution(c_out, c_out), norm(c_out), nn.GELU()]
+        super().__init__(*halving, norm(c_out), nn.GELU(), *second)
 
 
 def convolution(c_in: int, c_out: int) -> nn.Conv2d:
