@@ -89,7 +89,8 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     elif arguments[0] not in commands.COMMANDS:
         cli(*arguments)
     else:
-        cli(*arguments, "--data.root", data, *(["--data.val_size", "100"] if arguments[0] == "fit" else []))
+        small = ["--data.val_size", "100", "--data.batch_size", "50"] if arguments[0] == "fit" else []
+        cli(*arguments, "--data.root", data, *small)
         assert started == [arguments[0]]
 
 

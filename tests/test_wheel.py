@@ -48,8 +48,8 @@ def test_the_wheel_works_outside_the_checkout(tmp_path: Path, data: Path) -> Non
     on_generated_data: list[str | Path] = [python, script, "fit"]
     small: list[str | Path] = ["--data.root", data, "--data.val_size", "100", "--data.batch_size", "8"]
     printed = run(*on_generated_data, "--config", "quick", "--config", "presets/debug", *small)
-    assert "parameters: 292,656" in printed  # of quick
-    assert "parameters: 495,664" in run(*on_generated_data, "--config", "presets/debug", *small)  # of the default
+    assert "parameters: 355,056" in printed  # of quick
+    assert "parameters: 629,744" in run(*on_generated_data, "--config", "presets/debug", *small)  # of the default
     page = "from fashion_lightning.report.page import render; print(render('page.html', title='templates are there'))"
     assert "templates are there" in run(python, "-c", page)
     assert (packages / "fashion_lightning/export/templates/network.js").is_file()
