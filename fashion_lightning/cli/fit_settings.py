@@ -13,7 +13,11 @@ import yaml
 
 from fashion_lightning.cli import parent
 from fashion_lightning.cli.parent import Children
+from fashion_lightning.errors import UserError
 from fashion_lightning.runs.results import NOT_OF_THE_RECIPE
+
+ALSO = "_also"
+"""Before the name of a place and options that are only looked at: what ``fit`` refuses there is told with the name."""
 
 COMMAND = "_settings"
 """Not for a terminal: its output is a file of ``repeat`` or ``sweep``."""
@@ -75,7 +79,7 @@ def as_typed(config: dict[str, Any], *keys: str) -> list[str]:
 
 
 def main(options: Sequence[str], began: float) -> None:
-    """Refuse what ``fit`` refuses, in its words, then write every setting as YAML to standard output.
+    """Refuse what ``fit`` refuses, in its words, and write every setting as YAML to standard output.
 
     The data are fetched if they are not there, and no run folder is made. What libraries print goes to
     standard error instead.
@@ -83,6 +87,7 @@ def main(options: Sequence[str], began: float) -> None:
     Raises:
         UserError: as ``fit`` does.
     """
+    parts = _split(options)
     with os.fdopen(os.dup(1), "wb") as output:
         os.dup2(2, 1)
         from fashion_lightning.callbacks.run_config import config_text
@@ -91,5 +96,21 @@ def main(options: Sequence[str], began: float) -> None:
         from fashion_lightning.cli.messages import silence_what_is_not_news
 
         silence_what_is_not_news()
-        built = FashionMNISTCLI(complete(["fit", *options]), began, makes_run_folder=False)
+        built = FashionMNISTCLI(complete(["fit", *parts[0]]), began, makes_run_folder=False)
         output.write(config_text(built.parser, built.config).encode())
+        for source, *others in parts[1:]:
+            try:
+                FashionMNISTCLI(complete(["fit", *others]), began, makes_run_folder=False)
+            except UserError as error:
+                raise UserError(f"{source}: {error}") from error
+
+
+def _split(options: Sequence[str]) -> list[list[str]]:
+    """What stands before, between and behind ``ALSO``."""
+    parts: list[list[str]] = [[]]
+    for option in options:
+        if option == ALSO:
+            parts.append([])
+        else:
+            parts[-1].append(option)
+    return parts

@@ -155,11 +155,14 @@ class Runner(Generic[J]):
                     for job in self.running:
                         self._follow(job)
                     for job in [job for job in self.running if self._has_ended(job)]:
+                        job.done = True
                         line = self.work.end(job)
-                        if line is not None:
-                            self.running.remove(job)
-                            job.done, job.progress = True, 1.0
-                            self._say(f"{line}   {self._left(began)}")
+                        if line is None:
+                            job.done = False
+                            continue
+                        self.running.remove(job)
+                        job.progress = 1.0
+                        self._say(f"{line}   {self._left(began)}")
                     done = sum(job.progress for job in self.work.jobs)
                     bar.update(task, completed=done, left=self._left(began))
             except BaseException:
