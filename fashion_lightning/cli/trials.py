@@ -23,7 +23,7 @@ from fashion_lightning.sweeps.space import as_flags, short_names, typed
 from fashion_lightning.sweeps.storage import HEARTBEAT_SECONDS, Away, Patience
 from fashion_lightning.sweeps.study import SharedStudy, SharedTrial
 from fashion_lightning.sweeps.suggestion import is_worse, suggest
-from fashion_lightning.sweeps.worker import Worker, is_gone
+from fashion_lightning.sweeps.worker import Worker
 
 LOOK_SECONDS = 1.0
 """From one look at the study to the next."""
@@ -131,7 +131,7 @@ class Sweep(Work[TrialJob]):
     def _is_lost(self, trial: SharedTrial) -> bool:
         """Whether the worker that has a trial is gone; or is this one, which lost the database as it took it."""
         record = trial.worker
-        return is_gone(self.folder, record) or (record == self.worker.record and trial.number not in self.mine)
+        return self.worker.knows_gone(record) or (record == self.worker.record and trial.number not in self.mine)
 
     def _suggest(self, trial: SharedTrial, trials: Sequence[SharedTrial]) -> dict[str, Any]:
         others = [

@@ -80,4 +80,4 @@ def _sampler(name: Sampler, seed: int) -> BaseSampler:
 
 
 def _pruner(name: Pruner, epochs: int) -> BasePruner:
-    return NopPruner() if name == "none" else MedianPruner(n_warmup_steps=epochs // 4)
+    return NopPruner() if name == "none" else MedianPruner(n_warmup_steps=epochs // 4 + 1)

@@ -33,14 +33,17 @@ class Worker:
         """What a trial remembers of it."""
         return {"machine": _machine(), "lock": self.path.name}
 
+    def knows_gone(self, record: Any) -> bool:
+        """Whether the worker of a record has ended, for certain."""
+        return record != self.record and _is_gone(self.path.parent, record)
+
     def leave(self) -> None:
         """Be no longer one: no trial is left that remembers it."""
         with contextlib.suppress(OSError):
             self.path.unlink()
 
 
-def is_gone(folder: Path, record: Any) -> bool:
-    """Whether the worker of a record has ended, for certain."""
+def _is_gone(folder: Path, record: Any) -> bool:
     if os.name == "nt" or not isinstance(record, dict) or record.get("machine") != _machine():
         return False  # nothing is locked on Windows
     name = record.get("lock")
