@@ -13,6 +13,7 @@ from fashion_lightning.report.page import render
 from fashion_lightning.sweeps.objective import title
 from fashion_lightning.sweeps.results import Results, heading, rows
 from fashion_lightning.sweeps.space import in_words, short_names
+from fashion_lightning.sweeps.study import SharedTrial
 from fashion_lightning.sweeps.suggestion import history
 
 LEAST = 2
@@ -23,9 +24,9 @@ def sweep_page(results: Results) -> bytes:
     """Make the page; with its plots it is about 5 MB, most of it plotly's own code, and needs no network."""
     definition = results.definition
     names = short_names(list(definition.space))
-    trials = sorted((t for t in results.trials if t.state in ("complete", "pruned")), key=lambda t: t.number)
-    study = history(definition.direction, [_with_short_names(trial.attempt, names) for trial in trials])
-    complete = sum(trial.state == "complete" for trial in trials)
+    in_order = sorted(results.trials, key=lambda trial: trial.number)
+    study = history(definition.direction, [_as_plotted(trial, names) for trial in in_order])
+    complete = sum(trial.state == "complete" for trial in in_order)
     return render(
         "sweep.html",
         title=f"Sweep {results.name}",
@@ -40,38 +41,58 @@ def sweep_page(results: Results) -> bytes:
     )
 
 
-def _with_short_names(trial: FrozenTrial, names: dict[str, str]) -> FrozenTrial:
-    """A copy of a trial whose settings have the names that fit on an axis."""
+def _as_plotted(trial: SharedTrial, names: dict[str, str]) -> FrozenTrial:
+    """A trial whose settings have the names that fit on an axis; one without an end only keeps its number."""
+    if trial.state not in ("complete", "pruned"):
+        return optuna.create_trial(state=TrialState.FAIL)
+    attempt = trial.attempt
     return optuna.create_trial(
-        state=trial.state,
-        value=trial.value if trial.state == TrialState.COMPLETE else None,
-        params={names[key]: value for key, value in trial.params.items()},
-        distributions={names[key]: distribution for key, distribution in trial.distributions.items()},
-        intermediate_values=trial.intermediate_values,
+        state=attempt.state,
+        value=attempt.value if trial.state == "complete" else None,
+        params={names[key]: value for key, value in attempt.params.items()},
+        distributions={names[key]: distribution for key, distribution in attempt.distributions.items()},
+        intermediate_values=attempt.intermediate_values,
     )
 
 
 def _plots(study: optuna.Study, objective: str) -> list[tuple[str, str, str]]:
     """Name, heading and figure, as JSON, of each plot that these trials allow."""
-    wanted: list[tuple[str, str, Callable[[], Any]]] = [
-        ("history", "History", lambda: visualization.plot_optimization_history(study, target_name=objective)),
-        ("importance", "Importance", lambda: visualization.plot_param_importances(study, target_name=objective)),
+    wanted: list[tuple[str, str, Callable[[], Any], dict[str, Any]]] = [
+        (
+            "history",
+            "History",
+            lambda: visualization.plot_optimization_history(study, target_name=objective),
+            {"xaxis_title": "trial", "legend": {"orientation": "h", "y": 1.12}},
+        ),
+        (
+            "importance",
+            "Importance",
+            lambda: visualization.plot_param_importances(study, target_name=objective),
+            {"xaxis": {"title": "share of what the settings make of it", "range": [0, 1.2]}, "yaxis_title": None},
+        ),
         (
             "parallel",
             "Parallel coordinates",
             lambda: visualization.plot_parallel_coordinate(study, target_name=objective),
+            {"margin": {"l": 60, "r": 30, "t": 60, "b": 30}},
         ),
-        ("curves", "Curves", lambda: visualization.plot_intermediate_values(study)),
+        (
+            "curves",
+            "Curves",
+            lambda: visualization.plot_intermediate_values(study),
+            {"xaxis_title": "epoch", "yaxis_title": objective},
+        ),
     ]
     found = []
-    for name, words, draw in wanted:
+    for name, words, draw, layout in wanted:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that importances are equal, of trials that are
                 figure = draw()
         except (RuntimeError, ValueError):  # all trials alike, say: Optuna cannot tell what matters
             continue
-        figure.update_layout(title=None, template="plotly_white", margin={"l": 8, "r": 8, "t": 40, "b": 8})
+        margin = {"l": 8, "r": 8, "t": 40, "b": 8}
+        figure.update_layout(**{"title": None, "template": "plotly_white", "margin": margin, **layout})
         figure.update_xaxes(automargin=True)
         figure.update_yaxes(automargin=True)
         found.append((name, words, figure.to_json().replace("<", "\\u003c")))

@@ -16,7 +16,6 @@ from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
     IntegrityError,
-    NoSuchModuleError,
     ProgrammingError,
     SQLAlchemyError,
 )
@@ -63,11 +62,9 @@ def storage_url(given: str | None, folder: Path) -> URL:
         if url.drivername in ("postgresql", "postgres"):
             url = url.set(drivername="postgresql+psycopg")
         url.get_dialect()
-    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+    except (ArgumentError, ValueError) as error:  # of an unknown kind, or with a port that is no number
         example = "postgresql://user:password@host/database or sqlite:///file.db"
         raise UserError(f"--storage is no address of a database, as {example}.") from error
-    except NoSuchModuleError as error:
-        raise UserError(f"--storage: there is no kind of database called {make_url(given).drivername}.") from error
     if url.drivername == "postgresql+psycopg" and find_spec("psycopg") is None:
         raise UserError("--storage needs a driver that is not installed: pip install 'psycopg[binary]'")
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
