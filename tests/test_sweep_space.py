@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.sweeps.space import as_flags, corners, in_words, read_space, readable, short_names
+from fashion_lightning.sweeps.space import as_flags, corners, holds, in_words, read_space, readable, short_names
 
 LR = "model.optimizer.init_args.lr"
 
@@ -85,6 +85,21 @@ def test_numbers_are_short_unless_the_range_is_narrow() -> None:
     assert readable(0.09999999, FloatDistribution(0.001, 0.1)) == 0.1
     assert readable(0.99991234, FloatDistribution(0.9999, 0.99999)) == 0.99991234
     assert readable(7, IntDistribution(1, 10)) == 7
+
+
+def test_only_settings_out_of_the_space_are_taken_from_a_database() -> None:
+    space = {LR: FloatDistribution(0.1, 0.2), "data.flip": CategoricalDistribution(["none", 1])}
+    assert holds(space, {LR: 0.15, "data.flip": "none"})
+    for values in (
+        {LR: 0.15},
+        {LR: 0.15, "data.flip": "none", "trainer.callbacks": "some.Code"},
+        {LR: 0.3, "data.flip": "none"},
+        {LR: "0.15", "data.flip": "none"},
+        {LR: float("nan"), "data.flip": "none"},
+        {LR: 0.15, "data.flip": True},
+        [LR],
+    ):
+        assert not holds(space, values)
 
 
 def test_settings_are_typed_as_a_person_would() -> None:

@@ -123,7 +123,7 @@ def _sweep(
     folder.mkdir(parents=True, exist_ok=True)
     monitor = config["best_checkpoint"]["monitor"]
     definition = Definition(
-        recipe=recipe_settings(config),
+        recipe={key: value for key, value in recipe_settings(config).items() if key not in space},
         space=space,
         seeds=given.seeds,
         monitor=monitor,

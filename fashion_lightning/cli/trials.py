@@ -19,7 +19,7 @@ from fashion_lightning.runs.lock import is_being_trained, one_at_a_time
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import flattened, has_report, read_config, read_curve, read_results
 from fashion_lightning.sweeps.objective import shown
-from fashion_lightning.sweeps.space import as_flags, short_names, typed
+from fashion_lightning.sweeps.space import as_flags, holds, short_names, typed
 from fashion_lightning.sweeps.storage import HEARTBEAT_SECONDS, Away, Patience
 from fashion_lightning.sweeps.study import SharedStudy, SharedTrial
 from fashion_lightning.sweeps.suggestion import is_worse, suggest
@@ -120,7 +120,8 @@ class Sweep(Work[TrialJob]):
             if not self.study.claim(trial.attempt, self.worker.record):
                 continue
             job = self.jobs[trial.number]
-            job.begin(trial.attempt, trial.values or self._suggest(trial, trials))
+            known = trial.values if holds(self.definition.space, trial.values) else None
+            job.begin(trial.attempt, known or self._suggest(trial, trials))
             self.study.settle(trial.attempt, job.values)
             job.run_dir = self.runs_of(trial.number)[0]
             self.mine.add(trial.number)

@@ -53,7 +53,7 @@ def _value(trial: SharedTrial) -> float:
 
 def why(trial: SharedTrial) -> str:
     """``complete``, ``pruned``, ``diverged``, ``failed`` or how far it is."""
-    return str(trial.result.get("why", trial.state))
+    return one_line(str(trial.result.get("why", trial.state)))
 
 
 def objective(results: Results, trial: SharedTrial) -> str:

@@ -161,6 +161,23 @@ def corners(space: Space) -> list[dict[str, Any]]:
     return [{key: values[min(number, len(values) - 1)] for key, values in every} for number in range(most)]
 
 
+def holds(space: Space, values: Any) -> bool:
+    """Whether these are settings out of a space: a database, from which they come, decides no others."""
+    return (
+        isinstance(values, dict)
+        and values.keys() == space.keys()
+        and all(_holds(distribution, values[key]) for key, distribution in space.items())
+    )
+
+
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return any(type(value) is type(choice) and value == choice for choice in distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    kinds = (int,) if isinstance(distribution, IntDistribution) else (int, float)
+    return type(value) in kinds and distribution.low <= value <= distribution.high
+
+
 def readable(value: Any, distribution: BaseDistribution) -> Any:
     """A number from a continuous range with few digits, where that leaves enough different ones."""
     if not isinstance(distribution, FloatDistribution) or distribution.step is not None:
