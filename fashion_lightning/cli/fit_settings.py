@@ -16,7 +16,7 @@ from fashion_lightning.cli.parent import Children
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.results import NOT_OF_THE_RECIPE
 
-ALSO = "_also"
+ALSO = "--also"
 """Before the name of a place and options that are only looked at: what ``fit`` refuses there is told with the name."""
 
 COMMAND = "_settings"
