@@ -82,16 +82,23 @@ def rows(results: Results) -> list[list[str]]:
 
 
 def print_results(results: Results) -> None:
-    """Print the best trials; where it is too narrow for all settings, each goes in lines of its own."""
+    """Print the best trials; where a terminal is too narrow for a table, with its settings under each."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=1000)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in heading(results):
+    names, shown_rows = heading(results), rows(results)[:SHOWN]
+    for name in names:
         table.add_column(escape(name), justify="left" if name == "end" else "right", overflow="fold")
-    for row in rows(results)[:SHOWN]:
+    for row in shown_rows:
         table.add_row(*map(escape, row))
-    console.print(table, highlight=False)
+    if console.measure(table, options=console.options.update(width=1000)).minimum <= console.width:
+        console.print(table, highlight=False)
+    else:
+        for row in shown_rows:
+            trial, value, *settings, epochs, end = row
+            print(f"trial {trial}   {value}   {end} after {epochs} epochs")
+            print(*(f"    {name} {setting}" for name, setting in zip(names[2:], settings)), sep="\n")
     if (more := len(results.trials) - SHOWN) > 0:
         print(f"The best {SHOWN} are shown; {more} more are in trials.csv.")
 
