@@ -25,7 +25,8 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fashion_lightning.sweeps.study import shared_trials
+from fashion_lightning.sweeps.storage import open_storage, storage_url
+from fashion_lightning.sweeps.study import retry, shared_trials
 from tests import kills, postgresql
 from tests.conftest import command_with_hashes, write_generated_data
 
@@ -47,7 +48,7 @@ model.network.init_args.dropout: {low: 0.0, high: 0.5}
 
 STUDY = "recipe_sweep"
 
-OUTAGE_SECONDS = 5
+OUTAGE_SECONDS = 3
 
 
 @dataclass
@@ -120,7 +121,9 @@ def finished_attempts(url: str) -> tuple[int, int]:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    trials = optuna.load_study(study_name=STUDY, storage=url.replace("postgresql:", "postgresql+psycopg:")).trials
+    storage = open_storage(storage_url(url, Path()), retry)
+    trials = optuna.load_study(study_name=STUDY, storage=storage).trials
+    storage.engine.dispose()
     ends = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     ended = [trial for trial in trials if trial.state in ends]
     return len(ended), sum(trial.state in ("complete", "pruned") for trial in shared_trials(trials))

@@ -30,7 +30,7 @@ def test_a_wrong_password_and_a_missing_database_are_said_without_the_password(t
 
 def test_two_workers_of_which_one_is_killed_share_a_study_whose_server_starts_anew() -> None:
     killed, started, differences = sweep_kills.run(
-        trials=3, workers=2, kill_count=1, restarts=1, sampler="random", pruner="none", seed=0
+        trials=2, workers=2, kill_count=1, restarts=1, sampler="random", pruner="none", seed=0
     )
     assert (killed, started >= 3) == (1, True)
     assert differences == []

@@ -23,6 +23,7 @@ def test_ranges_scales_steps_and_choices_are_read_by_short_and_by_dotted_names(t
         """
         lr: {low: 3e-4, high: 0.03, log: true}
         data.batch_size: {choices: [32, 64]}
+        model.optimizer.init_args.weight_decay: {choices: [0, 1e-4]}
         data.shift: {low: 0, high: 4, step: 2}
         model.network.init_args.hidden: {choices: [[64], [128, 64]]}
         """,
@@ -30,6 +31,7 @@ def test_ranges_scales_steps_and_choices_are_read_by_short_and_by_dotted_names(t
     assert read_space(path) == {
         LR: FloatDistribution(0.0003, 0.03, log=True),
         "data.batch_size": CategoricalDistribution([32, 64]),
+        "model.optimizer.init_args.weight_decay": CategoricalDistribution([0, 0.0001]),
         "data.shift": IntDistribution(0, 4, step=2),
         "model.network.init_args.hidden": CategoricalDistribution(["[64]", "[128, 64]"]),
     }
@@ -53,6 +55,7 @@ def test_ranges_scales_steps_and_choices_are_read_by_short_and_by_dotted_names(t
         ("data.shift: {low: 0, high: 3, step: 2}", "steps of 2 from 0 do not reach 3"),
         ("data.shift: {low: 0, high: 3, step: 0}", "step must be above 0"),
         ("data.flip: {choices: [none]}", "choices must be a list of two or more"),
+        ("data.flip: {choices: [{a: 1}, {b: 1}]}", "choices must be numbers, words or lists of them"),
         ("data.flip: {choices: [none, none]}", "two of the choices are the same"),
         ("batch_sise: {choices: [1, 2]}", "did you mean batch_size?"),
         ("seed: {choices: [1, 2]}", "--seeds says with how many"),

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,11 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def storage(tmp_path: Path, empty: Path) -> RDBStorage:
+def storage(tmp_path: Path, empty: Path) -> Iterator[RDBStorage]:
     shutil.copy(empty, tmp_path / "study.db")
-    return open_storage(storage_url(None, tmp_path), retry)
+    found = open_storage(storage_url(None, tmp_path), retry)
+    yield found
+    found.engine.dispose()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
+from sqlalchemy.engine import Engine
 
 from fashion_lightning.cli import trials as module
 from fashion_lightning.cli.trials import Sweep, TrialJob
+from fashion_lightning.errors import UserError
 from fashion_lightning.sweeps.storage import HEARTBEAT_SECONDS, Away, Patience, open_storage, storage_url
 from fashion_lightning.sweeps.study import Definition, SharedStudy, retry
 from fashion_lightning.sweeps.worker import Worker, sweep_up
@@ -39,10 +42,16 @@ class Process:
 
 
 @pytest.fixture
-def sweep() -> Sweep:
+def sweep() -> Iterator[Sweep]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     FOLDER.mkdir()
-    return another_worker()
+    yield another_worker()
+    while OPENED:
+        OPENED.pop().dispose()
+
+
+OPENED: list[Engine] = []
+"""Databases that a test has opened."""
 
 
 def another_worker() -> Sweep:
@@ -50,6 +59,7 @@ def another_worker() -> Sweep:
     space = {LR: FloatDistribution(0.001, 0.1, log=True)}
     definition = Definition({}, space, 1, "val/accuracy", "maximize", "random", "median", 8)  # type: ignore[arg-type]
     study = SharedStudy(open_storage(url, retry), "tiny_sweep", definition, None)
+    OPENED.append(study.storage.engine)
     return Sweep(study, Patience(url), Worker(FOLDER), FOLDER, FOLDER, CONFIG, {})
 
 
@@ -187,3 +197,13 @@ def test_interrupted_trials_go_to_whoever_comes_next(sweep: Sweep) -> None:
     assert sweep.mine == set()
     again = take(another_worker())
     assert (again.number, again.values) == (job.number, job.values)
+
+
+def test_a_run_that_somebody_typed_is_not_taken_for_a_trial(sweep: Sweep) -> None:
+    job = take(sweep)
+    assert job.run_dir is not None
+    (job.run_dir / "checkpoints").mkdir(parents=True)
+    (job.run_dir / "checkpoints/last.ckpt").touch()
+    (job.run_dir / "config.yaml").write_text("{model: {}, seed_everything: 7}")
+    with pytest.raises(UserError, match=r"version_0 is another run, not trial 0's \(seed_everything 0\): move it"):
+        sweep.next_command(job)

@@ -7,10 +7,10 @@
 Short names stand for the same settings as on the command line: ``lr``, ``batch_size``.
 """
 
-import contextlib
 import difflib
 import json
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -118,10 +118,7 @@ def _distribution(where: str, fields: Any) -> BaseDistribution:
 
 
 def _number(where: str, name: str, fields: Mapping[str, Any]) -> int | float:
-    value = fields.get(name)
-    if isinstance(value, str):  # YAML 1.1 takes 3e-4 for text
-        with contextlib.suppress(ValueError):
-            value = float(value)
+    value = _number_if_meant(fields.get(name))
     if value is None:
         raise UserError(f"{where} lacks {name}: a range has low and high, as {{low: 1, high: 10}}.")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -129,11 +126,17 @@ def _number(where: str, name: str, fields: Mapping[str, Any]) -> int | float:
     return value
 
 
+def _number_if_meant(value: Any) -> Any:
+    """What YAML 1.1 takes for text, since it lacks a point: ``3e-4``."""
+    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value)
+    return float(value) if is_number else value
+
+
 def _choices(where: str, given: Any) -> CategoricalDistribution:
     if not isinstance(given, list) or len(given) < 2:
         raise UserError(f"{where}: choices must be a list of two or more, as [32, 64].")
     # Optuna keeps plain values; a list goes as the text that would be typed.
-    choices = [json.dumps(choice) if isinstance(choice, list | dict) else choice for choice in given]
+    choices = [json.dumps(choice) if isinstance(choice, list) else _number_if_meant(choice) for choice in given]
     if len({typed(choice) for choice in choices}) < len(choices):
         raise UserError(f"{where}: two of the choices are the same.")
     if not all(choice is None or isinstance(choice, bool | int | float | str) for choice in choices):
