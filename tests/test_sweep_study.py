@@ -223,6 +223,7 @@ def test_a_trial_is_given_up_that_is_worse_than_most_after_the_first_quarter_of_
         ("postgresql://me:secret@host:port/study", "--storage is no address of a database"),
         ("unheard://me:secret@host/study", "--storage is no address of a database"),
         ("sqlite://", "needs a file for SQLite"),
+        ("sqlite:////nowhere/study.db", "there is no folder /nowhere"),
     ],
 )
 def test_an_address_that_is_none_is_refused_without_its_password(tmp_path: Path, given: str, line: str) -> None:

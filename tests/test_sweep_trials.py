@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy.engine import Engine
 from fashion_lightning.cli import trials as module
 from fashion_lightning.cli.trials import Sweep, TrialJob
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.lock import one_at_a_time
 from fashion_lightning.sweeps.storage import HEARTBEAT_SECONDS, Away, Patience, open_storage, storage_url
 from fashion_lightning.sweeps.study import Definition, SharedStudy, retry
 from fashion_lightning.sweeps.worker import Worker, sweep_up
@@ -58,8 +60,9 @@ def another_worker() -> Sweep:
     url = storage_url(None, FOLDER)
     space = {LR: FloatDistribution(0.001, 0.1, log=True)}
     definition = Definition({}, space, 1, "val/accuracy", "maximize", "random", "median", 8)  # type: ignore[arg-type]
-    study = SharedStudy(open_storage(url, retry), "tiny_sweep", definition, None)
-    OPENED.append(study.storage.engine)
+    with one_at_a_time(FOLDER):
+        study = SharedStudy(open_storage(url, retry), "tiny_sweep", definition, None)
+        OPENED.append(study.storage.engine)
     return Sweep(study, Patience(url), Worker(FOLDER), FOLDER, FOLDER, CONFIG, {})
 
 
@@ -197,6 +200,23 @@ def test_interrupted_trials_go_to_whoever_comes_next(sweep: Sweep) -> None:
     assert sweep.mine == set()
     again = take(another_worker())
     assert (again.number, again.values) == (job.number, job.values)
+
+
+def test_workers_that_reach_for_trials_at_the_same_instant_share_them(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Worker, "knows_gone", lambda *_: False)  # locks are between processes; these are threads
+
+    def take_all(_: int) -> list[int]:
+        worker, taken = another_worker(), []
+        while (job := worker.take(lambda line: None)) is not None:
+            taken.append(job.number)
+        return taken
+
+    with ThreadPoolExecutor(3) as workers:
+        taken = [number for numbers in workers.map(take_all, range(3)) for number in numbers]
+    assert sorted(taken) == list(range(8))
+    assert len(sweep.study.study.get_trials()) == 8
 
 
 def test_a_run_that_somebody_typed_is_not_taken_for_a_trial(sweep: Sweep) -> None:

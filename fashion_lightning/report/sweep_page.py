@@ -68,7 +68,7 @@ def _plots(study: optuna.Study, objective: str) -> list[tuple[str, str, str]]:
             "importance",
             "Importance",
             lambda: visualization.plot_param_importances(study, target_name=objective),
-            {"xaxis": {"title": "share of what the settings make of it", "range": [0, 1.2]}, "yaxis_title": None},
+            {"xaxis": {"title": "importance", "range": [0, 1.2]}, "yaxis_title": None},
         ),
         (
             "parallel",

@@ -67,8 +67,11 @@ def storage_url(given: str | None, folder: Path) -> URL:
         raise UserError(f"--storage is no address of a database, as {example}.") from error
     if url.drivername == "postgresql+psycopg" and find_spec("psycopg") is None:
         raise UserError("--storage needs a driver that is not installed: pip install 'psycopg[binary]'")
-    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-        raise UserError("--storage needs a file for SQLite, as sqlite:///file.db: memory is shared with nobody.")
+    if url.get_backend_name() == "sqlite":
+        if url.database in (None, "", ":memory:"):
+            raise UserError("--storage needs a file for SQLite, as sqlite:///file.db: memory is shared with nobody.")
+        if not Path(str(url.database)).parent.is_dir():
+            raise UserError(f"--storage: there is no folder {Path(str(url.database)).parent}.")
     return url
 
 
