@@ -123,7 +123,6 @@ def finished_attempts(url: str) -> tuple[int, int]:
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     storage = open_storage(storage_url(url, Path()), retry)
     trials = optuna.load_study(study_name=STUDY, storage=storage).trials
-    storage.engine.dispose()
     ends = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     ended = [trial for trial in trials if trial.state in ends]
     return len(ended), sum(trial.state in ("complete", "pruned") for trial in shared_trials(trials))

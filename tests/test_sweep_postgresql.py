@@ -27,7 +27,7 @@ def test_a_wrong_password_and_a_missing_database_are_said_without_the_password(t
             assert f"{postgresql.USER}:***@127.0.0.1" in str(refused.value)
             assert "wr0ng" not in str(refused.value)
             assert postgresql.PASSWORD not in str(refused.value)
-        open_storage(storage_url(server.url("postgres"), tmp_path), retry).engine.dispose()
+        open_storage(storage_url(server.url("postgres"), tmp_path), retry)
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -38,13 +38,10 @@ def test_workers_that_begin_a_study_at_the_same_instant_make_one(tmp_path: Path)
 
         def begin(number: int) -> tuple[list[int], list[int]]:
             storage = open_storage(url, retry)
-            try:
-                study = SharedStudy(storage, "study", definition, None)
-                worker = {"machine": str(number), "lock": ""}
-                taken = [trial.number for trial in study.trials() if study.claim(trial.attempt, worker)]
-                return [trial.number for trial in study.trials()], taken
-            finally:
-                storage.engine.dispose()
+            study = SharedStudy(storage, "study", definition, None)
+            worker = {"machine": str(number), "lock": ""}
+            taken = [trial.number for trial in study.trials() if study.claim(trial.attempt, worker)]
+            return [trial.number for trial in study.trials()], taken
 
         with ThreadPoolExecutor(6) as workers:
             begun = list(workers.map(begin, range(6)))

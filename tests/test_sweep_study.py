@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,16 +47,14 @@ def quiet() -> None:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with Optuna's tables, which take a while to make."""
     folder = tmp_path_factory.mktemp("empty")
-    open_storage(storage_url(None, folder), retry).engine.dispose()
+    open_storage(storage_url(None, folder), retry)
     return folder / "study.db"
 
 
 @pytest.fixture
-def storage(tmp_path: Path, empty: Path) -> Iterator[RDBStorage]:
+def storage(tmp_path: Path, empty: Path) -> RDBStorage:
     shutil.copy(empty, tmp_path / "study.db")
-    found = open_storage(storage_url(None, tmp_path), retry)
-    yield found
-    found.engine.dispose()
+    return open_storage(storage_url(None, tmp_path), retry)
 
 
 @pytest.fixture
@@ -83,8 +81,9 @@ def test_a_study_has_as_many_trials_as_asked_for_whoever_opens_it(opened: Open) 
 
 def test_trials_that_two_workers_added_at_the_same_instant_are_left_alone(opened: Open) -> None:
     study = opened()
-    study._add({})  # what the other one had not seen yet
+    study._add({"asked": 3})  # what the other one had not seen yet
     assert len(study.trials()) == 3
+    assert len(opened().trials()) == 3
 
 
 def test_only_one_worker_gets_a_trial(opened: Open) -> None:
@@ -248,7 +247,6 @@ def test_a_server_that_is_not_there_is_said_in_one_line_without_the_password() -
 
 def test_a_full_disk_is_not_waited_for(tmp_path: Path, storage: RDBStorage, opened: Open) -> None:
     study, patience = opened(), Patience(storage_url(None, tmp_path))
-    storage.engine.dispose()
     event.listen(storage.engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 1"))
     attempt = study.trials()[0].attempt
     with pytest.raises(UserError, match=r"study.db cannot be used: database or disk is full"):

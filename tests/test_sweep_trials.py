@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +10,6 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
-from sqlalchemy.engine import Engine
 
 from fashion_lightning.cli import trials as module
 from fashion_lightning.cli.trials import Sweep, TrialJob
@@ -44,16 +42,10 @@ class Process:
 
 
 @pytest.fixture
-def sweep() -> Iterator[Sweep]:
+def sweep() -> Sweep:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     FOLDER.mkdir()
-    yield another_worker()
-    while OPENED:
-        OPENED.pop().dispose()
-
-
-OPENED: list[Engine] = []
-"""Databases that a test has opened."""
+    return another_worker()
 
 
 def another_worker() -> Sweep:
@@ -62,7 +54,6 @@ def another_worker() -> Sweep:
     definition = Definition({}, space, 1, "val/accuracy", "maximize", "random", "median", 8)  # type: ignore[arg-type]
     with one_at_a_time(FOLDER):
         study = SharedStudy(open_storage(url, retry), "tiny_sweep", definition, None)
-        OPENED.append(study.storage.engine)
     return Sweep(study, Patience(url), Worker(FOLDER), FOLDER, FOLDER, CONFIG, {})
 
 

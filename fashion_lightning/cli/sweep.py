@@ -150,7 +150,6 @@ def _sweep(
         if not sweep.mine:
             worker.leave()
     _report(sweep)
-    study.storage.engine.dispose()
     with one_at_a_time(alone_in):
         sweep_up(folder)
     if failures := [job.failure for job in sweep.jobs if job.failure]:

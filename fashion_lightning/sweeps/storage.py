@@ -19,6 +19,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
     SQLAlchemyError,
 )
+from sqlalchemy.pool import NullPool
 
 from fashion_lightning.errors import UserError
 
@@ -90,13 +91,14 @@ def open_storage(url: URL, when_stale: Callable[[optuna.Study, FrozenTrial], Non
         arguments = {"timeout": 60}
     elif url.drivername == "postgresql+psycopg":  # a server that is gone without a word must not be waited for long
         arguments = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "tcp_user_timeout": 20_000}
+    # A connection for each question, of which there are few: none is kept that a server has closed meanwhile.
     # Optuna fills {SCHEMA_VERSION} in.
     text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     for attempt in range(1, OPENINGS + 1):
         try:
             return RDBStorage(
                 text,
-                engine_kwargs={"connect_args": arguments, "pool_pre_ping": True},
+                engine_kwargs={"connect_args": arguments, "poolclass": NullPool},
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 heartbeat_stale_trial_callback=when_stale,
             )

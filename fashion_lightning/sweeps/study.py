@@ -20,9 +20,9 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.sweeps.space import Space, in_words
 from fashion_lightning.sweeps.suggestion import Direction, Pruner, Sampler
 
-DEFINITION, VALUES, WORKER, FAILURE, RESULT = "definition", "values", "worker", "failure", "result"
-"""What is kept with a trial: the sweep's definition (with the first one), its settings, who trains it, why its fit
-failed, and what it ended with."""
+DEFINITION, ASKED, VALUES, WORKER, FAILURE, RESULT = "definition", "asked", "values", "worker", "failure", "result"
+"""What is kept with a trial: the sweep's definition (with the first one), how many trials were asked for when it was
+added, its settings, who trains it, why its fit failed, and what it ended with."""
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
 
@@ -124,9 +124,11 @@ class SharedStudy:
             self._add({DEFINITION: json.dumps(definition.plain())})
         begun = self._definition_of_the_study()
         _check_same(name, begun, definition.plain())
-        self.size = max(begun["trials"], len(self._all())) if trials is None else trials
+        # How many were asked for is what those say that were added: one of them may be one too many.
+        asked = [begun["trials"], *(trial.attempts[0].user_attrs.get(ASKED, 0) for trial in self._all())]
+        self.size = max(asked) if trials is None else trials
         for _ in range(self.size - len(self._all())):
-            self._add({})
+            self._add({ASKED: self.size})
 
     def trials(self) -> list[SharedTrial]:
         """All of them, by their numbers."""
