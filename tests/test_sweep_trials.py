@@ -136,6 +136,27 @@ def test_a_worker_whose_trial_was_given_to_another_ends_its_fit_and_lets_go(swee
     assert sweep.study.trials()[job.number].state == "running"
 
 
+def test_a_worker_that_reports_a_trial_which_it_has_lost_lets_go(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = take(sweep)
+    assert job.attempt is not None
+    assert job.process is not None
+    sweep.study.give_back(job.attempt)
+    train(monkeypatch, job, {1: 0.5})
+    sweep.follow(job)
+    assert job.process.returncode == 143
+    assert "was given to another worker" in (sweep.end(job) or "")
+
+
+def test_a_trial_without_the_metric_that_it_is_judged_by_has_failed(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = take(sweep)
+    train(monkeypatch, job, {})
+    monkeypatch.setattr(module, "read_results", lambda run_dir: SimpleNamespace(fit={"best": {}}))
+    assert sweep.end(job) == "trial 0: tiny_sweep/version_0: fit.json lacks val/accuracy"
+    assert sweep.study.trials()[0].state == "failed"
+
+
 def test_a_fit_goes_on_while_the_database_is_away_and_its_end_is_told_later(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:

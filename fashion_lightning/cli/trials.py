@@ -189,8 +189,10 @@ class Sweep(Work[TrialJob]):
 
     def _check_run(self, run_dir: Path, seed: int, job: TrialJob) -> None:
         """Look whether a run folder is the trial's and not that of a fit which somebody typed."""
-        config = read_config(run_dir)
-        settings = dict(flattened(config))
+        try:
+            settings = dict(flattened(read_config(run_dir)))
+        except UserError as error:
+            raise UserError(f"{run_dir}: {error}. Move it elsewhere, and {job.label} begins anew.") from error
         for key, value in {"seed_everything": seed, **job.values}.items():
             if isinstance(value, int | float) and settings.get(key) != value:
                 raise UserError(f"{run_dir} is another run, not {job.label}'s ({key} {value}): move it elsewhere.")
@@ -226,7 +228,9 @@ class Sweep(Work[TrialJob]):
         new = {epoch: value for epoch, value in curve.items() if latest < epoch <= done}
         for epoch in sorted(epoch for epoch in {*job.curve, *new} if epoch > job.asked):
             if epoch in new:
-                self.patience.ask(partial(self.study.report, attempt, epoch, new[epoch]))
+                if not self.patience.ask(partial(self.study.report, attempt, epoch, new[epoch])):
+                    job.given_up = "lost"
+                    return
                 job.curve[epoch] = new[epoch]
             finished = [trial.attempt for trial in self.patience.ask(self.study.trials)]
             if is_worse(definition.pruner, self.epochs, definition.direction, job.curve, finished):
@@ -249,13 +253,13 @@ class Sweep(Work[TrialJob]):
         assert run_dir is not None
         if job.given_up != "lost":
             self._give_sign_of_life(job)
+        self._look(job)
         if job.given_up == "lost":
             job.failure, job.done, job.progress = "", False, 0.0
             return f"{job.label}   was given to another worker, since this one was away for long"
         progress = read_progress(run_dir)
-        if job.failure and progress is not None and progress.state == "diverged":
+        if job.failure and not job.given_up and progress is not None and progress.state == "diverged":
             job.given_up = "diverged"
-        self._look(job)
         settings = "   ".join(f"{self.names[key]} {typed(value)}" for key, value in job.values.items())
         if job.given_up:
             job.failure = ""
@@ -263,13 +267,32 @@ class Sweep(Work[TrialJob]):
             self.patience.ask(lambda: self.study.end(attempt, "pruned", None, self._result(job)))
             at = f" after epoch {max(job.curve)}: {shown(self.definition.monitor, last)}" if last is not None else ""
             return f"{job.label}   {job.given_up}{at}   {settings}"
+        values: list[float] = []
+        if not job.failure:
+            try:
+                values = [self._objective(run) for run in self.runs_of(job.number)]
+            except UserError as error:
+                job.failure = f"{job.label}: {error}"
         if job.failure:
             self.patience.ask(lambda: self.study.fail(attempt, job.failure))
             return job.failure
-        values = [float(read_results(run).fit["best"][self.definition.monitor]) for run in self.runs_of(job.number)]
         value = mean(values)
         self.patience.ask(lambda: self.study.end(attempt, "complete", value, self._result(job, values)))
         return f"{job.label}   {shown(self.definition.monitor, value)}   {settings}"
+
+    def _objective(self, run_dir: Path) -> float:
+        """The best value of a finished run.
+
+        Raises:
+            UserError: it has none.
+        """
+        try:
+            best = read_results(run_dir).fit["best"]
+            return float(best[self.definition.monitor])
+        except UserError as error:
+            raise UserError(f"{run_dir}: {error}") from error
+        except KeyError as error:
+            raise UserError(f"{run_dir}: fit.json lacks {self.definition.monitor}") from error
 
     def _result(self, job: TrialJob, values: Sequence[float] = ()) -> dict[str, Any]:
         """What is kept of a trial beside its objective."""

@@ -182,9 +182,13 @@ class SharedStudy:
         self.storage.record_heartbeat(attempt._trial_id)
         return True
 
-    def report(self, attempt: FrozenTrial, epoch: int, value: float) -> None:
-        """Keep the objective after an epoch, counted from 1."""
-        self.storage.set_trial_intermediate_value(attempt._trial_id, epoch, value)
+    def report(self, attempt: FrozenTrial, epoch: int, value: float) -> bool:
+        """Keep the objective after an epoch, counted from 1; ``False`` if the trial is no longer this worker's."""
+        try:
+            self.storage.set_trial_intermediate_value(attempt._trial_id, epoch, value)
+        except UpdateFinishedTrialError:
+            return False
+        return True
 
     def end(
         self, attempt: FrozenTrial, state: Literal["complete", "pruned"], value: float | None, result: dict[str, Any]
