@@ -3,6 +3,7 @@
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -155,6 +156,15 @@ def test_a_trial_without_the_metric_that_it_is_judged_by_has_failed(
     monkeypatch.setattr(module, "read_results", lambda run_dir: SimpleNamespace(fit={"best": {}}))
     assert sweep.end(job) == "trial 0: tiny_sweep/version_0: fit.json lacks val/accuracy"
     assert sweep.study.trials()[0].state == "failed"
+
+
+def test_a_trial_is_as_far_as_all_its_seeds_are(sweep: Sweep) -> None:
+    sweep.definition = replace(sweep.definition, seeds=2)
+    job = take(sweep)
+    assert [run.name for run in sweep.runs_of(3)] == ["version_6", "version_7"]
+    assert sweep.way(job, 0.5) == 0.25
+    job.run_dir = sweep.runs_of(job.number)[1]
+    assert sweep.way(job, 0.5) == 0.75
 
 
 def test_a_fit_goes_on_while_the_database_is_away_and_its_end_is_told_later(

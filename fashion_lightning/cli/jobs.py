@@ -106,6 +106,10 @@ class Work(ABC, Generic[J]):
         """What a job's process gets beside the environment of this one."""
         return {}
 
+    def way(self, job: J, fraction: float) -> float:
+        """Fraction of a job's way that is behind it, when its present run is so far."""
+        return fraction
+
     def follow(self, job: J) -> None:
         """Look at a job whose process runs; called every now and then."""
 
@@ -208,7 +212,7 @@ class Runner(Generic[J]):
             return
         begun = read_progress(job.run_dir) if job.run_dir is not None else None
         if job.process is None and begun is not None:
-            job.already = job.progress = begun.fraction
+            job.already = job.progress = self.work.way(job, begun.fraction)
         # A run that goes on keeps its threads by itself.
         threads = {} if begun or self.threads is None else {"OMP_NUM_THREADS": str(self.threads)}
         job.start(self.children, command, {**threads, **self.work.environment(job)})
@@ -221,7 +225,7 @@ class Runner(Generic[J]):
             job.run_dir = folder_of_process(self.work.folder, job.process.pid)
         progress = read_progress(job.run_dir) if job.run_dir is not None else None
         if progress is not None and progress.pid == job.process.pid:
-            job.progress = progress.fraction
+            job.progress = self.work.way(job, progress.fraction)
         self.work.follow(job)
 
     def _has_ended(self, job: J) -> bool:

@@ -187,6 +187,12 @@ class Sweep(Work[TrialJob]):
         assert job.run_dir is not None
         return {RUN_NUMBER: job.run_dir.name.removeprefix("version_")}
 
+    def way(self, job: TrialJob, fraction: float) -> float:
+        """Of all its seeds."""
+        assert job.run_dir is not None
+        runs = self.runs_of(job.number)
+        return (runs.index(job.run_dir) + fraction) / len(runs)
+
     def _check_run(self, run_dir: Path, seed: int, job: TrialJob) -> None:
         """Look whether a run folder is the trial's and not that of a fit which somebody typed."""
         try:
