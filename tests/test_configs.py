@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fashion_lightning.cli import commands, export, repeat, serve
+from fashion_lightning.cli import commands, export, repeat, serve, sweep
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, RECIPES, find_config, names
 from tests.conftest import Run
 
@@ -81,7 +81,7 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     started = []
     for name in commands.COMMANDS:
         monkeypatch.setitem(commands.COMMANDS, name, lambda cli: started.append(cli.command))
-    for module in (repeat, export, serve):
+    for module in (repeat, sweep, export, serve):
         monkeypatch.setattr(module, "main", lambda _: None)
     arguments = shlex.split(command)[1:]
     if arguments[0].startswith("-") or "--help" in arguments:

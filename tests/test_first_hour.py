@@ -13,6 +13,7 @@ import yaml
 from fashion_lightning.cli import flags
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.command import COMMANDS
+from fashion_lightning.cli.completion import OPTIONS
 from fashion_lightning.cli.flags import FLAGS, expand, nearest
 from fashion_lightning.cli.recipes import RECIPES, head, names
 from fashion_lightning.errors import UserError
@@ -52,7 +53,7 @@ def test_help_is_one_screen(cli: Run, command: str) -> None:
 def test_the_examples_of_the_help_name_real_settings_and_recipes(cli: Run, command: str) -> None:
     printed = cli(command, "--help", exits=0)
     for option in re.findall(r"^  (--\w+)", printed.partition("\noptions:")[2], flags=re.MULTILINE):
-        assert option in (*flags.KNOWN, "--help", "--seeds", "--processes", "--test", "--data", "--host", "--port")
+        assert option in {*flags.KNOWN, "--help", "--help_all", "--data", *OPTIONS.get(command, ())}
     for recipe in re.findall(r"--config (\S+)", printed.partition("\noptions:")[0].partition("examples:")[2]):
         assert recipe in (*names(), "my_recipe.yaml")
 

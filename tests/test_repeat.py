@@ -13,7 +13,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from fashion_lightning.cli import repeat
+from fashion_lightning.cli import parent
+from fashion_lightning.cli.fit_settings import settings_of
+from fashion_lightning.cli.jobs import Runner
 from fashion_lightning.cli.parent import Children
 from fashion_lightning.cli.repetition import Repetition
 from fashion_lightning.runs.progress import read_progress
@@ -27,7 +29,7 @@ LOGS = Path("tensorboard_logs/tiny")
 
 @pytest.fixture(autouse=True)
 def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data: list[str]) -> None:
-    monkeypatch.setattr(repeat, "PROGRAM", tuple(command_on_generated_data))
+    monkeypatch.setattr(parent, "PROGRAM", tuple(command_on_generated_data))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
@@ -62,7 +64,7 @@ def test_what_fit_cannot_take_is_refused_in_fits_own_words(cli: Run, recipe: Pat
 def repetition(recipe: Path, *options: str, seeds: int = 1, test: bool = False) -> Repetition:
     fit_options = ["--config", str(recipe), *options]
     with Children() as children:
-        return Repetition("tiny", repeat.settings_of(fit_options, children), fit_options, seeds, test)
+        return Repetition("tiny", settings_of(fit_options, children), fit_options, seeds, test)
 
 
 @pytest.mark.slow
@@ -171,8 +173,8 @@ LONG = ["--seeds", "1", "--trainer.max_epochs", "40"]
 def program(command_on_generated_data: list[str]) -> list[str]:
     """The start of a command line whose processes, too, take the generated files for the real ones."""
     script = Path(command_on_generated_data[1])
-    text = script.read_text().replace("main()", f"repeat.PROGRAM = {command_on_generated_data}\nmain()")
-    script.write_text("from fashion_lightning.cli import repeat\n" + text)
+    text = script.read_text().replace("main()", f"parent.PROGRAM = {command_on_generated_data}\nmain()")
+    script.write_text("from fashion_lightning.cli import parent\n" + text)
     return command_on_generated_data
 
 
@@ -272,4 +274,4 @@ def test_threads_that_are_not_those_of_a_fit_alone_are_said(
     assert progress.threads == 1
     same = Repetition("tiny", read_config(LOGS / "version_0"), [], 1, test=False)
     with Children() as children:
-        assert repeat.Seeds(same, 1, children, Console()).threads is None  # as many as a fit alone
+        assert Runner(same, 1, children, Console()).threads is None  # as many as a fit alone

@@ -10,6 +10,10 @@ from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.errors import UserError
 
 
+class NotFinite(UserError):
+    """The training has diverged."""
+
+
 class StopWhenNotFinite(Callback):
     """Ends a fit whose loss or weights are NaN or infinite; no checkpoint is written then.
 
@@ -18,7 +22,7 @@ class StopWhenNotFinite(Callback):
     is to wait for it.
 
     Raises:
-        UserError: naming the number, the step and the learning rate.
+        NotFinite: naming the number, the step and the learning rate.
     """
 
     def __init__(self) -> None:
@@ -50,9 +54,9 @@ class StopWhenNotFinite(Callback):
             raise _error(trainer, f"The training loss is {self.training_loss.item()}")
 
 
-def _error(trainer: Trainer, what: str) -> UserError:
+def _error(trainer: Trainer, what: str) -> NotFinite:
     lr = trainer.optimizers[0].param_groups[0]["lr"]
-    return UserError(
+    return NotFinite(
         f"{what} at step {trainer.global_step}, with a learning rate of {lr:.3g} by now."
         " Lower the optimizer's learning rate, or try --trainer.gradient_clip_val 1."
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from fashion_lightning.callbacks.not_finite import NotFinite
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
 from fashion_lightning.runs.progress import Progress, State, write_progress
 
@@ -44,4 +45,6 @@ class ProgressFile(Callback):
         self._write(trainer, "finished", trainer.current_epoch)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._write(trainer, "interrupted" if isinstance(exception, Interrupted) else "failed", trainer.current_epoch)
+        kinds: dict[type[BaseException], State] = {Interrupted: "interrupted", NotFinite: "diverged"}
+        found: State = next((state for kind, state in kinds.items() if isinstance(exception, kind)), "failed")
+        self._write(trainer, found, trainer.current_epoch)

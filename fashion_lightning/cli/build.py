@@ -1,5 +1,6 @@
 """A parsed command line made into a Trainer, a model and data; what cannot be is refused before anything is touched."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,15 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.checkpoint_content import numbers_only
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
 from fashion_lightning.runs.continuing import check_schedule, refuse_changes, why_finished
-from fashion_lightning.runs.folder import LOGS, mark_run, new_run_dir, run_id_of
+from fashion_lightning.runs.folder import (
+    LOGS,
+    RUN_NUMBER,
+    clear_begun,
+    mark_run,
+    new_run_dir,
+    numbered_run_dir,
+    run_id_of,
+)
 from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.runs.tensorboard import RunLogger
@@ -198,9 +207,14 @@ class FashionMNISTCLI(LightningCLI):
                 in_place = self.checkpoint is not None and self.checkpoint.in_place
                 self.run_dir_is_new = not (self.run_dir and in_place)
                 if is_first_process():
-                    logs = Path(trainer.default_root_dir)
-                    run_dir = self.run_dir if self.run_dir and in_place else new_run_dir(logs, self.name)
+                    logs, number = Path(trainer.default_root_dir), os.environ.pop(RUN_NUMBER, None)
+                    if self.run_dir and in_place:
+                        run_dir = self.run_dir
+                    else:
+                        run_dir = numbered_run_dir(logs, self.name, number) if number else new_run_dir(logs, self.name)
                     lock_run(run_dir)
+                    if number and self.run_dir_is_new:
+                        clear_begun(run_dir)
                     self._use_run_dir(trainer, run_dir)
         return trainer
 

@@ -35,6 +35,7 @@ commands:
   test        measure a checkpoint on the 10,000 test images
   predict     write classes and probabilities as CSV, of test images or yours
   repeat      fit a recipe with several seeds, and compare them
+  sweep       search a recipe's settings for better ones
   compare     a table and learning curves of runs that are there
   export      one file that runs elsewhere: ONNX, torch.export or a page
   serve       a page to try a classifier on: drop, photograph or draw
@@ -52,7 +53,7 @@ fashion-lightning COMMAND --help explains a command on one screen.
 FASHION_LIGHTNING_DEBUG=1 in the environment shows the traceback of an error.
 """
 
-COMMANDS = ("fit", "validate", "test", "predict", "repeat", "compare", "export", "serve", "list", "completion")
+COMMANDS = ("fit", "validate", "test", "predict", "repeat", "sweep", "compare", "export", "serve", "list", "completion")
 
 ASK = "_complete"
 """Not for a person: what the scripts of ``completion`` ask."""
@@ -156,11 +157,15 @@ def _run(arguments: list[str]) -> None:
         if "--help_all" in rest:
             from fashion_lightning.cli import commands
 
-            commands.run(["fit" if command == "repeat" else command, "--help"], began)
+            commands.run(["fit" if command in ("repeat", "sweep") else command, "--help"], began)
         elif command == "repeat":
             from fashion_lightning.cli import repeat
 
             repeat.main(rest)
+        elif command == "sweep":
+            from fashion_lightning.cli import sweep
+
+            sweep.main(rest)
         elif command == "compare":
             from fashion_lightning.cli import compare
 
@@ -200,8 +205,8 @@ def _refuse_bare_name(command: str, options: list[str]) -> None:
         given not in names() and run_dir_of(given) is not None
     )
     option, what = ("--ckpt_path", "run") if is_run else ("--config", "recipe")
-    if command == "repeat" and is_run:
-        raise UserError(f"repeat takes a recipe, not a run: fashion-lightning {command} --config RECIPE")
+    if command in ("repeat", "sweep") and is_run:
+        raise UserError(f"{command} takes a recipe, not a run: fashion-lightning {command} --config RECIPE")
     meant = shlex.join(["fashion-lightning", command, option, given, *others])
     raise UserError(f"{command} takes its {what} after {option}: {meant}")
 

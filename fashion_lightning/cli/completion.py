@@ -46,6 +46,10 @@ OPTIONS = {
     **dict.fromkeys(("validate", "test"), ("--ckpt_path", "--config")),
     "predict": ("--ckpt_path", "--config", "--output", "--preview"),
     "repeat": ("--config", "--seeds", "--processes", "--test", "--name", "--note"),
+    "sweep": (
+        *("--config", "--space", "--trials", "--processes", "--seeds", "--sampler", "--pruner"),
+        *("--study", "--storage", "--name", "--note"),
+    ),
     "compare": ("--output",),
     "export": ("--ckpt_path", "--output", "--network", "--data.root"),
     "serve": ("--ckpt_path", "--host", "--port", "--network"),
@@ -103,7 +107,9 @@ def _values(option: str, command: str) -> list[str]:
     if option in ("--config", "-c"):
         return names()
     if option == "--ckpt_path":
-        return _runs() if command != "repeat" else []
+        return _runs() if command not in ("repeat", "sweep") else []
+    if command == "sweep" and option in ("--sampler", "--pruner"):
+        return ["random", "tpe"] if option == "--sampler" else ["median", "none"]
     long = LONG.get(option, option)
     if part := CLASSES.get(long):
         return sorted(class_names(part))

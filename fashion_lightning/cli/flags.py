@@ -13,7 +13,7 @@ from typing import NamedTuple
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.allowed_classes import MODULES
 
-TRAINS, EVALUATES = ("fit", "repeat"), ("validate", "test", "predict")
+TRAINS, EVALUATES = ("fit", "repeat", "sweep"), ("validate", "test", "predict")
 COMMANDS = (*TRAINS, *EVALUATES)
 
 

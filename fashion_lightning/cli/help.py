@@ -109,6 +109,30 @@ PAGES = {
         "settings (of the recipe, unless typed)",
         OTHERS,
     ),
+    "sweep": Page(
+        "sweep --space FILE [--config RECIPE]... [options]",
+        "Search a recipe's settings for better ones. Each trial is a fit with a run folder of its own, judged on the"
+        " validation images. Type the same command to go on, also at once on several machines.",
+        (
+            ("sweep --config quick --space my.yaml", "20 trials"),
+            ("sweep --config quick --space my.yaml --trials 50", "more"),
+        ),
+        (
+            CONFIG,
+            ("--space FILE", "what is searched: lines as `lr: {low: 0.001, high: 0.1, log: true}` or"
+             " `batch_size: {choices: [64, 128]}`"),
+            ("--trials N", "in all, those that are done among them; 20 by default"),
+            ("--processes N", "how many at a time, which share the threads; 1 by default"),
+            ("--seeds N", "runs of each trial, which is judged by their mean; 1 by default"),
+            ("--sampler HOW", "tpe, by the trials so far, or random"),
+            ("--pruner HOW", "median, which ends trials that are worse than most, or none"),
+            ("--study NAME", "of the study and its folder of runs; RECIPE_sweep by default"),
+            ("--storage URL", "a database that all machines reach, as postgresql://user@host/name"),
+            HELP,
+        ),
+        "settings (of the recipe, unless typed)",
+        OTHERS,
+    ),
     "compare": Page(
         "compare RUN... [--output FOLDER]",
         "A table and learning curves of runs that are there: mean ± standard deviation over seeds.",

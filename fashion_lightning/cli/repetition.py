@@ -1,89 +1,28 @@
 """What ``repeat`` has to do for each seed: a new fit, the rest of one, a test, or nothing."""
 
-import json
-import signal
-import subprocess
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from fashion_lightning.cli.parent import Children
+from fashion_lightning.cli.fit_settings import FOR_EVERY_COMMAND, FOR_FIT_ONLY, FOR_TEST_ONLY, as_typed
+from fashion_lightning.cli.jobs import Job, Say, Work
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.lock import is_being_trained
 from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import NOT_OF_THE_RECIPE, has_report, read_config, read_results, recipe_settings
-
-FOR_EVERY_COMMAND = (
-    "data.root",
-    "data.num_workers",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.strategy",
-    "trainer.precision",
-    "trainer.enable_progress_bar",
-    "trainer.default_root_dir",
-)
-"""Settings that hold for ``test`` and for a run that goes on as they do for a new one: a checkpoint decides no places
-and no devices."""
-
-FOR_FIT_ONLY = tuple(
-    key
-    for key in NOT_OF_THE_RECIPE
-    if key not in (*FOR_EVERY_COMMAND, "seed_everything", "ckpt_path", "weights_only", "model.tta", "data.images")
-)
-"""In which runs of one recipe may differ, so that the run may have begun with others than were typed now."""
-
-FOR_TEST_ONLY = ("trainer.limit_test_batches",)
+from fashion_lightning.runs.results import has_report, read_config, read_results, recipe_settings
 
 
-@dataclass
-class Job:
+@dataclass(kw_only=True, eq=False)
+class SeedJob(Job):
     """One seed on its way through ``fit`` and perhaps ``test``."""
 
     seed: int
-    run_dir: Path | None
-    command: list[str] = field(default_factory=list)
-    """What its process was started with, without the program."""
-    process: "subprocess.Popen[bytes] | None" = None
-    output: IO[bytes] | None = None
-    """What its process prints: a file without a name, of which nothing is left behind."""
-    already: float = 0.0
-    """Fraction of its way that an earlier command had trained."""
-    progress: float = 0.0
-    """Fraction of its way that is trained."""
-    done: bool = False
     elsewhere: bool = False
     """Whether another process was seen to train it."""
 
-    def start(
-        self, children: Children, program: Sequence[str], command: list[str], environment: Mapping[str, str]
-    ) -> None:
-        """Start its next command."""
-        self.close()
-        self.command = command
-        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - the process writes there while this one goes on
-        self.process = children.start([*program, *command], environment, self.output, subprocess.STDOUT)
 
-    def close(self) -> None:
-        """Forget what its process has printed."""
-        if self.output is not None:
-            self.output.close()
-
-    def complaint(self) -> str:
-        """The last line that its process wrote, which is the error's; or the signal that ended it."""
-        assert self.process is not None
-        assert self.output is not None
-        if self.process.returncode < 0:
-            return f"it was ended by {signal.Signals(-self.process.returncode).name}"
-        self.output.seek(0)
-        lines = self.output.read().decode(errors="replace").strip().splitlines() or [""]
-        return lines[-1].removeprefix("error: ")
-
-
-class Repetition:
+class Repetition(Work[SeedJob]):
     """All seeds of one recipe.
 
     Args:
@@ -98,6 +37,8 @@ class Repetition:
         UserError: no run would be saved.
     """
 
+    kind = "seeds"
+
     def __init__(self, name: str, config: dict[str, Any], fit_options: Sequence[str], seeds: int, test: bool) -> None:
         if config["trainer"]["fast_dev_run"]:
             raise UserError("repeat needs runs that are saved: leave trainer.fast_dev_run out.")
@@ -105,7 +46,10 @@ class Repetition:
         self.recipe = recipe_settings(config)
         self.tta = "flip" if config["model"]["tta"] == "none" else config["model"]["tta"]
         self.folder = Path(config["trainer"]["default_root_dir"]) / name
-        self.jobs = [Job(seed, self.run_of(seed)) for seed in range(seeds)]
+        self.jobs = [SeedJob(label=f"seed {seed}", seed=seed, run_dir=self.run_of(seed)) for seed in range(seeds)]
+        for job in self.jobs:
+            job.done = self.next_command(job) is None
+        self.waiting = [job for job in self.jobs if not job.done]
 
     def run_of(self, seed: int) -> Path | None:
         """The run folder of this recipe with this seed that got furthest; also one that is being trained."""
@@ -121,40 +65,52 @@ class Repetition:
         furthest = max(candidates, default=None)
         return furthest[1] if furthest and any(furthest[0]) else None
 
-    def folder_of_process(self, pid: int) -> Path | None:
-        """The run folder that a process trains in, once it has begun."""
-        for run_dir in self.folder.glob("version_*"):
-            progress = read_progress(run_dir)
-            # A process of an earlier day may have had the same number.
-            if progress is not None and progress.pid == pid and is_being_trained(run_dir):
-                return run_dir
+    def take(self, say: Say) -> SeedJob | None:
+        """The next seed that no other process trains."""
+        for job in self.waiting:
+            if job.elsewhere and job.run_dir is not None and is_being_trained(job.run_dir):
+                continue
+            job.run_dir, job.elsewhere = self.run_of(job.seed), False
+            if job.run_dir is not None and is_being_trained(job.run_dir):
+                job.elsewhere = True
+                progress = read_progress(job.run_dir)
+                process = f"process {progress.pid}" if progress else "another process"
+                say(f"{job.label}   waits for {process}, which trains it in {job.run_dir}")
+                continue
+            self.waiting.remove(job)
+            return job
         return None
 
-    def next_command(self, job: Job) -> list[str] | None:
+    def is_empty(self) -> bool:
+        """Whether all seeds were taken."""
+        return not self.waiting
+
+    def next_command(self, job: SeedJob) -> list[str] | None:
         """What is still to be done for a seed.
 
         Raises:
             UserError: its run has a report, but one without metrics.
         """
+        job.run_dir = job.run_dir or self.run_of(job.seed)
         if job.run_dir is None:
             return ["fit", *self.fit_options, "--seed_everything", str(job.seed)]
         if not has_report(job.run_dir):
-            return ["fit", "--ckpt_path", str(job.run_dir), *self._flags(*FOR_EVERY_COMMAND, *FOR_FIT_ONLY)]
+            return ["fit", "--ckpt_path", str(job.run_dir), *as_typed(self.config, *FOR_EVERY_COMMAND, *FOR_FIT_ONLY)]
         try:
             results = read_results(job.run_dir)
         except UserError as error:  # a run without validation, say
             raise UserError(f"{job.run_dir}: {error}") from error
         if self.test and not {"none", self.tta} <= results.tests.keys():
-            flags = self._flags(*FOR_EVERY_COMMAND, *FOR_TEST_ONLY)
+            flags = as_typed(self.config, *FOR_EVERY_COMMAND, *FOR_TEST_ONLY)
             return ["test", "--ckpt_path", str(job.run_dir), *flags, f"--model.tta={self.tta}"]
         return None
 
-    def _flags(self, *keys: str) -> list[str]:
-        """Settings as they would be typed."""
-        flags = []
-        for key in keys:
-            value: Any = self.config
-            for part in key.split("."):
-                value = value[part]
-            flags.append(f"--{key}={value if isinstance(value, str) else json.dumps(value)}")
-        return flags
+    def end(self, job: SeedJob) -> str:
+        """What came of a seed."""
+        if job.failure:
+            return job.failure
+        assert job.run_dir is not None
+        results = read_results(job.run_dir)  # next_command has read it already
+        metrics = [f"validation {100 * results.fit['best']['val/accuracy']:.2f} %"]
+        metrics += [f"test {100 * results.tests['none']['accuracy']:.2f} %"] if "none" in results.tests else []
+        return f"{job.label}   {'   '.join(metrics)}   {results.fit['fit_seconds']:.0f} s   {job.run_dir}"

@@ -27,6 +27,9 @@ from fashion_lightning.runs.durable import replacing
 
 LOGS = Path("tensorboard_logs")
 
+RUN_NUMBER = "FASHION_LIGHTNING_RUN_NUMBER"
+"""Environment variable in which ``sweep`` says which number a new run gets."""
+
 RUN_FILE = "run.json"
 MAX_RUN_FILE_BYTES = 64 * 1024
 
@@ -50,6 +53,33 @@ def new_run_dir(logs: Path, name: str) -> Path:
             f"No run folder can be made in {folder.absolute()} ({error.strerror}). Name another place with"
             " --trainer.default_root_dir."
         ) from error
+
+
+def numbered_run_dir(logs: Path, name: str, number: str) -> Path:
+    """Create ``logs/name/version_N`` for a number that is given; a folder that is there stays as it is.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    run_dir = logs / name / f"version_{number}"
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"No run folder {run_dir.absolute()} can be made ({error.strerror}).") from error
+    return run_dir
+
+
+def clear_begun(run_dir: Path) -> None:
+    """Take out of a run folder, which is locked, what a run left that was killed before its first checkpoint.
+
+    Raises:
+        UserError: it has one.
+    """
+    if any(run_dir.glob("checkpoints/*.ckpt")):
+        raise UserError(f"{run_dir} holds a run already; continue it with --ckpt_path {run_dir}.")
+    for path in run_dir.iterdir():
+        if path.name != ".lock":
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def discard_run(run_dir: Path) -> None:

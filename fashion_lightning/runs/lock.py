@@ -26,7 +26,7 @@ def lock_run(run_dir: Path) -> None:
     """
     if not is_first_process():
         return  # the other processes of a run belong to the one that holds the lock
-    if not _lock(run_dir / ".lock"):
+    if not lock_for_life(run_dir / ".lock"):
         raise UserError(
             f"{run_dir} is being trained by another process. Wait for it or stop it; a run of its own:"
             " fashion-lightning fit"
@@ -39,7 +39,7 @@ def lock_recipe(folder: Path) -> None:
     Raises:
         UserError: another process repeats this recipe.
     """
-    if not _lock(folder / ".repeat.lock"):
+    if not lock_for_life(folder / ".repeat.lock"):
         raise UserError(
             f"Another repeat of {folder.name} runs, in {folder}. Wait for it or stop it; the same command then goes on."
         )
@@ -47,7 +47,12 @@ def lock_recipe(folder: Path) -> None:
 
 def is_being_trained(run_dir: Path) -> bool:
     """Whether another process has locked a run folder."""
-    path = (run_dir / ".lock").resolve()
+    return is_locked(run_dir / ".lock")
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process has locked a file with ``lock_for_life``."""
+    path = path.resolve()
     if fcntl is None or path in _held:  # closing the file would give up the lock of this process
         return False
     try:
@@ -63,7 +68,7 @@ def is_being_trained(run_dir: Path) -> bool:
     return False
 
 
-def _lock(path: Path) -> bool:
+def lock_for_life(path: Path) -> bool:
     """Lock a file until this process ends; ``False`` if another process holds it.
 
     A record lock belongs to the process and not to the file: a kill leaves none behind, and loader

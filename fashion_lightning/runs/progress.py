@@ -12,7 +12,7 @@ from fashion_lightning.runs.bounded_yaml import read_bounded
 
 MAX_PROGRESS_BYTES = 4096
 
-State = Literal["training", "finished", "interrupted", "failed"]
+State = Literal["training", "finished", "interrupted", "failed", "diverged"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Progress:
     steps: int | None
     """Optimizer steps at most, if ``max_steps`` limits them."""
     state: State
-    """``training`` also of a run that was killed: only a run that trains is locked (``runs/lock.py``)."""
+    """``diverged`` where numbers were no longer finite, ``training`` also of a run that was killed: only a run that
+    trains is locked (``runs/lock.py``)."""
     pid: int
     """Of the process that wrote it."""
     threads: int

@@ -18,7 +18,7 @@ class RunSummary:
 
     run_dir: Path
     state: str
-    """``finished``, ``training``, ``interrupted``, ``failed``; ``empty`` without a checkpoint."""
+    """``finished``, ``training``, ``interrupted``, ``failed``, ``diverged``; ``empty`` without a checkpoint."""
     epochs: str
     """Trained to their end, ``2 of 8``; empty if that is not known, as of a killed run of version 0.1."""
     val_accuracy: float | None
@@ -44,7 +44,7 @@ def summarize(run_dir: Path) -> RunSummary:
     elif fit:
         state = "finished"
     elif any(run_dir.glob("checkpoints/*.ckpt")):
-        state = "failed" if progress and progress.state == "failed" else "interrupted"
+        state = progress.state if progress and progress.state in ("failed", "diverged") else "interrupted"
     else:
         state = "empty"
     origin = read_origin(run_dir)

@@ -1,0 +1,221 @@
+"""A search over settings: real processes, each trial a run of its own."""
+
+import csv
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from fashion_lightning.cli import parent, sweep
+from fashion_lightning.cli.fit_settings import settings_of
+from fashion_lightning.cli.parent import Children
+from fashion_lightning.runs.results import read_config, read_results, recipe_settings
+from tests.conftest import Run
+from tests.test_repeat import wait_for
+
+SWEEP = Path("tensorboard_logs/tiny_sweep")
+
+RECIPE = """
+model:
+  network: {class_path: fashion_lightning.networks.MLP, init_args: {hidden: [8]}}
+  optimizer: {class_path: torch.optim.AdamW}
+data: {batch_size: 50, val_size: 100}
+trainer: {accelerator: cpu, precision: 32-true, max_epochs: 3, log_every_n_steps: 5}
+best_checkpoint: {monitor: val/loss}
+pictures: false
+"""
+
+SPACE = """
+lr: {low: 3e-4, high: 0.1, log: true}
+data.batch_size: {choices: [50, 100]}
+"""
+
+
+@pytest.fixture(autouse=True)
+def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data: list[str]) -> None:
+    monkeypatch.setattr(parent, "PROGRAM", tuple(command_on_generated_data))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def typed(recipe: Path) -> list[str | Path]:
+    """A command whose recipe and space lie in the working folder."""
+    recipe.write_text(RECIPE)
+    Path("space.yaml").write_text(SPACE)
+    return ["sweep", "--config", recipe, "--space", "space.yaml"]
+
+
+@pytest.fixture
+def program(command_on_generated_data: list[str]) -> list[str]:
+    """The start of a command line whose processes, too, take the generated files for the real ones."""
+    script = Path(command_on_generated_data[1])
+    text = script.read_text().replace("main()", f"parent.PROGRAM = {command_on_generated_data}\nmain()")
+    script.write_text("from fashion_lightning.cli import parent\n" + text)
+    return command_on_generated_data
+
+
+def rows() -> list[dict[str, str]]:
+    with (SWEEP / "trials.csv").open(encoding="utf-8") as file:
+        return [{key: value for key, value in row.items() if key != "fit_seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.mark.usefixtures("typed")
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ([], "sweep needs a file that says what is searched: --space space.yaml"),
+        (["--space", "missing.yaml"], "The space missing.yaml cannot be read (No such file or directory)."),
+        (["--space", "space.yaml", "--trials", "0"], "--trials, --processes and --seeds must be at least 1."),
+        (["--space", "space.yaml", "--seeds", "0"], "--trials, --processes and --seeds must be at least 1."),
+        (["--space", "space.yaml", "--sampler", "grid"], "argument --sampler: invalid choice: 'grid'"),
+        (["--space", "space.yaml", "--seed", "3"], "leave --seed_everything out."),
+        (["--space", "space.yaml", "--ckpt_path", "tiny"], "leave --ckpt_path out."),
+        (["--space", "space.yaml", "--study", "a/b"], "The study cannot be called 'a/b'"),
+        (
+            ["--space", "space.yaml", "--lr", "0.1"],
+            "model.optimizer.init_args.lr is searched in space.yaml, and typed as well: leave one of them out.",
+        ),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(cli: Run, options: list[str], line: str) -> None:
+    printed = cli("sweep", "--config", "tiny.yaml", *options, exits=2)
+    assert printed.startswith("error: ")
+    assert line in printed
+    assert printed.count("\n") == 1
+    assert not Path("tensorboard_logs").exists()
+
+
+def test_missing_packages_are_named(cli: Run, typed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "find_spec", lambda name: None)
+    expected = "error: sweep needs packages that are not installed: pip install optuna plotly\n"
+    assert cli(*typed, exits=2) == expected
+
+
+@pytest.mark.slow
+def test_what_fit_cannot_take_is_refused_in_fits_own_words(cli: Run, typed: list[str]) -> None:
+    for text, line in (
+        ("model.optimizer.init_args.lrr: {low: 0.1, high: 0.2}", "space.yaml: .*'lrr' is not accepted"),
+        ("data.shift: {low: 0, high: 28}", "space.yaml: data.shift and data.cutout are in pixels"),
+    ):
+        Path("space.yaml").write_text(text)
+        printed = cli(*typed, exits=2)
+        assert re.match(rf"error: {line}", printed)
+        assert printed.count("\n") == 1
+    assert not Path("tensorboard_logs").exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_ends_with_the_best_recipe_a_table_and_a_page(cli: Run, typed: list[str], data: Path) -> None:
+    printed = cli(*typed, "--trials", "2")
+    assert "tiny_sweep: 2 trials, 2 to run, 1 at a time" in printed
+    assert re.search(r"trial 1   validation loss 0\.\d{4}   lr 0\.\d+   batch_size \d+   2 of 2 done", printed)
+    runs = [read_results(SWEEP / f"version_{number}") for number in range(2)]
+    assert [float(row["val/loss"]) for row in rows()] == [run.fit["best"]["val/loss"] for run in runs]
+    best = min(runs, key=lambda run: run.fit["best"]["val/loss"])
+    assert f"The best: trial {best.run_dir.name[-1]}, validation loss" in printed
+    assert [row["runs"] for row in rows()] == [str(run.run_dir) for run in runs]
+    for row, run in zip(rows(), runs, strict=True):
+        assert run.settings["model.optimizer.init_args.lr"] == row["model.optimizer.init_args.lr"]
+        assert run.settings["data.batch_size"] == row["data.batch_size"]
+
+    # `fit` takes the best recipe, and understands it as the trial did.
+    assert (SWEEP / "best.yaml").read_text().startswith("# The best of 2 trials of the sweep tiny_sweep")
+    with Children() as children:
+        understood = settings_of(["--config", str(SWEEP / "best.yaml"), "--data.root", str(data)], children)
+    assert recipe_settings(understood) == recipe_settings(read_config(best.run_dir))
+
+    assert (SWEEP / "sweep.html").read_text().count("Plotly.newPlot(") >= 3
+    assert re.search(r"tiny_sweep/version_0 .* finished .*\n    trial 0", cli("list"))
+    assert "tiny_sweep: optimizer.lr" in cli("compare", "tiny_sweep")
+
+    Path("space.yaml").write_text(SPACE.replace("0.1", "0.2"))
+    assert "begun with model.optimizer.init_args.lr 0.0003 to 0.1, log in the space" in cli(*typed, exits=2)
+
+
+@pytest.mark.slow
+def test_an_interrupted_and_a_killed_sweep_go_on_with_the_same_trials(
+    cli: Run, typed: list[str], program: list[str]
+) -> None:
+    long = [*map(str, typed), "--trials", "2", "--epochs", "12"]
+    process = subprocess.Popen([*program, *long], stdout=subprocess.PIPE, text=True)
+    wait_for((SWEEP / "version_0/checkpoints/last.ckpt").exists, process)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The same command goes on from here." in printed
+    assert list(SWEEP.glob(".worker-*")) == []
+
+    process = subprocess.Popen([*program, *long], stdout=subprocess.DEVNULL, text=True)
+    wait_for((SWEEP / "version_1/checkpoints/last.ckpt").exists, process)
+    process.kill()
+    process.wait()
+    printed = cli(*long)  # at once: it is seen that the process is gone
+    assert "tiny_sweep: 2 trials, 1 to run, 1 at a time" in printed
+    assert {run.name for run in SWEEP.glob("version_*")} == {"version_0", "version_1"}
+    assert list(SWEEP.glob(".worker-*")) == []
+    assert [row["state"] for row in rows()] == ["complete", "complete"]
+
+
+@pytest.mark.slow
+def test_seeds_are_judged_by_their_mean_and_a_run_that_diverges_is_a_result(cli: Run, typed: list[str]) -> None:
+    Path("space.yaml").write_text("lr: {choices: [0.001, 1e30]}")
+    printed = cli(*typed, "--trials", "3", "--seeds", "2", "--sampler", "random", "--epochs", "1")
+    by_lr = {row["model.optimizer.init_args.lr"]: row for row in rows()}
+    assert set(by_lr) == {"0.001", "1e+30"}
+    assert by_lr["1e+30"]["state"] == "diverged"
+    assert "diverged" in printed
+    good = by_lr["0.001"]
+    runs = [read_results(Path(run)) for run in good["runs"].split()]
+    assert [run.seed for run in runs] == [0, 1]
+    assert float(good["val/loss"]) == sum(run.fit["best"]["val/loss"] for run in runs) / 2
+    assert "diverged" in cli("list")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_page_shows_every_plot_and_asks_nobody(browser: Browser, tmp_path: Path, width: int) -> None:
+    (tmp_path / "sweep.html").write_bytes(page_of_made_up_trials())
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((tmp_path / "sweep.html").as_uri())
+    for plot in ("history", "importance", "parallel", "curves"):
+        page.wait_for_selector(f"#plot-{plot} .main-svg")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert complaints == []
+    assert asked == [(tmp_path / "sweep.html").as_uri()]
+    page.close()
+
+
+def page_of_made_up_trials() -> bytes:
+    """A page of twelve trials, a pruned one among them, one whose choice is made to look like code."""
+    import optuna
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    from fashion_lightning.report.sweep_page import sweep_page
+    from fashion_lightning.sweeps.results import Results
+    from fashion_lightning.sweeps.study import VALUES, Definition, SharedTrial
+
+    lr = "model.optimizer.init_args.lr"
+    space = {lr: FloatDistribution(0.001, 0.1, log=True), "data.flip": CategoricalDistribution(["</script>", "none"])}
+    trials = []
+    for number in range(12):
+        values = {lr: 0.001 * (number + 1), "data.flip": ("</script>", "none")[number % 2]}
+        pruned = number == 7
+        attempt = optuna.create_trial(
+            state=optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.COMPLETE,
+            value=None if pruned else 0.8 + 0.01 * number,
+            params=values,
+            distributions=space,
+            user_attrs={VALUES: values},
+            intermediate_values={1: 0.5, 2: 0.6 + 0.01 * number},
+        )
+        trials.append(SharedTrial(number, (attempt,)))
+    definition = Definition({}, space, 1, "val/accuracy", "maximize", "tpe", "median", 12)
+    return sweep_page(Results.of("made_up", definition, trials))
