@@ -13,7 +13,8 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from fashion_lightning.cli import trials as module
-from fashion_lightning.cli.trials import Sweep, TrialJob
+from fashion_lightning.cli.trial_job import TrialJob
+from fashion_lightning.cli.trials import Sweep
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.lock import one_at_a_time
 from fashion_lightning.sweeps.storage import HEARTBEAT_SECONDS, Away, Patience, open_storage, storage_url

@@ -3,16 +3,14 @@
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import mean
-from typing import Any, Literal
-
-from optuna.trial import FrozenTrial
+from typing import Any
 
 from fashion_lightning.cli.fit_settings import FOR_EVERY_COMMAND, FOR_FIT_ONLY, as_typed
-from fashion_lightning.cli.jobs import Job, Say, Work
+from fashion_lightning.cli.jobs import Say, Work
+from fashion_lightning.cli.trial_job import TrialJob
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.folder import RUN_NUMBER
 from fashion_lightning.runs.lock import is_being_trained, one_at_a_time
@@ -29,31 +27,6 @@ LOOK_SECONDS = 1.0
 """From one look at the study to the next."""
 
 FINISHED = ("complete", "pruned", "failed")
-
-
-@dataclass(kw_only=True, eq=False)
-class TrialJob(Job):
-    """One trial on its way through its fits, of one seed after the other."""
-
-    number: int
-    attempt: FrozenTrial | None = None
-    """That this worker has taken."""
-    values: dict[str, Any] = field(default_factory=dict)
-    curve: dict[int, float] = field(default_factory=dict)
-    """What was reported of its first seed, by epoch."""
-    given_up: Literal["", "pruned", "diverged", "lost"] = ""
-    """Why its process was ended, or ended."""
-    asked: int = 0
-    """The latest epoch after which it was asked whether to go on."""
-    sign_of_life: float = 0.0
-
-    def begin(self, attempt: FrozenTrial, values: dict[str, Any]) -> None:
-        """Take it, perhaps once more."""
-        self.attempt, self.values, self.curve = attempt, values, dict(attempt.intermediate_values)
-        self.given_up, self.failure, self.process, self.command = "", "", None, []
-        self.asked = max((epoch for epoch in self.curve if epoch < max(self.curve)), default=0)
-        self.sign_of_life = time.monotonic()
-        self.done = False
 
 
 class Sweep(Work[TrialJob]):
