@@ -109,4 +109,17 @@ def test_the_seeds_recipes_are_all_there() -> None:
 
 def test_every_other_command_of_the_readme_is_a_known_program() -> None:
     programs = {shlex.split(command)[0] for command in COMMANDS} - {"fashion-lightning"}
-    assert programs <= {"pip", "pytest", "tensorboard", "python3", ".", "for", "done", "curl", "torchrun", "srun"}
+    assert programs <= {
+        "pip",
+        "pytest",
+        "tensorboard",
+        "python3",
+        ".",
+        "for",
+        "done",
+        "curl",
+        "torchrun",
+        "srun",
+        "export",
+        "unset",
+    }
