@@ -103,6 +103,7 @@ def test_the_seeds_recipes_are_all_there() -> None:
         "three_dense",
         "lenet_dropout",
         "dense_batch_norm",
+        "dense_batch_norm_searched",
         "dense_batch_norm_tuned",
     }
 

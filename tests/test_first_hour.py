@@ -118,8 +118,8 @@ def test_a_fit_with_short_names_has_the_settings_of_the_long_ones(cli: Run, reci
 
 
 def test_another_optimizer_keeps_the_learning_rate_which_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """A rate of 0.08 for Muon is none for Adam; jsonargparse hands it on all the same."""
-    line = "The learning rate stays 0.08, which was meant for fashion_lightning.optimizers.Muon; --lr sets another.\n"
+    """A rate of 0.06 for Muon is none for Adam; jsonargparse hands it on all the same."""
+    line = "The learning rate stays 0.06, which was meant for fashion_lightning.optimizers.Muon; --lr sets another.\n"
     complete(["fit", "--config", "quick", "--optimizer", "adam"])
     assert capsys.readouterr().out == line
     for fine in (["--optimizer=adam", "--lr=0.001"], ["--optimizer", "muon"], ["--lr", "0.04"]):
