@@ -146,6 +146,15 @@ def command_on_generated_data(tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
+def program(command_on_generated_data: list[str]) -> list[str]:
+    """The start of a command line whose processes, too, take the generated files for the real ones."""
+    script = Path(command_on_generated_data[1])
+    text = script.read_text().replace("main()", f"parent.PROGRAM = {command_on_generated_data}\nmain()")
+    script.write_text("from fashion_lightning.cli import parent\n" + text)
+    return command_on_generated_data
+
+
+@pytest.fixture
 def trained(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> Path:
     """The run folder of a finished run of the tiny recipe; trained once, then copied for each test."""
     run, kept = Path("tensorboard_logs/tiny/version_0"), generated[0].with_name("trained")

@@ -169,15 +169,6 @@ def test_a_seed_that_fails_is_named_and_the_others_are_shown(cli: Run, recipe: P
 LONG = ["--seeds", "1", "--trainer.max_epochs", "40"]
 
 
-@pytest.fixture
-def program(command_on_generated_data: list[str]) -> list[str]:
-    """The start of a command line whose processes, too, take the generated files for the real ones."""
-    script = Path(command_on_generated_data[1])
-    text = script.read_text().replace("main()", f"parent.PROGRAM = {command_on_generated_data}\nmain()")
-    script.write_text("from fashion_lightning.cli import parent\n" + text)
-    return command_on_generated_data
-
-
 def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
     deadline = time.monotonic() + 120
     while not condition():

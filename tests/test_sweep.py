@@ -48,15 +48,6 @@ def typed(recipe: Path) -> list[str | Path]:
     return ["sweep", "--config", recipe, "--space", "space.yaml"]
 
 
-@pytest.fixture
-def program(command_on_generated_data: list[str]) -> list[str]:
-    """The start of a command line whose processes, too, take the generated files for the real ones."""
-    script = Path(command_on_generated_data[1])
-    text = script.read_text().replace("main()", f"parent.PROGRAM = {command_on_generated_data}\nmain()")
-    script.write_text("from fashion_lightning.cli import parent\n" + text)
-    return command_on_generated_data
-
-
 def rows() -> list[dict[str, str]]:
     with (SWEEP / "trials.csv").open(encoding="utf-8") as file:
         return [{key: value for key, value in row.items() if key != "fit_seconds"} for row in csv.DictReader(file)]

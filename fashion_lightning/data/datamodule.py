@@ -31,7 +31,7 @@ class FashionMNISTDataModule(LightningDataModule):
         batch_size: training images in a step, in each process.
         val_size: validation images, as a number (5000) or as a fraction of the training set (0.2).
         train_size: train on so many images only; all that are not for validation by default.
-        prune: share of the training images that each epoch leaves out, drawn from the easy ones (dynamic pruning).
+        prune: share of the training images that each epoch leaves out, drawn from those that were easy when last shown.
         flip: mirror training images: ``none``, ``random``, or ``alternating`` from epoch to epoch.
         shift: largest shift of training images, in pixels.
         cutout: side of a square cut out of training images, in pixels.

@@ -1,4 +1,4 @@
-"""Dynamic data pruning: most epochs do without most of the easy images."""
+"""Dynamic data pruning: each epoch leaves out images that were easy when they were last shown."""
 
 from typing import Any
 

@@ -43,7 +43,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
         if checkpoint.in_mid_epoch:
             lengths = ("trainer.limit_train_batches", "trainer.accumulate_grad_batches")
             why = "the checkpoint lies within an epoch, whose rest would be another one"
-            compare("data.prune", why, lambda share: share or 0)  # runs of version 0.3 did not have it
+            compare("data.prune", why, lambda share: share or 0)  # older runs have none
             for name in ("data.batch_size", "data.train_size", *lengths):
                 compare(name, why)
     for name, old, new, why in refused:
