@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from fashion_lightning.cli import commands, export, repeat, serve, sweep
+from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, RECIPES, find_config, names
 from tests.conftest import Run
 
@@ -89,6 +90,7 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     elif arguments[0] not in commands.COMMANDS:
         cli(*arguments)
     else:
+        complete(arguments)  # word for word: `fit` without any option has failed unseen
         small = ["--data.val_size", "100", "--data.batch_size", "50"] if arguments[0] == "fit" else []
         cli(*arguments, "--data.root", data, *small)
         assert started == [arguments[0]]

@@ -121,7 +121,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     expanded: list[str] = []
     part = ""  # of the class that is named next
     arguments = _images_as_list(arguments)
-    for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+    for argument, following in zip(arguments, [*arguments, "--"][1:], strict=True):
         option, equals, value = argument.partition("=")
         if option in LONG and not (value if equals else not following.startswith("--")):
             raise UserError(f"{option} needs a value after it.")
