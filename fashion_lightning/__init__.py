@@ -13,10 +13,11 @@ help(fashion_lightning.fit) and so on say more; on the command line, `fashion-li
 """
 
 # Importing this package does not import torch; each public name brings in what it needs.
+import typing
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from fashion_lightning.classifier import FashionMNISTClassifier as FashionMNISTClassifier
     from fashion_lightning.cli.from_python import fit as fit
     from fashion_lightning.data.classes import CLASS_NAMES as CLASS_NAMES
