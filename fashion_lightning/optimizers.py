@@ -14,7 +14,9 @@ def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
     """The nearest (semi-)orthogonal matrix, roughly, by Newton–Schulz iteration.
 
     A quintic with coefficients chosen for speed, not convergence: singular values end up in about
-    [0.7, 1.2] (https://kellerjordan.github.io/posts/muon/).
+    [0.7, 1.2] (https://kellerjordan.github.io/posts/muon/). Each iteration multiplies by a polynomial of
+    the small ``(m, m)`` product of the matrix with itself. The polynomials are multiplied with one another first,
+    and with the matrix once, at their end: half of the time of doing it in every iteration.
 
     Args:
         matrix: ``(m, n)``.
@@ -26,9 +28,15 @@ def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
     transposed = x.size(0) > x.size(1)
     if transposed:
         x = x.T
-    for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    gram = (x @ x.T).float()
+    product = torch.eye(len(x), device=x.device)
+    for step in range(steps):
+        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal().add_(a)
+        product = polynomial @ product
+        if step < steps - 1:
+            gram = polynomial @ gram @ polynomial  # of the matrix after this iteration
+    x = product.to(x.dtype) @ x
     return (x.T if transposed else x).to(matrix.dtype)
 
 

@@ -8,6 +8,7 @@ from torch.nn.functional import avg_pool2d
 from fashion_lightning.callbacks.layer_table import parameter_counts
 from fashion_lightning.networks import CNN, MLP, ConvNet, WideResNet
 from fashion_lightning.networks.cnn import convolution, halving_convolution
+from fashion_lightning.networks.halving import Halving, HalvingConv2d
 
 
 @pytest.mark.parametrize("widths", [(4, 8, 16), (4, 8), (4, 8, 8, 8)])
@@ -83,3 +84,38 @@ def test_a_wide_residual_network_is_as_large_as_its_paper_says() -> None:
 def test_a_wide_residual_network_of_no_such_depth_is_refused(depth: int, width: int) -> None:
     with pytest.raises(ValueError, match=rf"depth must be 6n \+ 4 .* not {depth} and {width}"):
         WideResNet(depth, width)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_the_cnn_has_the_activation_it_is_asked_for(activation: str) -> None:
+    names = {type(module).__name__.lower() for module in CNN(2, [2, 4], activation=activation).modules()}  # type: ignore[arg-type]
+    assert names & {"gelu", "relu"} == {activation}
+
+
+def test_another_activation_is_refused() -> None:
+    with pytest.raises(ValueError, match="The activation 'tanh' is none of gelu, relu"):
+        CNN(activation="tanh")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("side", [6, 13])
+def test_the_gradients_of_a_halving_convolution_are_those_of_torch(side: int) -> None:
+    """In float64 but for the choice between the two, so that nothing but the arithmetic's order is left."""
+    layer = HalvingConv2d(3, 5).double()
+    images = torch.randn(2, 3, side, side, dtype=torch.float64, requires_grad=True)
+    grad = torch.randn(layer(images).shape, dtype=torch.float64)
+    torchs = torch.autograd.grad(layer(images), (images, layer.weight), grad)
+    ours = torch.autograd.grad(Halving.apply(images, layer.weight), (images, layer.weight), grad)
+    assert all(torch.allclose(ours, torchs) for ours, torchs in zip(ours, torchs, strict=True))
+
+
+def test_in_bf16_a_halving_convolution_trains_by_a_matrix_product_and_else_is_torchs() -> None:
+    layer, images = HalvingConv2d(64, 8), torch.randn(2, 64, 6, 6)
+
+    def by(images: torch.Tensor) -> str:
+        with torch.autocast("cpu", torch.bfloat16):
+            return type(layer(images).grad_fn).__name__
+
+    assert by(images.bfloat16()) == "HalvingBackward"
+    assert by(images) == "ConvolutionBackward0"
+    layer.eval()
+    assert by(images.bfloat16()) == "ConvolutionBackward0"

@@ -15,6 +15,8 @@ from fashion_lightning.runs.durable import replacing
 def start(cli: FashionMNISTCLI, method: str | None = None) -> None:
     """Hand over to the Trainer's method of this command, or to another one."""
     keep_freed_memory()
+    # With `deterministic`, torch fills all that it allocates, for code that reads what nobody wrote: 3 % of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     trainer_method = getattr(cli.trainer, method or cli.command)
     # Only `fit` restores more than weights, which the model has already.
     path = str(cli.checkpoint.path) if cli.checkpoint is not None and cli.command == "fit" else None

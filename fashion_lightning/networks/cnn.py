@@ -1,10 +1,15 @@
 """The default network: a small convolutional network in the shape of airbench."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
+
+from fashion_lightning.networks.halving import HalvingConv2d
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU}
 
 
 class CNN(nn.Module):
@@ -20,8 +25,12 @@ class CNN(nn.Module):
         pooled_groups: how many groups, from the first on, halve it by max pooling; the others do by a convolution of
             stride 2, which has less than half of the arithmetic.
         single_groups: how many groups, from the first on, have one convolution instead of two.
+        activation: ``gelu``, or ``relu``, which takes a tenth of a step less.
         num_classes: logits.
         logit_scale: what the logits are multiplied by; keeps the first ones small.
+
+    Raises:
+        ValueError: an activation of another name.
     """
 
     def __init__(
@@ -30,15 +39,19 @@ class CNN(nn.Module):
         widths: Sequence[int] = (32, 128, 128),
         pooled_groups: int = 3,
         single_groups: int = 0,
+        activation: Literal["gelu", "relu"] = "gelu",
         num_classes: int = 10,
         logit_scale: float = 0.5,
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, stem, 3, bias=False), norm(stem), nn.GELU())
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"The activation {activation!r} is none of {', '.join(ACTIVATIONS)}.")
+        make_activation = ACTIVATIONS[activation]
+        self.stem = nn.Sequential(nn.Conv2d(1, stem, 3, bias=False), norm(stem), make_activation())
         channels = [stem, *widths]
         self.groups = nn.Sequential(
             *(
-                Group(c_in, c_out, pools=number < pooled_groups, single=number < single_groups)
+                Group(c_in, c_out, number < pooled_groups, number < single_groups, make_activation)
                 for number, (c_in, c_out) in enumerate(zip(channels, widths))
             )
         )
@@ -58,11 +71,13 @@ class CNN(nn.Module):
 class Group(nn.Sequential):
     """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``."""
 
-    def __init__(self, c_in: int, c_out: int, pools: bool, single: bool) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, pools: bool, single: bool, make_activation: Callable[[], nn.Module]
+    ) -> None:
         # Pooling before norm and activation, which then have a quarter of the work.
         halving = [convolution(c_in, c_out), nn.MaxPool2d(2)] if pools else [halving_convolution(c_in, c_out)]
-        second = [] if single else [convolution(c_out, c_out), norm(c_out), nn.GELU()]
-        super().__init__(*halving, norm(c_out), nn.GELU(), *second)
+        second = [] if single else [convolution(c_out, c_out), norm(c_out), make_activation()]
+        super().__init__(*halving, norm(c_out), make_activation(), *second)
 
 
 def convolution(c_in: int, c_out: int) -> nn.Conv2d:
@@ -73,9 +88,9 @@ def convolution(c_in: int, c_out: int) -> nn.Conv2d:
     return layer
 
 
-def halving_convolution(c_in: int, c_out: int) -> nn.Conv2d:
+def halving_convolution(c_in: int, c_out: int) -> HalvingConv2d:
     """A 4x4 convolution of stride 2 that first hands on the mean of two by two pixels, as far as it has channels."""
-    layer = nn.Conv2d(c_in, c_out, 4, stride=2, padding=1, bias=False)
+    layer = HalvingConv2d(c_in, c_out)
     with torch.no_grad():
         nn.init.zeros_(layer.weight[:c_in])
         for channel in range(min(c_in, c_out)):
