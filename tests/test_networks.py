@@ -109,7 +109,7 @@ def test_the_gradients_of_a_halving_convolution_are_those_of_torch(side: int) ->
 
 
 def test_in_bf16_a_halving_convolution_trains_by_a_matrix_product_and_else_is_torchs() -> None:
-    layer, images = HalvingConv2d(64, 8), torch.randn(2, 64, 6, 6)
+    layer, images = HalvingConv2d(32, 8), torch.randn(2, 32, 6, 6)
 
     def by(images: torch.Tensor) -> str:
         with torch.autocast("cpu", torch.bfloat16):

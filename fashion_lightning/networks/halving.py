@@ -13,7 +13,7 @@ class HalvingConv2d(nn.Conv2d):
     """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``: an ``nn.Conv2d`` of 4x4, stride 2, padding 1, without bias.
 
     oneDNN takes the gradient of such weights in bf16 at a third of the machine's rate; as one matrix product
-    it takes half of that time, copying the patches included, from 64 channels on.
+    it takes 0.6 to 0.9 of that time from 32 channels on, copying the patches included.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -21,7 +21,7 @@ class HalvingConv2d(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         slow = self.training and images.dtype == torch.bfloat16 and images.device.type == "cpu"
-        if slow and self.in_channels >= 64 and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        if slow and self.in_channels >= 32 and torch.is_grad_enabled() and not torch.compiler.is_compiling():
             return Halving.apply(images, self.weight.to(images.dtype))  # type: ignore[no-any-return]
         return super().forward(images)
 
