@@ -2,12 +2,13 @@
 
     python -m tests.kills --kills 100 --seed 0
     python -m tests.kills --kills 30 --processes 2
+    python -m tests.kills --kills 30 --recipe quick
 
 Each training has dropout, augmentation and an average of its weights; the schedules, the optimizers,
-the precision and the number of loader processes take turns. A killed one is continued by the command
-that a user would type, and killed again. At its end, weights, optimizer, averages, metrics, callbacks
-and curves (read raw from the event files) must equal those of a run that nothing disturbed. Of several processes,
-any one is killed, and the others must end soon and by themselves.
+the precision and the number of loader processes take turns. With --recipe, it is one of configs/ in batches of 50. A
+killed one is continued by the command that a user would type, and killed again. At its end, weights, optimizer,
+averages, metrics, callbacks and curves (read raw from the event files) must equal those of a run that nothing
+disturbed. Of several processes, any one is killed, and the others must end soon and by themselves.
 """
 
 import argparse
@@ -36,6 +37,8 @@ from torch import Tensor
 
 from fashion_lightning.runs.tensorboard import THROUGHPUT
 from tests.conftest import command_with_hashes, write_generated_data
+
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 EPOCHS = 20
 
@@ -91,13 +94,23 @@ def cases() -> Iterator[dict[str, Any]]:
         yield recipe
 
 
+def shipped(name: str) -> Iterator[dict[str, Any]]:
+    """A recipe of configs/ without end: its network, optimizer, schedule, augmentation and pruning, on few images."""
+    recipe = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
+    recipe["data"] |= {"batch_size": 50, "val_size": 100, "num_workers": 0}
+    recipe["trainer"] |= {"accelerator": "cpu", "precision": "bf16-mixed", "log_every_n_steps": 1}
+    recipe["last_checkpoint"] = {"every_n_steps": 3}
+    yield from itertools.repeat(recipe)
+
+
 def title(recipe: dict[str, Any]) -> str:
     """A recipe in a few words."""
     names = [
         recipe["model"].get(part, {}).get("class_path", "none").split(".")[-1] for part in ("scheduler", "optimizer")
     ]
     data = recipe["data"]
-    return f"{' '.join(names)} {recipe['trainer']['precision']} workers={data['num_workers']} prune={data['prune']}"
+    prune = data.get("prune", 0)
+    return f"{' '.join(names)} {recipe['trainer']['precision']} workers={data['num_workers']} prune={prune}"
 
 
 @dataclass
@@ -265,7 +278,9 @@ def kill_at(
     return True
 
 
-def run(kills: int, seed: int, logs: Path | None = None, processes: int = 1) -> tuple[int, list[str]]:
+def run(
+    kills: int, seed: int, logs: Path | None = None, processes: int = 1, recipe: str | None = None
+) -> tuple[int, list[str]]:
     """Kill trainings until so many kills are reached and the last one is done.
 
     Args:
@@ -273,6 +288,7 @@ def run(kills: int, seed: int, logs: Path | None = None, processes: int = 1) -> 
         seed: of the instants.
         logs: where trainings write; the temporary folder by default.
         processes: that train together.
+        recipe: a name in configs/; all kinds of settings by default.
 
     Returns:
         The number of kills, and every difference found.
@@ -282,15 +298,15 @@ def run(kills: int, seed: int, logs: Path | None = None, processes: int = 1) -> 
         hashes = write_generated_data(Path(scratch) / "data")
         command = command_with_hashes(Path(scratch) / "fashion_lightning_on_generated_data.py", hashes)
         program = Program(command, Path(scratch) / "data", Path(trainings), processes)
-        for number, recipe in enumerate(cases()):
+        for number, settings in enumerate(cases() if recipe is None else shipped(recipe)):
             if done >= kills:
                 break
-            undisturbed = program.folder(f"{number}_undisturbed", recipe)
+            undisturbed = program.folder(f"{number}_undisturbed", settings)
             began = time.monotonic()
             if program.start(undisturbed).wait():
                 raise RuntimeError((undisturbed / "output.txt").read_text())
             seconds = time.monotonic() - began
-            disturbed, here = program.folder(f"{number}_disturbed", recipe), 0
+            disturbed, here = program.folder(f"{number}_disturbed", settings), 0
             while True:
                 process = program.start(disturbed)
                 if here < 10 and kill_at(process, disturbed, seconds, draw, processes):
@@ -302,8 +318,10 @@ def run(kills: int, seed: int, logs: Path | None = None, processes: int = 1) -> 
             done += here
             expected, found = (fingerprint(finished_run(folder)) for folder in (undisturbed, disturbed))
             unequal = [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
-            differences += [f"{title(recipe)}: {name}" for name in sorted(unequal)]
-            print(f"{title(recipe)}: {here} kills, {len(unequal)} of {len(expected)} differ; {done} kills", flush=True)
+            differences += [f"{title(settings)}: {name}" for name in sorted(unequal)]
+            print(
+                f"{title(settings)}: {here} kills, {len(unequal)} of {len(expected)} differ; {done} kills", flush=True
+            )
             for name in sorted(unequal):
                 print(f"  {name}: {expected.get(name)} undisturbed, {found.get(name)} killed")
             for folder in (undisturbed, disturbed):
@@ -317,7 +335,8 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--logs", type=Path, help="folder on the file system to write to")
+    parser.add_argument("--recipe", help="a name in configs/; settings of all kinds by default")
     given = parser.parse_args()
-    kills, found = run(given.kills, given.seed, given.logs, given.processes)
+    kills, found = run(given.kills, given.seed, given.logs, given.processes, given.recipe)
     print(f"{kills} kills, {len(found)} differences", *found, sep="\n")
     sys.exit(bool(found))
