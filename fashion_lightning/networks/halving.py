@@ -12,7 +12,7 @@ KERNEL, STRIDE, PADDING = 4, 2, 1
 class HalvingConv2d(nn.Conv2d):
     """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``: an ``nn.Conv2d`` of 4x4, stride 2, padding 1, without bias.
 
-    oneDNN takes the gradient of such weights in bf16 at a third of the machine's rate; as one matrix product
+    oneDNN takes the gradient of such weights in bf16 at less than half of the machine's rate; as one matrix product
     it takes 0.6 to 0.9 of that time from 32 channels on, copying the patches included.
     """
 
