@@ -1,11 +1,11 @@
-"""A network for the tests that draws random numbers while it trains."""
+"""Networks for the tests."""
 
 import torch
 from torch import Tensor, nn
 
 
 class WithDropout(nn.Sequential):
-    """One convolution, batch norm, dropout, one dense layer."""
+    """One convolution, batch norm, dropout, one dense layer: draws random numbers while it trains."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -16,6 +16,17 @@ class WithDropout(nn.Sequential):
             nn.Flatten(),
             nn.Linear(676, 10),
         )
+
+
+class FallsOnce(WithDropout):
+    """Says the opposite where it is evaluated after 11 to 20 training steps: its accuracy falls, then rises again."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = super().forward(images)
+        if self.training:
+            return logits
+        steps = self[1].num_batches_tracked
+        return torch.where((10 < steps) & (steps <= 20), -logits, logits)
 
 
 class FailsToBuild(nn.Module):

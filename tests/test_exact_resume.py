@@ -166,8 +166,9 @@ ASKED_TO_STOP = [
     "--model.scheduler=null",
     "--early_stopping.patience=1",
     "--early_stopping.monitor=val/accuracy",
+    "--model.network=tests.networks.FallsOnce",
 ]
-"""Early stopping asks for the end after a fall of the accuracy; then that rises again."""
+"""Early stopping asks for the end after the fall of the accuracy; then that rises again."""
 
 
 @pytest.mark.slow
