@@ -26,7 +26,7 @@ class FallsOnce(WithDropout):
         if self.training:
             return logits
         steps = self[1].num_batches_tracked
-        return torch.where((10 < steps) & (steps <= 20), -logits, logits)
+        return torch.where((steps > 10) & (steps <= 20), -logits, logits)
 
 
 class FailsToBuild(nn.Module):
