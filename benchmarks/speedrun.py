@@ -93,7 +93,7 @@ def run_once(given: argparse.Namespace, seed: int, scratch: Path, labels: Tensor
     subprocess.run(shlex.split(train), stdout=subprocess.DEVNULL, check=True)
     ended = time.perf_counter()
     if sys.platform == "linux" and first.at is None:
-        raise SystemExit("The training command has opened none of the files in {data}.")
+        raise SystemExit("The training command has opened none of the files in {data}; give it that folder.")
     predict = given.predict.format(seed=seed, work=work, data=scratch / "test", output=output)
     subprocess.run(shlex.split(predict), stdout=subprocess.DEVNULL, check=True)
     classes = classes_in(output)
