@@ -21,6 +21,7 @@ WIDTHS = "--model.network.init_args.widths"
 VARIANTS: list[tuple[str, list[str], dict[str, str]]] = [
     ("the default recipe", [], {}),
     *((f"{n:,} images", ["--data.train_size", str(n)], {}) for n in (5_000, 15_000, 30_000)),
+    ("59,990 images", ["--data.val_size", "10"], {}),
     *((f"batches of {n}", ["--data.batch_size", str(n)], {}) for n in (125, 250, 1000)),
     ("half as wide", ["--model.network.init_args.stem", "8", WIDTHS, "[16,64,64]"], {}),
     ("twice as wide", ["--model.network.init_args.stem", "32", WIDTHS, "[64,256,256]"], {}),
