@@ -9,18 +9,21 @@ from torch.optim import Optimizer
 
 from fashion_lightning.precision import bf16_is_native
 
+TOGETHER = 3
+"""Iterations at a time. Rounding leaves eigenvalues just below 0, and each iteration multiplies those by 12."""
+
 
 def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
     """The nearest (semi-)orthogonal matrix, roughly, by Newton–Schulz iteration.
 
     A quintic with coefficients chosen for speed, not convergence: singular values end up in about
     [0.7, 1.2] (https://kellerjordan.github.io/posts/muon/). Each iteration multiplies by a polynomial of
-    the small ``(m, m)`` product of the matrix with itself. The polynomials are multiplied with one another first,
-    and with the matrix once, at their end: half of the time of doing it in every iteration.
+    the small ``(m, m)`` product of the matrix with itself. The polynomials of three iterations are multiplied with one
+    another first, and with the matrix once, at their end: half of the time of doing it in every iteration.
 
     Args:
         matrix: ``(m, n)``.
-        steps: iterations, 3 to 5.
+        steps: iterations, 3 to 5 as a rule.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     x: Tensor = matrix.bfloat16() if bf16_is_native(matrix.device.type) else matrix.float()
@@ -28,15 +31,17 @@ def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
     transposed = x.size(0) > x.size(1)
     if transposed:
         x = x.T
-    gram = (x @ x.T).float()
-    product = torch.eye(len(x), device=x.device)
-    for step in range(steps):
-        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        polynomial.diagonal().add_(a)
-        product = polynomial @ product
-        if step < steps - 1:
-            gram = polynomial @ gram @ polynomial  # of the matrix after this iteration
-    x = product.to(x.dtype) @ x
+    for first in range(0, steps, TOGETHER):
+        gram = (x @ x.T).float()
+        product = torch.eye(len(x), dtype=gram.dtype, device=x.device)
+        iterations = min(TOGETHER, steps - first)
+        for iteration in range(iterations):
+            polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+            polynomial.diagonal().add_(a)
+            product = polynomial @ product
+            if iteration < iterations - 1:
+                gram = polynomial @ gram @ polynomial  # of the matrix after this iteration
+        x = product.to(x.dtype) @ x
     return (x.T if transposed else x).to(matrix.dtype)
 
 

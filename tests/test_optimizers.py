@@ -1,5 +1,6 @@
 """Muon on filters, SGD on the rest."""
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -77,3 +78,17 @@ def test_a_closure_gives_its_loss() -> None:
 
     expected = closure()
     assert Muon(layer.parameters()).step(closure) == expected
+
+
+@pytest.mark.parametrize("steps", [3, 4, 5, 8])
+@pytest.mark.parametrize("native", [False, True])
+def test_orthogonalized_stays_bounded_where_few_directions_carry_the_matrix(
+    steps: int, native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As gradients are; rounding to bf16 then leaves its product with itself eigenvalues below zero."""
+    monkeypatch.setattr("fashion_lightning.optimizers.bf16_is_native", lambda device: native)
+    draws = torch.Generator().manual_seed(0)
+    direction = torch.nn.functional.normalize(torch.randn(64, 1, generator=draws), dim=0)
+    other = torch.nn.functional.normalize(torch.randn(1, 512, generator=draws))
+    matrix = direction @ other + 1e-2 * torch.randn(64, 512, generator=draws) / 512**0.5
+    assert torch.linalg.svdvals(orthogonalized(matrix, steps)).max() < 1.4
