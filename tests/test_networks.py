@@ -108,6 +108,35 @@ def test_the_gradients_of_a_halving_convolution_are_those_of_torch(side: int) ->
     assert all(torch.allclose(ours, torchs) for ours, torchs in zip(ours, torchs, strict=True))
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_in_training_a_halving_convolution_has_torchs_gradients_in_bf16(channels_last: bool) -> None:
+    layer = HalvingConv2d(32, 8)
+    images = torch.randn(7, 32, 13, 13, dtype=torch.bfloat16)
+    images = images.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    images.requires_grad_()
+    gradients = []
+    for _ in (layer.train(), layer.eval()):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = layer(images).float().square().sum()
+        gradients.append(torch.autograd.grad(loss, (images, layer.weight)))
+    ours, torchs = gradients
+    assert all(
+        torch.allclose(*pair, rtol=0.02, atol=0.02 * pair[1].abs().max().item())
+        for pair in zip(ours, torchs, strict=True)
+    )
+
+
+def test_a_halving_convolution_has_no_gradient_of_frozen_weights_and_second_derivatives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = torch.randn(2, 3, 6, 6, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(5, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(Halving.apply, (images, weight))
+    monkeypatch.setattr("fashion_lightning.networks.halving.weight_gradient", None)  # not called
+    Halving.apply(images, weight.detach()).sum().backward()
+    assert images.grad is not None
+
+
 def test_in_bf16_a_halving_convolution_trains_by_a_matrix_product_and_else_is_torchs() -> None:
     layer, images = HalvingConv2d(32, 8), torch.randn(2, 32, 6, 6)
 

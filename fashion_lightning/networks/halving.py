@@ -29,20 +29,28 @@ class HalvingConv2d(nn.Conv2d):
 class Halving(torch.autograd.Function):
     """The convolution, with a backward pass of its own."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(images, weight)
+    def forward(images: Tensor, weight: Tensor) -> Tensor:
         return conv2d(images, weight, stride=STRIDE, padding=PADDING)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         images, weight = ctx.saved_tensors
-        two = [STRIDE, STRIDE], [PADDING, PADDING]
-        of_images, _, _ = torch.ops.aten.convolution_backward(
-            grad, images, weight, None, *two, [1, 1], False, [0, 0], 1, [True, False, False]
-        )
-        return of_images, weight_gradient(images, grad)
+        of_images = of_weight = None
+        if ctx.needs_input_grad[0]:
+            two = [STRIDE, STRIDE], [PADDING, PADDING]
+            of_images, _, _ = torch.ops.aten.convolution_backward(
+                grad, images, weight, None, *two, [1, 1], False, [0, 0], 1, [True, False, False]
+            )
+        if ctx.needs_input_grad[1]:
+            of_weight = weight_gradient(images, grad)
+        return of_images, of_weight
 
 
 def weight_gradient(images: Tensor, grad: Tensor) -> Tensor:
