@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
 from tests.conftest import Run
 
@@ -65,6 +66,23 @@ def test_an_epoch_goes_on_by_the_losses_at_its_start() -> None:
     continued.start_at(epoch=3, first_batch=4)
     assert [batch.tolist() for batch in continued] == batches[4:]
     assert epoch(sampler, 4) == epoch(continued, 4)
+
+
+def test_a_second_fit_of_a_datamodule_begins_without_the_losses_of_the_first(data: Path) -> None:
+    datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50, prune=0.4)
+    datamodule.setup("fit")
+    first = [batch.indices.tolist() for batch in datamodule.train_dataloader()]
+    assert datamodule.image_losses is not None
+    datamodule.image_losses.record(torch.tensor(first).flatten(), torch.randn(300, 10), torch.zeros(300).long())
+    datamodule.setup("fit")
+    assert [batch.indices.tolist() for batch in datamodule.train_dataloader()] == first
+
+
+def test_a_foreign_checkpoints_losses_hang_on_no_graph() -> None:
+    losses = ImageLosses(4)
+    losses.load_state_dict({name: torch.ones(4, requires_grad=True) for name in losses.state_dict()})
+    losses.record(torch.tensor([1]), torch.randn(1, 10), torch.tensor([0]))
+    assert not losses.start_epoch().requires_grad
 
 
 def test_a_fit_shows_so_many_images_an_epoch(cli: Run, recipe: Path) -> None:

@@ -111,12 +111,12 @@ class FashionMNISTDataModule(LightningDataModule):
                 raise UserError(
                     f"data.train_size is {self.train_size}, but only {len(train)} images are left to train on."
                 )
-            if self.prune and self.image_losses is None:
-                self.image_losses = ImageLosses(len(images))
+            if stage == "fit":  # those of an earlier fit would choose this one's images
+                self.image_losses = ImageLosses(len(images)) if self.prune else None
             self.train_set = ImagesInMemory(images, labels, train)
             self.val_set = ImagesInMemory(images, labels, val)
             if stage == "fit" and self.batch_size > (shown := self._order(0, 1).length):
-                raise UserError(f"data.batch_size is {self.batch_size}, but there are only {shown} training images.")
+                raise UserError(f"data.batch_size is {self.batch_size}, but an epoch has only {shown} training images.")
         elif stage == "predict" and self.pictures:
             found = find_pictures(self.pictures)
             self.picture_paths, pixels, self.broken_pictures = read_pictures(found, self._is_first_process())

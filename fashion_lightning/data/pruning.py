@@ -65,14 +65,15 @@ class ImageLosses:
         """
         if any(value.shape != self.losses.shape for value in state.values()):
             raise UserError(f"The checkpoint's losses are not those of {len(self.losses):,} training images.")
-        self.losses, self.at_start_of_epoch = state["losses"].clone(), state["at_start_of_epoch"].clone()
+        self.losses, self.at_start_of_epoch = (state[name].detach().clone() for name in ("losses", "at_start_of_epoch"))
 
 
 class Pruned(Shuffled):
     """An order without some of the easiest images, others in each epoch.
 
     An epoch has all images but the ``EASIEST`` ones, by their losses when they were last shown, and a random part of
-    those. Images never shown count as the hardest. Nothing is weighted: hard images are meant to count for more.
+    those. Images never shown count as the hardest, in the second epoch before all others. Nothing is weighted: hard
+    images are meant to count for more.
     (https://arxiv.org/abs/2303.04947 leaves out half of the images with less than the mean loss and weighs the others
     of them twice.)
 
