@@ -22,11 +22,11 @@ class FallsOnce(WithDropout):
     """Says the opposite where it is evaluated after 11 to 20 training steps: its accuracy falls, then rises again."""
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = super().forward(images)
+        logits: Tensor = super().forward(images)  # type: ignore[no-untyped-call]
         if self.training:
             return logits
-        steps = self[1].num_batches_tracked
-        return torch.where((steps > 10) & (steps <= 20), -logits, logits)
+        steps = self.get_buffer("1.num_batches_tracked")
+        return torch.where((steps > 10).logical_and(steps <= 20), -logits, logits)
 
 
 class FailsToBuild(nn.Module):

@@ -45,7 +45,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     arguments = [] if recipe is None else [f"--config={recipe}"]
     for key, value in overrides.items():
         flag = key.replace("__", ".")
-        if flag in NO_RUN:
+        if flag in NO_RUN and value:
             raise UserError(f"With {flag} there would be no run to return: type fashion-lightning fit --{flag}")
         arguments.append(f"--{flag}={_as_typed(flag, value)}")
     run_dir, complaint, interrupted = "", "", False
