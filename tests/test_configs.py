@@ -126,3 +126,12 @@ def test_every_other_command_of_the_readme_is_a_known_program() -> None:
         "export",
         "unset",
     }
+
+
+def test_the_preset_keeps_a_checkpoint_of_every_epoch_also_where_not_every_one_is_validated(
+    cli: Run, recipe: Path
+) -> None:
+    rarely = ["--trainer.check_val_every_n_epoch", "3", "--trainer.max_epochs", "3"]
+    cli("fit", "--config", recipe, "--config", "presets/every_epoch", *rarely)
+    kept = Path("tensorboard_logs/tiny/version_0/checkpoints").glob("epoch_*.ckpt")
+    assert sorted(path.name for path in kept) == [f"epoch_{epoch:02d}.ckpt" for epoch in range(3)]
