@@ -77,7 +77,7 @@ def seconds(classify: Classify, images: Tensor, calls: int) -> float:
 
 def main(path: str) -> None:
     """Measure and print."""
-    images, labels = source.load("train", Path("data"))
+    images, labels = source.load("train")
     train, val = train_val_indices(labels, VALIDATION_IMAGES, None)
     classifier = load(path)
     with exporting(classifier):

@@ -1,6 +1,6 @@
 """How time and memory of ``fit`` grow with images, batch size, width and threads.
 
-    python benchmarks/growth.py --root data
+    python benchmarks/growth.py
 
 One epoch of the default recipe a row, each in a process of its own, with one setting changed. Memory is
 the largest resident set of the process, in which torch's own libraries take the greater part.
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from data_files import data_folder
 from rich.console import Console
 from rich.table import Table
 
@@ -30,10 +31,10 @@ VARIANTS: list[tuple[str, list[str], dict[str, str]]] = [
 ]
 
 
-def measure(options: list[str], environment: dict[str, str], root: str) -> tuple[float, int, float]:
+def measure(options: list[str], environment: dict[str, str], root: Path) -> tuple[float, int, float]:
     """Seconds and steps of one epoch, and the peak of resident memory in MB."""
     with tempfile.TemporaryDirectory() as logs:
-        fit = ["fit", "--trainer.max_epochs", "1", "--data.root", root, "--trainer.default_root_dir", logs]
+        fit = ["fit", "--trainer.max_epochs", "1", "--data.root", str(root), "--trainer.default_root_dir", logs]
         process = subprocess.Popen(
             [sys.executable, "-m", "fashion_lightning", *fit, *options],
             env={**os.environ, **environment},
@@ -51,12 +52,12 @@ def measure(options: list[str], environment: dict[str, str], root: str) -> tuple
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", default="data")
+    parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     given = parser.parse_args()
     table = Table("one epoch of", "fit, s", "times the default", "steps", "resident memory, MB")
     default = 0.0
     for name, options, environment in VARIANTS:
-        seconds, steps, memory = measure(options, environment, given.root)
+        seconds, steps, memory = measure(options, environment, data_folder(given.root))
         default = default or seconds
         table.add_row(name, f"{seconds:.1f}", f"{seconds / default:.2f}", str(steps), f"{memory:,.0f}")
     Console(soft_wrap=True).print(table)

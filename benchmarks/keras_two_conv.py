@@ -1,7 +1,7 @@
 """The yardstick: seed 002's network in Keras, as its README describes it.
 
     python3 -m venv keras-venv && keras-venv/bin/pip install tensorflow-cpu
-    keras-venv/bin/python benchmarks/keras_two_conv.py --epochs 20 --root data
+    keras-venv/bin/python benchmarks/keras_two_conv.py --epochs 20
 
 Two convolutions, max pooling, dropout, a dense layer of 400, dropout; Adam 0.001, batches of 64. It
 trains on all 60,000 images and takes the 10,000 test images for validation, as the seed did. Prints
@@ -16,24 +16,25 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from data_files import data_folder
 
 
-def read(folder: Path, name: str, offset: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
+def read(raw: Path, name: str, offset: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
     """The bytes of an IDX file behind its header."""
-    return np.frombuffer(gzip.decompress((folder / f"{name}.gz").read_bytes()), np.uint8, offset=offset)
+    return np.frombuffer(gzip.decompress((raw / f"{name}.gz").read_bytes()), np.uint8, offset=offset)
 
 
 def main() -> None:
     """Train and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--root", type=Path, default=Path("data"), help="the data folder that fashion-lightning filled")
+    parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     keras.utils.set_random_seed(given.seed)
-    folder = given.root / "FashionMNIST" / "raw"
+    raw = data_folder(given.root)
     pairs = [
-        (read(folder, f"{split}-images-idx3-ubyte", 16), read(folder, f"{split}-labels-idx1-ubyte", 8))
+        (read(raw, f"{split}-images-idx3-ubyte", 16), read(raw, f"{split}-labels-idx1-ubyte", 8))
         for split in ("train", "t10k")
     ]
     (x, y), test = [(images.reshape(-1, 28, 28, 1).astype("float32") / 255, labels) for images, labels in pairs]

@@ -1,6 +1,6 @@
 """What TensorBoard's pictures cost: the default recipe with and without them, in alternation.
 
-    python3 benchmarks/pictures_cost.py --rounds 3 --epochs 8
+    python3 benchmarks/pictures_cost.py --rounds 3 --epochs 2
 
 Each fit is a process of its own. Its seconds are those of fit.json, from the first step to the last; its peak memory is
 what the system counted.
@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import mean
+
+from data_files import data_folder
 
 
 def fit(folder: Path, pictures: bool, arguments: list[str]) -> tuple[float, float]:
@@ -32,15 +34,15 @@ def main() -> None:
     """Print each fit, and the difference of the means."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--root", type=Path, default=Path("data"), help="data folder")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     given = parser.parse_args()
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for number in range(given.rounds):
         for pictures in (True, False) if number % 2 == 0 else (False, True):
             arguments = ["--config", "cnn", "--trainer.max_epochs", str(given.epochs)]
             with tempfile.TemporaryDirectory() as folder:
-                took, memory = fit(Path(folder), pictures, [*arguments, "--data.root", str(given.root.absolute())])
+                took, memory = fit(Path(folder), pictures, [*arguments, "--data.root", str(data_folder(given.root))])
             seconds[pictures].append(took)
             print(f"pictures {'on ' if pictures else 'off'}  {took:7.1f} s  {memory:6.0f} MB", flush=True)
     with_them, without = mean(seconds[True]), mean(seconds[False])

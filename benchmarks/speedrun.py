@@ -5,7 +5,7 @@
             --trainer.default_root_dir {work}' \\
         --predict 'fashion-lightning predict --ckpt_path {work}/quick/version_0 --tta flip_shift --data.root {data} \\
             --output {output}' \\
-        --beside 'keras-venv/bin/python benchmarks/keras_two_conv.py --epochs 20 --root data'
+        --beside 'keras-venv/bin/python benchmarks/keras_two_conv.py --epochs 20'
 
 Each run has a folder of its own, ``{work}``, and a seed, counted from 0. ``--train`` finds the training files alone in
 ``{data}``; its clock runs from the instant at which it first opens one of them (on Linux; elsewhere from its start) to

@@ -21,6 +21,7 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
+from data_files import data_folder
 from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
@@ -74,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--root", type=Path, default=Path("data"), help="the data folder that fashion-lightning filled")
+    parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     given = parser.parse_args()
     for source in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(source).setLevel(logging.ERROR)
@@ -87,7 +88,7 @@ def main() -> None:
     scratch = tempfile.TemporaryDirectory()
     unpacked = Path(scratch.name) / "FashionMNIST" / "raw"  # torchvision does not read the packed files
     unpacked.mkdir(parents=True)
-    for path in (given.root / "FashionMNIST" / "raw").glob("*.gz"):
+    for path in data_folder(given.root).glob("*.gz"):
         (unpacked / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
     whole = FashionMNIST(scratch.name, train=True, transform=ToTensor())
     train, val = train_val_indices(whole.targets, recipe["data"].get("val_size", 5000), None)

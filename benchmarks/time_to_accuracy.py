@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from statistics import mean
 
+from data_files import data_folder
 from rich.console import Console
 from rich.table import Table
 
@@ -55,19 +56,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20, help="of Keras")
     parser.add_argument("--rounds", type=int, default=1, help="of all of it, in alternation")
     parser.add_argument("--same_epochs", type=int, help="of the same network elsewhere; as many by default")
-    parser.add_argument("--root", type=Path, default=Path("data"))
+    parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     given = parser.parse_args()
     same_epochs = given.epochs if given.same_epochs is None else given.same_epochs
-    root = ["--root", str(given.root)]
+    data = data_folder(given.root)
+    root = ["--root", str(data)]
     stock = [str(HERE / "stock_lightning.py"), "--config", str(YARDSTICK), "--epochs", str(same_epochs), *root]
     yardstick = [given.keras, str(HERE / "keras_two_conv.py"), "--epochs", str(given.epochs), *root]
     rounds: dict[str, list[dict[str, float]]] = {}
     for _ in range(given.rounds):
         rounds.setdefault("Keras, seed 002", []).append({"epochs": given.epochs, **last_line(yardstick)})
         for recipe in given.recipes:
-            rounds.setdefault(f"configs/{recipe}.yaml", []).append(fit(CONFIGS / f"{recipe}.yaml", given.root, None))
+            rounds.setdefault(f"configs/{recipe}.yaml", []).append(fit(CONFIGS / f"{recipe}.yaml", data, None))
         if same_epochs:
-            rounds.setdefault("configs/seeds/two_conv_cnn.yaml", []).append(fit(YARDSTICK, given.root, same_epochs))
+            rounds.setdefault("configs/seeds/two_conv_cnn.yaml", []).append(fit(YARDSTICK, data, same_epochs))
             rounds.setdefault("stock Lightning, seed 002", []).append(last_line([sys.executable, *stock]))
 
     table = Table("", "epochs", "seconds", "of Keras' time", "accuracy, %")

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 import yaml
+from data_files import data_folder
 from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
@@ -37,11 +38,11 @@ from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.precision import default_precision
 
 
-def fit_seconds(config: Path, root: str) -> float:
+def fit_seconds(config: Path, root: Path) -> float:
     """One epoch by the command, from its first step to its last."""
     with tempfile.TemporaryDirectory() as logs, contextlib.redirect_stdout(io.StringIO()):
         with contextlib.redirect_stderr(io.StringIO()):
-            fit = ["fit", "--config", str(config), "--trainer.max_epochs", "1", "--data.root", root]
+            fit = ["fit", "--config", str(config), "--trainer.max_epochs", "1", "--data.root", str(root)]
             fashion_lightning([*fit, "--trainer.default_root_dir", logs])
         (report,) = Path(logs).glob("*/*/fit.json")
         return float(json.loads(report.read_text())["fit_seconds"])
@@ -50,7 +51,7 @@ def fit_seconds(config: Path, root: str) -> float:
 class BareLoop:
     """The recipe without Lightning: one epoch of training, then validation."""
 
-    def __init__(self, config: dict[str, Any], root: str) -> None:
+    def __init__(self, config: dict[str, Any], root: Path) -> None:
         parser = ArgumentParser()
         parser.add_class_arguments(FashionMNISTClassifier, "model")
         classifier = parser.instantiate(parser.parse_object({"model": config["model"]})).model
@@ -131,13 +132,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=find_config, default=DEFAULT_RECIPE)
-    parser.add_argument("--root", default="data")
+    parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--operators", action="store_true", help="also print the operators that take the time")
     given = parser.parse_args()
-    loop = BareLoop(yaml.safe_load(given.config.read_text(encoding="utf-8")), given.root)
+    root = data_folder(given.root)
+    loop = BareLoop(yaml.safe_load(given.config.read_text(encoding="utf-8")), root)
     flop = loop.flop_per_epoch()
-    rounds = [(fit_seconds(given.config, given.root), *loop.seconds()) for _ in range(given.rounds)]
+    rounds = [(fit_seconds(given.config, root), *loop.seconds()) for _ in range(given.rounds)]
     fit, bare, loading = (median(column) for column in zip(*rounds, strict=True))
     peak = matrix_product_flops(torch.bfloat16 if loop.autocast else torch.float32)
     table = Table("of one epoch", "median", title=f"{given.config.stem}, {given.rounds} rounds", title_justify="left")

@@ -1,0 +1,15 @@
+"""Where the four files are, for programs that have no fashion_lightning, such as Keras'."""
+
+from pathlib import Path
+
+PLACES = (Path("data"), Path("~/.cache/torch/datasets"), Path("/usr/share/datasets/fashion-mnist"))
+"""Where ``fit`` looks, in this order; it fetches them into the second."""
+
+
+def data_folder(root: Path | None) -> Path:
+    """The folder with the four packed files: ``root`` or what torchvision makes below it, else one of the places."""
+    for place in [root] if root else PLACES:
+        for candidate in (place.expanduser() / "FashionMNIST" / "raw", place.expanduser()):
+            if (candidate / "train-images-idx3-ubyte.gz").is_file():
+                return candidate.absolute()
+    raise SystemExit("The four files are not there: `fashion-lightning fit` fetches them, --root says where they are.")
