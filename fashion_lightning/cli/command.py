@@ -45,7 +45,7 @@ commands:
 examples:
   fashion-lightning fit --config quick                       a recipe by name
   fashion-lightning fit --config quick --epochs 5 --lr 0.04  other settings
-  fashion-lightning fit --ckpt_path quick --epochs 6         train it longer
+  fashion-lightning fit --ckpt_path quick --epochs 9         train it longer
   fashion-lightning test --ckpt_path quick                   test it
   tensorboard --logdir tensorboard_logs                      see the curves
 

@@ -41,7 +41,7 @@ FIT = Page(
         ("fit --config quick --epochs 5 --lr 0.04", "other settings"),
         ("fit --config my_recipe.yaml --seed 1", "your own settings"),
         ("fit --config cnn --config presets/debug", "a few batches only"),
-        ("fit --ckpt_path quick --epochs 6", "train it longer"),
+        ("fit --ckpt_path quick --epochs 9", "train it longer"),
     ),
     (
         CONFIG,

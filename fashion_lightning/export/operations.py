@@ -1,6 +1,6 @@
 """A traced graph as a short list of plain operations on one image, for an interpreter that has no torch.
 
-``page/network.js`` reads the list in a browser; ``run`` does the same here, so that what is in a file can be checked.
+``templates/network.js`` reads the list in a browser; ``run`` does the same here, so that a file can be checked.
 An operation reads places and writes the next one: place 0 holds the image, the last one the probabilities.
 """
 

@@ -58,7 +58,7 @@ class Checkpoint:
 
     @property
     def processes(self) -> int | None:
-        """That trained together; ``None`` of a run that did not say so, as those of version 0.2 and before."""
+        """That trained together; ``None`` of a run that did not say so, as those of version 0.1."""
         processes = self.content["fashion_lightning"].get("processes")
         return processes if type(processes) is int else None
 

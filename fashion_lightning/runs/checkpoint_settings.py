@@ -1,9 +1,9 @@
 """What a checkpoint may decide: numbers.
 
 A checkpoint file may come from anybody. Of the config inside, ``validate``, ``test``, ``predict`` and Python take the
-network, how images are prepared and how they are averaged; ``fit`` also what makes the training. Whatever is not
-listed here (folders, files, devices, strategies, plugins, profilers, loggers) comes from the command line, from config
-files that the user names, or from the ``config.yaml`` of a run folder where the user keeps runs.
+network, the precision, the validation split and the test-time augmentation; ``fit`` also what makes the training.
+Whatever is not listed here (folders, files, devices, strategies, plugins, profilers, loggers) comes from the command
+line, from config files that the user names, or from the ``config.yaml`` of a run folder where the user keeps runs.
 """
 
 import math

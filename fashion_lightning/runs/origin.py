@@ -146,7 +146,7 @@ def read_origin(run_dir: Path) -> dict[str, Any]:
         (of the working folder) and ``package`` (of this package's checkout, if that is another one), each with
         ``repository``, ``commit`` and ``state``; ``versions``, by library; ``machine`` (``processor``, ``cores``,
         ``threads``, ``memory_gb``, ``gpu``); ``continued``, a list of the same with ``after_steps``. The latest name
-        counts. Any of them may be missing: all of a run of version 0.1 or 0.2, or of a file that is damaged.
+        counts. Any of them may be missing: all of a run of version 0.1, or of a file that is damaged.
     """
     content = _content(run_dir)
     origin = _plain(content.get("origin"), depth=2)
