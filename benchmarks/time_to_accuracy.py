@@ -64,13 +64,18 @@ def main() -> None:
     stock = [str(HERE / "stock_lightning.py"), "--config", str(YARDSTICK), "--epochs", str(same_epochs), *root]
     yardstick = [given.keras, str(HERE / "keras_two_conv.py"), "--epochs", str(given.epochs), *root]
     rounds: dict[str, list[dict[str, float]]] = {}
+
+    def took(name: str, figures: dict[str, float]) -> None:
+        print(f"{figures['seconds']:.1f} s   {name}", flush=True)
+        rounds.setdefault(name, []).append(figures)
+
     for _ in range(given.rounds):
-        rounds.setdefault("Keras, seed 002", []).append({"epochs": given.epochs, **last_line(yardstick)})
+        took("Keras, seed 002", {"epochs": given.epochs, **last_line(yardstick)})
         for recipe in given.recipes:
-            rounds.setdefault(f"configs/{recipe}.yaml", []).append(fit(CONFIGS / f"{recipe}.yaml", data, None))
+            took(f"configs/{recipe}.yaml", fit(CONFIGS / f"{recipe}.yaml", data, None))
         if same_epochs:
-            rounds.setdefault("configs/seeds/two_conv_cnn.yaml", []).append(fit(YARDSTICK, data, same_epochs))
-            rounds.setdefault("stock Lightning, seed 002", []).append(last_line([sys.executable, *stock]))
+            took("configs/seeds/two_conv_cnn.yaml", fit(YARDSTICK, data, same_epochs))
+            took("stock Lightning, seed 002", last_line([sys.executable, *stock]))
 
     table = Table("", "epochs", "seconds", "of Keras' time", "accuracy, %")
     keras = mean(figures["seconds"] for figures in rounds["Keras, seed 002"])
