@@ -128,6 +128,7 @@ def test_every_other_command_of_the_readme_is_a_known_program() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_preset_keeps_a_checkpoint_of_every_epoch_also_where_not_every_one_is_validated(
     cli: Run, recipe: Path
 ) -> None:
