@@ -1,9 +1,11 @@
 """Where the four files are, for programs that have no fashion_lightning, such as Keras'."""
 
+import os
 from pathlib import Path
 
-PLACES = (Path("data"), Path("~/.cache/torch/datasets"), Path("/usr/share/datasets/fashion-mnist"))
-"""Where ``fit`` looks, in this order; it fetches them into the second."""
+CACHE = os.environ.get("TORCH_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/torch"
+PLACES = (Path("data"), Path(CACHE) / "datasets", Path("/usr/share/datasets/fashion-mnist"))
+"""Where ``fit`` looks, in this order; it fetches them into the second. See fashion_lightning/data/source.py."""
 
 
 def data_folder(root: Path | None) -> Path:

@@ -132,6 +132,7 @@ def test_a_halving_convolution_has_no_gradient_of_frozen_weights_and_second_deri
     images = torch.randn(2, 3, 6, 6, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(5, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(Halving.apply, (images, weight))
+    assert torch.func.grad(lambda w: Halving.apply(images, w).sum())(weight).shape == weight.shape
     monkeypatch.setattr("fashion_lightning.networks.halving.weight_gradient", None)  # not called
     Halving.apply(images, weight.detach()).sum().backward()
     assert images.grad is not None

@@ -30,7 +30,7 @@ class Augment:
 
     Args:
         flip: ``random`` mirrors each image with probability ½. ``alternating`` draws only for epoch 0
-            and then mirrors every other epoch, so that two epochs show an image of both of them both ways
+            and then mirrors every other epoch, so that what two epochs both show is shown both ways
             (https://arxiv.org/abs/2404.00498, section 3.6).
         shift: largest shift in pixels, up, down, left and right alike; the border is filled with black.
         cutout: side in pixels of a black square at a random place; 0 for none

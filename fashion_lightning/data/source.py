@@ -43,7 +43,7 @@ SHA256 = {
 }
 
 WORKING_FOLDER = Path("data")
-"""Where version 0.1 kept their files by default; one that is there is still used."""
+"""Where version 0.1 kept its files by default; one that is there is still used."""
 
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
