@@ -166,7 +166,7 @@ def test_a_seed_that_fails_is_named_and_the_others_are_shown(cli: Run, recipe: P
     assert re.search(r"seed 1   validation", printed)
 
 
-LONG = ["--seeds", "1", "--trainer.max_epochs", "40"]
+LONG = ["--seeds", "1", "--trainer.max_epochs", "30"]
 
 
 def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
@@ -189,18 +189,18 @@ def is_alive(pid: int) -> bool:
 def test_an_interrupted_repetition_goes_on_where_it_stopped(cli: Run, recipe: Path, program: list[str]) -> None:
     long = ["--config", str(recipe), *LONG]
     process = subprocess.Popen([*program, "repeat", *long], stdout=subprocess.PIPE, text=True)
-    last = LOGS / "version_0/checkpoints/last.ckpt"
-    wait_for(last.exists, process)
+    run = LOGS / "version_0"
+    wait_for(lambda: (progress := read_progress(run)) and progress.step, process)
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "The same command goes on from here." in printed
-    done = torch.load(last, weights_only=True)["global_step"]
-    assert 0 < done < 400
+    done = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    assert 0 < done < 300
 
     printed = cli("repeat", *long)
     assert [run.name for run in LOGS.glob("version_*")] == ["version_0"]
-    assert read_results(LOGS / "version_0").fit["steps"] == 400
+    assert read_results(run).fit["steps"] == 300
     assert "1 of 1 done" in printed
 
 
@@ -241,7 +241,7 @@ def test_a_second_repetition_of_a_recipe_says_that_the_first_one_runs(
 
 @pytest.mark.slow
 def test_a_seed_that_another_process_trains_is_waited_for(cli: Run, recipe: Path, program: list[str]) -> None:
-    fit = ["fit", "--config", str(recipe), "--trainer.max_epochs", "40"]
+    fit = ["fit", "--config", str(recipe), *LONG[2:]]
     process = subprocess.Popen([*program, *fit], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
     wait_for(lambda: read_progress(LOGS / "version_0"), process)
     printed = cli("repeat", "--config", recipe, *LONG)

@@ -156,10 +156,9 @@ def test_a_signal_after_the_report_changes_nothing(recipe: Path, command_on_gene
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("to", ["process", "group"])
+@pytest.mark.parametrize(("to", "workers"), [("process", 0), ("group", 2)])
 def test_signals_at_random_instants_of_a_fit(
-    cli: Run, recipe: Path, command_on_generated_data: list[str], workers: int, to: str
+    cli: Run, recipe: Path, command_on_generated_data: list[str], to: str, workers: int
 ) -> None:
     draw = random.Random(f"{workers} {to}")
     fit = [*command_on_generated_data, "fit", "--config", str(recipe), "--data.num_workers", str(workers)]
