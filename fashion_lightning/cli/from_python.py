@@ -14,8 +14,8 @@ from fashion_lightning.runs.folder import run_dir_of
 
 ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "FORCE_COLOR": ""}  # Jupyter forces colours
 
-NO_RUN = {"help", "help_all", "print_config", "trainer.fast_dev_run"}
-"""With which ``fit`` leaves no run."""
+NO_RUN = {"help", "help_all", "print_config"}
+"""With which ``fit`` leaves no run, whatever their value."""
 
 
 def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
@@ -45,7 +45,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     arguments = [] if recipe is None else [f"--config={recipe}"]
     for key, value in overrides.items():
         flag = key.replace("__", ".")
-        if flag in NO_RUN and value:
+        if flag in NO_RUN or (flag == "trainer.fast_dev_run" and value):
             raise UserError(f"With {flag} there would be no run to return: type fashion-lightning fit --{flag}")
         arguments.append(f"--{flag}={_as_typed(flag, value)}")
     run_dir, complaint, interrupted = "", "", False
