@@ -27,7 +27,7 @@ class Head(NamedTuple):
     about: str
     """Its first sentence after the command."""
     cost: str
-    """``50 s on two CPU cores``; empty if it is not measured."""
+    """``49 s on two CPU cores``; empty if it is not measured."""
     accuracy: str
     """On the test images, ``93.41 ± 0.12 %``; empty if it is not measured."""
 
