@@ -56,6 +56,7 @@ def test_pictures_are_white_where_nothing_is_drawn_for_the_dark_theme_and_as_wid
         assert (drawn == 255).all(axis=2).mean() > 0.1, tag
 
 
+@pytest.mark.slow
 def test_no_pictures_are_drawn_where_they_are_switched_off_nor_of_a_fast_dev_run_nor_in_test(
     cli: Run, recipe: Path
 ) -> None:

@@ -30,6 +30,7 @@ def test_the_time_left_follows_the_progress_of_the_runs() -> None:
     assert [path.name for path in run.iterdir()] == ["progress.json"]
 
 
+@pytest.mark.slow
 def test_fit_says_in_its_folder_how_far_it_is(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, *interrupt("train", 1, 3), exits=130)
     run = Path("tensorboard_logs/tiny/version_0")
