@@ -233,6 +233,7 @@ def test_a_recipes_name_is_written_to_the_letter(cli: Run, trained: Path, name: 
         assert line["recipe"] == ("'=1+1" if name == "=1+1" else name)
 
 
+@pytest.mark.slow
 def test_epochs_without_validation_are_not_taken_for_lost_ones(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, "--trainer.max_epochs", "4", "--trainer.check_val_every_n_epoch", "2")
     assert draw(compare([Path("tensorboard_logs/tiny/version_0")]).groups, Path("curves.png")) == []

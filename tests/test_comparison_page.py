@@ -44,6 +44,7 @@ def runs_of(trained: Path, recipe: str, accuracies: list[float]) -> None:
         (run / "fit.json").write_text(json.dumps(fit))
 
 
+@pytest.mark.slow
 def test_the_page_holds_table_curves_and_differences(cli: Run, trained: Path) -> None:
     cli("test", "--ckpt_path", trained)
     runs_of(trained, "first", [0.80, 0.82, 0.84])

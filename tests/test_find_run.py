@@ -74,6 +74,7 @@ def test_a_path_that_is_not_there_is_no_run_of_that_name(given: str) -> None:
     assert str(raised.value) == f"There is no run folder or checkpoint at {given}{hint}. {newest}"
 
 
+@pytest.mark.slow
 def test_every_command_takes_a_name_and_says_which_run_it_took(cli: Run, trained: Path) -> None:
     shutil.copytree(trained, trained.with_name("version_1"))
     os.utime(trained.with_name("version_1") / "checkpoints/last.ckpt", (1, 1))

@@ -30,6 +30,7 @@ def test_a_run_that_max_steps_ends_with_an_epoch_is_validated_there(cli: Run, re
     assert best_of(RUN)["steps"] == 20
 
 
+@pytest.mark.slow
 def test_epochs_before_the_last_are_validated_as_often_as_was_asked_for(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, *EVERY_THIRD, "--trainer.max_epochs", "5")
     assert [step for step, _ in curve(RUN, "val/accuracy")] == [29, 49]

@@ -56,6 +56,7 @@ def test_an_edited_config_counts_and_is_told(cli: Run, trained: Path) -> None:
     assert "--seed_everything cannot change from 0 to 5" in cli("fit", "--ckpt_path", trained, exits=2)
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_used_from_where_runs_are_kept(cli: Run, recipe: Path) -> None:
     own = ["--config", recipe, "--model.network", "tests.networks.WithDropout", "--trainer.max_epochs", "1"]
     for root in ([], ["--trainer.default_root_dir", "elsewhere"]):

@@ -85,6 +85,7 @@ def test_the_temperature_is_fitted_on_the_validation_images(cli: Run, trained: P
     assert f"with the temperature {percent(figures['scaled_ece'])} {figures['scaled_loss']:.4f}" in text
 
 
+@pytest.mark.slow
 def test_images_that_were_trained_on_are_told_apart(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each image of these data is noise of its own, until the limit is set to what tells two of a class apart."""
     cli("test", "--ckpt_path", trained)
@@ -123,6 +124,7 @@ def test_text_of_a_strangers_checkpoint_is_shown_and_not_obeyed(
     assert "x" * 201 not in page
 
 
+@pytest.mark.slow
 def test_without_validation_images_there_is_a_report_that_says_so(cli: Run, trained: Path) -> None:
     cli("test", "--ckpt_path", trained, "--trainer.limit_val_batches", "0")
     text = text_of(trained / "test_best.html")
