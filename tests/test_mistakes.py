@@ -195,7 +195,7 @@ MISTAKES += [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), MISTAKES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+    ("arguments", "message"), MISTAKES, ids=lambda value: " ".join(value)[:80] if isinstance(value, list) else ""
 )
 def test_a_mistake_gets_one_line_a_non_zero_exit_and_changes_nothing(
     cli: Run, trained: Path, recipe: Path, data: Path, arguments: list[str], message: str
