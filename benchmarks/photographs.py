@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
-from fashion_lightning.data.photographs import prepare
 from fashion_lightning.inference import load
+from fashion_lightning.photographs.prepare import prepare
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 

@@ -17,17 +17,18 @@ import typing
 from importlib import import_module
 from typing import Any
 
+from fashion_lightning.version import __version__ as __version__
+
 if typing.TYPE_CHECKING:
     from fashion_lightning.classifier import FashionMNISTClassifier as FashionMNISTClassifier
-    from fashion_lightning.cli.from_python import fit as fit
     from fashion_lightning.data.classes import CLASS_NAMES as CLASS_NAMES
     from fashion_lightning.data.datamodule import FashionMNISTDataModule as FashionMNISTDataModule
+    from fashion_lightning.from_python import fit as fit
     from fashion_lightning.inference import classify as classify
     from fashion_lightning.inference import load as load
     from fashion_lightning.inference import load_classifier as load_classifier
     from fashion_lightning.networks import CNN as CNN
 
-__version__ = "0.2.0"
 
 # No __all__: `help` would then show each of them in full, four thousand lines with all that they inherit.
 _HOME = {
@@ -36,7 +37,7 @@ _HOME = {
     "FashionMNISTClassifier": "classifier",
     "FashionMNISTDataModule": "data.datamodule",
     "classify": "inference",
-    "fit": "cli.from_python",
+    "fit": "from_python",
     "load": "inference",
     "load_classifier": "inference",
 }

@@ -14,10 +14,10 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch
 from fashion_lightning.data.classes import CLASS_NAMES, Classification
-from fashion_lightning.data.pictures import as_batch
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
 from fashion_lightning.networks.output import check_output
+from fashion_lightning.photographs.files import as_batch
 from fashion_lightning.runs.checkpoint_settings import saved_arguments
 from fashion_lightning.runs.plain_file import read_plain
 from fashion_lightning.schedules import RunSchedule, steps_of_run

@@ -157,7 +157,7 @@ def run(
         program = command_with_hashes(Path(scratch) / "fashion_lightning_on_generated_data.py", hashes)
         script = Path(program[1])
         script.write_text(
-            f"from fashion_lightning.cli import parent\nparent.PROGRAM = {program!r}\n{script.read_text()}"
+            f"from fashion_lightning import children as parent\nparent.PROGRAM = {program!r}\n{script.read_text()}"
         )
         sweeps, urls = [], []
         for name in ("undisturbed", "disturbed"):

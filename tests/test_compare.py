@@ -14,8 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from fashion_lightning.comparison.curves import draw
-from fashion_lightning.comparison.table import compare, markdown, print_table, rows
+from fashion_lightning.report.comparison_curves import draw
+from fashion_lightning.report.comparison_table import compare, markdown, print_table, rows
 from fashion_lightning.runs.results import find_runs, read_curve
 from tests.conftest import Run
 
@@ -108,7 +108,7 @@ def test_a_terminal_that_is_too_narrow_shows_fewer_columns_and_breaks_no_number(
 ) -> None:
     comparison = compare([trained, runs(1, 0.9), runs(2, 0.5, shift="2", cutout="4")])
     monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr("fashion_lightning.comparison.table.Console", partial(Console, force_terminal=True))
+    monkeypatch.setattr("fashion_lightning.report.comparison_table.Console", partial(Console, force_terminal=True))
     print_table(comparison)
     table, _, note = capfd.readouterr().out.partition("Not shown at this width: ")
     assert max(map(len, re.sub(r"\x1b\[[\d;]*m", "", table).splitlines())) <= width

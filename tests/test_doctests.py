@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import fashion_lightning
-from fashion_lightning.cli import from_python
+from fashion_lightning import from_python
 from fashion_lightning.data import source
 
 PACKAGE = Path(fashion_lightning.__file__).parent

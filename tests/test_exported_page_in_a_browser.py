@@ -16,9 +16,9 @@ from torch import Tensor
 
 from fashion_lightning import CLASS_NAMES, CNN, FashionMNISTClassifier
 from fashion_lightning.data import source
-from fashion_lightning.data.photographs import Prepared
 from fashion_lightning.export import html_file
 from fashion_lightning.export.graph import metadata, trace
+from fashion_lightning.photographs.prepare import Prepared
 from fashion_lightning.serving.answer import look
 from tests.networks import EveryOperation
 from tests.test_report_browser import check_layout, open_page

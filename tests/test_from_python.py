@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import fashion_lightning
-from fashion_lightning.cli import from_python
+from fashion_lightning import from_python
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import read_checkpoint
 from tests.interruption import assert_same_state, interrupt

@@ -15,8 +15,8 @@ import fashion_lightning
 from fashion_lightning import CNN, FashionMNISTClassifier
 from fashion_lightning.data import source
 from fashion_lightning.data.classes import CLASS_NAMES, Classification
-from fashion_lightning.data.pictures import read_picture
 from fashion_lightning.errors import UserError
+from fashion_lightning.photographs.files import read_picture
 
 
 def test_importing_the_package_does_not_import_torch() -> None:

@@ -21,7 +21,7 @@ def test_every_cell_of_the_notebook_runs(
     Path("quick").write_text(TINY_RECIPE)  # a file wins over a recipe of its name
     notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     on_generated_data = (
-        "from fashion_lightning.cli import from_python\n"
+        "from fashion_lightning import from_python\n"
         "from fashion_lightning.data import source\n"
         f"source.SHA256.update({source.SHA256!r})\n"
         f"from_python.PROGRAM = {command_on_generated_data!r}\n"

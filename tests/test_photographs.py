@@ -15,12 +15,12 @@ from PIL import Image, ImageDraw
 
 from fashion_lightning.callbacks import preview
 from fashion_lightning.callbacks.predictions import PredictionsCSV, print_best
-from fashion_lightning.data import pictures
-from fashion_lightning.data.background import Pixels, grown
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
-from fashion_lightning.data.photographs import Prepared, prepare
 from fashion_lightning.errors import UserError
+from fashion_lightning.photographs import files as pictures
+from fashion_lightning.photographs.background import Pixels, grown
+from fashion_lightning.photographs.prepare import Prepared, prepare
 from tests.conftest import Run
 
 

@@ -12,11 +12,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from torch import nn
 
-from fashion_lightning.callbacks.pictures.confusion import HIGH, LEFT, WIDE, matrix
-from fashion_lightning.callbacks.pictures.drawing import WIDTH, tiles
-from fashion_lightning.callbacks.pictures.embedding import last_dense_layer
-from fashion_lightning.callbacks.pictures.filters import first_filters
-from fashion_lightning.callbacks.pictures.reliability import BINS, diagram
+from fashion_lightning.callbacks.plots.confusion import HIGH, LEFT, WIDE, matrix
+from fashion_lightning.callbacks.plots.drawing import WIDTH, tiles
+from fashion_lightning.callbacks.plots.embedding import last_dense_layer
+from fashion_lightning.callbacks.plots.filters import first_filters
+from fashion_lightning.callbacks.plots.reliability import BINS, diagram
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from tests.conftest import Run

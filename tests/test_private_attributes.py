@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import fashion_lightning
-from fashion_lightning.cli.fit_settings import COMMAND
+from fashion_lightning.sweeps.fit_settings import COMMAND
 
 PACKAGE = Path(fashion_lightning.__file__).parent
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from rich.console import Console
 
-from fashion_lightning.cli import parent
-from fashion_lightning.cli.fit_settings import settings_of
-from fashion_lightning.cli.jobs import Runner
-from fashion_lightning.cli.parent import Children
-from fashion_lightning.cli.repetition import Repetition
+from fashion_lightning import children as parent
+from fashion_lightning.children import Children
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import read_config, read_results
+from fashion_lightning.sweeps.fit_settings import settings_of
+from fashion_lightning.sweeps.jobs import Runner
+from fashion_lightning.sweeps.repetition import Repetition
 from tests.conftest import Run
 from tests.interruption import assert_same_state
 from tests.test_tensorboard import raw_points

@@ -26,8 +26,8 @@ from torch import Tensor
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli import serve
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
-from fashion_lightning.data.photographs import prepare
 from fashion_lightning.inference import load
+from fashion_lightning.photographs.prepare import prepare
 from fashion_lightning.serving import middleware
 from fashion_lightning.serving.batches import Batches
 from fashion_lightning.serving.limits import Limits

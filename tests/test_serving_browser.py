@@ -10,8 +10,8 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, JSHandle, Page, expect
 
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
-from fashion_lightning.data.photographs import prepare
 from fashion_lightning.inference import load
+from fashion_lightning.photographs.prepare import prepare
 from tests.served import file_of, served, shirt
 
 pytestmark = pytest.mark.browser

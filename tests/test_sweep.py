@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from fashion_lightning.cli import parent, sweep
-from fashion_lightning.cli.fit_settings import settings_of
-from fashion_lightning.cli.parent import Children
+from fashion_lightning import children as parent
+from fashion_lightning.children import Children
+from fashion_lightning.cli import sweep
 from fashion_lightning.runs.results import read_config, read_results, recipe_settings
+from fashion_lightning.sweeps.fit_settings import settings_of
 from tests.conftest import Run
 from tests.test_repeat import wait_for
 

@@ -12,13 +12,13 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
-from fashion_lightning.cli import trials as module
-from fashion_lightning.cli.trial_job import TrialJob
-from fashion_lightning.cli.trials import Sweep
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.lock import one_at_a_time
+from fashion_lightning.sweeps import trials as module
 from fashion_lightning.sweeps.storage import HEARTBEAT_SECONDS, Away, Patience, open_storage, storage_url
 from fashion_lightning.sweeps.study import Definition, SharedStudy, retry
+from fashion_lightning.sweeps.trial_job import TrialJob
+from fashion_lightning.sweeps.trials import Sweep
 from fashion_lightning.sweeps.worker import Worker, sweep_up
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
-from fashion_lightning.callbacks.pictures.drawing import SIZE, font
+from fashion_lightning.callbacks.plots.drawing import SIZE, font
 from fashion_lightning.callbacks.predictions import PredictionsCSV, ready_to_write, write_output
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
-from fashion_lightning.data.photographs import prepare
-from fashion_lightning.data.pictures import opened
 from fashion_lightning.errors import UserError, one_line
+from fashion_lightning.photographs.files import opened
+from fashion_lightning.photographs.prepare import prepare
 
 SHOWN = 60
 """Pictures in a preview: 20 rows, that it opens in any viewer."""

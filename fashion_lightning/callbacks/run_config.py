@@ -7,8 +7,8 @@ from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
-from fashion_lightning import __version__
 from fashion_lightning.runs.durable import replacing
+from fashion_lightning.version import __version__
 
 
 def config_text(parser: LightningArgumentParser, config: Namespace) -> str:

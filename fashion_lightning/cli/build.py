@@ -20,8 +20,8 @@ from fashion_lightning.callbacks.layer_table import LayerTable
 from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
 from fashion_lightning.callbacks.origin import RecordOrigin
-from fashion_lightning.callbacks.pictures import pictures
 from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
+from fashion_lightning.callbacks.plots import pictures
 from fashion_lightning.callbacks.progress_file import ProgressFile
 from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.callbacks.run_config import RunConfig, config_text
@@ -39,6 +39,7 @@ from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.metrics import MONITORS
 from fashion_lightning.precision import default_precision, device_type
+from fashion_lightning.processes import is_first_process
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.checkpoint_content import numbers_only
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
@@ -53,7 +54,6 @@ from fashion_lightning.runs.folder import (
     run_id_of,
 )
 from fashion_lightning.runs.lock import lock_run
-from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.runs.tensorboard import RunLogger
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])

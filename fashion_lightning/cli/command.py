@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from fashion_lightning import __version__
-from fashion_lightning.cli import fit_settings
+from fashion_lightning.children import end_with_launcher, end_with_parent
 from fashion_lightning.cli.flags import KNOWN, nearest
 from fashion_lightning.cli.help import page
 from fashion_lightning.cli.memory import OUT_OF_MEMORY, check_address_space, is_out_of_memory
-from fashion_lightning.cli.parent import end_with_launcher, end_with_parent
 from fashion_lightning.cli.recipes import names
 from fashion_lightning.cli.signals import exit_on_signal
 from fashion_lightning.cli.streams import check_environment, lost_output, prepare_process
 from fashion_lightning.errors import UserError, one_line
+from fashion_lightning.sweeps import fit_settings
+from fashion_lightning.version import __version__
 
 OVERVIEW = """\
 usage: fashion-lightning [--help] [--version] COMMAND [options]

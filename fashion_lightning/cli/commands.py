@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from fashion_lightning import __version__
 from fashion_lightning.callbacks.predictions import PredictionsCSV, output_path, print_best
 from fashion_lightning.callbacks.preview import preview_path, write_preview
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
@@ -26,11 +25,12 @@ from fashion_lightning.cli.report import (
 from fashion_lightning.cli.start import beside, last_of, start
 from fashion_lightning.cli.threads import keep_threads
 from fashion_lightning.errors import UserError
+from fashion_lightning.processes import is_first_process
 from fashion_lightning.runs.continuing import report_of
 from fashion_lightning.runs.folder import discard_run
-from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.runs.results import has_report
 from fashion_lightning.seeding import run_seed
+from fashion_lightning.version import __version__
 
 
 def run(arguments: list[str], began: float) -> None:

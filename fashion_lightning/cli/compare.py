@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fashion_lightning.cli.arguments import OneLineParser
-from fashion_lightning.comparison.table import compare, csv_text, markdown, print_table, runs_csv
 from fashion_lightning.errors import UserError
+from fashion_lightning.report.comparison_table import compare, csv_text, markdown, print_table, runs_csv
 from fashion_lightning.runs.results import find_runs
 
 FILES = ("comparison.md", "comparison.csv", "runs.csv", "curves.png", "comparison.html")
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     if given.output is None:
         print("As Markdown, CSV, a picture of the curves and a page: add --output FOLDER")
         return
-    from fashion_lightning.comparison.curves import draw  # matplotlib takes a second to load
+    from fashion_lightning.report.comparison_curves import draw  # matplotlib takes a second to load
     from fashion_lightning.report.comparison_page import comparison_page
 
     folder = Path(given.output)

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from fashion_lightning.children import Children
 from fashion_lightning.cli.arguments import OneLineParser, complete
-from fashion_lightning.cli.fit_settings import settings_of
 from fashion_lightning.cli.flags import expand
-from fashion_lightning.cli.jobs import Runner
-from fashion_lightning.cli.parent import Children
-from fashion_lightning.cli.repetition import Repetition
-from fashion_lightning.comparison.table import compare, print_table
 from fashion_lightning.errors import UserError
+from fashion_lightning.report.comparison_table import compare, print_table
 from fashion_lightning.runs.lock import lock_recipe
+from fashion_lightning.sweeps.fit_settings import settings_of
+from fashion_lightning.sweeps.jobs import Runner
+from fashion_lightning.sweeps.repetition import Repetition
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from rich.console import Console
 
+from fashion_lightning.children import Children
 from fashion_lightning.cli.arguments import OneLineParser, complete
-from fashion_lightning.cli.fit_settings import ALSO, settings_of
 from fashion_lightning.cli.flags import expand
-from fashion_lightning.cli.jobs import Runner
-from fashion_lightning.cli.parent import Children
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.lock import one_at_a_time
 from fashion_lightning.runs.names import check_name
 from fashion_lightning.runs.results import recipe_settings
+from fashion_lightning.sweeps.fit_settings import ALSO, settings_of
+from fashion_lightning.sweeps.jobs import Runner
 
 if TYPE_CHECKING:
-    from fashion_lightning.cli.trials import Sweep
+    from fashion_lightning.sweeps.trials import Sweep
 
 PACKAGES = ("optuna", "plotly")
 """What this command alone needs: the extra ``sweep``."""
@@ -109,10 +109,10 @@ def _sweep(
 ) -> None:
     import optuna
 
-    from fashion_lightning.cli.trials import Sweep
     from fashion_lightning.metrics import direction
     from fashion_lightning.sweeps.storage import Patience, open_storage, storage_url
     from fashion_lightning.sweeps.study import Definition, SharedStudy, retry
+    from fashion_lightning.sweeps.trials import Sweep
     from fashion_lightning.sweeps.worker import Worker, sweep_up
 
     optuna.logging.set_verbosity(logging.ERROR)

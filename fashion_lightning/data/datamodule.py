@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader
 from fashion_lightning.data import source
 from fashion_lightning.data.augment import Augment, Flip, Part
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
-from fashion_lightning.data.pictures import find_pictures, read_pictures
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
 from fashion_lightning.data.split import train_val_indices
 from fashion_lightning.errors import UserError
+from fashion_lightning.photographs.files import find_pictures, read_pictures
 from fashion_lightning.seeding import run_seed
 
 

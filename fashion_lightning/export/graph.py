@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from fashion_lightning import __version__
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.tta import views
+from fashion_lightning.version import __version__
 
 
 class Probabilities(nn.Module):

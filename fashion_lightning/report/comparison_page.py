@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from fashion_lightning.comparison.table import COLUMNS, Comparison, Group, rows
 from fashion_lightning.report.accuracy import Accuracy
+from fashion_lightning.report.comparison_table import COLUMNS, Comparison, Group, rows
 from fashion_lightning.report.differences import Difference, difference
 from fashion_lightning.report.page import data_uri, render
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.processes import is_first_process
+from fashion_lightning.processes import is_first_process
 
 try:
     import fcntl

@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import fashion_lightning
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.bounded_yaml import read_bounded
 from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.folder import MAX_RUN_FILE_BYTES, RUN_FILE
 from fashion_lightning.runs.git_state import git_state
+from fashion_lightning.version import __version__
 
 LONGEST_NAME, LONGEST_NOTE, LONGEST_COMMAND = 60, 500, 2000
 """Characters."""
@@ -48,7 +48,7 @@ def describe(
         gpu: the name of the device it trains on; empty for a CPU.
         threads: that torch computes with.
     """
-    here, package = git_state(Path()), git_state(Path(fashion_lightning.__file__).parent)
+    here, package = git_state(Path()), git_state(Path(__file__).parent)
     origin = {
         "name": name,
         "note": note,
@@ -74,7 +74,7 @@ def _versions() -> dict[str, str]:
     import torchvision
 
     libraries = {module.__name__: str(module.__version__) for module in (torch, torchvision, lightning)}
-    return {"python": platform.python_version(), **libraries, "fashion-lightning": fashion_lightning.__version__}
+    return {"python": platform.python_version(), **libraries, "fashion-lightning": __version__}
 
 
 def _processor() -> str:

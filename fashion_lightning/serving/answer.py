@@ -9,8 +9,8 @@ from PIL import ExifTags, Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
-from fashion_lightning.data.photographs import Background, Box, Prepared, prepare
-from fashion_lightning.data.pictures import opened
+from fashion_lightning.photographs.files import opened
+from fashion_lightning.photographs.prepare import Background, Box, Prepared, prepare
 
 EXAMPLE: dict[str, Any] = {
     "class": "Sneaker",

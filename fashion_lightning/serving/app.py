@@ -9,16 +9,16 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
-from fashion_lightning import __version__
 from fashion_lightning.classifier import FashionMNISTClassifier
-from fashion_lightning.data.pictures import FORMATS, TooManyPixels, UnknownFormat
 from fashion_lightning.errors import UserError
+from fashion_lightning.photographs.files import FORMATS, TooManyPixels, UnknownFormat
 from fashion_lightning.serving.answer import Answer, Problem, answer, look
 from fashion_lightning.serving.batches import Batches
 from fashion_lightning.serving.intake import Intake
 from fashion_lightning.serving.limits import PREPARING, Limits
 from fashion_lightning.serving.middleware import AnsweredEarly, WithHeaders
 from fashion_lightning.serving.page import page, policy
+from fashion_lightning.version import __version__
 
 HEADERS = {
     "Cache-Control": "no-store",

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fashion_lightning.data.background import Pixels
+from fashion_lightning.photographs.background import Pixels
 
 
 class Batches:

@@ -18,11 +18,11 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from fashion_lightning.cli.fit_settings import FOR_EVERY_COMMAND
 from fashion_lightning.cli.flags import LONG
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.bounded_yaml import read_yaml
 from fashion_lightning.runs.results import NOT_OF_THE_RECIPE
+from fashion_lightning.sweeps.fit_settings import FOR_EVERY_COMMAND
 
 Space = dict[str, BaseDistribution]
 """Distributions by dotted names."""

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from fashion_lightning.callbacks.pictures.picture import Picture
+from fashion_lightning.callbacks.plots.picture import Picture
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import CLASS_NAMES
 

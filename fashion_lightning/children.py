@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Self
 
-from fashion_lightning.runs.processes import is_first_process
+from fashion_lightning.processes import is_first_process
 
 PROGRAM = (sys.executable, "-m", "fashion_lightning")
 """This command, as a process starts it."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial
 
-from fashion_lightning.cli.jobs import Job
+from fashion_lightning.sweeps.jobs import Job
 
 
 @dataclass(kw_only=True, eq=False)

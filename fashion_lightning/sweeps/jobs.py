@@ -14,8 +14,8 @@ from typing import IO, Generic, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from fashion_lightning.cli import parent
-from fashion_lightning.cli.parent import Children
+from fashion_lightning import children as parent
+from fashion_lightning.children import Children
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.lock import is_being_trained
 from fashion_lightning.runs.progress import read_progress

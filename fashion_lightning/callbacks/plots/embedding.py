@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from torchvision.utils import make_grid
 
-from fashion_lightning.callbacks.pictures.picture import images_of, is_drawn, writer_of
+from fashion_lightning.callbacks.plots.picture import images_of, is_drawn, writer_of
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.augment import SIDE
 from fashion_lightning.data.batches import Batch

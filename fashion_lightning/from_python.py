@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from fashion_lightning.cli.parent import PROGRAM, Children
+from fashion_lightning.children import PROGRAM, Children
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.find import find_run
 from fashion_lightning.runs.folder import run_dir_of

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from fashion_lightning.comparison.table import Group
+from fashion_lightning.report.comparison_table import Group
 from fashion_lightning.runs.results import RunResults, read_curve
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6914", "#7F7F7F", "#6A3D9A")

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from fashion_lightning.data.background import Pixels
-from fashion_lightning.data.photographs import Prepared, prepare
 from fashion_lightning.errors import UserError
+from fashion_lightning.photographs.background import Pixels
+from fashion_lightning.photographs.prepare import Prepared, prepare
 
 FORMATS = {
     "BMP": {".bmp"},

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fashion_lightning.cli.fit_settings import FOR_EVERY_COMMAND, FOR_FIT_ONLY, FOR_TEST_ONLY, as_typed
-from fashion_lightning.cli.jobs import Job, Say, Work
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.lock import is_being_trained
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import has_report, read_config, read_results, recipe_settings
+from fashion_lightning.sweeps.fit_settings import FOR_EVERY_COMMAND, FOR_FIT_ONLY, FOR_TEST_ONLY, as_typed
+from fashion_lightning.sweeps.jobs import Job, Say, Work
 
 
 @dataclass(kw_only=True, eq=False)

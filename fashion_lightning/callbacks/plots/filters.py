@@ -4,8 +4,8 @@ import matplotlib
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from fashion_lightning.callbacks.pictures.drawing import tiles
-from fashion_lightning.callbacks.pictures.picture import Picture
+from fashion_lightning.callbacks.plots.drawing import tiles
+from fashion_lightning.callbacks.plots.picture import Picture
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.augment import SIDE
 

@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from fashion_lightning.callbacks.pictures.drawing import tiles
-from fashion_lightning.callbacks.pictures.picture import Picture, images_of
+from fashion_lightning.callbacks.plots.drawing import tiles
+from fashion_lightning.callbacks.plots.picture import Picture, images_of
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import CLASS_NAMES
 

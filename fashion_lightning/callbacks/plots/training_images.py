@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from fashion_lightning.callbacks.pictures.drawing import tiles
-from fashion_lightning.callbacks.pictures.picture import images_of, is_drawn, writer_of
+from fashion_lightning.callbacks.plots.drawing import tiles
+from fashion_lightning.callbacks.plots.picture import images_of, is_drawn, writer_of
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import CLASS_NAMES
 

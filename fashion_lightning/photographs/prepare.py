@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from fashion_lightning.data.background import (
+from fashion_lightning.photographs.background import (
     CLOSE,
     Pixels,
     distance,

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from fashion_lightning.cli import parent
-from fashion_lightning.cli.parent import Children
+from fashion_lightning import children as parent
+from fashion_lightning.children import Children
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.results import NOT_OF_THE_RECIPE
 

@@ -6,8 +6,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from fashion_lightning.callbacks.pictures.drawing import WIDTH, Pixels, font
-from fashion_lightning.callbacks.pictures.picture import Picture
+from fashion_lightning.callbacks.plots.drawing import WIDTH, Pixels, font
+from fashion_lightning.callbacks.plots.picture import Picture
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import CLASS_NAMES
 

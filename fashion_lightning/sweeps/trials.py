@@ -8,19 +8,19 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from fashion_lightning.cli.fit_settings import FOR_EVERY_COMMAND, FOR_FIT_ONLY, as_typed
-from fashion_lightning.cli.jobs import Say, Work
-from fashion_lightning.cli.trial_job import TrialJob
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.folder import RUN_NUMBER
 from fashion_lightning.runs.lock import is_being_trained, one_at_a_time
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import flattened, has_report, read_config, read_curve, read_results
+from fashion_lightning.sweeps.fit_settings import FOR_EVERY_COMMAND, FOR_FIT_ONLY, as_typed
+from fashion_lightning.sweeps.jobs import Say, Work
 from fashion_lightning.sweeps.objective import shown
 from fashion_lightning.sweeps.space import as_flags, holds, short_names, typed
 from fashion_lightning.sweeps.storage import HEARTBEAT_SECONDS, Away, Patience
 from fashion_lightning.sweeps.study import SharedStudy, SharedTrial
 from fashion_lightning.sweeps.suggestion import is_worse, suggest
+from fashion_lightning.sweeps.trial_job import TrialJob
 from fashion_lightning.sweeps.worker import Worker
 
 LOOK_SECONDS = 1.0

@@ -6,13 +6,13 @@ changes anything of the training.
 
 from lightning import Callback
 
-from fashion_lightning.callbacks.pictures.confusion import ConfusionMatrix
-from fashion_lightning.callbacks.pictures.embedding import Embedding
-from fashion_lightning.callbacks.pictures.filters import Filters
-from fashion_lightning.callbacks.pictures.mistakes import Mistakes
-from fashion_lightning.callbacks.pictures.precision_recall import PrecisionRecall
-from fashion_lightning.callbacks.pictures.reliability import Reliability
-from fashion_lightning.callbacks.pictures.training_images import TrainingImages
+from fashion_lightning.callbacks.plots.confusion import ConfusionMatrix
+from fashion_lightning.callbacks.plots.embedding import Embedding
+from fashion_lightning.callbacks.plots.filters import Filters
+from fashion_lightning.callbacks.plots.mistakes import Mistakes
+from fashion_lightning.callbacks.plots.precision_recall import PrecisionRecall
+from fashion_lightning.callbacks.plots.reliability import Reliability
+from fashion_lightning.callbacks.plots.training_images import TrainingImages
 
 
 def pictures() -> list[Callback]:

@@ -1,1 +1,0 @@
-"""Recipes side by side: read table.py, then curves.py."""

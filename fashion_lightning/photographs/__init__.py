@@ -1,0 +1,1 @@
+"""A person's photographs, made into a network's input: read files.py, prepare.py, then background.py."""
