@@ -9,7 +9,7 @@ import torch
 import yaml
 from hypothesis import strategies as st
 
-from fashion_lightning.runs.bounded_yaml import LOADER
+from fashion_lightning.files.bounded_yaml import LOADER
 
 CALLABLES = (
     *(
@@ -41,7 +41,7 @@ CALLABLES = (
     *(
         "torch.optim.lr_scheduler.LambdaLR",
         "fashion_lightning.cli.main",
-        "fashion_lightning.runs.durable.replacing",
+        "fashion_lightning.files.durable.replacing",
     ),
     *("fashion_lightning.networks.CNN", "fashion_lightning.networks.WideResNet", "fashion_lightning.networks.MLP"),
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fashion_lightning.runs.csv_cells import harmless
+from fashion_lightning.files.csv_cells import harmless
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-photo.png", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"])

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
-from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.folder import new_run_dir
 from tests.conftest import Run
 

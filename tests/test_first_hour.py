@@ -202,7 +202,7 @@ def test_list_shows_how_far_each_run_is(cli: Run, trained: Path, monkeypatch: py
     empty.mkdir()
     hostile = {"run": "a", "origin": {"name": "\x1b[31mred", "note": "long " * 30}}
     (stopped / "run.json").write_text(json.dumps(hostile), encoding="utf-8")
-    script = f"import sys, pathlib; from fashion_lightning.runs.lock import lock_run; lock_run(pathlib.Path({str(trains)!r})); print(1, flush=True); sys.stdin.read()"  # noqa: E501
+    script = f"import sys, pathlib; from fashion_lightning.files.lock import lock_run; lock_run(pathlib.Path({str(trains)!r})); print(1, flush=True); sys.stdin.read()"  # noqa: E501
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

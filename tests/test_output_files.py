@@ -110,7 +110,7 @@ def test_metrics_that_cannot_be_written_are_printed_all_the_same(
     def read_only(*_: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("fashion_lightning.runs.durable._own_partial", read_only)
+    monkeypatch.setattr("fashion_lightning.files.durable._own_partial", read_only)
     printed = cli(command, "--ckpt_path", trained, exits=2)
     assert "Ankle boot" in printed
     assert "(100 images)" in printed

@@ -178,7 +178,7 @@ def test_where_nothing_can_be_written_the_figures_are_shown_and_nothing_is_left(
 
     cli("test", "--ckpt_path", trained)
     before = {path.name: path.read_bytes() for path in trained.glob("test_*")}
-    monkeypatch.setattr("fashion_lightning.runs.durable.os.fsync", full)
+    monkeypatch.setattr("fashion_lightning.files.durable.os.fsync", full)
     printed = cli("test", "--ckpt_path", trained, exits=2)
     assert "(100 images)" in printed
     assert f"error: The metrics above could not be written to {trained} (No space left on device)." in printed

@@ -13,7 +13,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.lock import one_at_a_time
+from fashion_lightning.files.lock import one_at_a_time
 from fashion_lightning.sweeps import trials as module
 from fashion_lightning.sweeps.storage import HEARTBEAT_SECONDS, Away, Patience, open_storage, storage_url
 from fashion_lightning.sweeps.study import Definition, SharedStudy, retry
@@ -211,7 +211,7 @@ def test_a_worker_that_was_killed_on_this_machine_is_known_to_be_gone_at_once(sw
 
 def test_a_worker_that_lives_holds_its_file(sweep: Sweep) -> None:
     look = (
-        "import sys; from fashion_lightning.runs.lock import is_locked; from pathlib import Path;"
+        "import sys; from fashion_lightning.files.lock import is_locked; from pathlib import Path;"
         "sys.exit(not is_locked(Path(sys.argv[1])))"
     )
     subprocess.run(["python", "-c", look, str(sweep.worker.path)], check=True)

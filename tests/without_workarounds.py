@@ -90,7 +90,7 @@ WORKAROUNDS = (
     ),
     Workaround(
         "a file is renamed before it is on the disk",
-        "runs/durable.py",
+        "files/durable.py",
         "            os.fsync(file.fileno())\n",
         "",
         "test_durable.py synced",

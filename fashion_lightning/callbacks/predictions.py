@@ -20,8 +20,8 @@ from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.runs.csv_cells import harmless
-from fashion_lightning.runs.durable import replacing
+from fashion_lightning.files.csv_cells import harmless
+from fashion_lightning.files.durable import replacing
 
 SHOWN = 20
 """Pictures in the table on the terminal: about a screen."""

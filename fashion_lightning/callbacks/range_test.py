@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from fashion_lightning.callbacks.plots.picture import writer_of
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.durable import replacing
+from fashion_lightning.files.durable import replacing
 
 SMOOTHING = 0.8
 """Of the loss, an exponential mean over steps."""

@@ -7,7 +7,7 @@ from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
-from fashion_lightning.runs.durable import replacing
+from fashion_lightning.files.durable import replacing
 from fashion_lightning.version import __version__
 
 

@@ -16,12 +16,12 @@ import yaml
 from fashion_lightning.cli.flags import expand
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.runs.bounded_yaml import read_yaml
+from fashion_lightning.files.bounded_yaml import read_yaml
+from fashion_lightning.files.lock import lock_run
+from fashion_lightning.files.names import check_name
 from fashion_lightning.runs.checkpoint import OLD_KEYS, Checkpoint, find_checkpoint
 from fashion_lightning.runs.find import find_run
 from fashion_lightning.runs.folder import LOGS, lies_in, refuse_links, run_dir_of
-from fashion_lightning.runs.lock import lock_run
-from fashion_lightning.runs.names import check_name
 from fashion_lightning.runs.origin import LONGEST_NAME, LONGEST_NOTE, check_label
 from fashion_lightning.runs.own_modules import look_in_working_folder
 

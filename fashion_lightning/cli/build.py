@@ -37,6 +37,7 @@ from fashion_lightning.cli.settings import check_batches, check_run, check_value
 from fashion_lightning.cli.stock_parts import refuse_inexact
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, place_in_own_code
+from fashion_lightning.files.lock import lock_run
 from fashion_lightning.metrics import MONITORS
 from fashion_lightning.precision import default_precision, device_type
 from fashion_lightning.processes import is_first_process
@@ -53,7 +54,6 @@ from fashion_lightning.runs.folder import (
     numbered_run_dir,
     run_id_of,
 )
-from fashion_lightning.runs.lock import lock_run
 from fashion_lightning.runs.tensorboard import RunLogger
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])

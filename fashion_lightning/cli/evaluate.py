@@ -9,10 +9,10 @@ from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.report import evaluation_metrics, print_evaluation, write_evaluation
 from fashion_lightning.cli.start import beside, start
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.durable import replacing
 from fashion_lightning.report.evaluation_page import Sources, test_page
 from fashion_lightning.report.findings import Evaluation, find
 from fashion_lightning.report.near_duplicates import near_duplicates
-from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.tensorboard import log_test_metrics
 from fashion_lightning.tta import IN_WORDS, TTA, suffix

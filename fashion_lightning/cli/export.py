@@ -9,8 +9,8 @@ from fashion_lightning.cli.arguments import OneLineParser
 from fashion_lightning.cli.flags import expand
 from fashion_lightning.errors import UserError
 from fashion_lightning.export import html_file, onnx_file, pt2_file
+from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.checkpoint import find_checkpoint
-from fashion_lightning.runs.durable import replacing
 from fashion_lightning.runs.find import find_run
 from fashion_lightning.tta import TTA
 

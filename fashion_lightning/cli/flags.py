@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.allowed_classes import MODULES
+from fashion_lightning.short_names import MODULES
 
 TRAINS, EVALUATES = ("fit", "repeat", "sweep"), ("validate", "test", "predict")
 COMMANDS = (*TRAINS, *EVALUATES)

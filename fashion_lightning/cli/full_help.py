@@ -5,7 +5,7 @@ from argparse import Action
 
 from jsonargparse import DefaultHelpFormatter
 
-from fashion_lightning.runs.allowed_classes import MODULES
+from fashion_lightning.short_names import MODULES
 
 
 class FullHelp(DefaultHelpFormatter):
@@ -20,7 +20,7 @@ class FullHelp(DefaultHelpFormatter):
 
 
 def _shortened(paths: list[str]) -> str:
-    parts = [MODULES[part] for part in MODULES if part != "layer"]
+    parts = MODULES.values()
     # jsonargparse names a class by the shortest path that has it.
     listed = [(module, name) for part in parts for module, names in part for name in names]
     meant = {(module.split(".")[0], name): f"{module}.{name}" for module, name in listed}

@@ -15,8 +15,8 @@ from fashion_lightning.children import Children
 from fashion_lightning.cli.arguments import OneLineParser, complete
 from fashion_lightning.cli.flags import expand
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.lock import lock_recipe
 from fashion_lightning.report.comparison_table import compare, print_table
-from fashion_lightning.runs.lock import lock_recipe
 from fashion_lightning.sweeps.fit_settings import settings_of
 from fashion_lightning.sweeps.jobs import Runner
 from fashion_lightning.sweeps.repetition import Repetition

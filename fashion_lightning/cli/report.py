@@ -10,9 +10,9 @@ from rich.table import Table
 from torch import Tensor
 
 from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.files.durable import replacing
 from fashion_lightning.precision import bf16_is_native
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.runs.durable import replacing
 from fashion_lightning.seeding import run_seed
 
 

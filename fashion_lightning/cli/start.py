@@ -9,7 +9,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.memory import OUT_OF_MEMORY, is_out_of_memory, keep_freed_memory
 from fashion_lightning.errors import UserError, place_in_own_code
-from fashion_lightning.runs.durable import replacing
+from fashion_lightning.files.durable import replacing
 
 
 def start(cli: FashionMNISTCLI, method: str | None = None) -> None:

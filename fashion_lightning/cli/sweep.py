@@ -18,9 +18,9 @@ from fashion_lightning.children import Children
 from fashion_lightning.cli.arguments import OneLineParser, complete
 from fashion_lightning.cli.flags import expand
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.durable import replacing
-from fashion_lightning.runs.lock import one_at_a_time
-from fashion_lightning.runs.names import check_name
+from fashion_lightning.files.durable import replacing
+from fashion_lightning.files.lock import one_at_a_time
+from fashion_lightning.files.names import check_name
 from fashion_lightning.runs.results import recipe_settings
 from fashion_lightning.sweeps.fit_settings import ALSO, settings_of
 from fashion_lightning.sweeps.jobs import Runner

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.lock import lock_file, one_at_a_time, remove_if_abandoned
+from fashion_lightning.files.lock import lock_file, one_at_a_time, remove_if_abandoned
 
 Split = Literal["train", "test"]
 

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.runs.csv_cells import harmless
+from fashion_lightning.files.csv_cells import harmless
 from fashion_lightning.runs.results import RunResults, read_results
 
 

@@ -11,10 +11,8 @@ from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
+from fashion_lightning import short_names
 from fashion_lightning.errors import UserError
-
-NETWORKS = ("CNN", "ConvNet", "MLP", "WideResNet")
-"""Of ``fashion_lightning.networks``."""
 
 LAYERS = (
     *("Linear", "Bilinear", "Identity", "Flatten", "Unflatten", "Conv1d", "Conv2d", "ConvTranspose2d"),
@@ -26,29 +24,7 @@ LAYERS = (
 )
 """Of ``torch.nn``, whose constructors make one layer and no loop: parts of a user's own network."""
 
-OPTIMIZERS = (
-    *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "LBFGS", "NAdam", "RAdam", "RMSprop"),
-    *("Rprop", "SGD"),
-)
-"""Of ``torch.optim``."""
-
-SCHEDULES = (
-    *("ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR", "LinearLR"),
-    *("MultiStepLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "StepLR"),
-)
-"""Of ``torch.optim.lr_scheduler``: those that are described by numbers."""
-
-MODULES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "network": (("fashion_lightning.networks", NETWORKS),),
-    "layer": (("torch.nn", LAYERS),),
-    "optimizer": (("fashion_lightning.optimizers", ("Muon",)), ("torch.optim", OPTIMIZERS)),
-    "scheduler": (
-        ("fashion_lightning.schedules", ("LinearDecay", "CosineDecay")),
-        ("torch.optim.lr_scheduler", SCHEDULES),
-    ),
-    "callback": (("fashion_lightning.callbacks.weight_averaging", ("WeightEMA",)),),
-}
-"""By their part in a config: the modules, and the classes of each."""
+MODULES = {"layer": (("torch.nn", LAYERS),), **short_names.MODULES}
 
 REPEATED = {
     "optimizer.newton_schulz_steps": 100,

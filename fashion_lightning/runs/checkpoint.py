@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.bounded_yaml import parse_yaml
+from fashion_lightning.files.bounded_yaml import parse_yaml
+from fashion_lightning.files.names import check_name
 from fashion_lightning.runs.folder import newest_run_hint, run_dir_of, run_id_of
-from fashion_lightning.runs.names import check_name
 
 OLD_KEYS = {"ckpt_path", "weights_only"}
 """What a run of version 0.1 kept among its settings."""

@@ -7,7 +7,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.durable import replacing
+from fashion_lightning.files.durable import replacing
 
 
 class DurableCheckpointIO(TorchCheckpointIO):

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.bounded_yaml import read_yaml
 from fashion_lightning.metrics import MONITORS
 from fashion_lightning.runs.allowed_classes import IMPORT_PATH, Spec
-from fashion_lightning.runs.bounded_yaml import read_yaml
 from fashion_lightning.runs.checkpoint import OLD_KEYS, Checkpoint
 from fashion_lightning.runs.network_size import check_size
 from fashion_lightning.runs.results import flattened

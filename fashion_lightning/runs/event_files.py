@@ -17,7 +17,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from fashion_lightning.runs.durable import replacing
+from fashion_lightning.files.durable import replacing
 
 HEADER, CHECKSUM = 12, 4  # bytes
 

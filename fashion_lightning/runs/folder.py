@@ -22,8 +22,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.bounded_yaml import read_bounded
-from fashion_lightning.runs.durable import replacing
+from fashion_lightning.files.bounded_yaml import read_bounded
+from fashion_lightning.files.durable import replacing
 
 LOGS = Path("tensorboard_logs")
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.runs.bounded_yaml import read_bounded
-from fashion_lightning.runs.durable import replacing
+from fashion_lightning.files.bounded_yaml import read_bounded
+from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.folder import MAX_RUN_FILE_BYTES, RUN_FILE
 from fashion_lightning.runs.git_state import git_state
 from fashion_lightning.version import __version__

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.bounded_yaml import read_bounded
+from fashion_lightning.files.bounded_yaml import read_bounded
 
 MAX_PROGRESS_BYTES = 4096
 
@@ -29,7 +29,7 @@ class Progress:
     """Optimizer steps at most, if ``max_steps`` limits them."""
     state: State
     """``diverged`` where numbers were no longer finite, ``training`` also of a run that was killed: only a run that
-    trains is locked (``runs/lock.py``)."""
+    trains is locked (``files/lock.py``)."""
     pid: int
     """Of the process that wrote it."""
     threads: int

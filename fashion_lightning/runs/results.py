@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.bounded_yaml import read_bounded, read_yaml
+from fashion_lightning.files.bounded_yaml import read_bounded, read_yaml
+from fashion_lightning.files.names import MAX_BYTES
 from fashion_lightning.runs.find import find_run
 from fashion_lightning.runs.folder import LOGS
-from fashion_lightning.runs.names import MAX_BYTES
 from fashion_lightning.tta import TTA, suffix
 
 NOT_OF_THE_RECIPE = (

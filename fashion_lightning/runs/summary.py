@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.lock import is_being_trained
+from fashion_lightning.files.lock import is_being_trained
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import FIT_KEYS, read_report

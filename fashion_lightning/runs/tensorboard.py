@@ -20,10 +20,10 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.lock import one_at_a_time
 from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.event_files import EventFile, event_files, name_before_now, read_events, write_events
-from fashion_lightning.runs.lock import one_at_a_time
 from fashion_lightning.runs.results import flattened
 
 BY_IMAGES = ("accuracy/train", "accuracy/val", "loss/train", "loss/val")

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from fashion_lightning import children as parent
 from fashion_lightning.children import Children
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.lock import is_being_trained
+from fashion_lightning.files.lock import is_being_trained
 from fashion_lightning.runs.progress import read_progress
 
 POLL_SECONDS = 0.2

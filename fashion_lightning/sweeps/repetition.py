@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.lock import is_being_trained
+from fashion_lightning.files.lock import is_being_trained
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import has_report, read_config, read_results, recipe_settings
 from fashion_lightning.sweeps.fit_settings import FOR_EVERY_COMMAND, FOR_FIT_ONLY, FOR_TEST_ONLY, as_typed

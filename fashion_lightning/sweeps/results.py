@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fashion_lightning.errors import one_line
-from fashion_lightning.runs.csv_cells import harmless
+from fashion_lightning.files.csv_cells import harmless
 from fashion_lightning.runs.results import NOT_OF_THE_RECIPE, read_config
 from fashion_lightning.sweeps.objective import number, shown, title
 from fashion_lightning.sweeps.space import short_names, typed

@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from fashion_lightning.cli.flags import LONG
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.bounded_yaml import read_yaml
+from fashion_lightning.files.bounded_yaml import read_yaml
 from fashion_lightning.runs.results import NOT_OF_THE_RECIPE
 from fashion_lightning.sweeps.fit_settings import FOR_EVERY_COMMAND
 

@@ -9,8 +9,8 @@ from statistics import mean
 from typing import Any
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.lock import is_being_trained, one_at_a_time
 from fashion_lightning.runs.folder import RUN_NUMBER
-from fashion_lightning.runs.lock import is_being_trained, one_at_a_time
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import flattened, has_report, read_config, read_curve, read_results
 from fashion_lightning.sweeps.fit_settings import FOR_EVERY_COMMAND, FOR_FIT_ONLY, as_typed

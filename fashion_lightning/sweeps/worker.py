@@ -12,7 +12,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from fashion_lightning.runs.lock import is_locked, lock_for_life
+from fashion_lightning.files.lock import is_locked, lock_for_life
 
 FILE = re.compile(r"\.worker-[0-9a-f]{8}\.lock")
 
@@ -21,7 +21,7 @@ class Worker:
     """This process, as others see it.
 
     Args:
-        folder: of the sweep. Whoever makes one must be alone in it (``runs/lock.py``, ``one_at_a_time``).
+        folder: of the sweep. Whoever makes one must be alone in it (``files/lock.py``, ``one_at_a_time``).
     """
 
     def __init__(self, folder: Path) -> None:

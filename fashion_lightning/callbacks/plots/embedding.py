@@ -19,7 +19,7 @@ from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.augment import SIDE
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.runs.durable import replacing
+from fashion_lightning.files.durable import replacing
 
 MAX_FEATURES = 4096
 """Of more, a browser makes nothing, and the file would have more than 16 MB."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from fashion_lightning.runs.lock import lock_file, remove_if_abandoned
+from fashion_lightning.files.lock import lock_file, remove_if_abandoned
 
 
 @contextlib.contextmanager
