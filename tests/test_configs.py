@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fashion_lightning.cli import commands, export, repeat, serve, sweep
+from fashion_lightning.cli import export, fit, repeat, serve, sweep
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, RECIPES, find_config, names
 from tests.conftest import Run
@@ -80,14 +80,14 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     for recipe in ("three_dense", "accurate"):
         shutil.copytree(tmp_path / "tensorboard_logs/cnn", tmp_path / "tensorboard_logs" / recipe)
     started = []
-    for name in commands.COMMANDS:
-        monkeypatch.setitem(commands.COMMANDS, name, lambda cli: started.append(cli.command))
+    for name in fit.RUNS:
+        monkeypatch.setitem(fit.RUNS, name, lambda cli: started.append(cli.command))
     for module in (repeat, sweep, export, serve):
         monkeypatch.setattr(module, "main", lambda _: None)
     arguments = shlex.split(command)[1:]
     if arguments[0].startswith("-") or "--help" in arguments:
         cli(*arguments, exits=0)
-    elif arguments[0] not in commands.COMMANDS:
+    elif arguments[0] not in fit.RUNS:
         cli(*arguments)
     else:
         complete(arguments)  # word for word: `fit` without any option has failed unseen

@@ -155,9 +155,9 @@ def _run(arguments: list[str]) -> None:
         if command in ("validate", "test", "predict", "export", "serve"):
             _require_checkpoint(command, rest)
         if "--help_all" in rest:
-            from fashion_lightning.cli import commands
+            from fashion_lightning.cli import fit
 
-            commands.run(["fit" if command in ("repeat", "sweep") else command, "--help"], began)
+            fit.run(["fit" if command in ("repeat", "sweep") else command, "--help"], began)
         elif command == "repeat":
             from fashion_lightning.cli import repeat
 
@@ -181,9 +181,9 @@ def _run(arguments: list[str]) -> None:
         elif command == fit_settings.COMMAND:
             fit_settings.main(rest, began)
         else:
-            from fashion_lightning.cli import commands
+            from fashion_lightning.cli import fit
 
-            commands.run(arguments, began)
+            fit.run(arguments, began)
     except UserError as error:
         _fail(str(error))
     except Exception as error:

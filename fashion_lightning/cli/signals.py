@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from fashion_lightning.processes import SIGNALS
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from fashion_lightning.cli.signals import SIGNALS
 from fashion_lightning.errors import UserError
+from fashion_lightning.processes import SIGNALS
 from fashion_lightning.serving.limits import Limits
 
 LAST_WORDS = 5

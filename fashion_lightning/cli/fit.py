@@ -1,28 +1,21 @@
-"""``fit`` and ``predict``: what each does with what ``build.py`` has built; ``validate`` and ``test`` in
-``evaluate.py``."""
+"""``fit``: what it does with what ``build.py`` has built; and which function runs which command."""
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fashion_lightning.callbacks.predictions import PredictionsCSV, output_path, print_best
-from fashion_lightning.callbacks.preview import preview_path, write_preview
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.evaluate import test, validate
 from fashion_lightning.cli.messages import silence_what_is_not_news
-from fashion_lightning.cli.report import (
-    print_fit,
-    print_start,
-    write_json,
-)
-from fashion_lightning.cli.start import beside, last_of, start
+from fashion_lightning.cli.predict import predict
+from fashion_lightning.cli.report import print_fit, print_start, write_json
+from fashion_lightning.cli.start import last_of, start
 from fashion_lightning.cli.threads import keep_threads
 from fashion_lightning.errors import UserError
 from fashion_lightning.processes import is_first_process
@@ -51,7 +44,7 @@ def _run(arguments: list[str], began: float) -> None:
     completed = complete(arguments)
     checkpoint = completed.checkpoint
     try:
-        COMMANDS[completed.command](FashionMNISTCLI(completed, began))
+        RUNS[completed.command](FashionMNISTCLI(completed, began))
     except UserError as error:
         if checkpoint is None or checkpoint.version == __version__:
             raise
@@ -120,27 +113,4 @@ def _report_fit(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) ->
     print_fit(run_dir, report)
 
 
-def predict(cli: FashionMNISTCLI) -> None:
-    """Write classes and probabilities of the test images, or of the user's own, as CSV."""
-    output = cli.config["output"]
-    default = "predictions_images.csv" if cli.datamodule.pictures else "predictions.csv"
-    path = beside(cli, default) if output is None else output_path(output)
-    writer = PredictionsCSV(path, cli.datamodule)
-    given = cli.config["preview"]
-    preview = None if given is None else preview_path(given, bool(cli.datamodule.pictures))
-    cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
-    start(cli)
-    if cli.trainer.is_global_zero:
-        if cli.datamodule.picture_paths:
-            print_best(writer)
-        count = "1 prediction" if len(writer.rows) == 1 else f"{len(writer.rows):,} predictions"
-        print(f"{count} written to {path}")
-        if preview is not None:
-            print(write_preview(preview, writer))
-    if broken := cli.datamodule.broken_pictures:
-        if cli.trainer.is_global_zero:
-            print(*(f"skipped: {line}" for line in broken), sep="\n", file=sys.stderr)
-        raise UserError(f"{len(broken):,} of {len(broken) + len(cli.datamodule.picture_paths):,} files were skipped.")
-
-
-COMMANDS = {"fit": fit, "validate": validate, "test": test, "predict": predict}
+RUNS = {"fit": fit, "validate": validate, "test": test, "predict": predict}
