@@ -27,7 +27,7 @@ PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
 """Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-SchedulerFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
+SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 
 class FashionMNISTClassifier(LightningModule):
@@ -39,7 +39,7 @@ class FashionMNISTClassifier(LightningModule):
             there is none. (A class as default would lend its ``lr`` to every other class in a config.)
         scheduler: builds the learning-rate schedule from the optimizer; constant if there is none.
             The schedules of this package go by optimizer steps and take their length from the
-            Trainer; those of torch go by epochs, ``ReduceLROnPlateau`` by ``val/loss``.
+            Trainer; those of torch go by epochs. ``ReduceLROnPlateau`` is refused.
         loss: to train by, of torch's functions of that name: cross-entropy, or the margin of the true
             class over the others. Validation and test losses are always the plain cross-entropy.
         label_smoothing: of the cross-entropy to train by.
@@ -235,9 +235,10 @@ class FashionMNISTClassifier(LightningModule):
         if self.make_scheduler is None:
             return {"optimizer": optimizer}
         scheduler = self.make_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):  # Lightning steps it after the checkpoint of the epoch
+            raise UserError("model.scheduler cannot be ReduceLROnPlateau: a continued run would lose one of its steps.")
         if not isinstance(scheduler, RunSchedule):
-            by_epoch: Any = {"scheduler": scheduler, "monitor": "val/loss", "strict": False}
-            return {"optimizer": optimizer, "lr_scheduler": by_epoch}
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
         scheduler.total_steps = lambda: steps_of_run(self.trainer)  # there is no trainer yet where settings are checked
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

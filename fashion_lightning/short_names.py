@@ -11,7 +11,7 @@ OPTIMIZERS = (
 
 SCHEDULES = (
     *("ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR", "LinearLR"),
-    *("MultiStepLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "StepLR"),
+    *("MultiStepLR", "OneCycleLR", "PolynomialLR", "StepLR"),
 )
 """Schedules of ``torch.optim.lr_scheduler`` whose arguments are numbers."""
 

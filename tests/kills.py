@@ -5,7 +5,7 @@
     python -m tests.kills --kills 30 --recipe quick
 
 Each training has dropout, augmentation and an average of its weights; the schedules, the optimizers,
-the precision and the number of loader processes take turns. With --recipe, it is one of configs/ in batches of 50. A
+the precision and pruning take turns. With --recipe, it is one of configs/ in batches of 50. A
 killed one is continued by the command that a user would type, and killed again. At its end, weights, optimizer,
 averages, metrics, callbacks and curves (read raw from the event files) must equal those of a run that nothing
 disturbed. Of several processes, any one is killed, and the others must end soon and by themselves.
@@ -70,34 +70,33 @@ RECIPE: dict[str, Any] = {
 SCHEDULES: list[tuple[str, dict[str, Any]] | None] = [
     ("fashion_lightning.schedules.LinearDecay", {}),
     ("fashion_lightning.schedules.CosineDecay", {"warmup": 0.2}),
-    ("torch.optim.lr_scheduler.ReduceLROnPlateau", {"patience": 1}),
     ("torch.optim.lr_scheduler.OneCycleLR", {"max_lr": 0.01, "total_steps": EPOCHS + 1}),
     ("torch.optim.lr_scheduler.StepLR", {"step_size": 3, "gamma": 0.7}),
     None,
 ]
 OPTIMIZERS = [("fashion_lightning.optimizers.Muon", {"lr": 0.05}), ("torch.optim.AdamW", {"lr": 0.003})]
-PLACES = [("32-true", 0, 0.4), ("bf16-mixed", 2, 0.4), ("bf16-mixed", 0, 0.0), ("32-true", 2, 0.0)]
-"""Precision, loader processes, and how many of the images each epoch leaves out."""
+PLACES = [("32-true", 0.4), ("bf16-mixed", 0.4), ("bf16-mixed", 0.0), ("32-true", 0.0)]
+"""Precision, and how many of the images each epoch leaves out."""
 
 
 def cases() -> Iterator[dict[str, Any]]:
-    """Recipes without end; twelve in a row use every schedule with both optimizers, precisions and loaders."""
+    """Yield recipes without end; ten in a row use every schedule with both optimizers."""
     for number in itertools.count():
         recipe = json.loads(json.dumps(RECIPE))
         schedule, optimizer = SCHEDULES[number % len(SCHEDULES)], OPTIMIZERS[number // len(SCHEDULES) % 2]
-        precision, workers, prune = PLACES[number % len(PLACES)]
+        precision, prune = PLACES[number % len(PLACES)]
         if schedule is not None:
             recipe["model"]["scheduler"] = {"class_path": schedule[0], "init_args": schedule[1]}
         recipe["model"]["optimizer"] = {"class_path": optimizer[0], "init_args": optimizer[1]}
         recipe["trainer"]["precision"] = precision
-        recipe["data"] |= {"num_workers": workers, "prune": prune}
+        recipe["data"]["prune"] = prune
         yield recipe
 
 
 def shipped(name: str) -> Iterator[dict[str, Any]]:
     """A recipe of configs/ without end: its network, optimizer, schedule, augmentation and pruning, on few images."""
     recipe = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
-    recipe["data"] |= {"batch_size": 50, "val_size": 100, "num_workers": 0}
+    recipe["data"] |= {"batch_size": 50, "val_size": 100}
     recipe["trainer"] |= {"accelerator": "cpu", "precision": "bf16-mixed", "log_every_n_steps": 1}
     recipe["last_checkpoint"] = {"every_n_steps": 3}
     yield from itertools.repeat(recipe)
@@ -108,9 +107,8 @@ def title(recipe: dict[str, Any]) -> str:
     names = [
         recipe["model"].get(part, {}).get("class_path", "none").split(".")[-1] for part in ("scheduler", "optimizer")
     ]
-    data = recipe["data"]
-    prune = data.get("prune", 0)
-    return f"{' '.join(names)} {recipe['trainer']['precision']} workers={data['num_workers']} prune={prune}"
+    prune = recipe["data"].get("prune", 0)
+    return f"{' '.join(names)} {recipe['trainer']['precision']} prune={prune}"
 
 
 @dataclass
@@ -206,7 +204,7 @@ def fingerprint(run: Path) -> dict[str, str]:
 
 
 def processes_of(process: subprocess.Popen[Any]) -> list[int]:
-    """The processes of a run, by their numbers: the first one and those that Lightning has started, not its loaders."""
+    """The processes of a run, by their numbers: the first one and those that Lightning has started."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [process.pid, *(int(child) for child in children if b"LOCAL_RANK=" in _environment_of(child))]
 

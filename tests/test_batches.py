@@ -10,9 +10,8 @@ DATASET = ImagesInMemory(
 )
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_loader_yields_whole_batches_that_know_their_images(num_workers: int) -> None:
-    batches = list(batch_loader(DATASET, InOrder(103, 50), num_workers))
+def test_a_loader_yields_whole_batches_that_know_their_images() -> None:
+    batches = list(batch_loader(DATASET, InOrder(103, 50)))
     assert [len(batch.labels) for batch in batches] == [50, 50, 3]
     assert batches[1].images.shape == (50, 1, 28, 28)
     assert batches[1].images[7, 0, 0, 0] == 57

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning import Callback, Trainer
+from lightning import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 
-from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
 from fashion_lightning.classifier import PIXEL_MEAN, PIXEL_STD, FashionMNISTClassifier
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
@@ -156,30 +155,9 @@ class Curves(CSVLogger):
             self.points.setdefault(name, []).append((step, float(value)))
 
 
-def plateau(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
-    """Halves the rate at each step: nothing is an improvement."""
-    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=1e9)
-
-
-@pytest.mark.parametrize("callbacks", [[], [StepPlateauSchedule]], ids=["Lightning's", "ours"])
-def test_a_plateau_schedule_steps_once_an_epoch_in_a_trainer_of_ones_own(
-    data: Path, tmp_path: Path, callbacks: list[type[Callback]]
-) -> None:
-    """Lightning's sanity validation, on by default, is none."""
-    classifier = tiny(scheduler=plateau, optimizer=lambda params: torch.optim.SGD(params, lr=0.8))
-    curves = Curves(tmp_path)
-    fit = Trainer(
-        accelerator="cpu",
-        logger=curves,
-        callbacks=[callback() for callback in callbacks],
-        max_epochs=4,
-        log_every_n_steps=10,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100, batch_size=50))
-    assert [round(rate, 3) for _, rate in curves.points["lr"]] == [0.8, 0.4, 0.2, 0.1]
+def test_a_plateau_schedule_is_refused() -> None:
+    with pytest.raises(UserError, match="cannot be ReduceLROnPlateau"):
+        tiny(scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau).configure_optimizers()
 
 
 @pytest.mark.parametrize("every", [1, 2])
@@ -188,17 +166,14 @@ def test_every_epoch_has_a_point_also_after_a_sanity_validation(data: Path, tmp_
     fit = Trainer(
         accelerator="cpu",
         logger=curves,
-        callbacks=[StepPlateauSchedule()],
         max_epochs=4,
         check_val_every_n_epoch=every,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    classifier = tiny(scheduler=plateau, optimizer=lambda params: torch.optim.SGD(params, lr=0.8))
-    fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100, batch_size=50))
+    fit.fit(tiny(), FashionMNISTDataModule(str(data), val_size=100, batch_size=50))
     assert curves.points["epoch"] == [(9, 0), (19, 1), (29, 2), (39, 3)]
-    assert fit.optimizers[0].param_groups[0]["lr"] == 0.8 * 0.5 ** (4 // every)  # a step for each validation
 
 
 def test_flip_averaging_makes_mirror_images_equal() -> None:

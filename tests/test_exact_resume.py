@@ -55,12 +55,7 @@ SETTINGS = [
     ["--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=7"],
     ["--trainer.limit_train_batches=6"],
     ["--trainer.max_steps=35"],
-    ["--data.num_workers=2"],
     ["--model.scheduler=torch.optim.lr_scheduler.StepLR", "--model.scheduler.init_args.step_size=1"],
-    [
-        "--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau",
-        "--model.scheduler.init_args={patience: 0, threshold: 0.5}",
-    ],
     [
         "--trainer.callbacks+=fashion_lightning.callbacks.weight_averaging.WeightEMA",
         "--trainer.callbacks.init_args.decay=0.9",
@@ -129,36 +124,6 @@ def test_a_run_ended_within_an_epoch_goes_on_as_one_that_was_not(
     cli("fit", "--ckpt_path", ended, *goes_on)
     assert raw_points(ended) == raw_points(undisturbed)
     assert_same_state(undisturbed, ended)
-
-
-@pytest.mark.slow
-def test_a_killed_run_takes_up_a_plateau_schedule_after_a_validation_within_the_epoch(cli: Run, recipe: Path) -> None:
-    plateau = ["--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.scheduler.init_args.patience=0"]
-    every = ["--trainer.val_check_interval=0.7", "--last_checkpoint.every_n_steps=1"]
-    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "3", *plateau, *every]
-    cli(*fit, "--model.scheduler.init_args.threshold=0.5")
-    cli(*fit, "--model.scheduler.init_args.threshold=0.5", *interrupt("train", 1, 8), exits=130)
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
-    assert curve(undisturbed, "lr") == curve(disturbed, "lr")
-    assert_same_state(undisturbed, disturbed)
-
-
-@pytest.mark.slow
-def test_a_checkpoint_of_version_0_1_takes_up_its_plateau_schedule_and_training_metrics(cli: Run, recipe: Path) -> None:
-    """There the classifier kept what a callback keeps today."""
-    plateau = ["--model.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.scheduler.init_args.patience=0"]
-    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "3", *plateau, "--trainer.val_check_interval=0.7"]
-    cli(*fit, "--model.scheduler.init_args.threshold=0.5")
-    cli(*fit, "--model.scheduler.init_args.threshold=0.5", *interrupt("train", 1, 8), exits=130)
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    content = torch.load(disturbed / "checkpoints/last.ckpt", weights_only=True)
-    content["validation"] = {"validated": True, "loss": content["callbacks"].pop("StepPlateauSchedule")["val_loss"]}
-    torch.save(content, disturbed / "checkpoints/last.ckpt")
-    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
-    for tag in ("lr", "train/loss", "train/accuracy", "epoch"):
-        assert curve(undisturbed, tag) == curve(disturbed, tag)
-    assert_same_state(undisturbed, disturbed)
 
 
 ASKED_TO_STOP = [

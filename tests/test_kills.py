@@ -15,11 +15,11 @@ def test_half_a_dozen_kills_leave_no_difference() -> None:
     assert differences == []
 
 
-def test_twelve_recipes_use_every_schedule_optimizer_precision_loader_and_pruning() -> None:
-    taken: Iterator[str] = (kills.title(recipe) for recipe, _ in zip(kills.cases(), range(12), strict=False))
+def test_ten_recipes_use_every_schedule_optimizer_precision_and_pruning() -> None:
+    taken: Iterator[str] = (kills.title(recipe) for recipe, _ in zip(kills.cases(), range(10), strict=False))
     words = {word for title in taken for word in title.split()}
     schedules = {schedule[0].split(".")[-1] if schedule else "none" for schedule in kills.SCHEDULES}
-    places = {"32-true", "bf16-mixed", "workers=0", "workers=2", "prune=0.4", "prune=0.0"}
+    places = {"32-true", "bf16-mixed", "prune=0.4", "prune=0.0"}
     assert words == schedules | {"Muon", "AdamW"} | places
 
 

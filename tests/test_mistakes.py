@@ -125,7 +125,6 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["fit", "--config", "tiny.yaml", "--trainer.devices", "0"], "settings cannot be used"),
     (["fit", "--config", "tiny.yaml", "--trainer.strategy", "ddpp"], "settings cannot be used"),
     (["fit", "--config", "tiny.yaml", "--trainer.callbacks", "os.system"], "os.system"),
-    (["fit", "--config", "tiny.yaml", "--data.num_workers=-1"], "data.num_workers must be at least 0"),
     (["fit", "--config", "tiny.yaml", "--data.shift", "28"], "data.shift and data.cutout are in pixels"),
     (["fit", "--config", "tiny.yaml", "--data.flip", "both"], "data.flip"),
     (["fit", "--config", "tiny.yaml", "--data.train_size", "501"], "only 500 images are left to train on"),

@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from fashion_lightning.data.batches import ImagesInMemory, InOrder, batch_loader
 from tests.conftest import Run
 
 RUN = Path("tensorboard_logs/tiny/version_0")
@@ -26,10 +24,6 @@ def handles_signals(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = int(status.split("SigCgt:")[1].split()[0], 16)
     return bool(caught >> (TERM - 1) & 1)
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -64,10 +58,10 @@ def check_end(code: int, printed: str) -> None:
 def test_a_signal_to_the_whole_group_leaves_a_checkpoint_to_continue_from(
     cli: Run, recipe: Path, command_on_generated_data: list[str], signum: int
 ) -> None:
-    fit = ["fit", "--config", str(recipe), "--trainer.max_epochs", "10000", "--data.num_workers", "2"]
+    fit = ["fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
 
     def send(process: subprocess.Popen[str]) -> None:
-        wait_for(lambda: (RUN / "checkpoints/best.ckpt").exists() and len(children(process.pid)) >= 2)
+        wait_for(lambda: (RUN / "checkpoints/best.ckpt").exists())
         os.killpg(process.pid, signum)
 
     code, printed = signalled([*command_on_generated_data, *fit], send)
@@ -75,56 +69,8 @@ def test_a_signal_to_the_whole_group_leaves_a_checkpoint_to_continue_from(
     assert code == 128 + signum
     assert "Interrupted. Continue with: fashion-lightning fit --ckpt_path" in printed
     done = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"]
-    cli("fit", "--ckpt_path", RUN, "--trainer.max_steps", str(done + 3), "--data.num_workers", "0")
+    cli("fit", "--ckpt_path", RUN, "--trainer.max_steps", str(done + 3))
     assert torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"] == done + 3
-
-
-def test_loader_processes_survive_signals_and_end_with_their_parent() -> None:
-    images = ImagesInMemory(torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64))
-    before = set(children(os.getpid()))
-    batches = iter(batch_loader(images, InOrder(8, 1), num_workers=2))
-    workers = set(children(os.getpid())) - before
-    assert len(workers) == 2
-    for worker in workers:
-        for signum in (INT, TERM):
-            # not from this process, whose word ends them
-            subprocess.run(["kill", f"-{int(signum)}", str(worker)], check=True)
-    assert len(list(batches)) == 8
-    del batches
-    assert not set(children(os.getpid())) & workers
-
-
-FOUR_BATCHES_OF_TWO_PROCESSES = """
-import os, signal, sys, torch
-from fashion_lightning.data.batches import ImagesInMemory, InOrder, batch_loader
-
-images = ImagesInMemory(torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64))
-batches = iter(batch_loader(images, InOrder(8, 2), num_workers=2))
-next(batches)
-print(open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read(), flush=True)
-if sys.argv[1] == "killed":
-    os.kill(os.getpid(), signal.SIGKILL)
-torch.kept = batches  # alive to the end of Python
-"""
-
-
-@pytest.mark.parametrize("end", ["killed", "itself"])
-@pytest.mark.slow
-def test_loader_processes_end_when_their_parent_does(end: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FOUR_BATCHES_OF_TWO_PROCESSES, end], stdout=subprocess.PIPE, text=True, timeout=30
-    )
-    assert done.returncode == (-signal.SIGKILL if end == "killed" else 0)
-    workers = [int(worker) for worker in done.stdout.split()]
-    assert len(workers) == 2
-
-    def has_ended(worker: int) -> bool:
-        try:
-            return "(zombie)" in Path(f"/proc/{worker}/status").read_text()
-        except FileNotFoundError:
-            return True
-
-    wait_for(lambda: all(map(has_ended, workers)), seconds=20)  # torch's loaders look every five seconds
 
 
 @pytest.mark.slow
@@ -156,12 +102,12 @@ def test_a_signal_after_the_report_changes_nothing(recipe: Path, command_on_gene
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("to", "workers"), [("process", 0), ("group", 2)])
+@pytest.mark.parametrize("to", ["process", "group"])
 def test_signals_at_random_instants_of_a_fit(
-    cli: Run, recipe: Path, command_on_generated_data: list[str], to: str, workers: int
+    cli: Run, recipe: Path, command_on_generated_data: list[str], to: str
 ) -> None:
-    draw = random.Random(f"{workers} {to}")
-    fit = [*command_on_generated_data, "fit", "--config", str(recipe), "--data.num_workers", str(workers)]
+    draw = random.Random(to)
+    fit = [*command_on_generated_data, "fit", "--config", str(recipe)]
     began = time.monotonic()
     subprocess.run(fit, check=True, capture_output=True)
     seconds = time.monotonic() - began

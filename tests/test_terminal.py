@@ -179,18 +179,3 @@ def test_the_table_of_layers_is_a_dozen_lines_at_most_unless_all_are_wanted(
 def test_all_layers_are_shown_on_request_which_is_no_setting_of_the_run(cli: Run, recipe: Path) -> None:
     assert "groups.1.6" in cli("fit", "--config", recipe, "--layers")
     assert "layers" not in (RUN / "config.yaml").read_text()
-
-
-def test_the_profile_preset_prints_one_screen_of_milliseconds(
-    cli: Run, recipe: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    cli("fit", "--config", recipe, "--config", "presets/profile", "--trainer.limit_train_batches", "8")
-    (report,) = [message for message in caplog.messages if "biggest parts of 8 steps" in message]
-    heading, *lines, whole = report.splitlines()
-    assert heading.split()[:4] == ["ms", "a", "step", "percent"]
-    assert whole.split()[1] == "100.0"
-    assert len(lines) == 10
-    milliseconds = [float(line.split()[0]) for line in lines]
-    assert milliseconds == sorted(milliseconds, reverse=True)
-    assert any(line.endswith(".backward") for line in lines)
-    assert max(map(len, lines)) <= 80

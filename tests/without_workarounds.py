@@ -42,8 +42,8 @@ WORKAROUNDS = (
     Workaround(
         "no generator state is saved: the order of images is another",
         "data/batches.py",
-        'generator=generator(self.seed, "order", self.epoch)',
-        "",
+        'generator(self.seed, "order", self.epoch)',
+        "torch.default_generator",
         "test_exact_resume.py same_bits and true",
     ),
     Workaround(
@@ -59,13 +59,6 @@ WORKAROUNDS = (
         "sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)",
         "sampler.start_at(self._epoch(), 0 * done)",
         "test_exact_resume.py same_bits and true",
-    ),
-    Workaround(
-        "with loader processes set_epoch comes too late (21938)",
-        "data/datamodule.py",
-        "sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)",
-        "sampler.start_at(0, 0 if progress.is_last_batch else done)",
-        "test_exact_resume.py other_settings and num_workers and train",
     ),
     Workaround(
         "training metrics of an epoch are lost in mid-epoch",
@@ -136,13 +129,6 @@ WORKAROUNDS = (
         "(due or (trainer.should_stop and may_stop(trainer)))",
         "due",
         "test_exact_resume.py asked_to_stop and before_it",
-    ),
-    Workaround(
-        "ReduceLROnPlateau loses a step when resumed from the end of an epoch",
-        "cli/build.py",
-        "            StepPlateauSchedule(),\n",
-        "",
-        "test_exact_resume.py other_settings and ReduceLROnPlateau",
     ),
     Workaround(
         "until a delayed average begins, the initial weights are validated (21724)",
@@ -216,13 +202,6 @@ WORKAROUNDS = (
         "        share = -(-length // world_size)\n"
         "        self.positions = torch.arange(rank, rank + share * world_size, world_size) % length",
         "test_batches.py exactly_once",
-    ),
-    Workaround(
-        "a signal to the whole process group ends the loader processes, and with them the checkpoint",
-        "data/batches.py",
-        "before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)",
-        "before = signal.pthread_sigmask(signal.SIG_BLOCK, set())",
-        "test_signals.py survive",
     ),
     Workaround(
         "the traceback of TensorBoard's own thread is printed before our line",

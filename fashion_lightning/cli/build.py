@@ -20,7 +20,6 @@ from fashion_lightning.callbacks.layer_table import LayerTable
 from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
 from fashion_lightning.callbacks.origin import RecordOrigin
-from fashion_lightning.callbacks.plateau_schedule import StepPlateauSchedule
 from fashion_lightning.callbacks.plots import pictures
 from fashion_lightning.callbacks.progress_file import ProgressFile
 from fashion_lightning.callbacks.reseed import ReseedEachStep
@@ -169,7 +168,6 @@ class FashionMNISTCLI(LightningCLI):
             KeepOptimizerSettings(),
             ReseedEachStep(),
             StopWhenNotFinite(),  # before anything is saved
-            StepPlateauSchedule(),
             CurvesByImages(),
             Throughput(),
             *(pictures() if self.config_init["pictures"] and self.command == "fit" else []),
@@ -265,7 +263,7 @@ class FashionMNISTCLI(LightningCLI):
     def _logger(self, run_dir: Path) -> RunLogger:
         config = self._plain_config()
         recipe = {key: config[key] for key in ("seed_everything", "model", "data")}
-        for place in ("root", "images", "num_workers"):  # do not tell recipes apart
+        for place in ("root", "images"):  # do not tell recipes apart
             recipe["data"].pop(place, None)
         recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision", "callbacks")}
         continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None

@@ -102,7 +102,6 @@ OTHERS_SAY = {
     "--run": "--ckpt_path",
     "--scheduler": "--model.scheduler",
     "--weight_decay": "--model.optimizer.init_args.weight_decay",
-    "--workers": "--data.num_workers",
 }
 """What flags of other programs are called here."""
 

@@ -15,7 +15,7 @@ ADDRESS_SPACE = 4 * 2**30
 which OpenBLAS ends the process without an exception."""
 
 OUT_OF_MEMORY = (
-    "There is not enough memory. Make something smaller: data.batch_size, data.num_workers or the network; or free"
+    "There is not enough memory. Make something smaller: data.batch_size or the network; or free"
     " memory, and raise a limit that `ulimit -v` shows."
 )
 

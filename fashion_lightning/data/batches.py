@@ -1,18 +1,13 @@
 """Images in memory, a batch by indexing, and the order in which they are shown."""
 
-import os
-import signal
-import threading
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from fashion_lightning.seeding import generator
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 EVAL_BATCH_SIZE = 200
 """Images classified at once, in evaluation and prediction as in ``classify``. On one thread of a CPU, a thousand at
@@ -125,43 +120,6 @@ class Shuffled(DistributedSampler[Tensor]):
         return min(in_all, self.length - batch_idx * in_all)
 
 
-class BatchLoader(DataLoader[Batch]):
-    """A DataLoader whose processes leave SIGINT and SIGTERM to the process that trains.
-
-    Ctrl-C in a terminal, systemd and ``timeout`` signal all processes of a command. A loader process that ends
-    by that takes the checkpoint with it that the training process is about to write.
-    """
-
-    def __iter__(self) -> Any:
-        if not self.num_workers or not hasattr(signal, "sigwaitinfo"):  # macOS and Windows cannot wait for one
-            return super().__iter__()
-        # Loader processes begin with these signals blocked, so that there is no instant at which one could hit.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
-            return super().__iter__()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_when_the_parent_says_so(worker: int) -> None:
-    """In a loader process: end on a SIGTERM from the process that started it, as Python sends at its end."""
-    if not hasattr(signal, "sigwaitinfo"):
-        return
-
-    def wait() -> None:
-        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-            pass
-        os._exit(0)
-
-    threading.Thread(target=wait, name=f"signals of loader {worker}", daemon=True).start()
-
-
-def batch_loader(dataset: ImagesInMemory, sampler: Sampler[Tensor], num_workers: int = 0) -> BatchLoader:
-    """A loader of whole batches: the sampler yields positions, the data set forms the batch."""
-    return BatchLoader(
-        dataset,
-        sampler=sampler,
-        batch_size=None,
-        num_workers=num_workers,
-        worker_init_fn=_end_when_the_parent_says_so,
-    )
+def batch_loader(dataset: ImagesInMemory, sampler: Sampler[Tensor]) -> DataLoader[Batch]:
+    """Build a loader of whole batches: the sampler yields positions, the data set forms the batch."""
+    return DataLoader(dataset, sampler=sampler, batch_size=None)

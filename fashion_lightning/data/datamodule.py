@@ -35,7 +35,6 @@ class FashionMNISTDataModule(LightningDataModule):
         flip: mirror training images: ``none``, ``random``, or ``alternating`` from epoch to epoch.
         shift: largest shift of training images, in pixels.
         cutout: side of a square cut out of training images, in pixels.
-        num_workers: loader processes. Forming a batch costs less than sending it, so 0 is the fastest.
         images: image files, folders or globs that ``predict`` classifies instead of the test images.
     """
 
@@ -49,7 +48,6 @@ class FashionMNISTDataModule(LightningDataModule):
         flip: Flip = "none",
         shift: int = 0,
         cutout: int = 0,
-        num_workers: int = 0,
         images: list[str] | str | None = None,
     ) -> None:
         super().__init__()
@@ -59,7 +57,6 @@ class FashionMNISTDataModule(LightningDataModule):
             ("train_size", 1 if train_size is None else train_size, 1),
             ("shift", shift, 0),
             ("cutout", cutout, 0),
-            ("num_workers", num_workers, 0),
         ):
             if value < lowest:
                 raise UserError(f"data.{name} must be at least {lowest}, not {value}.")
@@ -78,7 +75,6 @@ class FashionMNISTDataModule(LightningDataModule):
         self.train_size = train_size
         self.prune = prune
         self.image_losses: ImageLosses | None = None  # where easy images are left out
-        self.num_workers = num_workers
         self.picture_paths: list[Path] = []
         self.broken_pictures: list[str] = []  # what is wrong with each file that was skipped
         self.seed = run_seed()
@@ -147,7 +143,7 @@ class FashionMNISTDataModule(LightningDataModule):
             # A checkpoint from the end of an epoch has counted all its batches: the next one starts at 0.
             done: int = progress.current.processed  # type: ignore[attr-defined]
             sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)
-        return batch_loader(self.train_set, sampler, self.num_workers)
+        return batch_loader(self.train_set, sampler)
 
     def _order(self, rank: int, world_size: int) -> Shuffled:
         if self.image_losses is None:
@@ -175,7 +171,7 @@ class FashionMNISTDataModule(LightningDataModule):
         sampler = InOrder(len(dataset), EVAL_BATCH_SIZE, *self._rank_and_world_size())
         if at_least_one and not len(sampler.positions):
             sampler.positions = torch.tensor([0])
-        return batch_loader(dataset, sampler, self.num_workers)
+        return batch_loader(dataset, sampler)
 
     def _is_first_process(self) -> bool:
         return self._rank_and_world_size()[0] == 0

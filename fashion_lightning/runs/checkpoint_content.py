@@ -134,8 +134,6 @@ def _check_callback(key: str, state: Any) -> None:
             raise ValueError("the best score of early stopping is no number")
     elif key == "WeightEMA":
         _check_count(state["latest_update_step"], "the last update of the average")
-    elif key == "StepPlateauSchedule" and type(state["val_loss"]) is not float:
-        raise ValueError("its validation loss is no number")
     elif key == "CurvesByImages":
         _check_counts(state["images"] or 0, "the number of images")
     elif key == "Throughput" and not _are_finite(state):

@@ -107,7 +107,6 @@ OLD_HYPERPARAMETERS = ("hparams", "module_arguments")
 NOT_TAKEN: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("output", "data.images", "trainer.callbacks", "trainer.plugins", "trainer.profiler"), (None,)),
     "data.root": (None, "data"),
-    "data.num_workers": (0,),
     "trainer.accelerator": ("auto", "cpu"),
     "trainer.default_root_dir": ("tensorboard_logs",),
     "trainer.devices": ("auto", 1),

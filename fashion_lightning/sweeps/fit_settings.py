@@ -24,7 +24,6 @@ COMMAND = "_settings"
 
 FOR_EVERY_COMMAND = (
     "data.root",
-    "data.num_workers",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
