@@ -136,7 +136,7 @@ def test_predict_takes_image_files_and_an_output_file(cli: Run, trained: Path, t
 
     for name in ("a.png", "b.png"):
         Image.new("L", (28, 28), 100).save(tmp_path / name)
-    cli("predict", "--ckpt_path", trained, "--data.images", tmp_path / "*.png", "--output", "out/mine.csv")
+    cli("predict", "--ckpt_path", trained, "--images", tmp_path / "*.png", "--output", "out/mine.csv")
     rows = list(csv.reader(Path("out/mine.csv").read_text().splitlines()))
     assert [Path(row[0]).name for row in rows[1:]] == ["a.png", "b.png"]
     assert rows[0] == ["image", "class", "doubtful", *CLASS_NAMES]  # nobody knows what they show

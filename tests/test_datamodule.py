@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from fashion_lightning.data import source
 from fashion_lightning.data.classes import CLASS_NAMES
@@ -69,27 +68,6 @@ def test_test_images_come_each_once_in_the_order_of_the_file(data: Path) -> None
 def test_impossible_settings_say_what_is_possible(data: Path, settings: dict[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
         FashionMNISTDataModule(str(data), **settings).setup("fit")  # type: ignore[arg-type]
-
-
-def test_own_pictures_become_28x28_grey_images_without_a_label(tmp_path: Path) -> None:
-    Image.new("RGB", (280, 140), (200, 200, 200)).save(tmp_path / "b.png")
-    Image.new("L", (28, 28), 7).save(tmp_path / "a.jpg", quality=100)
-    datamodule = FashionMNISTDataModule(images=str(tmp_path))
-    datamodule.setup("predict")
-    (batch,) = datamodule.predict_dataloader()
-    assert [path.name for path in datamodule.picture_paths] == ["a.jpg", "b.png"]
-    assert batch.images.shape == (2, 1, 28, 28)
-    assert batch.images[0].unique().tolist() == [7]
-    assert (batch.images[1, 0, 0, 0], batch.images[1, 0, 14, 14]) == (0, 255)  # nothing stands out: all is garment
-    assert batch.labels.tolist() == [-1, -1]
-
-
-@pytest.mark.parametrize(("name", "message"), [("none.png", "there is no image at"), ("text.png", "cannot be read")])
-def test_a_picture_that_is_missing_or_broken_is_named(tmp_path: Path, name: str, message: str) -> None:
-    (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(UserError, match=message) as raised:
-        FashionMNISTDataModule(images=[str(tmp_path / name)]).setup("predict")
-    assert str(tmp_path / name) in str(raised.value)
 
 
 def test_no_checkpoint_says_where_the_data_lie(tmp_path: Path) -> None:

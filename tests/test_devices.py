@@ -93,7 +93,7 @@ def test_two_processes_count_every_image_once(trained: Path, launch: Launch) -> 
     rows = list(csv.reader((trained / "predictions.csv").read_text().splitlines()))
     assert [row[0] for row in rows[1:]] == [str(index) for index in range(100)]
     Image.new("L", (28, 28)).save("black.png")
-    picture = ["predict", "--ckpt_path", trained, "--data.images", "black.png"]
+    picture = ["predict", "--ckpt_path", trained, "--images", "black.png"]
     assert "1 prediction written" in finished(launch(picture, 2))  # fewer pictures than processes
 
 

@@ -12,9 +12,9 @@ import torch
 from lightning import LightningModule, Trainer
 from PIL import Image
 
-from fashion_lightning.callbacks.predictions import PredictionsCSV, write_output
+from fashion_lightning.callbacks.predictions import PredictionsCSV
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.files.output_file import write_output
 from tests.conftest import Run
 
 
@@ -63,7 +63,7 @@ def test_predictions_of_own_pictures_leave_those_of_the_test_images_alone(cli: R
     cli("predict", "--ckpt_path", trained)
     before = (trained / "predictions.csv").read_bytes()
     Image.new("L", (28, 28), 100).save("a.png")
-    cli("predict", "--ckpt_path", trained, "--data.images", "a.png")
+    cli("predict", "--ckpt_path", trained, "--images", "a.png")
     assert (trained / "predictions.csv").read_bytes() == before
     assert [row[0] for row in rows_of((trained / "predictions_images.csv").read_text())] == ["image", "a.png"]
 
@@ -74,11 +74,11 @@ def test_a_probability_is_written_with_the_digits_that_give_its_float32_back() -
     batch = Batch(
         torch.zeros(500, 1, 28, 28, dtype=torch.uint8), torch.zeros(500, dtype=torch.int64), torch.arange(500)
     )
-    writer = PredictionsCSV(Path("a.csv"), FashionMNISTDataModule())
+    writer = PredictionsCSV(Path("a.csv"))
     writer.write_on_batch_end(
         Trainer(logger=False), LightningModule(), (batch.indices, probabilities), None, batch, 0, 0
     )
-    written = torch.tensor([[float(text) for text in writer.rows[index][4:]] for index in range(500)])
+    written = torch.tensor([[float(text) for text in writer.probabilities[index]] for index in range(500)])
     assert torch.equal(written, probabilities)
 
 
@@ -87,7 +87,7 @@ def test_names_in_the_table_are_text_that_no_spreadsheet_runs(cli: Run, trained:
     for name in (b"own/=cmd.png", b"own/b\xff.png"):
         Image.new("L", (28, 28), 100).save(os.fsdecode(name))
     os.chdir("own")
-    cli("predict", "--ckpt_path", Path("..") / trained, "--data.images", "*.png", "--output", "a.csv")
+    cli("predict", "--ckpt_path", Path("..") / trained, "--images", "*.png", "--output", "a.csv")
     assert [row[0] for row in rows_of(Path("a.csv").read_text())] == ["image", "'=cmd.png", r"b\udcff.png"]
 
 
@@ -96,7 +96,7 @@ def test_names_that_are_no_text_can_be_typed(trained: Path, command_on_generated
     Image.new("L", (28, 28), 100).save(os.fsdecode(b"b\xff.png"))
     predict = [*command_on_generated_data, "predict", "--ckpt_path", str(trained)]
     done = subprocess.run(
-        [*map(os.fsencode, predict), b"--data.images", b"b\xff.png", b"--output", b"o\xff.csv"], capture_output=True
+        [*map(os.fsencode, predict), b"--images", b"b\xff.png", b"--output", b"o\xff.csv"], capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
     assert rb"written to o\udcff.csv" in done.stdout

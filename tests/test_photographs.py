@@ -6,19 +6,18 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from lightning import LightningModule, Trainer
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from fashion_lightning.callbacks import preview
-from fashion_lightning.callbacks.predictions import PredictionsCSV, print_best
-from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.callbacks.predictions import print_best
+from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
 from fashion_lightning.photographs import files as pictures
+from fashion_lightning.photographs import preview
 from fashion_lightning.photographs.background import Pixels, grown
 from fashion_lightning.photographs.prepare import Prepared, prepare
 from tests.conftest import Run
@@ -177,7 +176,7 @@ def test_a_broken_file_is_named_and_skipped_and_the_others_are_written(cli: Run,
     shirt().save("own/a.png")
     Path("own/b.png").write_bytes(b"broken")
     shirt().save("own/c.jpg")
-    printed = cli("predict", "--ckpt_path", trained, "--data.images", "own", "--output", "a.csv", exits=2)
+    printed = cli("predict", "--ckpt_path", trained, "--images", "own", "--output", "a.csv", exits=2)
     assert "skipped: own/b.png cannot be read as an image" in printed
     assert "error: 1 of 3 files were skipped." in printed
     assert [line.split(",")[0] for line in Path("a.csv").read_text().splitlines()] == [
@@ -197,7 +196,7 @@ def test_a_file_cut_short_is_broken(tmp_path: Path) -> None:
 
 def test_own_pictures_are_shown_in_a_table_and_written_as_json(cli: Run, trained: Path) -> None:
     shirt().save("[red]a.png")
-    printed = cli("predict", "--ckpt_path", trained, "--data.images", "[red]a.png", "--output", "a.json")
+    printed = cli("predict", "--ckpt_path", trained, "--images", "[red]a.png", "--output", "a.json")
     assert "[red]a.png" in printed
     assert "white ones do not occur" in printed
     (record,) = json.loads(Path("a.json").read_text())
@@ -211,8 +210,8 @@ def test_a_class_less_probable_than_the_others_together_is_doubtful(cli: Run, tr
     random = np.random.default_rng(0)
     for index in range(40):
         Image.fromarray(random.integers(0, 100, (28, 28)).astype(np.uint8)).save(f"own/{index}.png")
-    printed = cli("predict", "--ckpt_path", trained, "--data.images", "own", "--output", "a.json")
-    cli("predict", "--ckpt_path", trained, "--data.images", "own", "--output", "a.csv")
+    printed = cli("predict", "--ckpt_path", trained, "--images", "own", "--output", "a.json")
+    cli("predict", "--ckpt_path", trained, "--images", "own", "--output", "a.csv")
     records = json.loads(Path("a.json").read_text())
     rows = list(csv.DictReader(Path("a.csv").read_text().splitlines()))
     doubtful = [max(record["probabilities"].values()) < 0.5 for record in records]
@@ -224,14 +223,7 @@ def test_a_class_less_probable_than_the_others_together_is_doubtful(cli: Run, tr
 
 
 def test_the_table_marks_a_doubtful_class(capsys: pytest.CaptureFixture[str]) -> None:
-    writer = PredictionsCSV(Path("a.csv"), FashionMNISTDataModule(images=["a.png", "b.png"]))
-    writer.datamodule.picture_paths = [Path("a.png"), Path("b.png")]
-    batch = Batch(torch.zeros(2, 1, 28, 28), torch.full((2,), -1), torch.arange(2))
-    probabilities = torch.tensor([[0.49, 0.48, *[0.00375] * 8], [0.51, 0.46, *[0.00375] * 8]])
-    writer.write_on_batch_end(
-        Trainer(logger=False), LightningModule(), (torch.arange(2), probabilities), None, batch, 0, 0
-    )
-    print_best(writer)
+    print_best([Path("a.png"), Path("b.png")], [[0.49, 0.48, *[0.00375] * 8], [0.51, 0.46, *[0.00375] * 8]])
     printed = capsys.readouterr().out
     assert "T-shirt/top 49.0 % ?" in printed
     assert "T-shirt/top 51.0 %" in printed
@@ -239,22 +231,41 @@ def test_the_table_marks_a_doubtful_class(capsys: pytest.CaptureFixture[str]) ->
     assert "Doubtful (?): 1 of 2." in printed
 
 
+def test_a_folder_becomes_28x28_grey_images(tmp_path: Path) -> None:
+    Image.new("RGB", (280, 140), (200, 200, 200)).save(tmp_path / "b.png")
+    Image.new("L", (28, 28), 7).save(tmp_path / "a.jpg", quality=100)
+    read = pictures.read_pictures(pictures.find_pictures([str(tmp_path)]))
+    assert [path.name for path in read.paths] == ["a.jpg", "b.png"]
+    assert read.images.shape == (2, 1, 28, 28)
+    assert read.images[0].unique().tolist() == [7]
+    assert (read.images[1, 0, 0, 0], read.images[1, 0, 14, 14]) == (0, 255)  # nothing stands out: all is garment
+
+
 def test_the_preview_shows_each_picture_beside_what_the_network_saw(
     cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("own").mkdir()
-    for name in ("a" * 90, "b", "c", "d", "e"):
+    for name in ("a" * 90, "b$c$", "c", "d", "e"):
         shirt().save(f"own/{name}.png")
+    drawn: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(figure: Figure, *args: Any, **options: Any) -> None:
+        drawn.append(figure)
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
     monkeypatch.setattr(preview, "SHOWN", 4)
     printed = cli("predict", "--ckpt_path", trained, "--images", "own", "--output", "a.csv", "--preview", "p.png")
     assert "The first 4 of 5 pictures and what the network saw of them: p.png" in printed
-    sheet = np.asarray(Image.open("p.png").convert("L")).astype(int)
-    side, gap = preview.SIDE, preview.GAP
-    saw = sheet[gap : gap + side, 2 * gap + side : 2 * (gap + side)][3::6, 3::6]
-    assert np.array_equal(saw, prepare(shirt()).pixels)
-    picture = sheet[gap : gap + side, gap : gap + side]
-    expected = np.asarray(shirt().convert("L").resize((134, 168))).astype(int)
-    assert np.median(np.abs(picture[:, :134] - expected)) < 2
+    with Image.open("p.png") as sheet:
+        assert sheet.format == "PNG"
+    cells = [axes for axes in drawn[0].axes if axes.images]
+    assert len(cells) == 2 * 4
+    assert np.array_equal(cells[1].images[0].get_array(), prepare(shirt()).pixels)
+    said, name = cells[0].get_title(loc="left").split("\n")
+    assert said.split(" %")[0].rpartition(" ")[0] in CLASS_NAMES
+    assert name == f"{'a' * 22}…{'a' * 18}.png"
 
 
 @pytest.mark.slow

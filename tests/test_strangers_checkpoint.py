@@ -31,7 +31,6 @@ ESCAPED = {"dirpath": "escaped", "filename": "authorized_keys"}
         ("trainer.devices", 10),
         ("trainer.strategy", "ddp_spawn"),
         ("data.root", "escaped"),
-        ("data.images", ["escaped"]),
         ("output", "escaped"),
     ],
     ids=str,

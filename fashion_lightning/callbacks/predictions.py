@@ -1,9 +1,8 @@
-"""``predict`` writes one CSV row an image, or JSON, and shows the first in a table."""
+"""``predict`` writes one CSV row or JSON record an image, and shows the first photographs in a table."""
 
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,30 +16,22 @@ from rich.text import Text
 from torch import Tensor
 
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
-from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL, WHAT_IT_CANNOT_KNOW
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.csv_cells import harmless
-from fashion_lightning.files.durable import replacing
+from fashion_lightning.files.output_file import output_file, write_output
 
 SHOWN = 20
-"""Pictures in the table on the terminal: about a screen."""
-
-WHAT_IT_CANNOT_KNOW = (
-    "The classifier has learnt from garments laid flat and seen from the front, and from shoes seen from the side;"
-    "\nwhite ones do not occur in its data. Of other pictures it cannot know."
-)
+"""Photographs in the table on the terminal: about a screen."""
 
 
-def output_path(given: str) -> Path:
-    """The file that ``--output`` names, looked at before anything is predicted.
-
-    Only CSV and JSON files are replaced. What is no regular file (a device, a FIFO) is written to.
+def predictions_file(given: str) -> Path:
+    """Check the file that ``--output`` names; only CSV and JSON files are replaced.
 
     Raises:
         UserError: nothing can be written there, or a file that is neither CSV nor JSON would be lost.
     """
-    path = ready_to_write("--output", given)
+    path = output_file("--output", given)
     if path.is_file() and path.suffix.lower() not in (".csv", ".json") and not path.is_relative_to("/dev"):
         raise UserError(
             f"--output {given} is there already and no .csv or .json file; it is not replaced. Name another file."
@@ -48,54 +39,23 @@ def output_path(given: str) -> Path:
     return path
 
 
-def ready_to_write(option: str, given: str) -> Path:
-    """The path of a file, of which it is known that it could be written.
-
-    Raises:
-        UserError: nothing can be written there.
-    """
-    try:
-        path = Path(given).expanduser()
-        is_folder, exists = path.is_dir(), path.exists()
-        parent = next((folder for folder in path.absolute().parents if folder.exists()), None)
-    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, an unknown ~user
-        raise UserError(f"{option} {given!r} cannot be used ({error}).") from error
-    if is_folder or not given.strip():
-        raise UserError(f"{option} needs the name of a file, not of a folder: {given!r}.")
-    if not exists and parent is not None and not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise UserError(f"{option} {given} cannot be written: {parent} takes no new file.")
-    return path
-
-
-def write_output(path: Path, content: bytes) -> None:
-    """Replace a regular file in one step, of a symbolic link the one that it names; write to anything else."""
-    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
-        with path.open("wb") as device:
-            device.write(content)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path.resolve()) as file:
-        file.write(content)
-
-
 class PredictionsCSV(BasePredictionWriter):
-    """Writes the class and the ten probabilities of every image; of test images also the true class.
+    """Writes the class and the ten probabilities of every image.
 
-    The columns are ``image,class,label,correct``, then the ten class names. ``label`` is the true class and
-    ``correct`` is ``true`` or ``false``. Of the user's own images, whose class nobody knows, it is
-    ``image,class,doubtful``: whether the class's probability is below ``DOUBTFUL``.
-    A probability has the fewest digits that give its float32 back, so that what is computed from the table equals
-    what is computed from the network's output.
+    The columns are ``image,class,label,correct``, then the ten class names: ``label`` is the true class and
+    ``correct`` is ``true`` or ``false``. For photographs they are ``image,class,doubtful``: whether the probability of
+    the class is below ``DOUBTFUL``. Probabilities have the fewest digits that give their float32 back.
 
     Args:
-        path: the file; JSON where it ends with ``.json``, else CSV. Written when all images are done.
-        datamodule: knows the files that the images came from; test images are called by their index.
+        path: the file, written when all images are done; JSON if it ends with ``.json``, else CSV.
+        photographs: their files; test images are named by their index.
     """
 
-    def __init__(self, path: Path, datamodule: FashionMNISTDataModule) -> None:
+    def __init__(self, path: Path, photographs: Sequence[Path] | None = None) -> None:
         super().__init__(write_interval="batch")
-        self.path, self.datamodule = path, datamodule
-        self.rows: dict[int, list[Any]] = {}
+        self.path, self.photographs = path, photographs
+        self.labels: dict[int, int] = {}
+        self.probabilities: dict[int, list[str]] = {}
 
     def write_on_batch_end(
         self,
@@ -107,61 +67,64 @@ class PredictionsCSV(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        files = self.datamodule.picture_paths
-        indices, probabilities = prediction
-        classes = probabilities.argmax(dim=1).tolist()
-        shortest = probabilities.cpu().numpy().astype(str).tolist()
-        for index, cls, label, texts in zip(indices.tolist(), classes, batch.labels.tolist(), shortest, strict=True):
-            name = harmless(str(files[index])) if files else index
-            doubtful, correct = str(float(texts[cls]) < DOUBTFUL).lower(), str(cls == label).lower()
-            known = [doubtful] if files else [CLASS_NAMES[label], correct]
-            self.rows[index] = [name, CLASS_NAMES[cls], *known, *texts]
+        indices = prediction[0].tolist()
+        self.labels |= zip(indices, batch.labels.tolist(), strict=True)
+        self.probabilities |= zip(indices, prediction[1].cpu().numpy().astype(str).tolist(), strict=True)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.world_size > 1:
             shares: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(shares, self.rows)
-            self.rows = {index: row for share in shares for index, row in share.items()}
-        if not trainer.is_global_zero:
-            return
-        if self.path.suffix.lower() == ".json":
-            files = self.datamodule.picture_paths
-            records = [
-                {
-                    "image": str(files[index]) if files else index,
-                    "class": row[1],
-                    **({"doubtful": row[2] == "true"} if files else {}),
-                    "probabilities": dict(zip(CLASS_NAMES, map(float, row[-len(CLASS_NAMES) :]), strict=True)),
-                }
-                for index, row in sorted(self.rows.items())
-            ]
-            write_output(self.path, (json.dumps(records, indent=2) + "\n").encode())
-            return
-        table = io.StringIO(newline="")
-        in_order = [row for _, row in sorted(self.rows.items())]
-        known = ["doubtful"] if self.datamodule.picture_paths else ["label", "correct"]
-        csv.writer(table).writerows([["image", "class", *known, *CLASS_NAMES], *in_order])
-        # A file name may hold bytes that are no text, with which no program could read the table as UTF-8.
-        write_output(self.path, table.getvalue().encode(errors="backslashreplace"))
+            torch.distributed.all_gather_object(shares, (self.labels, self.probabilities))
+            for labels, probabilities in shares:
+                self.labels |= labels
+                self.probabilities |= probabilities
+        if trainer.is_global_zero:
+            self.probabilities = dict(sorted(self.probabilities.items()))
+            write_output(self.path, self._json() if self.path.suffix.lower() == ".json" else self._csv())
+
+    def _json(self) -> bytes:
+        records = []
+        for index, texts in self.probabilities.items():
+            probabilities = dict(zip(CLASS_NAMES, map(float, texts), strict=True))
+            doubtful = {} if self.photographs is None else {"doubtful": max(probabilities.values()) < DOUBTFUL}
+            name = index if self.photographs is None else str(self.photographs[index])
+            cls = max(probabilities, key=probabilities.__getitem__)
+            records.append({"image": name, "class": cls, **doubtful, "probabilities": probabilities})
+        return (json.dumps(records, indent=2) + "\n").encode()
+
+    def _csv(self) -> bytes:
+        file = io.StringIO(newline="")
+        known = ["label", "correct"] if self.photographs is None else ["doubtful"]
+        table = csv.writer(file)
+        table.writerow(["image", "class", *known, *CLASS_NAMES])
+        for index, texts in self.probabilities.items():
+            probabilities = list(map(float, texts))
+            cls = CLASS_NAMES[probabilities.index(max(probabilities))]
+            if self.photographs is None:
+                label = CLASS_NAMES[self.labels[index]]
+                table.writerow([index, cls, label, str(cls == label).lower(), *texts])
+            else:
+                name = harmless(str(self.photographs[index]))
+                table.writerow([name, cls, str(max(probabilities) < DOUBTFUL).lower(), *texts])
+        # A file name may hold bytes that are no text; then no program could read the table as UTF-8.
+        return file.getvalue().encode(errors="backslashreplace")
 
 
-def print_best(writer: PredictionsCSV) -> None:
-    """Print the three most probable classes of the user's own pictures, of the first ``SHOWN``."""
-    files, count = writer.datamodule.picture_paths, len(CLASS_NAMES)
-    classes = (Column(name, no_wrap=True) for name in ("best", "second", "third"))
-    table = Table(Column("file", overflow="fold"), *classes)
-    for index, row in sorted(writer.rows.items())[:SHOWN]:
-        ranked = sorted(zip(map(float, row[-count:]), CLASS_NAMES, strict=True), reverse=True)[:3]
-        name = Text(one_line(str(files[index])))  # a file may be called [red]
-        mark = " ?" if ranked[0][0] < DOUBTFUL else ""
-        best, *others = (f"{cls} {100 * probability:.1f} %" for probability, cls in ranked)
-        table.add_row(name, best + mark, *others)
+def print_best(photographs: Sequence[Path], probabilities: Sequence[Sequence[float]]) -> None:
+    """Print the three most probable classes of the first ``SHOWN`` photographs."""
+    best = (Column(name, no_wrap=True) for name in ("best", "second", "third"))
+    table = Table(Column("file", overflow="fold"), *best)
+    for path, row in list(zip(photographs, probabilities, strict=True))[:SHOWN]:
+        ranked = sorted(zip(row, CLASS_NAMES, strict=True), reverse=True)[:3]
+        cells = [f"{name} {100 * probability:.1f} %" for probability, name in ranked]
+        cells[0] += " ?" if ranked[0][0] < DOUBTFUL else ""
+        table.add_row(Text(one_line(str(path))), *cells)  # Text: a file may be called [red]
     Console().print(table)
-    if doubtful := sum(row[2] == "true" for row in writer.rows.values()):
+    if doubtful := sum(max(row) < DOUBTFUL for row in probabilities):
         print(
-            f"Doubtful (?): {doubtful:,} of {len(writer.rows):,}. Of validation images with so low a probability, half"
-            " are wrong."
+            f"Doubtful (?): {doubtful:,} of {len(probabilities):,}. Half of the validation images with so low a"
+            " probability are wrong."
         )
-    if len(writer.rows) > SHOWN:
-        print(f"The first {SHOWN} of {len(writer.rows):,}; the file has them all.")
+    if len(probabilities) > SHOWN:
+        print(f"The first {SHOWN} of {len(probabilities):,}; the file has them all.")
     print(WHAT_IT_CANNOT_KNOW)

@@ -110,6 +110,7 @@ class FashionMNISTCLI(LightningCLI):
             parser.add_argument(
                 "--output", type=str, help="the .csv or .json file to write; in the run folder by default"
             )
+            parser.add_argument("--images", type=list[str] | str, help="image files, folders or globs")
             parser.add_argument("--preview", type=str, help="a .png file: your pictures beside what the network saw")
         if self.command == "fit":
             parser.add_argument("--layers", action="store_true", help="show every layer of the network at the start")
@@ -263,8 +264,7 @@ class FashionMNISTCLI(LightningCLI):
     def _logger(self, run_dir: Path) -> RunLogger:
         config = self._plain_config()
         recipe = {key: config[key] for key in ("seed_everything", "model", "data")}
-        for place in ("root", "images"):  # do not tell recipes apart
-            recipe["data"].pop(place, None)
+        recipe["data"].pop("root", None)  # does not tell recipes apart
         recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision", "callbacks")}
         continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None
         return RunLogger(run_dir, {"recipe": self.name, **recipe}, continued)

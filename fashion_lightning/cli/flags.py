@@ -59,7 +59,7 @@ FLAGS = (
     ),
     Flag(
         "--images",
-        "--data.images",
+        "--images",
         "PATH",
         "image files, a folder or a glob, in place of the test images",
         ("predict",),
@@ -142,6 +142,7 @@ def _images_as_list(arguments: Sequence[str]) -> list[str]:
         joined.append(rest.pop(0))
         if joined[-1] not in ("--images", "--data.images"):
             continue
+        joined[-1] = "--images"
         end = next((number for number, argument in enumerate(rest) if argument.startswith("--")), len(rest))
         files, rest = rest[:end], rest[end:]
         joined += files if len(files) < 2 else [json.dumps(files, ensure_ascii=False)]

@@ -1,32 +1,51 @@
-"""``predict``: what it does with what ``build.py`` has built."""
+"""``predict``: classes and probabilities of the test images, or of a person's photographs."""
 
 import sys
 
-from fashion_lightning.callbacks.predictions import PredictionsCSV, output_path, print_best
-from fashion_lightning.callbacks.preview import preview_path, write_preview
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fashion_lightning.callbacks.predictions import PredictionsCSV, predictions_file, print_best
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.start import beside, start
+from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, batch_loader
 from fashion_lightning.errors import UserError
+from fashion_lightning.photographs.files import find_pictures, read_pictures
+from fashion_lightning.photographs.preview import preview_file, write_preview
 
 
 def predict(cli: FashionMNISTCLI) -> None:
-    """Write classes and probabilities of the test images, or of the user's own, as CSV."""
-    output = cli.config["output"]
-    default = "predictions_images.csv" if cli.datamodule.pictures else "predictions.csv"
-    path = beside(cli, default) if output is None else output_path(output)
-    writer = PredictionsCSV(path, cli.datamodule)
-    given = cli.config["preview"]
-    preview = None if given is None else preview_path(given, bool(cli.datamodule.pictures))
+    """Write classes and probabilities of the test images, or of the user's photographs."""
+    output, images, preview = (cli.config[key] for key in ("output", "images", "preview"))
+    path = beside(cli, "predictions.csv" if images is None else "predictions_images.csv")
+    path = path if output is None else predictions_file(output)
+    preview = None if preview is None else preview_file(preview, images is not None)
+    photographs, loader = None, None
+    if images is not None:
+        found = find_pictures([images] if isinstance(images, str) else images)
+        photographs = read_pictures(found, cli.trainer.is_global_zero)
+        loader = _loader(photographs.images, cli.trainer.global_rank, cli.trainer.world_size)
+    writer = PredictionsCSV(path, photographs and photographs.paths)
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
-    start(cli)
-    if cli.trainer.is_global_zero:
-        if cli.datamodule.picture_paths:
-            print_best(writer)
-        count = "1 prediction" if len(writer.rows) == 1 else f"{len(writer.rows):,} predictions"
-        print(f"{count} written to {path}")
-        if preview is not None:
-            print(write_preview(preview, writer))
-    if broken := cli.datamodule.broken_pictures:
-        if cli.trainer.is_global_zero:
-            print(*(f"skipped: {line}" for line in broken), sep="\n", file=sys.stderr)
-        raise UserError(f"{len(broken):,} of {len(broken) + len(cli.datamodule.picture_paths):,} files were skipped.")
+    start(cli, loader=loader)
+    if not cli.trainer.is_global_zero:
+        return
+    probabilities = [list(map(float, row)) for row in writer.probabilities.values()]
+    if photographs is not None:
+        print_best(photographs.paths, probabilities)
+    count = "1 prediction" if len(probabilities) == 1 else f"{len(probabilities):,} predictions"
+    print(f"{count} written to {path}")
+    if photographs is not None and preview is not None:
+        print(write_preview(preview, photographs.paths, probabilities))
+    if photographs is not None and photographs.broken:
+        print(*(f"skipped: {line}" for line in photographs.broken), sep="\n", file=sys.stderr)
+        raise UserError(f"{len(photographs.broken):,} of {len(found):,} files were skipped.")
+
+
+def _loader(images: Tensor, rank: int, world_size: int) -> DataLoader[Batch]:
+    """Batches of images without labels; if there are more processes than images, the others repeat the first image."""
+    sampler = InOrder(len(images), EVAL_BATCH_SIZE, rank, world_size)
+    if not len(sampler.positions):
+        sampler.positions = torch.tensor([0])
+    return batch_loader(ImagesInMemory(images, torch.full((len(images),), -1)), sampler)

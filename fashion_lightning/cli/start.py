@@ -5,15 +5,17 @@ from pathlib import Path
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch.utils.data import DataLoader
 
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.memory import OUT_OF_MEMORY, is_out_of_memory, keep_freed_memory
+from fashion_lightning.data.batches import Batch
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.files.durable import replacing
 
 
-def start(cli: FashionMNISTCLI, method: str | None = None) -> None:
-    """Hand over to the Trainer's method of this command, or to another one."""
+def start(cli: FashionMNISTCLI, method: str | None = None, loader: DataLoader[Batch] | None = None) -> None:
+    """Hand over to the Trainer's method of this command or to another one, with the DataModule or with a loader."""
     keep_freed_memory()
     # With `deterministic`, torch fills all that it allocates, for code that reads what nobody wrote: 3 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -22,7 +24,8 @@ def start(cli: FashionMNISTCLI, method: str | None = None) -> None:
     path = str(cli.checkpoint.path) if cli.checkpoint is not None and cli.command == "fit" else None
     verbosity = {"verbose": False} if cli.command in ("validate", "test") else {}
     try:
-        trainer_method(cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True, **verbosity)
+        data = {"datamodule": cli.datamodule} if loader is None else {"dataloaders": loader}
+        trainer_method(cli.model, **data, ckpt_path=path, weights_only=True, **verbosity)
     except MisconfigurationException as error:
         raise UserError(str(error)) from error
     except (UserError, OSError):

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -14,7 +13,6 @@ from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemor
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
 from fashion_lightning.data.split import train_val_indices
 from fashion_lightning.errors import UserError
-from fashion_lightning.photographs.files import find_pictures, read_pictures
 from fashion_lightning.seeding import run_seed
 
 
@@ -22,7 +20,7 @@ class FashionMNISTDataModule(LightningDataModule):
     """Fashion-MNIST (https://arxiv.org/abs/1708.07747), in memory.
 
     Training and validation images come from the 60,000 training images, by a fixed stratified split.
-    The 10,000 test images are opened only by ``test``, and by ``predict`` where it is given no ``images``.
+    The 10,000 test images are opened only by ``test`` and ``predict``.
 
     Args:
         root: data folder, in torchvision's layout; filled on first use. By default ``data`` in the working folder if
@@ -35,7 +33,6 @@ class FashionMNISTDataModule(LightningDataModule):
         flip: mirror training images: ``none``, ``random``, or ``alternating`` from epoch to epoch.
         shift: largest shift of training images, in pixels.
         cutout: side of a square cut out of training images, in pixels.
-        images: image files, folders or globs that ``predict`` classifies instead of the test images.
     """
 
     def __init__(
@@ -48,7 +45,6 @@ class FashionMNISTDataModule(LightningDataModule):
         flip: Flip = "none",
         shift: int = 0,
         cutout: int = 0,
-        images: list[str] | str | None = None,
     ) -> None:
         super().__init__()
         for name, value, lowest in (
@@ -64,9 +60,6 @@ class FashionMNISTDataModule(LightningDataModule):
             raise UserError(f"data.prune must be at least 0 and below {EASIEST}, not {prune}.")
         if root == "":
             raise UserError("data.root is empty; name a folder.")
-        self.pictures = [images] if isinstance(images, str) else images
-        if self.pictures is not None and not (self.pictures and all(name.strip() for name in self.pictures)):
-            raise UserError("data.images names no file; name files, folders or globs, or leave it out.")
         if shift >= 28 or cutout > 28:
             raise UserError("data.shift and data.cutout are in pixels of a 28x28 picture.")
         self.root = None if root is None else Path(root).expanduser()
@@ -75,8 +68,6 @@ class FashionMNISTDataModule(LightningDataModule):
         self.train_size = train_size
         self.prune = prune
         self.image_losses: ImageLosses | None = None  # where easy images are left out
-        self.picture_paths: list[Path] = []
-        self.broken_pictures: list[str] = []  # what is wrong with each file that was skipped
         self.seed = run_seed()
         self.augment = Augment(flip, shift, cutout, self.seed)
         self.sampler: Shuffled | None = None  # of the training images
@@ -94,8 +85,7 @@ class FashionMNISTDataModule(LightningDataModule):
     def prepare_data(self) -> None:
         """Fetch what is missing, in one process only."""
         fitting = self.trainer is None or self.trainer.state.fn in ("fit", "validate")
-        if fitting or not self.pictures:
-            self.load("train" if fitting else "test")
+        self.load("train" if fitting else "test")
 
     def setup(self, stage: str) -> None:
         """Read the split that this stage needs; ``fit`` and ``validate`` never open the test files."""
@@ -113,10 +103,6 @@ class FashionMNISTDataModule(LightningDataModule):
             self.val_set = ImagesInMemory(images, labels, val)
             if stage == "fit" and self.batch_size > (shown := self._order(0, 1).length):
                 raise UserError(f"data.batch_size is {self.batch_size}, but an epoch has only {shown} training images.")
-        elif stage == "predict" and self.pictures:
-            found = find_pictures(self.pictures)
-            self.picture_paths, pixels, self.broken_pictures = read_pictures(found, self._is_first_process())
-            self.test_set = ImagesInMemory(pixels, torch.full((len(pixels),), -1))
         else:
             self.test_set = ImagesInMemory(*self.load("test"))
 
@@ -164,17 +150,12 @@ class FashionMNISTDataModule(LightningDataModule):
         return self._in_order(self.test_set)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """The test images, or the user's own pictures; where processes are more than pictures, some do the first."""
-        return self._in_order(self.test_set, at_least_one=True)
+        """The 10,000 test images, each once."""
+        return self._in_order(self.test_set)
 
-    def _in_order(self, dataset: ImagesInMemory, at_least_one: bool = False) -> DataLoader[Batch]:
+    def _in_order(self, dataset: ImagesInMemory) -> DataLoader[Batch]:
         sampler = InOrder(len(dataset), EVAL_BATCH_SIZE, *self._rank_and_world_size())
-        if at_least_one and not len(sampler.positions):
-            sampler.positions = torch.tensor([0])
         return batch_loader(dataset, sampler)
-
-    def _is_first_process(self) -> bool:
-        return self._rank_and_world_size()[0] == 0
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)

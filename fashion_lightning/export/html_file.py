@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fashion_lightning.data.classes import DOUBTFUL
+from fashion_lightning.data.classes import DOUBTFUL, WHAT_IT_CANNOT_KNOW
 from fashion_lightning.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
     Raises:
         UserError: the network has an operation that a page does not know.
     """
-    from fashion_lightning.callbacks.predictions import WHAT_IT_CANNOT_KNOW
     from fashion_lightning.export.operations import flatten
     from fashion_lightning.report.page import render
 

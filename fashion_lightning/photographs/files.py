@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +45,8 @@ def find_pictures(patterns: list[str]) -> list[Path]:
         UserError: one of them names no image, or something else than a file.
     """
     found: list[Path] = []
+    if not (patterns and all(pattern.strip() for pattern in patterns)):
+        raise UserError("--images names no file; name files, folders or globs, or leave it out.")
     for pattern in patterns:
         path = Path(pattern).expanduser()
         if path.is_dir():
@@ -54,23 +56,31 @@ def find_pictures(patterns: list[str]) -> list[Path]:
         else:
             matches = sorted(Path(match) for match in glob.glob(str(path)))
         if not matches:
-            raise UserError(f"--data.images: there is no image at {pattern}.")
+            raise UserError(f"--images: there is no image at {pattern}.")
         for match in matches:
             if not match.is_file():  # a FIFO would be waited for, a device read without end
-                raise UserError(f"--data.images: {match} is not a file.")
+                raise UserError(f"--images: {match} is not a file.")
         found += matches
     return found
 
 
-def read_pictures(paths: list[Path], show_progress: bool = False) -> tuple[list[Path], Tensor, list[str]]:
+class Photographs(NamedTuple):
+    """Image files as network input."""
+
+    paths: list[Path]
+    """The files that could be read."""
+    images: Tensor
+    """``(N, 1, 28, 28)`` uint8."""
+    broken: list[str]
+    """A line for each other file."""
+
+
+def read_pictures(paths: list[Path], show_progress: bool = False) -> Photographs:
     """Read and prepare image files one after the other, so that one decoded picture at a time is in memory.
 
     Args:
         paths: of the files.
         show_progress: with a bar, where standard error is a terminal.
-
-    Returns:
-        The files that could be read, their pixels ``(N, 1, 28, 28)`` uint8, and a line for each other file.
 
     Raises:
         UserError: none of the files can be read.
@@ -89,7 +99,7 @@ def read_pictures(paths: list[Path], show_progress: bool = False) -> tuple[list[
                 broken.append(str(error))
     if not read:
         raise UserError(broken[0])
-    return read, torch.from_numpy(np.stack(pixels)).unsqueeze(1), broken
+    return Photographs(read, torch.from_numpy(np.stack(pixels)).unsqueeze(1), broken)
 
 
 class UnknownFormat(UserError):

@@ -105,7 +105,7 @@ OLD_HYPERPARAMETERS = ("hparams", "module_arguments")
 """Where Lightning still looks for them."""
 
 NOT_TAKEN: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("output", "data.images", "trainer.callbacks", "trainer.plugins", "trainer.profiler"), (None,)),
+    **dict.fromkeys(("output", "trainer.callbacks", "trainer.plugins", "trainer.profiler"), (None,)),
     "data.root": (None, "data"),
     "trainer.accelerator": ("auto", "cpu"),
     "trainer.default_root_dir": ("tensorboard_logs",),

@@ -22,7 +22,6 @@ NOT_OF_THE_RECIPE = (
     "weights_only",
     "model.tta",  # only changes how a trained model is evaluated
     "data.root",
-    "data.images",
     "trainer.default_root_dir",
     "trainer.logger",
     "trainer.log_every_n_steps",

@@ -4,8 +4,7 @@ import base64
 import hashlib
 from functools import cache
 
-from fashion_lightning.callbacks.predictions import WHAT_IT_CANNOT_KNOW
-from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.classes import CLASS_NAMES, WHAT_IT_CANNOT_KNOW
 from fashion_lightning.photographs.files import FORMATS
 from fashion_lightning.report.page import render
 from fashion_lightning.serving.limits import Limits

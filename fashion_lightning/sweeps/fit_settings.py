@@ -38,7 +38,7 @@ and no devices."""
 FOR_FIT_ONLY = tuple(
     key
     for key in NOT_OF_THE_RECIPE
-    if key not in (*FOR_EVERY_COMMAND, "seed_everything", "ckpt_path", "weights_only", "model.tta", "data.images")
+    if key not in (*FOR_EVERY_COMMAND, "seed_everything", "ckpt_path", "weights_only", "model.tta")
 )
 """In which runs of one recipe may differ, so that the run may have begun with others than were typed now."""
 

@@ -1,0 +1,83 @@
+"""``predict --preview``: photographs beside what the network saw of them, as one PNG."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image, ImageOps
+
+from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
+from fashion_lightning.errors import UserError, one_line
+from fashion_lightning.files.output_file import output_file, write_output
+from fashion_lightning.photographs.files import opened
+from fashion_lightning.photographs.prepare import prepare
+
+SHOWN = 60
+"""Photographs in a preview: 20 rows, which open in any viewer."""
+
+COLUMNS = 3
+
+LONGEST_EDGE = 340
+"""Pixels of a photograph as it is drawn."""
+
+LONGEST_NAME = 44
+"""Characters of a file's name that are shown."""
+
+
+def preview_file(given: str, has_photographs: bool) -> Path:
+    """Check the file that ``--preview`` names, before anything is predicted.
+
+    Raises:
+        UserError: it is no PNG or cannot be written, or there are no photographs.
+    """
+    if not has_photographs:
+        raise UserError("--preview shows your own pictures; name them after --images.")
+    if Path(given).suffix.lower() != ".png":
+        raise UserError(f"--preview {given} must end in .png.")
+    return output_file("--preview", given)
+
+
+def write_preview(path: Path, photographs: Sequence[Path], probabilities: Sequence[Sequence[float]]) -> str:
+    """Draw the first ``SHOWN`` photographs, each read anew, and return a line that says what was written."""
+    shown = list(zip(photographs, probabilities, strict=True))[:SHOWN]
+    columns = min(COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")
+    cells = figure.subplots(rows, 2 * columns, squeeze=False).flatten()
+    for axes in cells:
+        axes.set_axis_off()
+    for number, (file, row) in enumerate(shown):
+        _draw(cells[2 * number], cells[2 * number + 1], file, row)
+    content = io.BytesIO()
+    with warnings.catch_warnings():  # a letter that matplotlib's font lacks is drawn as a box
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(content, format="png", dpi=120)
+    write_output(path, content.getvalue())
+    which = f"The first {SHOWN} of {len(photographs):,} pictures" if len(photographs) > SHOWN else "The pictures"
+    return f"{which} and what the network saw of them: {path}"
+
+
+def _draw(left: Axes, right: Axes, file: Path, probabilities: Sequence[float]) -> None:
+    """Draw a photograph with a frame around the garment, and what the network saw, and what it said."""
+    with opened(file) as picture:
+        picture = ImageOps.exif_transpose(picture)
+        prepared = prepare(picture)
+        small = picture.convert("RGBA")
+    scale = min(1.0, LONGEST_EDGE / max(small.size))
+    small = small.resize([max(1, round(side * scale)) for side in small.size])
+    left.imshow(Image.alpha_composite(Image.new("RGBA", small.size, "#bbb"), small))  # grey where it is transparent
+    x0, y0, x1, y1 = (side * scale for side in prepared.box)
+    left.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="#e8590c", linewidth=1.5))
+    right.imshow(prepared.pixels, cmap="gray", vmin=0, vmax=255)
+    probability = max(probabilities)
+    doubt = ", doubtful" if probability < DOUBTFUL else ""
+    said = f"{CLASS_NAMES[list(probabilities).index(probability)]} {100 * probability:.1f} %{doubt}"
+    name = one_line(file.name)
+    half = LONGEST_NAME // 2
+    name = name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
+    text = left.set_title(f"{said}\n{name}", fontsize=9, loc="left", parse_math=False)
+    text.set_in_layout(False)
