@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 import fashion_lightning
-from fashion_lightning.sweeps.fit_settings import COMMAND
 
 PACKAGE = Path(fashion_lightning.__file__).parent
 
@@ -146,7 +145,7 @@ def foreign_uses() -> Iterator[tuple[str, str]]:
     As an attribute, in an import, or as a string, by which ``getattr`` and keys reach it. What a method asks
     ``super()`` for is another package's, also where this one overrides it.
     """
-    own = {*own_names(), COMMAND}
+    own = own_names()
     for path in sorted(PACKAGE.rglob("*.py")):
         file = path.relative_to(PACKAGE).as_posix()
         tree = ast.parse(path.read_text(encoding="utf-8"))

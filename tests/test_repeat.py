@@ -15,9 +15,9 @@ from rich.console import Console
 
 from fashion_lightning import children as parent
 from fashion_lightning.children import Children
+from fashion_lightning.cli.fit_settings import fit_settings
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import read_config, read_results
-from fashion_lightning.sweeps.fit_settings import settings_of
 from fashion_lightning.sweeps.jobs import Runner
 from fashion_lightning.sweeps.repetition import Repetition
 from tests.conftest import Run
@@ -63,8 +63,7 @@ def test_what_fit_cannot_take_is_refused_in_fits_own_words(cli: Run, recipe: Pat
 
 def repetition(recipe: Path, *options: str, seeds: int = 1, test: bool = False) -> Repetition:
     fit_options = ["--config", str(recipe), *options]
-    with Children() as children:
-        return Repetition("tiny", settings_of(fit_options, children), fit_options, seeds, test)
+    return Repetition("tiny", fit_settings(fit_options)[1], fit_options, seeds, test)
 
 
 @pytest.mark.slow

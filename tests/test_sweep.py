@@ -10,10 +10,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from fashion_lightning import children as parent
-from fashion_lightning.children import Children
 from fashion_lightning.cli import sweep
+from fashion_lightning.cli.fit_settings import fit_settings
 from fashion_lightning.runs.results import read_config, read_results, recipe_settings
-from fashion_lightning.sweeps.fit_settings import settings_of
 from tests.conftest import Run
 from tests.test_repeat import wait_for
 
@@ -115,8 +114,7 @@ def test_a_sweep_ends_with_the_best_recipe_a_table_and_a_page(cli: Run, typed: l
 
     # `fit` takes the best recipe, and understands it as the trial did.
     assert (SWEEP / "best.yaml").read_text().startswith("# The best of 2 trials of the sweep tiny_sweep")
-    with Children() as children:
-        understood = settings_of(["--config", str(SWEEP / "best.yaml"), "--data.root", str(data)], children)
+    _, understood = fit_settings(["--config", str(SWEEP / "best.yaml"), "--data.root", str(data)])
     assert recipe_settings(understood) == recipe_settings(read_config(best.run_dir))
 
     assert (SWEEP / "sweep.html").read_text().count("Plotly.newPlot(") >= 3
@@ -190,7 +188,7 @@ def page_of_made_up_trials() -> bytes:
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    from fashion_lightning.report.sweep_page import sweep_page
+    from fashion_lightning.sweeps.page import sweep_page
     from fashion_lightning.sweeps.results import Results
     from fashion_lightning.sweeps.study import VALUES, Definition, SharedTrial
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from fashion_lightning.cli.flags import LONG
 from fashion_lightning.errors import UserError
 from fashion_lightning.sweeps.space import as_flags, corners, holds, in_words, read_space, readable, short_names
 
@@ -28,7 +29,7 @@ def test_ranges_scales_steps_and_choices_are_read_by_short_and_by_dotted_names(t
         model.network.init_args.hidden: {choices: [[64], [128, 64]]}
         """,
     )
-    assert read_space(path) == {
+    assert read_space(path, LONG) == {
         LR: FloatDistribution(0.0003, 0.03, log=True),
         "data.batch_size": CategoricalDistribution([32, 64]),
         "model.optimizer.init_args.weight_decay": CategoricalDistribution([0, 0.0001]),
@@ -69,7 +70,7 @@ def test_ranges_scales_steps_and_choices_are_read_by_short_and_by_dotted_names(t
 )
 def test_what_cannot_be_searched_is_said_in_one_line(tmp_path: Path, text: str, line: str) -> None:
     with pytest.raises(UserError) as refused:
-        read_space(space(tmp_path, text))
+        read_space(space(tmp_path, text), LONG)
     assert line in str(refused.value)
     assert "space.yaml" in str(refused.value)
 

@@ -21,7 +21,6 @@ from fashion_lightning.cli.recipes import names
 from fashion_lightning.cli.signals import exit_on_signal
 from fashion_lightning.cli.streams import check_environment, lost_output, prepare_process
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.sweeps import fit_settings
 from fashion_lightning.version import __version__
 
 OVERVIEW = """\
@@ -112,7 +111,7 @@ def _answer(arguments: list[str]) -> None:
         from fashion_lightning.cli import completion
 
         completion.answer(arguments[1:], COMMANDS)
-    elif first not in (*COMMANDS, fit_settings.COMMAND):
+    elif first not in COMMANDS:
         _fail(_no_command(first, arguments))
     else:
         _run(arguments)
@@ -178,8 +177,6 @@ def _run(arguments: list[str]) -> None:
             from fashion_lightning.cli import serve
 
             serve.main(rest)
-        elif command == fit_settings.COMMAND:
-            fit_settings.main(rest, began)
         else:
             from fashion_lightning.cli import fit
 

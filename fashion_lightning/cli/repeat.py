@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from fashion_lightning.children import Children
-from fashion_lightning.cli.arguments import OneLineParser, complete
+from fashion_lightning.cli.arguments import OneLineParser
+from fashion_lightning.cli.fit_settings import fit_settings
 from fashion_lightning.cli.flags import expand
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import lock_recipe
 from fashion_lightning.report.comparison_table import compare, print_table
-from fashion_lightning.sweeps.fit_settings import settings_of
 from fashion_lightning.sweeps.jobs import Runner
 from fashion_lightning.sweeps.repetition import Repetition
 
@@ -49,9 +49,9 @@ def main(arguments: Sequence[str]) -> None:
     ):
         if option in typed:
             raise UserError(reason)
-    name = complete(["fit", *fit_options]).name
+    name, config = fit_settings(fit_options)
     with Children() as children:
-        repetition = Repetition(name, settings_of(fit_options, children), fit_options, given.seeds, given.test)
+        repetition = Repetition(name, config, fit_options, given.seeds, given.test)
         repetition.folder.mkdir(parents=True, exist_ok=True)
         lock_recipe(repetition.folder)
         Runner(repetition, given.processes, children, Console(soft_wrap=True)).run()

@@ -15,14 +15,14 @@ import yaml
 from rich.console import Console
 
 from fashion_lightning.children import Children
-from fashion_lightning.cli.arguments import OneLineParser, complete
-from fashion_lightning.cli.flags import expand
+from fashion_lightning.cli.arguments import OneLineParser
+from fashion_lightning.cli.fit_settings import fit_settings
+from fashion_lightning.cli.flags import LONG, expand
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.files.lock import one_at_a_time
 from fashion_lightning.files.names import check_name
 from fashion_lightning.runs.results import recipe_settings
-from fashion_lightning.sweeps.fit_settings import ALSO, settings_of
 from fashion_lightning.sweeps.jobs import Runner
 
 if TYPE_CHECKING:
@@ -50,16 +50,19 @@ def main(arguments: Sequence[str]) -> None:
     from fashion_lightning.sweeps.space import as_flags, corners, read_space
 
     given, fit_options = _parse(arguments)
-    space = read_space(Path(given.space))
+    space = read_space(Path(given.space), LONG)
     if typed_too := sorted({option.partition("=")[0].removeprefix("--") for option in fit_options} & space.keys()):
         raise UserError(f"{typed_too[0]} is searched in {given.space}, and typed as well: leave one of them out.")
-    recipe = complete(["fit", *fit_options]).name
+    recipe, config = fit_settings(fit_options)
     name = check_name(given.study or f"{recipe}_sweep", "The study")
+    for values in corners(space):
+        try:
+            fit_settings([*fit_options, *as_flags(values)])
+        except UserError as error:
+            raise UserError(f"{given.space}: {error}") from error
+    if config["trainer"]["fast_dev_run"]:
+        raise UserError("sweep needs runs that are saved: leave trainer.fast_dev_run out.")
     with Children() as children:
-        also = [part for values in corners(space) for part in (ALSO, given.space, *fit_options, *as_flags(values))]
-        config = settings_of([*fit_options, *also], children)
-        if config["trainer"]["fast_dev_run"]:
-            raise UserError("sweep needs runs that are saved: leave trainer.fast_dev_run out.")
         _sweep(name, recipe, config, space, given, children)
 
 
@@ -158,8 +161,8 @@ def _sweep(
 
 def _report(sweep: "Sweep") -> None:
     """Print the table, and write the files."""
-    from fashion_lightning.report.sweep_page import sweep_page
     from fashion_lightning.sweeps.objective import shown
+    from fashion_lightning.sweeps.page import sweep_page
     from fashion_lightning.sweeps.results import Results, best_recipe, csv_text, print_results
 
     folder = sweep.folder

@@ -16,13 +16,7 @@ from fashion_lightning.runs.find import find_run
 from fashion_lightning.runs.folder import LOGS
 from fashion_lightning.tta import TTA, suffix
 
-NOT_OF_THE_RECIPE = (
-    "seed_everything",
-    "ckpt_path",
-    "weights_only",
-    "model.tta",  # only changes how a trained model is evaluated
-    "data.root",
-    "trainer.default_root_dir",
+OBSERVATION = (
     "trainer.logger",
     "trainer.log_every_n_steps",
     "trainer.enable_progress_bar",
@@ -33,7 +27,29 @@ NOT_OF_THE_RECIPE = (
     "last_checkpoint.every_n_minutes",
     "last_checkpoint.every_n_steps",
 )
+"""Settings of a fit that change what is shown or saved, but no weight."""
+
+NOT_OF_THE_RECIPE = (
+    "seed_everything",
+    "ckpt_path",
+    "weights_only",
+    "model.tta",  # only changes how a trained model is evaluated
+    "data.root",
+    "trainer.default_root_dir",
+    *OBSERVATION,
+)
 """Settings in which two runs of one recipe may differ."""
+
+PLACES_AND_DEVICES = (
+    "data.root",
+    "trainer.default_root_dir",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.precision",
+)
+"""Settings that must be typed again to continue or test a run: a checkpoint decides no place and no device."""
 
 FIT_KEYS = ("seed", "epochs", "parameters", "fit_seconds")
 

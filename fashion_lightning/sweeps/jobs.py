@@ -1,5 +1,6 @@
 """Fits that a command runs as processes of their own: for ``repeat`` one a seed, for ``sweep`` one a trial."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -256,6 +257,17 @@ class Runner(Generic[J]):
             return count
         seconds = left * (time.monotonic() - began) / trained
         return f"{count}, about {f'{seconds / 60:.0f} min' if seconds > 90 else f'{seconds:.0f} s'} left"
+
+
+def as_typed(config: dict[str, Any], *keys: str) -> list[str]:
+    """Return settings of a config, by their dotted names, as they would be typed."""
+    typed = []
+    for key in keys:
+        value: Any = config
+        for part in key.split("."):
+            value = value[part]
+        typed.append(f"--{key}={value if isinstance(value, str) else json.dumps(value)}")
+    return typed
 
 
 def folder_of_process(folder: Path, pid: int) -> Path | None:

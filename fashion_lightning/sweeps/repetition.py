@@ -8,9 +8,15 @@ from typing import Any
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import is_being_trained
 from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import has_report, read_config, read_results, recipe_settings
-from fashion_lightning.sweeps.fit_settings import FOR_EVERY_COMMAND, FOR_FIT_ONLY, FOR_TEST_ONLY, as_typed
-from fashion_lightning.sweeps.jobs import Job, Say, Work
+from fashion_lightning.runs.results import (
+    OBSERVATION,
+    PLACES_AND_DEVICES,
+    has_report,
+    read_config,
+    read_results,
+    recipe_settings,
+)
+from fashion_lightning.sweeps.jobs import Job, Say, Work, as_typed
 
 
 @dataclass(kw_only=True, eq=False)
@@ -95,13 +101,15 @@ class Repetition(Work[SeedJob]):
         if job.run_dir is None:
             return ["fit", *self.fit_options, "--seed_everything", str(job.seed)]
         if not has_report(job.run_dir):
-            return ["fit", "--ckpt_path", str(job.run_dir), *as_typed(self.config, *FOR_EVERY_COMMAND, *FOR_FIT_ONLY)]
+            return ["fit", "--ckpt_path", str(job.run_dir), *as_typed(self.config, *PLACES_AND_DEVICES, *OBSERVATION)]
         try:
             results = read_results(job.run_dir)
         except UserError as error:  # a run without validation, say
             raise UserError(f"{job.run_dir}: {error}") from error
         if self.test and not {"none", self.tta} <= results.tests.keys():
-            flags = as_typed(self.config, *FOR_EVERY_COMMAND, *FOR_TEST_ONLY)
+            flags = as_typed(
+                self.config, *PLACES_AND_DEVICES, "trainer.enable_progress_bar", "trainer.limit_test_batches"
+            )
             return ["test", "--ckpt_path", str(job.run_dir), *flags, f"--model.tta={self.tta}"]
         return None
 

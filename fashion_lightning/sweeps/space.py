@@ -18,11 +18,9 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from fashion_lightning.cli.flags import LONG
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_yaml
-from fashion_lightning.runs.results import NOT_OF_THE_RECIPE
-from fashion_lightning.sweeps.fit_settings import FOR_EVERY_COMMAND
+from fashion_lightning.runs.results import NOT_OF_THE_RECIPE, PLACES_AND_DEVICES
 
 Space = dict[str, BaseDistribution]
 """Distributions by dotted names."""
@@ -34,7 +32,7 @@ SECTIONS = ("model", "data", "trainer", "early_stopping")
 
 NOT_SEARCHED = {
     *NOT_OF_THE_RECIPE,
-    *FOR_EVERY_COMMAND,
+    *PLACES_AND_DEVICES,
     "trainer.plugins",
     "trainer.callbacks",
     "trainer.fast_dev_run",
@@ -46,8 +44,12 @@ DIGITS = 4
 """Of a number from a range that is wide enough, so that people can read it."""
 
 
-def read_space(path: Path) -> Space:
+def read_space(path: Path, long_names: Mapping[str, str]) -> Space:
     """Read the YAML file of a space.
+
+    Args:
+        path: the file.
+        long_names: short flags and the flags that they stand for.
 
     Raises:
         UserError: naming the setting, and what it may say.
@@ -62,20 +64,20 @@ def read_space(path: Path) -> Space:
         )
     space: Space = {}
     for name, fields in content.items():
-        key = LONG.get(f"--{name}", f"--{name}").removeprefix("--")
-        _check_key(path, key)
+        key = long_names.get(f"--{name}", f"--{name}").removeprefix("--")
+        _check_key(path, key, long_names)
         if key in space:
             raise UserError(f"{path} names {key} twice.")
         space[key] = _distribution(f"{path}: {name}", fields)
     return space
 
 
-def _check_key(path: Path, key: str) -> None:
+def _check_key(path: Path, key: str, long_names: Mapping[str, str]) -> None:
     section = key.partition(".")[0]
     if key == "seed_everything":
         raise UserError(f"{path}: a seed is not searched for; --seeds says with how many each trial is trained.")
     if section not in SECTIONS or "." not in key:
-        close = difflib.get_close_matches(f"--{key}", [*LONG, *LONG.values()], n=1)
+        close = difflib.get_close_matches(f"--{key}", [*long_names, *long_names.values()], n=1)
         hint = f"did you mean {close[0].removeprefix('--')}?" if close else f"they begin with {', '.join(SECTIONS)}"
         raise UserError(f"{path}: {key} is no setting that can be searched ({hint})")
     if any(key == name or key.startswith(f"{name}.") for name in NOT_SEARCHED):

@@ -12,9 +12,16 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import is_being_trained, one_at_a_time
 from fashion_lightning.runs.folder import RUN_NUMBER
 from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import flattened, has_report, read_config, read_curve, read_results
-from fashion_lightning.sweeps.fit_settings import FOR_EVERY_COMMAND, FOR_FIT_ONLY, as_typed
-from fashion_lightning.sweeps.jobs import Say, Work
+from fashion_lightning.runs.results import (
+    OBSERVATION,
+    PLACES_AND_DEVICES,
+    flattened,
+    has_report,
+    read_config,
+    read_curve,
+    read_results,
+)
+from fashion_lightning.sweeps.jobs import Say, Work, as_typed
 from fashion_lightning.sweeps.objective import shown
 from fashion_lightning.sweeps.space import as_flags, holds, short_names, typed
 from fashion_lightning.sweeps.storage import HEARTBEAT_SECONDS, Away, Patience
@@ -145,7 +152,7 @@ class Sweep(Work[TrialJob]):
                 continue
             job.run_dir = run_dir
             if begun:
-                return ["fit", "--ckpt_path", str(run_dir), *as_typed(self.config, *FOR_EVERY_COMMAND, *FOR_FIT_ONLY)]
+                return ["fit", "--ckpt_path", str(run_dir), *as_typed(self.config, *PLACES_AND_DEVICES, *OBSERVATION)]
             labels = {"name": f"trial {job.number}", **self.labels}
             return [
                 *("fit", "--config", str(self.folder / f"{self.name}.yaml")),
