@@ -108,7 +108,7 @@ class Muon(Optimizer):
                 buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(p.grad)
                 update = p.grad + group["momentum"] * buffer  # Nesterov
                 if group["muon"]:
-                    p.mul_(len(p) ** 0.5 / p.norm())
+                    p.mul_(len(p) ** 0.5 / p.norm().clamp(min=1e-12))  # a filter bank of zeros stays one
                     update = orthogonalized(update.flatten(1), group["newton_schulz_steps"]).view(p.shape)
                 p.add_(update, alpha=-group["lr"])
         return loss

@@ -8,7 +8,6 @@ be known when it is built, and nothing but the step count has to be saved. (Sizi
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 from lightning import Trainer
@@ -32,7 +31,7 @@ class RunSchedule(LRScheduler):
         if not (0 <= warmup < 1 and 0 <= final <= 1):
             raise ValueError(f"warmup must be in [0, 1) and final in [0, 1], not {warmup} and {final}")
         self.warmup, self.final = warmup, final
-        self.total_steps: Callable[[], int] | None = None  # set by the classifier; asked for after the first step
+        self.total_steps = 0  # of the run; the classifier sets it when training begins
         super().__init__(optimizer)
 
     @abstractmethod
@@ -49,9 +48,9 @@ class RunSchedule(LRScheduler):
     def get_lr(self) -> list[float | Tensor]:
         """The learning rate of each parameter group at this step."""
         step = self.last_epoch  # torch's name for the number of calls
-        if step and self.total_steps is None:
+        if step and not self.total_steps:
             raise RuntimeError(f"{type(self).__name__}.total_steps must be set before the second step")
-        fraction = step / self.total_steps() if step and self.total_steps else 0.0
+        fraction = step / self.total_steps if step else 0.0
         return [float(base_lr) * self.factor(fraction) for base_lr in self.base_lrs]
 
     def state_dict(self) -> dict[str, Any]:

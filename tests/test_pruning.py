@@ -4,9 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning import Callback, Trainer
 
+from fashion_lightning.callbacks.pruning import PruneEasyImages
+from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
+from fashion_lightning.errors import UserError
+from fashion_lightning.networks import MLP
 from tests.conftest import Run
 
 INDICES = torch.arange(1000) * 2  # every other image of the files is one to train on
@@ -68,28 +73,33 @@ def test_an_epoch_goes_on_by_the_losses_at_its_start() -> None:
     assert epoch(sampler, 4) == epoch(continued, 4)
 
 
-def test_a_second_fit_of_a_datamodule_begins_without_the_losses_of_the_first(data: Path) -> None:
-    datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50, prune=0.4)
-    datamodule.setup("fit")
-    first = [batch.indices.tolist() for batch in datamodule.train_dataloader()]
-    assert datamodule.image_losses is not None
-    datamodule.image_losses.record(torch.tensor(first).flatten(), torch.randn(300, 10), torch.zeros(300).long())
-    datamodule.setup("fit")
-    assert [batch.indices.tolist() for batch in datamodule.train_dataloader()] == first
+def trainer(*callbacks: Callback) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        max_epochs=3,
+        logger=False,
+        callbacks=[*callbacks],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
 
 
-def test_a_foreign_checkpoints_losses_hang_on_no_graph() -> None:
-    losses = ImageLosses(4)
-    losses.load_state_dict({name: torch.ones(4, requires_grad=True) for name in losses.state_dict()})
-    losses.record(torch.tensor([1]), torch.randn(1, 10), torch.tensor([0]))
-    assert not losses.start_epoch().requires_grad
+def test_a_fit_shows_so_many_images_an_epoch_and_keeps_their_losses_also_where_it_is_the_second(data: Path) -> None:
+    pruning = PruneEasyImages()
+    classifier = FashionMNISTClassifier(MLP(hidden=[]))
+    datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50, prune=0.6)
+    for _ in range(2):
+        fit = trainer(pruning)
+        fit.fit(classifier, datamodule)
+        assert fit.global_step == 3 * 4  # of 500 images 200, in batches of 50
+        assert pruning.state_dict()["losses"].isfinite().sum() == 500  # in three epochs every image was shown
 
 
-def test_a_fit_shows_so_many_images_an_epoch(cli: Run, recipe: Path) -> None:
-    assert "3/3" in cli("fit", "--config", recipe, "--epochs", "3", "--data.prune", "0.6")
-    content = torch.load("tensorboard_logs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)
-    assert content["global_step"] == 3 * 4  # of 500 images 200, in batches of 50
-    assert content["FashionMNISTDataModule"]["losses"].isfinite().sum() == 500
+def test_a_trainer_without_the_callback_is_refused(data: Path) -> None:
+    datamodule = FashionMNISTDataModule(str(data), val_size=100, prune=0.4)
+    with pytest.raises(UserError, match=r"data\.prune needs Trainer"):
+        trainer().fit(FashionMNISTClassifier(MLP(hidden=[])), datamodule)
 
 
 def test_within_an_epoch_the_share_cannot_change(cli: Run, recipe: Path) -> None:
@@ -103,17 +113,6 @@ def test_a_share_that_would_take_hard_images_is_refused(cli: Run, recipe: Path) 
     assert f"data.prune must be at least 0 and below {EASIEST}" in printed
 
 
-def test_losses_of_other_images_are_refused(cli: Run, recipe: Path) -> None:
-    cli("fit", "--config", recipe, "--data.prune", "0.4")
-    path = Path("tensorboard_logs/tiny/version_0/checkpoints/last.ckpt")
-    content = torch.load(path, weights_only=True)
-    losses = content["FashionMNISTDataModule"]
-    for broken, said in (
-        ({**losses, "losses": torch.zeros(7)}, "are not those of 600 training images"),
-        ({**losses, "losses": torch.zeros(600, dtype=torch.int64)}, "its losses are no numbers"),
-        ({"losses": losses["losses"]}, "its losses are others"),
-    ):
-        torch.save({**content, "FashionMNISTDataModule": broken}, "strange.ckpt")
-        printed = cli("fit", "--ckpt_path", "strange.ckpt", "--epochs", "3", exits=2)
-        assert said in printed
-        assert "Traceback" not in printed
+def test_losses_of_other_images_are_refused() -> None:
+    with pytest.raises(UserError, match="are not those of 2,000 training images"):
+        ImageLosses(2000).load_state_dict({"losses": torch.zeros(7), "at_start_of_epoch": torch.zeros(7)})

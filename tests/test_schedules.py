@@ -11,7 +11,7 @@ def rates(schedule: type[RunSchedule], total: int, **settings: float) -> list[fl
     """The learning rate at each step and after the last, for a base rate of 1."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = schedule(optimizer, **settings)
-    scheduler.total_steps = lambda: total
+    scheduler.total_steps = total
     seen = []
     for _ in range(total):
         seen.append(optimizer.param_groups[0]["lr"])
@@ -37,12 +37,12 @@ def test_a_saved_schedule_continues_to_the_bit() -> None:
     expected = rates(CosineDecay, 10)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     first = CosineDecay(optimizer)
-    first.total_steps = lambda: 10
+    first.total_steps = 10
     for _ in range(4):
         optimizer.step()
         first.step()
     second = CosineDecay(optimizer)
-    second.total_steps = lambda: 10
+    second.total_steps = 10
     second.load_state_dict(first.state_dict())
     for step in range(5, 11):
         optimizer.step()

@@ -239,7 +239,7 @@ def test_going_on_from_a_best_checkpoint_within_an_epoch_leaves_each_point_once(
 
 def test_what_was_logged_and_drawn_beyond_a_checkpoint_is_taken_out(trained: Path) -> None:
     checkpoint = read_checkpoint(trained / "checkpoints/last.ckpt")
-    after_one_epoch = {"global_step": 10, "callbacks": {"CurvesByImages": {"images": 500}}}
+    after_one_epoch = {"global_step": 10, "callbacks": {"ImagesSeen": {"images": 500}}}
     drop_points_behind(replace(checkpoint, content=checkpoint.content | after_one_epoch), trained)
     steps = raw_points(trained) | raw_pictures(trained)
     assert {tag: steps[tag] for tag in ("val/loss", "loss/val", "loss/train", "throughput")} == {

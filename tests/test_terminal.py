@@ -10,6 +10,7 @@ import pytest
 from lightning import Callback, Trainer
 
 from fashion_lightning import CNN, FashionMNISTClassifier, FashionMNISTDataModule
+from fashion_lightning.callbacks.images_seen import ImagesSeen
 from fashion_lightning.callbacks.layer_table import LayerTable
 from fashion_lightning.callbacks.terminal import EpochLines, TerminalBar
 from fashion_lightning.networks import MLP, ConvNet, WideResNet
@@ -62,7 +63,7 @@ def trainer_of(*callbacks: Callback, max_epochs: int = 2) -> Trainer:
         enable_checkpointing=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        callbacks=[EpochLines(), TerminalBar(), *callbacks],
+        callbacks=[EpochLines(), TerminalBar(), ImagesSeen(), *callbacks],
     )
 
 

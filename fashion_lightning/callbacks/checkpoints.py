@@ -27,7 +27,7 @@ class BestCheckpoint(ModelCheckpoint):
             mode=direction(monitor),
             enable_version_counter=False,
             # After a validation, the metrics of training are still those of an earlier epoch.
-            save_on_train_epoch_end=True if monitor in TRAIN_METRICS.values() else None,
+            save_on_train_epoch_end=True if monitor in TRAIN_METRICS else None,
         )
         self.best_metrics: dict[str, float] = {}
 

@@ -37,7 +37,7 @@ class EarlyStopping(callbacks.EarlyStopping):
             mode=direction(monitor),
             strict=False,  # a run that max_steps ends before its first validation has no metric yet
             # After a validation, the metrics of training are still those of an earlier epoch.
-            check_on_train_epoch_end=True if monitor in TRAIN_METRICS.values() else None,
+            check_on_train_epoch_end=True if monitor in TRAIN_METRICS else None,
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

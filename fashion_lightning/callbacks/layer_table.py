@@ -6,7 +6,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from torch import nn
 
 from fashion_lightning.classifier import FashionMNISTClassifier
@@ -19,13 +19,14 @@ class LayerTable(Callback):
     """Prints layers with their output shapes and numbers of parameters before training begins.
 
     Args:
-        whole: every layer; else the blocks of the network, in a dozen lines at most.
+        whole: print every layer; by default the blocks of the network, in a dozen lines at most.
     """
 
     def __init__(self, whole: bool = False) -> None:
         self.whole = whole
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, FashionMNISTClassifier)
         if not trainer.is_global_zero:
             return
         with warnings.catch_warnings():
@@ -33,27 +34,20 @@ class LayerTable(Callback):
             warnings.filterwarnings("ignore", message="Precision .* is not supported by the model summary")
             summary = ModelSummary(pl_module, max_depth=-1)
         columns = (summary.layer_names, summary.layer_types, summary.out_sizes, summary.param_nums)
-        layers = {
-            name.removeprefix("network."): [kind, shape, count]
-            for name, kind, shape, count in zip(*columns, strict=True)
-            if name.startswith("network.")
-        }
+        every = zip(*columns, strict=True)
+        layers = {name[len("network.") :]: row for name, *row in every if name.startswith("network.")}
         leaves = [name for name in layers if not any(other.startswith(f"{name}.") for other in layers)]
         rows = leaves if self.whole else blocks(list(layers), leaves)
-        if not self.whole and len(rows) > MOST_ROWS:  # a long chain: what is trained is what one looks for
+        if not self.whole and len(rows) > MOST_ROWS:  # a long chain: show the layers with parameters
             rows = [name for name in rows if layers[name][2]][:MOST_ROWS]
-        assert isinstance(pl_module, FashionMNISTClassifier)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+        right = [Column(name, justify="right") for name in ("output shape", "parameters")]
+        table = Table("layer", "type", *right, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
         table.title = type(pl_module.network).__name__
-        for column in ("layer", "type"):
-            table.add_column(column)
-        for column in ("output shape", "parameters"):
-            table.add_column(column, justify="right")
         for name in rows:
             kind, shape, count = layers[name]
             within = sum(leaf.startswith(f"{name}.") for leaf in leaves)
             batchless = f"(B, {', '.join(map(str, shape[1:]))})" if isinstance(shape, list) else "?"
-            table.add_row(name, f"{kind} of {within} layers" if within else kind, batchless, f"{count:,}")
+            table.add_row(name, f"{kind} of {within} layers" if within else str(kind), batchless, f"{count:,}")
         if rows:  # a network without layers of its own has none
             Console().print(table)
         print(parameter_counts(pl_module.network))
@@ -62,7 +56,7 @@ class LayerTable(Callback):
 
 
 def blocks(names: list[str], leaves: list[str]) -> list[str]:
-    """The parts of a network at the greatest depth at which there are a dozen at most; else its direct parts."""
+    """Return the parts of a network at the greatest depth with a dozen at most; else its direct parts."""
     chosen: list[str] = []
     for depth in range(max((name.count(".") for name in names), default=0) + 1):
         parts = [name for name in names if name.count(".") == depth or (name in leaves and name.count(".") < depth)]
@@ -73,17 +67,14 @@ def blocks(names: list[str], leaves: list[str]) -> list[str]:
 
 
 def parameter_counts(network: nn.Module) -> str:
-    """How many parameters a network has.
+    """Say how many parameters a network has.
 
-    Where that differs, also as Keras counts them: with batch norm's running means and variances.
+    Networks with batch norm get a second line: Keras counts running means and variances too.
     """
-    counts = [(p.numel(), p.requires_grad) for p in network.parameters()]
-    total, trainable = sum(count for count, _ in counts), sum(count for count, learned in counts if learned)
+    total = sum(p.numel() for p in network.parameters())
+    trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
     text = f"parameters: {total:,}   trainable: {trainable:,}   not trainable: {total - trainable:,}"
-    statistics = sum(buffer.numel() for buffer in network.buffers() if buffer.is_floating_point())
-    if statistics:
-        text += (
-            f"\nas Keras counts: {total + statistics:,}"
-            f"   trainable: {trainable:,}   not trainable: {total - trainable + statistics:,}"
-        )
+    if statistics := sum(buffer.numel() for buffer in network.buffers() if buffer.is_floating_point()):
+        fixed = total - trainable + statistics
+        text += f"\nas Keras counts: {total + statistics:,}   trainable: {trainable:,}   not trainable: {fixed:,}"
     return text

@@ -29,9 +29,9 @@ FEWEST = 30
 class LearningRateRangeTest(Callback):
     """Raises the learning rate from step to step, then stops and says where the loss was least.
 
-    Lightning's own finder gives one rate to all groups of parameters. Here only those change that the optimizer's
-    ``lr`` decides: Muon has rates of their own for dense layers and biases. A schedule is overruled. The curve lies in
-    the run folder, as ``range_test.png`` and ``range_test.csv``, and in TensorBoard.
+    Lightning's own finder gives one rate to all parameter groups. This one changes only the groups that follow the
+    optimizer's ``lr``: Muon has rates of their own for dense layers and biases. Overrules any schedule. Saves the curve
+    in the run folder, as ``range_test.png`` and ``range_test.csv``, and in TensorBoard.
 
     Args:
         lowest: learning rate of the first step.
@@ -55,8 +55,7 @@ class LearningRateRangeTest(Callback):
         self.losses = list(state_dict["losses"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        (optimizer,) = trainer.optimizers
-        self.groups = groups_of_lr(optimizer)
+        self.groups = groups_of_lr(trainer.optimizers[0])
         if trainer.accumulate_grad_batches != 1:
             raise UserError("The range test looks at the loss of each step: leave out accumulate_grad_batches.")
 
@@ -67,13 +66,11 @@ class LearningRateRangeTest(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.should_stop:
-            return
-        loss = trainer.strategy.reduce(outputs["loss"].detach(), reduce_op="mean")
-        self.losses.append(float(loss))
-        smoothed = so_far(self.losses)
-        diverged = len(smoothed) >= FEWEST and smoothed[-1] > DIVERGED * min(smoothed)
-        trainer.should_stop = len(self.losses) == len(self.rates) or diverged
+        if not trainer.should_stop:
+            self.losses.append(float(trainer.strategy.reduce(outputs["loss"], reduce_op="mean")))
+            smoothed = so_far(self.losses)
+            diverged = len(smoothed) >= FEWEST and smoothed[-1] > DIVERGED * min(smoothed)
+            trainer.should_stop = len(self.losses) == len(self.rates) or diverged
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero or len(self.losses) < FEWEST:
@@ -96,7 +93,7 @@ class LearningRateRangeTest(Callback):
 
 
 def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
-    """The groups of parameters whose rate is the optimizer's ``lr``.
+    """Return the parameter groups whose rate is the optimizer's ``lr``.
 
     Raises:
         UserError: there is none: ``lr`` decides nothing for this network.
@@ -109,7 +106,7 @@ def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 
 def so_far(losses: Sequence[float]) -> list[float]:
-    """The exponential mean of losses up to each, without the bias towards 0 that its beginning would have."""
+    """Return the exponential mean of the losses up to each, without the bias of its beginning towards 0."""
     mean, means = 0.0, []
     for step, loss in enumerate(losses, 1):
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
@@ -118,12 +115,12 @@ def so_far(losses: Sequence[float]) -> list[float]:
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
-    """The same from both sides: a mean of earlier losses alone would come late, by half a decade of rates."""
+    """Smooth from both sides: a mean of earlier losses alone would come late, by half a decade of rates."""
     return so_far(so_far(losses)[::-1])[::-1]
 
 
 def draw(rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], least: float) -> Figure:
-    """Loss over learning rate."""
+    """Draw the loss over the learning rate."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot(rates, losses, color="#b0b0b0", linewidth=0.8, label="loss of each step")
@@ -131,5 +128,4 @@ def draw(rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[flo
     axes.axvline(least, color="#D55E00", linestyle=":", label=f"least: {least:.2g}")
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", ylim=(0, 1.5 * smoothed[0]))
     axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -8,7 +8,8 @@ import threading
 from types import FrameType
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 
 from fashion_lightning.callbacks.checkpoints import LastCheckpoint, can_go_on_from
 
@@ -23,12 +24,14 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signum
 
 
-class StopOnSignal(Callback):
+class StopOnSignal(Checkpoint):
     """On the first SIGINT or SIGTERM, finish the step, save ``last.ckpt``, raise ``Interrupted``.
 
     A second signal ends the process at once. Stock Lightning saves nothing on Ctrl-C, which may hit
     in the middle of a weight update, and ends with exit code 0 on SIGTERM (issue 19916). Of several processes,
     whichever of them is signalled, all stop after the same step: saving is done by all of them together.
+
+    Subclasses Checkpoint so that Lightning runs it after all callbacks whose state it saves.
     """
 
     def __init__(self, last: LastCheckpoint) -> None:

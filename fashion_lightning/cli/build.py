@@ -12,9 +12,9 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from fashion_lightning.callbacks.curves_by_images import CurvesByImages
 from fashion_lightning.callbacks.early_stopping import EarlyStopping
 from fashion_lightning.callbacks.flush_curves import FlushCurves
+from fashion_lightning.callbacks.images_seen import ImagesSeen
 from fashion_lightning.callbacks.last_validation import ValidateLastEpoch
 from fashion_lightning.callbacks.layer_table import LayerTable
 from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
@@ -22,12 +22,12 @@ from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
 from fashion_lightning.callbacks.origin import RecordOrigin
 from fashion_lightning.callbacks.plots import pictures
 from fashion_lightning.callbacks.progress_file import ProgressFile
+from fashion_lightning.callbacks.pruning import PruneEasyImages
 from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.callbacks.run_config import RunConfig, config_text
 from fashion_lightning.callbacks.run_folder import ShareRunFolder
 from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
 from fashion_lightning.callbacks.terminal import EpochLines, TerminalBar
-from fashion_lightning.callbacks.throughput import Throughput
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.memory import is_out_of_memory
@@ -169,8 +169,8 @@ class FashionMNISTCLI(LightningCLI):
             KeepOptimizerSettings(),
             ReseedEachStep(),
             StopWhenNotFinite(),  # before anything is saved
-            CurvesByImages(),
-            Throughput(),
+            PruneEasyImages(),
+            ImagesSeen(),
             *(pictures() if self.config_init["pictures"] and self.command == "fit" else []),
             FlushCurves(),
             ProgressFile(),

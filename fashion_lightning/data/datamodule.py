@@ -67,7 +67,7 @@ class FashionMNISTDataModule(LightningDataModule):
         self.val_size = val_size
         self.train_size = train_size
         self.prune = prune
-        self.image_losses: ImageLosses | None = None  # where easy images are left out
+        self.image_losses: ImageLosses | None = None  # set by the callback PruneEasyImages
         self.seed = run_seed()
         self.augment = Augment(flip, shift, cutout, self.seed)
         self.sampler: Shuffled | None = None  # of the training images
@@ -97,8 +97,7 @@ class FashionMNISTDataModule(LightningDataModule):
                 raise UserError(
                     f"data.train_size is {self.train_size}, but only {len(train)} images are left to train on."
                 )
-            if stage == "fit":  # those of an earlier fit would choose this one's images
-                self.image_losses = ImageLosses(len(images)) if self.prune else None
+            self.image_losses = None
             self.train_set = ImagesInMemory(images, labels, train)
             self.val_set = ImagesInMemory(images, labels, val)
             if stage == "fit" and self.batch_size > (shown := self._order(0, 1).length):
@@ -125,6 +124,8 @@ class FashionMNISTDataModule(LightningDataModule):
         """Batches in a new order each epoch; a resumed run goes on at the batch where it stopped."""
         sampler = self.sampler = self._order(*self._rank_and_world_size())
         if self.trainer is not None:
+            if self.prune and self.image_losses is None:
+                raise UserError("data.prune needs Trainer(callbacks=[PruneEasyImages()]), of callbacks.pruning.")
             progress = self.trainer.fit_loop.epoch_loop.batch_progress
             # A checkpoint from the end of an epoch has counted all its batches: the next one starts at 0.
             done: int = progress.current.processed  # type: ignore[attr-defined]
@@ -132,10 +133,10 @@ class FashionMNISTDataModule(LightningDataModule):
         return batch_loader(self.train_set, sampler)
 
     def _order(self, rank: int, world_size: int) -> Shuffled:
-        if self.image_losses is None:
+        if not self.prune:
             return Shuffled(len(self.train_set), self.batch_size, self.seed, rank, world_size)
-        indices = self.train_set.indices
-        return Pruned(indices, self.prune, self.image_losses, self.batch_size, self.seed, rank, world_size)
+        indices, losses = self.train_set.indices, self.image_losses or ImageLosses(len(self.train_set.labels))
+        return Pruned(indices, self.prune, losses, self.batch_size, self.seed, rank, world_size)
 
     def batches_of(self, world_size: int) -> tuple[int, int]:
         """Batches in an epoch and in a validation, of each of so many processes."""
@@ -171,19 +172,6 @@ class FashionMNISTDataModule(LightningDataModule):
     def images_in_step(self, batch: Batch, batch_idx: int) -> int:
         """Images of a training batch in all processes together."""
         return len(batch.labels) if self.sampler is None else self.sampler.images_in_step(batch_idx)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What the next epochs' images are chosen by."""
-        return {} if self.image_losses is None else self.image_losses.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave.
-
-        Raises:
-            UserError: it is of other images.
-        """
-        if self.image_losses is not None:
-            self.image_losses.load_state_dict(state_dict)
 
     def _epoch(self) -> int:
         """The epoch that the next training batch belongs to; right already before ``on_train_start``."""

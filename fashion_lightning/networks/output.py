@@ -1,4 +1,4 @@
-"""Whether a network returns what a classifier needs, asked before any training."""
+"""Check a network's output shape before training starts."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,18 @@ from fashion_lightning.errors import UserError, place_in_own_code
 
 
 def check_output(classify: Callable[[Tensor], object], network: nn.Module, images: Tensor, classes: int = 10) -> None:
-    """Run a network once, which also gives lazy layers their shapes.
+    """Run a network once in evaluation mode, which also gives lazy layers their shapes.
 
     Args:
-        classify: raw images ``(B, 1, 28, 28)`` → logits, by way of the network.
-        network: to name in errors; it is in evaluation mode meanwhile.
+        classify: maps raw images ``(B, 1, 28, 28)`` to logits with the network.
+        network: the network; all its modules keep their training flags.
         images: ``(B, 1, 28, 28)``.
         classes: logits of each image.
 
     Raises:
         UserError: it does not return logits ``(B, classes)``.
     """
-    name, training = type(network).__name__, network.training
+    name, training = type(network).__name__, {module: module.training for module in network.modules()}
     network.eval()
     try:
         with torch.no_grad():
@@ -29,7 +29,9 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         place = place_in_own_code(error)
         raise UserError(f"Network {name} cannot take images of shape (B, 1, 28, 28): {reason}{place}") from error
-    network.train(training)
+    finally:
+        for module, flag in training.items():  # not network.train(): a frozen part may be in evaluation mode for good
+            module.training = flag
     if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
         shape = f"(B, {', '.join(map(str, logits.shape[1:]))})" if isinstance(logits, Tensor) else type(logits).__name__
         raise UserError(f"Network {name} must return logits of shape (B, {classes}), one per class, not {shape}.")

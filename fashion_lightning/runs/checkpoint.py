@@ -101,7 +101,7 @@ class Checkpoint:
     @property
     def images_done(self) -> int | None:
         """Images trained on, as often as they were; ``None`` of a run that did not count them."""
-        images = self.content["callbacks"].get("CurvesByImages", {}).get("images")
+        images = self.content["callbacks"].get("ImagesSeen", {}).get("images")
         return images if type(images) is int else None
 
     @property

@@ -32,7 +32,7 @@ BY_IMAGES = ("accuracy/train", "accuracy/val", "loss/train", "loss/val")
 THROUGHPUT = "throughput"
 """Images trained on per second: the one curve of the clock, and so the one that no two runs have alike."""
 
-AFTER_THE_EPOCH = (*TRAIN_METRICS.values(), "accuracy/train", "loss/train", THROUGHPUT)
+AFTER_THE_EPOCH = (*TRAIN_METRICS, "accuracy/train", "loss/train", THROUGHPUT)
 """Curves that get their point when an epoch ends, after the checkpoint of a validation in its last step."""
 
 LAYOUT = {
