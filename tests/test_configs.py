@@ -10,6 +10,7 @@ import yaml
 
 from fashion_lightning.cli import export, fit, repeat, serve, sweep
 from fashion_lightning.cli.arguments import complete
+from fashion_lightning.cli.parser import parse
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, RECIPES, find_config, names
 from tests.conftest import Run
 
@@ -83,14 +84,14 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     for name in fit.RUNS:
         monkeypatch.setitem(fit.RUNS, name, lambda cli: started.append(cli.command))
     for module in (repeat, sweep, export, serve):
-        monkeypatch.setattr(module, "main", lambda _: None)
+        monkeypatch.setattr(module, "run", lambda *_: None)
     arguments = shlex.split(command)[1:]
     if arguments[0].startswith("-") or "--help" in arguments:
         cli(*arguments, exits=0)
     elif arguments[0] not in fit.RUNS:
         cli(*arguments)
     else:
-        complete(arguments)  # word for word: `fit` without any option has failed unseen
+        complete(*parse(arguments[0], arguments[1:]))  # word for word: `fit` without any option has failed unseen
         small = ["--data.val_size", "100", "--data.batch_size", "50"] if arguments[0] == "fit" else []
         cli(*arguments, "--data.root", data, *small)
         assert started == [arguments[0]]

@@ -1,7 +1,9 @@
 """What a newcomer types first: short help, short names, the list of recipes and runs, and Tab; all without torch."""
 
+import itertools
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,15 +12,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fashion_lightning.cli import flags
 from fashion_lightning.cli.arguments import complete
-from fashion_lightning.cli.command import COMMANDS
-from fashion_lightning.cli.completion import OPTIONS
-from fashion_lightning.cli.flags import FLAGS, expand, nearest
+from fashion_lightning.cli.commands import COMMANDS, SHORT_NAMES, Command
+from fashion_lightning.cli.flags import CLASSES, expand, nearest
+from fashion_lightning.cli.parser import parse
 from fashion_lightning.cli.recipes import RECIPES, head, names
 from fashion_lightning.errors import UserError
 from tests.conftest import Run
 
+KNOWN = {*SHORT_NAMES, *SHORT_NAMES.values(), "--ckpt_path", "--config"}
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "lightning", "torchvision", "jsonargparse", "matplotlib", "numpy")
 
@@ -49,19 +51,26 @@ def test_help_is_one_screen(cli: Run, command: str) -> None:
     assert "examples:" in lines
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "completion"])
-def test_the_examples_of_the_help_name_real_settings_and_recipes(cli: Run, command: str) -> None:
-    printed = cli(command, "--help", exits=0)
-    for option in re.findall(r"^  (--\w+)", printed.partition("\noptions:")[2], flags=re.MULTILINE):
-        assert option in {*flags.KNOWN, "--help", "--help_all", "--data", *OPTIONS.get(command, ())}
-    for recipe in re.findall(r"--config (\S+)", printed.partition("\noptions:")[0].partition("examples:")[2]):
-        assert recipe in (*names(), "my_recipe.yaml")
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
+def test_the_examples_of_the_help_can_be_parsed(command: Command) -> None:
+    for line, _ in command.examples:
+        if "fashion-lightning" not in line:
+            name, *arguments = shlex.split(line)
+            parse(name, arguments)
+            recipes = [value for option, value in itertools.pairwise(arguments) if option == "--config"]
+            assert {*recipes} <= {*names(), "my_recipe.yaml"}
+
+
+@pytest.mark.parametrize("command", ["compare", "export", "serve"])
+def test_every_command_shows_all_its_options(cli: Run, command: str) -> None:
+    printed = cli(command, "--help_all")
+    assert all(option.name in printed for option in COMMANDS[command].options if option.name.startswith("--"))
 
 
 def test_all_of_the_help_lists_what_is_meant_first(cli: Run) -> None:
     printed = " ".join(cli("fit", "--help_all", exits=0).split())
-    for flag in FLAGS:
-        assert f"{flag.short} {flag.long}" in printed
+    for short, setting in SHORT_NAMES.items():
+        assert f"{short} {setting}" in printed
     assert "quantized" not in printed
     for listed in (
         "for example fashion_lightning.networks.",
@@ -75,10 +84,10 @@ def test_all_of_the_help_lists_what_is_meant_first(cli: Run) -> None:
 
 
 def test_a_short_name_is_exactly_what_it_stands_for() -> None:
-    for flag in FLAGS:
-        value = "x.Y" if flag.long in flags.CLASSES else "3"
-        assert expand([flag.short, value]) == [flag.long, value]
-        assert expand([f"{flag.short}={value}"]) == [f"{flag.long}={value}"]
+    for short, setting in SHORT_NAMES.items():
+        value = "x.Y" if setting in CLASSES else "3"
+        assert expand([short, value]) == [setting, value]
+        assert expand([f"{short}={value}"]) == [f"{setting}={value}"]
 
 
 @pytest.mark.parametrize(
@@ -120,10 +129,10 @@ def test_a_fit_with_short_names_has_the_settings_of_the_long_ones(cli: Run, reci
 def test_another_optimizer_keeps_the_learning_rate_which_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """A rate of 0.06 for Muon is none for Adam; jsonargparse hands it on all the same."""
     line = "The learning rate stays 0.06, which was meant for fashion_lightning.optimizers.Muon; --lr sets another.\n"
-    complete(["fit", "--config", "quick", "--optimizer", "adam"])
+    complete(*parse("fit", ["--config", "quick", "--optimizer", "adam"]))
     assert capsys.readouterr().out == line
     for fine in (["--optimizer=adam", "--lr=0.001"], ["--optimizer", "muon"], ["--lr", "0.04"]):
-        complete(["fit", "--config", "quick", *fine])
+        complete(*parse("fit", ["--config", "quick", *fine]))
         assert capsys.readouterr().out == ""
 
 
@@ -143,7 +152,6 @@ def test_a_refusal_names_the_setting_as_a_recipe_does(cli: Run, trained: Path) -
 def test_repeat_takes_short_names_but_no_seed(cli: Run) -> None:
     printed = cli("repeat", "--config", "quick", "--epochs", "1", "--seed", "3", exits=2)
     assert "leave --seed_everything out" in printed
-    assert "--trainer.max_epochs" in complete(["fit", "--config", "quick", "--epochs", "1"]).arguments
 
 
 @pytest.mark.parametrize(
@@ -165,7 +173,7 @@ def test_repeat_takes_short_names_but_no_seed(cli: Run) -> None:
     ],
 )
 def test_an_unknown_flag_is_met_with_the_one_that_is_meant(typed: str, meant: str | None) -> None:
-    assert nearest(typed, {*flags.KNOWN, "--data.val_size", "--trainer.max_steps"}) == meant
+    assert nearest(typed, {*KNOWN, "--data.val_size", "--trainer.max_steps"}) == meant
 
 
 # --- list

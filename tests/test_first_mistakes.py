@@ -28,8 +28,8 @@ MISTAKES: list[tuple[str, str]] = [
     ("train", "(did you mean fashion-lightning fit?)"),
     ("tets", "(did you mean fashion-lightning test?)"),
     ("resume", "(did you mean fashion-lightning fit --ckpt_path RUN?)"),
-    ("test --ckpt RUN", "(did you mean --ckpt_path?): fashion-lightning test --ckpt_path RUN"),
-    ("validate --checkpoint RUN", "(did you mean --ckpt_path?): fashion-lightning validate --ckpt_path RUN"),
+    ("test --ckpt RUN", "test has no --ckpt (did you mean --ckpt_path?)"),
+    ("validate --checkpoint RUN", "validate has no --checkpoint (did you mean --ckpt_path?)"),
     (f"{FIT} --learning-rate 0.1", "unrecognized arguments: --learning-rate 0.1 (did you mean --lr?)"),
     (f"{FIT} --batch-size 3", "(did you mean --batch_size?)"),
     (f"{FIT} --max_epochs 3", "(did you mean --trainer.max_epochs?)"),
@@ -76,10 +76,10 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --trainer.callbacks NoSuch", "there is no class NoSuch by that name"),
     (f"{FIT} --trainer.logger WandbLogger", "Instead, leave trainer.logger as it is"),
     # the other commands
-    ("list --all", "list takes one folder or none"),
-    ("completion", "completion needs the name of your shell: bash, zsh, fish"),
+    ("list --all", "unrecognized arguments: --all"),
+    ("completion", "the following arguments are required: SHELL"),
     ("repeat --config quick --seed 3", "leave --seed_everything out"),
-    (f"{FIT} --name", "--name needs one line of 1 to 60 printable characters"),
+    (f"{FIT} --name ''", "--name needs one line of 1 to 60 printable characters"),
     ("test --ckpt_path RUN --note later", "unrecognized arguments: --note later (another command takes it)"),
 ]
 

@@ -44,7 +44,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["test"], "test needs a trained checkpoint: fashion-lightning test --ckpt_path RUN (your newest run)"),
     (["predict"], "predict needs a trained checkpoint"),
     (["validate", "--data.batch_size", "3"], "validate needs a trained checkpoint"),
-    (["test", "--ckpt_path"], "--ckpt_path needs a run folder or a checkpoint file"),
+    (["test", "--ckpt_path"], "--ckpt_path: expected one argument"),
     (["test", "--ckpt_path", "nowhere"], "no run folder or checkpoint at nowhere. Your newest run: RUN"),
     (["fit", "--ckpt_path", "."], "is not a run folder with a checkpoint"),
     (["test", "--ckpt_path", "torn.ckpt"], "torn.ckpt is not a whole checkpoint file"),
@@ -130,7 +130,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["fit", "--config", "tiny.yaml", "--data.train_size", "501"], "only 500 images are left to train on"),
     (["fit", "--config", "tiny.yaml", "--last_checkpoint.every_n_steps", "0"], "last_checkpoint.every_n_steps must be"),
     (["fit", "--config", "tiny.yaml", "--last_checkpoint.every_n_minutes=-1"], "last_checkpoint.every_n_minutes must"),
-    (["repeat", "--seeds", "0"], "--seeds and --processes must be at least 1"),
+    (["repeat", "--seeds", "0"], "--seeds: must be a whole number of at least 1, not '0'"),
     (["compare", "nowhere"], "None of these folders holds the results of a run"),
 ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fashion_lightning.cli.arguments import complete
+from fashion_lightning.cli.parser import parse
 from fashion_lightning.cli.recipes import RECIPES, find_config, names
 from fashion_lightning.errors import UserError
 from tests.conftest import Run
@@ -55,7 +56,7 @@ def test_a_name_unlike_any_other_gets_the_list() -> None:
 
 
 def test_only_what_follows_config_is_a_recipe() -> None:
-    completed = complete(["fit", "-c", "quick", "--data.root", "quick", "--config=presets/debug"])
+    completed = complete(*parse("fit", ["-c", "quick", "--data.root", "quick", "--config=presets/debug"]))
     assert completed.name == "quick"
     *configs, option, value = completed.arguments
     assert (option, value) == ("--data.root", "quick")

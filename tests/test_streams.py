@@ -1,4 +1,4 @@
-"""Standard streams, environment and memory of real processes: whatever they are, no traceback and no lost run."""
+"""Standard streams and memory of real processes: whatever they are, no traceback and no lost run."""
 
 import os
 import subprocess
@@ -34,50 +34,11 @@ def test_output_that_is_lost_otherwise_is_an_error() -> None:
     assert done.stderr == "error: A part of what was printed could not be written (No space left on device).\n"
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
-def test_streams_that_are_closed_are_no_error(closed: str) -> None:
-    assert shell(f"FL --version {closed}").returncode == 0
-    assert shell(f"FL compare nowhere {closed}").returncode == 2
-
-
-CLOSED_FROM_THE_START = """
-import os
-from fashion_lightning.cli.streams import prepare_process
-
-prepare_process()
-first = os.open("own-file", os.O_CREAT | os.O_WRONLY)
-os.write(1, b"lost"), os.write(2, b"lost")
-assert first > 2, first
-"""
-
-
-def test_no_file_of_ours_takes_the_place_of_a_closed_stream() -> None:
-    Path("program.py").write_text(CLOSED_FROM_THE_START)
-    assert shell("FL <&- >&- 2>&-", [sys.executable, "program.py"]).returncode == 0
-    assert Path("own-file").read_bytes() == b""
-
-
-def test_characters_that_the_terminal_lacks_are_written_in_ascii() -> None:
-    code = "from fashion_lightning.cli.streams import prepare_process as p; p(); print('93 ± 1 × 2 … é \\udcff')"
+def test_characters_that_the_terminal_lacks_are_escaped() -> None:
+    code = "from fashion_lightning.cli.streams import never_fail_to_print as p; p(); print('93 ± 1 \\udcff')"
     Path("program.py").write_text(code)
     done = shell("FL", [sys.executable, "program.py"], {"PYTHONIOENCODING": "ascii"})
-    assert (done.returncode, done.stdout) == (0, "93 +- 1 x 2 ... \\xe9 \\udcff\n")
-
-
-@pytest.mark.parametrize(("name", "value"), [("LOCAL_RANK", "abc"), ("RANK", "-1"), ("WORLD_SIZE", "")])
-def test_a_rank_that_is_no_number_is_one_line(name: str, value: str) -> None:
-    done = shell("FL fit", environment={name: value})
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: The environment variable {name} must be a whole number, not {value!r}")
-    assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("kilobytes", [400_000, 1_000_000, 2_000_000, 4_000_000])
-def test_too_little_memory_to_load_torch_is_one_line(kilobytes: int) -> None:
-    done = shell(f"ulimit -v {kilobytes}; FL fit")
-    assert done.returncode == 2
-    assert "Raise the limit" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert (done.returncode, done.stdout) == (0, "93 \\xb1 1 \\udcff\n")
 
 
 @pytest.mark.slow

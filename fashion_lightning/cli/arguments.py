@@ -9,11 +9,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 
-from fashion_lightning.cli.flags import expand
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.bounded_yaml import read_yaml
@@ -26,55 +25,36 @@ from fashion_lightning.runs.origin import LONGEST_NAME, LONGEST_NOTE, check_labe
 from fashion_lightning.runs.own_modules import look_in_working_folder
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """An ArgumentParser that takes no abbreviations and says in one line what is wrong."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message)
-
-
 @dataclass(frozen=True)
 class CompletedCommandLine:
     """What LightningCLI parses, and what it must not see."""
 
-    command: str
-    """``fit``, ``validate``, ``test`` or ``predict``."""
+    given: argparse.Namespace
+    """The command, its own options, and the command line as it was typed."""
     arguments: list[str]
-    """What follows it, without ``--ckpt_path``."""
+    """The settings."""
     name: str
     """Of the recipe: its file's name without the suffix."""
     checkpoint: Checkpoint | None
     is_own: bool = False
     """Whether the checkpoint lies in a run folder where the user keeps runs."""
-    typed: Sequence[str] = ()
-    """The command line as it was typed."""
     run_name: str = ""
     """What the user calls the run, with ``--name``."""
     note: str = ""
     """What the user notes of it, with ``--note``."""
 
 
-def complete(arguments: Sequence[str]) -> CompletedCommandLine:
-    """Put the base config in front, and resolve ``--ckpt_path``.
+def complete(given: argparse.Namespace, others: Sequence[str]) -> CompletedCommandLine:
+    """Put the base config in front of the settings, and resolve ``--ckpt_path``.
+
+    Args:
+        given: the options of the command, parsed.
+        others: settings.
 
     Raises:
         UserError: a config file or the checkpoint cannot be used.
     """
-    command, *typed = arguments
-    expanded = expand(typed)
-    parser = _parser("--ckpt_path")
-    parser.add_argument("-c", "--config", action="append", default=[], nargs="?", const="")
-    if command == "fit":
-        for label in ("--name", "--note"):
-            parser.add_argument(label, nargs="?", const="")
-    given, others = parser.parse_known_args(expanded)
-    if given.ckpt_path == "":
-        raise UserError("--ckpt_path needs a run folder or a checkpoint file after it.")
-    if "" in given.config:
-        raise UserError("--config needs the name of a recipe or a YAML file after it.")
+    command = given.command
     files = [find_config(name) for name in given.config]
     configs = [_read_config(file) for file in files]
     checkpoint, is_own = None, False
@@ -100,7 +80,7 @@ def complete(arguments: Sequence[str]) -> CompletedCommandLine:
             ("--note", getattr(given, "note", None), LONGEST_NOTE),
         )
     ]
-    return CompletedCommandLine(command, arguments, name, checkpoint, is_own, (command, *typed), *labels)
+    return CompletedCommandLine(given, arguments, name, checkpoint, is_own, *labels)
 
 
 def _optimizer_of(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -155,9 +135,9 @@ def _roots(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[str]
     return [str(root) for root in (*in_files, *flag.parse_known_args(list(typed))[0].roots) if root]
 
 
-def _parser(*flags: str, **settings: Any) -> OneLineParser:
+def _parser(*flags: str, **settings: Any) -> argparse.ArgumentParser:
     """Of one flag, among others that LightningCLI is to parse."""
-    parser = OneLineParser(add_help=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(*flags, nargs="?", const="", **settings)
     return parser
 

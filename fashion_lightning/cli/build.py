@@ -1,6 +1,8 @@
 """A parsed command line made into a Trainer, a model and data; what cannot be is refused before anything is touched."""
 
 import os
+from argparse import Namespace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from fashion_lightning.callbacks.terminal import EpochLines, TerminalBar
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.memory import is_out_of_memory
-from fashion_lightning.cli.messages import OneLineErrorParser
+from fashion_lightning.cli.messages import OneLineErrorParser, silence_what_is_not_news
 from fashion_lightning.cli.settings import check_batches, check_run, check_values
 from fashion_lightning.cli.stock_parts import refuse_inexact
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
@@ -54,6 +56,7 @@ from fashion_lightning.runs.folder import (
     run_id_of,
 )
 from fashion_lightning.runs.tensorboard import RunLogger
+from fashion_lightning.short_names import MODULES
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
@@ -66,15 +69,14 @@ class FashionMNISTCLI(LightningCLI):
 
     Args:
         completed: the command line.
-        began: ``time.monotonic()`` before anything was imported.
         makes_run_folder: whether ``fit`` gets one; else all is checked that it would refuse.
     """
 
-    def __init__(self, completed: CompletedCommandLine, began: float, makes_run_folder: bool = True) -> None:
+    def __init__(self, completed: CompletedCommandLine, makes_run_folder: bool = True) -> None:
         self.makes_run_folder = makes_run_folder
-        self.command, self.name, self.began = completed.command, completed.name, began
+        self.given, self.command, self.name = completed.given, completed.given.command, completed.name
         self.checkpoint, self.is_own = completed.checkpoint, completed.is_own
-        self.origin = RecordOrigin(completed.typed, completed.run_name, completed.note)
+        self.origin = RecordOrigin(completed.given.typed, completed.run_name, completed.note)
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
@@ -106,14 +108,6 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
         parser.add_argument("--pictures", type=bool, default=True, help="whether fit draws pictures for TensorBoard")
-        if self.command == "predict":
-            parser.add_argument(
-                "--output", type=str, help="the .csv or .json file to write; in the run folder by default"
-            )
-            parser.add_argument("--images", type=list[str] | str, help="image files, folders or globs")
-            parser.add_argument("--preview", type=str, help="a .png file: your pictures beside what the network saw")
-        if self.command == "fit":
-            parser.add_argument("--layers", action="store_true", help="show every layer of the network at the start")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         try:
@@ -130,7 +124,6 @@ class FashionMNISTCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
         settings = self.config["trainer"]
-        self.shows_layers = bool(self.config.pop("layers", False))  # no setting of the run
         if self.command == "fit":
             refuse_inexact(settings)
         if settings["precision"] is None:
@@ -159,10 +152,11 @@ class FashionMNISTCLI(LightningCLI):
             self._check_weights(self.checkpoint)
         if settings["overfit_batches"]:
             raise UserError("trainer.overfit_batches would replace the sampler; use --data.train_size instead.")
+        shows_layers = getattr(self.given, "layers", False)
         self.timer = Timer(duration=settings["max_time"])
         self.run_folder = ShareRunFolder(self._use_run_dir)
         self.trainer_defaults["callbacks"] = [
-            *([LayerTable(self.shows_layers)] if self.shows_layers or self.checkpoint is None else []),
+            *([LayerTable(shows_layers)] if shows_layers or self.checkpoint is None else []),
             EpochLines(),
             *([] if settings["enable_progress_bar"] is False else [TerminalBar()]),
             self.run_folder,
@@ -290,3 +284,11 @@ def _check_processes(trainer: Trainer, goes_on_from: Checkpoint | None) -> None:
             f" {trainer.world_size} cannot go on there. Use --trainer.devices {goes_on_from.processes}, or the"
             " checkpoint of an end of an epoch."
         )
+
+
+def print_settings(command: str) -> None:
+    """Print every setting that a command takes, as jsonargparse describes them, and end."""
+    silence_what_is_not_news()
+    for module in (module for part in MODULES.values() for module, _ in part):
+        import_module(module)  # jsonargparse lists the classes that are imported
+    FashionMNISTCLI(CompletedCommandLine(Namespace(command=command, typed=()), ["--help"], "", None))

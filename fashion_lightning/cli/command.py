@@ -1,63 +1,26 @@
-"""The ``fashion-lightning`` command: what is answered before torch is imported, and how it ends.
-
-``build.py`` builds what a command needs, ``commands.py`` runs it.
-"""
+"""The ``fashion-lightning`` command: what is answered before torch is imported, and how it ends."""
 
 import difflib
 import os
 import shlex
 import sys
-import time
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import import_module
 from typing import NoReturn
 
 from fashion_lightning.children import end_with_launcher, end_with_parent
-from fashion_lightning.cli.flags import KNOWN, nearest
-from fashion_lightning.cli.help import page
-from fashion_lightning.cli.memory import OUT_OF_MEMORY, check_address_space, is_out_of_memory
+from fashion_lightning.cli.commands import COMMANDS, Command
+from fashion_lightning.cli.flags import nearest
+from fashion_lightning.cli.memory import OUT_OF_MEMORY, is_out_of_memory
+from fashion_lightning.cli.parser import OVERVIEW, page, parse
 from fashion_lightning.cli.recipes import names
 from fashion_lightning.cli.signals import exit_on_signal
-from fashion_lightning.cli.streams import check_environment, lost_output, prepare_process
+from fashion_lightning.cli.streams import lost_output, never_fail_to_print
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.version import __version__
 
-OVERVIEW = """\
-usage: fashion-lightning [--help] [--version] COMMAND [options]
-
-Train, watch, resume, test and use Fashion-MNIST classifiers.
-
-commands:
-  fit         train; without options the default recipe, cnn
-  validate    measure a checkpoint on the 5,000 validation images
-  test        measure a checkpoint on the 10,000 test images
-  predict     write classes and probabilities as CSV, of test images or yours
-  repeat      fit a recipe with several seeds, and compare them
-  sweep       search a recipe's settings for better ones
-  compare     a table and learning curves of runs that are there
-  export      one file that runs elsewhere: ONNX, torch.export or a page
-  serve       a page to try a classifier on: drop, photograph or draw
-  list        recipes with their cost and accuracy, and the runs that are there
-  completion  a script for Tab in bash, zsh or fish
-
-examples:
-  fashion-lightning fit --config quick                       a recipe by name
-  fashion-lightning fit --config quick --epochs 5 --lr 0.04  other settings
-  fashion-lightning fit --ckpt_path quick --epochs 9         train it longer
-  fashion-lightning test --ckpt_path quick                   test it
-  tensorboard --logdir tensorboard_logs                      see the curves
-
-fashion-lightning COMMAND --help explains a command on one screen.
-FASHION_LIGHTNING_DEBUG=1 in the environment shows the traceback of an error.
-"""
-
-COMMANDS = ("fit", "validate", "test", "predict", "repeat", "sweep", "compare", "export", "serve", "list", "completion")
-
-ASK = "_complete"
-"""Not for a person: what the scripts of ``completion`` ask."""
-
-MEANT = {
+SYNONYMS = {
     "classify": "predict",
     "continue": "fit --ckpt_path RUN",
     "eval": "test",
@@ -70,7 +33,7 @@ MEANT = {
     "train": "fit",
     "web": "serve",
 }
-"""What commands of other programs are called here."""
+"""Commands of other programs, and what they are called here."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -88,7 +51,7 @@ def main(args: Sequence[str] | None = None) -> None:
         with exit_on_signal(to_the_end=False):
             _answer(list(args))
         return
-    prepare_process()
+    never_fail_to_print()
     with exit_on_signal(to_the_end=True):
         try:
             _answer(sys.argv[1:])
@@ -100,87 +63,50 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _answer(arguments: list[str]) -> None:
-    first = arguments[0] if arguments else "--help"
+    first, *rest = arguments or ["--help"]
     if first in ("--help", "-h", "help"):
         print(OVERVIEW, end="")
     elif first == "--version":
         print(f"fashion-lightning {__version__}")
-    elif first in COMMANDS and {"--help", "-h"} & set(arguments):
-        print(page(first), end="")
-    elif first == ASK:
+    elif first == "_complete":  # asked by the scripts of `completion`
         from fashion_lightning.cli import completion
 
-        completion.answer(arguments[1:], COMMANDS)
+        completion.answer(rest)
     elif first not in COMMANDS:
         _fail(_no_command(first, arguments))
+    elif {"--help", "-h"} & set(rest):
+        print(page(COMMANDS[first]), end="")
     else:
-        _run(arguments)
+        _run(first, rest)
         return
     raise SystemExit(0)
 
 
 def _no_command(first: str, arguments: list[str]) -> str:
-    """What to type instead of a command that there is not."""
+    """Say what to type instead of a command that there is not."""
     known = f"choose from {', '.join(COMMANDS)}, or see fashion-lightning --help"
-    close = [MEANT[first]] if first in MEANT else difflib.get_close_matches(first, COMMANDS, n=1)
     if first.startswith("-"):
-        meant = shlex.join(["fashion-lightning", "fit", *arguments])
-        return f"a command comes first: {meant}; {known}"
+        return f"a command comes first: {shlex.join(['fashion-lightning', 'fit', *arguments])}; {known}"
+    close = [SYNONYMS[first]] if first in SYNONYMS else difflib.get_close_matches(first, COMMANDS, n=1)
     if not close and first in names():
         close = [f"fit --config {first}"]
     return f"there is no command {first!r}; {known}{f' (did you mean fashion-lightning {close[0]}?)' if close else ''}"
 
 
-def _run(arguments: list[str]) -> None:
-    began = time.monotonic()
+def _run(name: str, arguments: list[str]) -> None:
     try:
-        command, *rest = arguments
-        if command == "list":
-            from fashion_lightning.cli import listing
-
-            listing.main(rest)
-            return
-        if command == "completion":
-            from fashion_lightning.cli import completion
-
-            completion.main(rest)
-            return
-        check_environment()
-        check_address_space()
         end_with_parent()
         end_with_launcher()
-        if command != "compare":
-            _refuse_bare_name(command, rest)
-        if command in ("validate", "test", "predict", "export", "serve"):
-            _require_checkpoint(command, rest)
-        if "--help_all" in rest:
-            from fashion_lightning.cli import fit
-
-            fit.run(["fit" if command in ("repeat", "sweep") else command, "--help"], began)
-        elif command == "repeat":
-            from fashion_lightning.cli import repeat
-
-            repeat.main(rest)
-        elif command == "sweep":
-            from fashion_lightning.cli import sweep
-
-            sweep.main(rest)
-        elif command == "compare":
-            from fashion_lightning.cli import compare
-
-            compare.main(rest)
-        elif command == "export":
-            from fashion_lightning.cli import export
-
-            export.main(rest)
-        elif command == "serve":
-            from fashion_lightning.cli import serve
-
-            serve.main(rest)
-        else:
-            from fashion_lightning.cli import fit
-
-            fit.run(arguments, began)
+        command = COMMANDS[name]
+        _refuse_bare_name(command, arguments)
+        if "--help_all" in arguments:
+            _print_all_settings(command)
+            return
+        given, settings = parse(command.name, arguments)
+        if command.of_a_run and given.ckpt_path is None and "--print_config" not in settings:
+            raise UserError(_needs_checkpoint(command.name, settings))
+        module, _, function = command.run.partition(":")
+        getattr(import_module(f"fashion_lightning.cli.{module}"), function)(given, settings)
     except UserError as error:
         _fail(str(error))
     except Exception as error:
@@ -191,41 +117,40 @@ def _run(arguments: list[str]) -> None:
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
 
 
-def _refuse_bare_name(command: str, options: list[str]) -> None:
+def _print_all_settings(command: Command) -> None:
+    print(page(command))
+    if command.settings:
+        from fashion_lightning.cli import build
+
+        build.print_settings(command.name if command.of_a_run else "fit")
+
+
+def _refuse_bare_name(command: Command, options: Sequence[str]) -> None:
     """Say where a recipe or run belongs that follows a command without its option."""
-    if not options or options[0].startswith("-"):
+    if not options or options[0].startswith("-") or not (command.settings or command.of_a_run):
         return
     from fashion_lightning.runs.folder import run_dir_of
 
-    given, *others = options
-    is_run = command in ("validate", "test", "predict", "export", "serve") or (
-        given not in names() and run_dir_of(given) is not None
-    )
+    is_run = command.of_a_run or (options[0] not in names() and run_dir_of(options[0]) is not None)
+    if is_run and command.name in ("repeat", "sweep"):
+        raise UserError(f"{command.name} takes a recipe, not a run: fashion-lightning {command.name} --config RECIPE")
     option, what = ("--ckpt_path", "run") if is_run else ("--config", "recipe")
-    if command in ("repeat", "sweep") and is_run:
-        raise UserError(f"{command} takes a recipe, not a run: fashion-lightning {command} --config RECIPE")
-    meant = shlex.join(["fashion-lightning", command, option, given, *others])
-    raise UserError(f"{command} takes its {what} after {option}: {meant}")
+    meant = shlex.join(["fashion-lightning", command.name, option, *options])
+    raise UserError(f"{command.name} takes its {what} after {option}: {meant}")
 
 
-def _require_checkpoint(command: str, options: list[str]) -> None:
-    """Stop before random weights are scored, with the command that the user wanted."""
-    given = {option.partition("=")[0] for option in options}
-    if given & {"--ckpt_path", "--help_all", "--print_config"}:
-        return
-    for flag in sorted(given):
-        if flag.startswith("-") and nearest(flag, KNOWN) == "--ckpt_path":
-            typed = [
-                option.replace(flag, "--ckpt_path", 1) if option.startswith(flag) else option for option in options
-            ]
-            meant = shlex.join(["fashion-lightning", command, *typed])
-            raise UserError(f"{command} has no {flag} (did you mean --ckpt_path?): {meant}")
+def _needs_checkpoint(command: str, settings: Sequence[str]) -> str:
+    """Say what to type, so that random weights are never scored."""
+    known = {option.name for option in COMMANDS[command].options}
+    for flag in (argument.partition("=")[0] for argument in settings):
+        if flag.startswith("-") and nearest(flag, known) == "--ckpt_path":
+            return f"{command} has no {flag} (did you mean --ckpt_path?)"
     from fashion_lightning.runs.folder import newest_run
 
     run = newest_run()
-    advice = f"fashion-lightning {command} --ckpt_path {run or Path('tensorboard_logs/cnn/version_0')}"
     which = " (your newest run)" if run else "; there are no runs here yet, train one first: fashion-lightning fit"
-    raise UserError(f"{command} needs a trained checkpoint: {advice}{which}")
+    advice = f"fashion-lightning {command} --ckpt_path {run or 'tensorboard_logs/cnn/version_0'}{which}"
+    return f"{command} needs a trained checkpoint: {advice}"
 
 
 def _fail(message: str) -> NoReturn:

@@ -1,9 +1,9 @@
 """``fashion-lightning compare``: recipes side by side, as a table, a picture of their curves, and a page."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from fashion_lightning.cli.arguments import OneLineParser
 from fashion_lightning.errors import UserError
 from fashion_lightning.report.comparison_table import compare, csv_text, markdown, print_table, runs_csv
 from fashion_lightning.runs.results import find_runs
@@ -12,19 +12,12 @@ FILES = ("comparison.md", "comparison.csv", "runs.csv", "curves.png", "compariso
 """What ``--output`` writes: the table twice, the metrics of each run, the learning curves, and a page of all."""
 
 
-def main(arguments: Sequence[str]) -> None:
-    """The subcommand.
-
-    Args:
-        arguments: those after ``compare``.
+def run(given: Namespace, _: Sequence[str]) -> None:
+    """Compare runs.
 
     Raises:
         UserError: none of the folders holds results.
     """
-    parser = OneLineParser("fashion-lightning compare", description=__doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, folder of runs, glob, or recipe name")
-    parser.add_argument("--output", metavar="FOLDER", help=f"write {', '.join(FILES)} there")
-    given = parser.parse_args(list(arguments))
     comparison = compare(find_runs(given.runs))
     print_table(comparison)
     if not comparison.groups:

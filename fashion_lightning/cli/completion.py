@@ -1,15 +1,16 @@
 """``fashion-lightning completion SHELL``: what the shell offers after Tab, without torch.
 
-The scripts ask this program each time, so that recipes and runs are those that are there: ``_complete``, the words
-before the one that is completed, then that one. jsonargparse has completions of its own; they take minutes, since they
-look at every class of torch.
+The scripts ask this program each time, so that they know the recipes and runs that are there: ``_complete``, then the
+words of the command line up to the one that is completed. jsonargparse's own completions take minutes, since they look
+at every class of torch.
 """
 
+from argparse import Namespace
 from collections.abc import Sequence
 
-from fashion_lightning.cli.flags import CLASSES, FLAGS, LONG, class_names
+from fashion_lightning.cli.commands import COMMANDS
+from fashion_lightning.cli.flags import CLASSES, class_names
 from fashion_lightning.cli.recipes import names
-from fashion_lightning.errors import UserError
 
 SCRIPTS = {
     "bash": """\
@@ -41,83 +42,47 @@ complete -c fashion-lightning -a '(__fashion_lightning)'
 """,
 }
 
-OPTIONS = {
-    "fit": ("--config", "--ckpt_path", "--name", "--note"),
-    **dict.fromkeys(("validate", "test"), ("--ckpt_path", "--config")),
-    "predict": ("--ckpt_path", "--config", "--output", "--preview"),
-    "repeat": ("--config", "--seeds", "--processes", "--test", "--name", "--note"),
-    "sweep": (
-        *("--config", "--space", "--trials", "--processes", "--seeds", "--sampler", "--pruner"),
-        *("--study", "--storage", "--name", "--note"),
-    ),
-    "compare": ("--output",),
-    "export": ("--ckpt_path", "--output", "--network", "--data.root"),
-    "serve": ("--ckpt_path", "--host", "--port", "--network"),
-}
-"""Beside the settings that have short names."""
+
+def run(given: Namespace, _: Sequence[str]) -> None:
+    """Print the script of a shell."""
+    print(SCRIPTS[given.shell], end="")
 
 
-def main(arguments: Sequence[str]) -> None:
-    """The subcommand.
-
-    Args:
-        arguments: those after ``completion``.
-
-    Raises:
-        UserError: it is not the name of a shell.
-    """
-    if len(arguments) != 1 or arguments[0] not in SCRIPTS:
-        raise UserError(f"completion needs the name of your shell: {', '.join(SCRIPTS)}.")
-    print(SCRIPTS[arguments[0]], end="")
-
-
-def answer(words: Sequence[str], commands: Sequence[str]) -> None:
+def answer(words: Sequence[str]) -> None:
     """Print what may stand in the place of the last word, one a line; nothing leaves it to the shell: files.
 
     Args:
         words: after the program's name.
-        commands: every command.
     """
     words = [word for word in words if word != "="]  # a word of its own to bash: --config = qu
     *before, typed = words or [""]
     option, equals, _ = typed.partition("=")
-    if option.startswith("--") and equals:  # to the other shells, a part of the word
-        found = [f"{option}={candidate}" for candidate in _values(option, before[0] if before else "")]
-    elif not before:
-        found = list(commands)
+    if not before:
+        found = list(COMMANDS)
+    elif option.startswith("--") and equals:  # a part of the word to the other shells
+        found = [f"{option}={candidate}" for candidate in _candidates([*before, option], "")]
     else:
         found = _candidates(before, typed)
     print("".join(f"{candidate}\n" for candidate in found if candidate.startswith(typed)), end="")
 
 
 def _candidates(before: Sequence[str], typed: str) -> list[str]:
-    command = before[0]
-    if before[-1].startswith("-") and before[-1] != "--test":
-        return _values(before[-1], command)
-    if typed.startswith("-"):
-        short = [flag.short for flag in FLAGS if command in flag.commands]
-        return [*OPTIONS.get(command, ()), *short, "--help", *(["--help_all"] if short else [])]
-    if command == "compare":
-        return _runs()
-    return list(SCRIPTS) if command == "completion" else []
-
-
-def _values(option: str, command: str) -> list[str]:
-    """What may follow an option."""
-    if option in ("--config", "-c"):
-        return names()
-    if option == "--ckpt_path":
-        return _runs() if command not in ("repeat", "sweep") else []
-    if command == "sweep" and option in ("--sampler", "--pruner"):
-        return ["random", "tpe"] if option == "--sampler" else ["median", "none"]
-    long = LONG.get(option, option)
-    if part := CLASSES.get(long):
+    options = {option.name: option for option in COMMANDS[before[0]].options} if before[0] in COMMANDS else {}
+    before_this = options.get(before[-1])
+    if (before_this is None or not before_this.value) and typed.startswith("-"):
+        return [name for name in options if name.startswith("--")]
+    if before_this is None:
+        before_this = next((option for name, option in options.items() if not name.startswith("-")), None)
+    if before_this is None:
+        return []
+    if part := CLASSES.get(before_this.setting):
         return sorted(class_names(part))
-    return [choice for flag in FLAGS if flag.long == long for choice in flag.choices]
+    found = {"RECIPE": names, "RUN": _runs}.get(before_this.value)
+    return found() if found else list(before_this.choices or ())
 
 
 def _runs() -> list[str]:
-    """The recipes that have runs, the names that runs were given, and run folders."""
+    """Return the recipes that have runs, the names that runs were given, and run folders."""
     from fashion_lightning.runs.folder import LOGS
     from fashion_lightning.runs.origin import read_origin
     from fashion_lightning.runs.summary import runs_in

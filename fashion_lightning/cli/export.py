@@ -1,18 +1,15 @@
 """``fashion-lightning export``: a trained classifier as one file that runs elsewhere."""
 
 import os
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
-from fashion_lightning.cli.arguments import OneLineParser
-from fashion_lightning.cli.flags import expand
 from fashion_lightning.errors import UserError
 from fashion_lightning.export import html_file, onnx_file, pt2_file
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.find import find_run
-from fashion_lightning.tta import TTA
 
 FORMATS = {".onnx": onnx_file, ".pt2": pt2_file, ".html": html_file}
 """By the suffix of the file."""
@@ -24,29 +21,12 @@ IMAGES = 1000
 compared, and not with labels."""
 
 
-def main(arguments: Sequence[str]) -> None:
-    """The subcommand.
-
-    Args:
-        arguments: those after ``export``.
+def run(given: Namespace, _: Sequence[str]) -> None:
+    """Export a classifier, and check the file against it.
 
     Raises:
         UserError: there is no checkpoint, its network cannot be exported, or nothing can be written to ``--output``.
     """
-    parser = OneLineParser("fashion-lightning export", description=__doc__)
-    parser.add_argument("--ckpt_path", required=True, metavar="RUN", help="run folder (its best checkpoint) or file")
-    parser.add_argument("--output", required=True, metavar="FILE", help=f"the suffix decides: {SUFFIXES}")
-    parser.add_argument(
-        "--model.tta",
-        dest="tta",
-        choices=get_args(TTA),
-        help="test-time augmentation; by default as the checkpoint has it",
-    )
-    parser.add_argument(
-        "--model.network", dest="network", default="", metavar="CLASS", help="import path of a network of your own"
-    )
-    parser.add_argument("--data.root", dest="root", help="data folder, for the images of the check")
-    given = parser.parse_args(expand(arguments))
     path = output_file(given.output)
     file_format = FORMATS[path.suffix.lower()]
     file_format.check_installed()
@@ -60,7 +40,8 @@ def main(arguments: Sequence[str]) -> None:
 
     classifier = load(checkpoint.path, given.network)
     classifier.tta = given.tta or classifier.tta
-    images = source.load("train", None if given.root is None else Path(given.root).expanduser())[0][:IMAGES]
+    root = vars(given)["data.root"]
+    images = source.load("train", None if root is None else Path(root).expanduser())[0][:IMAGES]
     with exporting(classifier):
         content = file_format.write(trace(classifier), metadata(classifier, checkpoint.name))
         exported = file_format.load(content)

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,11 @@ from fashion_lightning.seeding import run_seed
 from fashion_lightning.version import __version__
 
 
-def run(arguments: list[str], began: float) -> None:
-    """Run ``fit``, ``validate``, ``test`` or ``predict``, which began at this ``time.monotonic()``."""
+def run(given: Namespace, settings: Sequence[str]) -> None:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``."""
     silence_what_is_not_news()
     with contextlib.nullcontext() if is_first_process() else _saying_nothing():
-        _run(arguments, began)
+        _run(given, settings)
 
 
 @contextlib.contextmanager
@@ -40,11 +41,11 @@ def _saying_nothing() -> Iterator[None]:
         yield
 
 
-def _run(arguments: list[str], began: float) -> None:
-    completed = complete(arguments)
+def _run(given: Namespace, settings: Sequence[str]) -> None:
+    completed = complete(given, settings)
     checkpoint = completed.checkpoint
     try:
-        RUNS[completed.command](FashionMNISTCLI(completed, began))
+        RUNS[given.command](FashionMNISTCLI(completed))
     except UserError as error:
         if checkpoint is None or checkpoint.version == __version__:
             raise
@@ -92,7 +93,7 @@ def fit(cli: FashionMNISTCLI) -> None:
             "epochs": cli.trainer.current_epoch,
             "steps": cli.trainer.global_step,
             "fit_seconds": cli.timer.time_elapsed("train"),
-            "start_seconds": None if first_step is None else first_step - cli.began,
+            "start_seconds": None if first_step is None else first_step - cli.given.began,
             "best": cli.config_init["best_checkpoint"].best_metrics,
             "last": cli.run_config.latest_metrics(cli.trainer),
         }

@@ -1,6 +1,5 @@
 """Every setting of a ``fit``, for the commands that start fits: checked here, before any of them begins."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from fashion_lightning.callbacks.run_config import config_text
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.messages import silence_what_is_not_news
+from fashion_lightning.cli.parser import parse
 
 
 def fit_settings(options: Sequence[str]) -> tuple[str, dict[str, Any]]:
@@ -22,5 +22,5 @@ def fit_settings(options: Sequence[str]) -> tuple[str, dict[str, Any]]:
         UserError: ``fit`` would refuse these options.
     """
     silence_what_is_not_news()
-    built = FashionMNISTCLI(complete(["fit", *options]), time.monotonic(), makes_run_folder=False)
+    built = FashionMNISTCLI(complete(*parse("fit", options)), makes_run_folder=False)
     return built.name, yaml.safe_load(config_text(built.parser, built.config))

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import textwrap
+from argparse import Namespace
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -18,19 +19,14 @@ PIPE = 10_000
 """Columns where nobody looks at a terminal: each run, name and note in one line."""
 
 
-def main(arguments: Sequence[str]) -> None:
-    """The subcommand.
-
-    Args:
-        arguments: those after ``list``.
+def run(given: Namespace, _: Sequence[str]) -> None:
+    """List recipes, presets and the runs in a folder.
 
     Raises:
         UserError: there is no such folder.
     """
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        raise UserError("list takes one folder or none: fashion-lightning list, fashion-lightning list my_runs")
-    logs = Path(arguments[0]).expanduser() if arguments else LOGS
-    if arguments and not logs.is_dir():
+    logs = Path(given.folder or LOGS).expanduser()
+    if given.folder and not logs.is_dir():
         raise UserError(f"There is no folder {logs}; list takes one where runs are kept.")
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE
     print(*_recipes(), "", *_presets(width), "", *_runs(logs, width), sep="\n")

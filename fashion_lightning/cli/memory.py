@@ -5,38 +5,13 @@ import errno
 import re
 import sys
 
-from fashion_lightning.errors import UserError
-
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Of glibc's malloc.h; see ``man mallopt``."""
-
-ADDRESS_SPACE = 4 * 2**30
-"""Bytes. With less, torch cannot be loaded: a CPU-only torch 2.15 takes 3.5 GB with its arithmetic libraries, of
-which OpenBLAS ends the process without an exception."""
 
 OUT_OF_MEMORY = (
     "There is not enough memory. Make something smaller: data.batch_size or the network; or free"
     " memory, and raise a limit that `ulimit -v` shows."
 )
-
-
-def check_address_space() -> None:
-    """Refuse a limit (``ulimit -v``) beneath which torch cannot be loaded.
-
-    Raises:
-        UserError: naming the limit.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows has no such limits
-        return
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if 0 <= limit < ADDRESS_SPACE:  # -1 is none
-        raise UserError(
-            f"The process may use {limit / 2**30:.1f} GB of memory addresses (`ulimit -v`), and loading torch alone"
-            f" takes {ADDRESS_SPACE / 2**30:.0f} GB. Raise the limit, or limit the memory itself (systemd-run -p"
-            " MemoryMax=…)."
-        )
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from fashion_lightning.cli.flags import KNOWN, nearest
+from fashion_lightning.cli.commands import COMMANDS, SHORT_NAMES
+from fashion_lightning.cli.flags import nearest
 from fashion_lightning.cli.full_help import FullHelp
-from fashion_lightning.cli.help import short_names
 from fashion_lightning.errors import UserError
 
 EXPECTED_WARNINGS = (
@@ -70,13 +70,13 @@ class OneLineErrorParser(LightningArgumentParser):
         super().__init__(*args, allow_abbrev=False, formatter_class=FullHelp, **kwargs)
 
     def print_help(self, *args: Any, **kwargs: Any) -> None:
-        print(short_names())
+        print("short names:\n" + "".join(f"  {short:16}{setting}\n" for short, setting in SHORT_NAMES.items()))
         super().print_help(*args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         known = [flag for action in self._actions for flag in action.option_strings]
         if "--trainer" in known:  # else the parser of a class's arguments, which have no short names
-            known += KNOWN
+            known += [option.name for command in COMMANDS.values() for option in command.options]
         raise UserError(in_a_users_words(message, known)) from ex
 
 

@@ -17,13 +17,13 @@ from fashion_lightning.photographs.preview import preview_file, write_preview
 
 def predict(cli: FashionMNISTCLI) -> None:
     """Write classes and probabilities of the test images, or of the user's photographs."""
-    output, images, preview = (cli.config[key] for key in ("output", "images", "preview"))
+    output, images, preview = cli.given.output, cli.given.images, cli.given.preview
     path = beside(cli, "predictions.csv" if images is None else "predictions_images.csv")
     path = path if output is None else predictions_file(output)
     preview = None if preview is None else preview_file(preview, images is not None)
     photographs, loader = None, None
     if images is not None:
-        found = find_pictures([images] if isinstance(images, str) else images)
+        found = find_pictures(images)
         photographs = read_pictures(found, cli.trainer.is_global_zero)
         loader = _loader(photographs.images, cli.trainer.global_rank, cli.trainer.world_size)
     writer = PredictionsCSV(path, photographs and photographs.paths)

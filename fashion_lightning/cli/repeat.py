@@ -7,14 +7,13 @@ that are finished are not run again, and interrupted ones are continued: the sam
 until all seeds are there.
 """
 
+from argparse import Namespace
 from collections.abc import Sequence
 
 from rich.console import Console
 
 from fashion_lightning.children import Children
-from fashion_lightning.cli.arguments import OneLineParser
 from fashion_lightning.cli.fit_settings import fit_settings
-from fashion_lightning.cli.flags import expand
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import lock_recipe
 from fashion_lightning.report.comparison_table import compare, print_table
@@ -22,27 +21,13 @@ from fashion_lightning.sweeps.jobs import Runner
 from fashion_lightning.sweeps.repetition import Repetition
 
 
-def main(arguments: Sequence[str]) -> None:
-    """The subcommand.
-
-    Args:
-        arguments: those after ``repeat``.
+def run(given: Namespace, fit_options: Sequence[str]) -> None:
+    """Fit a recipe with several seeds.
 
     Raises:
         UserError: the options cannot be used, another ``repeat`` of this recipe runs, or a run failed.
     """
-    parser = OneLineParser(
-        "fashion-lightning repeat",
-        usage="%(prog)s [--seeds N] [--processes N] [--test] [any option of fit]",
-        description=__doc__,
-    )
-    parser.add_argument("--seeds", type=int, default=5, help="how many: 0, 1, 2 and so on (default: 5)")
-    parser.add_argument("--processes", type=int, default=1, help="seeds at a time; they share the threads (default: 1)")
-    parser.add_argument("--test", action="store_true", help="also test each best checkpoint, with and without TTA")
-    given, fit_options = parser.parse_known_args(list(arguments))
-    if given.seeds < 1 or given.processes < 1:
-        raise UserError("--seeds and --processes must be at least 1.")
-    typed = {option.partition("=")[0] for option in expand(fit_options)}
+    typed = {option.partition("=")[0] for option in fit_options}
     for option, reason in (
         ("--seed_everything", f"the seeds are 0 to {given.seeds - 1}: leave --seed_everything out."),
         ("--ckpt_path", "repeat finds the runs to continue by itself: leave --ckpt_path out."),

@@ -1,11 +1,10 @@
 """``fashion-lightning serve``: a page on which a trained classifier is tried, and an endpoint for programs."""
 
 import ipaddress
+from argparse import Namespace
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from fashion_lightning.cli.arguments import OneLineParser
-from fashion_lightning.cli.flags import expand
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.find import find_run
@@ -13,23 +12,12 @@ from fashion_lightning.runs.find import find_run
 PACKAGES = ("fastapi", "uvicorn")
 
 
-def main(arguments: Sequence[str]) -> None:
-    """The subcommand.
-
-    Args:
-        arguments: those after ``serve``.
+def run(given: Namespace, _: Sequence[str]) -> None:
+    """Serve a classifier until a signal comes.
 
     Raises:
         UserError: there is no checkpoint, packages are missing, or the address is taken.
     """
-    parser = OneLineParser("fashion-lightning serve", description=__doc__)
-    parser.add_argument("--ckpt_path", required=True, metavar="RUN", help="run folder (its best checkpoint) or file")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at; only this machine by default")
-    parser.add_argument("--port", type=int, default=8000, metavar="N", help="0 for a free one")
-    parser.add_argument(
-        "--model.network", dest="network", default="", metavar="CLASS", help="import path of a network of your own"
-    )
-    given = parser.parse_args(expand(arguments))
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         raise UserError(f"serve needs packages that are not installed: pip install {' '.join(missing)}")
     place = find_run(given.ckpt_path)
@@ -41,9 +29,9 @@ def main(arguments: Sequence[str]) -> None:
 
     with listen(given.host, given.port) as listening:
         classifier = load(checkpoint.path, given.network)
-        run = "" if checkpoint.run_dir is None else f", {checkpoint.run_dir.name}"
+        version = "" if checkpoint.run_dir is None else f", {checkpoint.run_dir.name}"
         views = "" if classifier.tta == "none" else f", test-time augmentation: {classifier.tta}"
-        app = create_app(classifier, f"Recipe {checkpoint.name}{run}{views}")
+        app = create_app(classifier, f"Recipe {checkpoint.name}{version}{views}")
         if not _is_loopback(listening.getsockname()[0]):
             print("No password is asked: whoever reaches this machine over its network can use the page.", flush=True)
         print(f"{checkpoint.path} is served at {address(listening)} until Ctrl-C.", flush=True)

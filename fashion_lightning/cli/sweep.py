@@ -6,6 +6,7 @@ same command goes on where it was interrupted, and any number of them, on any nu
 
 import logging
 import warnings
+from argparse import Namespace
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +16,8 @@ import yaml
 from rich.console import Console
 
 from fashion_lightning.children import Children
-from fashion_lightning.cli.arguments import OneLineParser
+from fashion_lightning.cli.commands import SHORT_NAMES
 from fashion_lightning.cli.fit_settings import fit_settings
-from fashion_lightning.cli.flags import LONG, expand
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.files.lock import one_at_a_time
@@ -35,11 +35,8 @@ TRIALS = 20
 """Unless the study or the user says otherwise."""
 
 
-def main(arguments: Sequence[str]) -> None:
-    """The subcommand.
-
-    Args:
-        arguments: those after ``sweep``.
+def run(given: Namespace, fit_options: Sequence[str]) -> None:
+    """Search a space.
 
     Raises:
         UserError: the options or the space cannot be used, the study is another one's, its database is away for long,
@@ -49,8 +46,14 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"sweep needs packages that are not installed: pip install {' '.join(missing)}")
     from fashion_lightning.sweeps.space import as_flags, corners, read_space
 
-    given, fit_options = _parse(arguments)
-    space = read_space(Path(given.space), LONG)
+    typed = {option.partition("=")[0] for option in fit_options}
+    for option, reason in (
+        ("--seed_everything", "each trial has the seeds 0 and on: leave --seed_everything out."),
+        ("--ckpt_path", "sweep finds the runs to continue by itself: leave --ckpt_path out."),
+    ):
+        if option in typed:
+            raise UserError(reason)
+    space = read_space(Path(given.space), SHORT_NAMES)
     if typed_too := sorted({option.partition("=")[0].removeprefix("--") for option in fit_options} & space.keys()):
         raise UserError(f"{typed_too[0]} is searched in {given.space}, and typed as well: leave one of them out.")
     recipe, config = fit_settings(fit_options)
@@ -64,47 +67,6 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError("sweep needs runs that are saved: leave trainer.fast_dev_run out.")
     with Children() as children:
         _sweep(name, recipe, config, space, given, children)
-
-
-def _parse(arguments: Sequence[str]) -> tuple[Any, list[str]]:
-    """The options of this command, and those of ``fit``.
-
-    Raises:
-        UserError: they make no sense.
-    """
-    from fashion_lightning.sweeps.suggestion import PRUNERS, SAMPLERS
-
-    parser = OneLineParser(
-        "fashion-lightning sweep",
-        usage="%(prog)s --space FILE [--trials N] [--processes N] [--seeds N] [any option of fit]",
-        description=__doc__,
-    )
-    parser.add_argument("--space", help="the YAML file that says what is searched")
-    parser.add_argument("--trials", type=int, help=f"in all, those that are done among them (default: {TRIALS})")
-    parser.add_argument(
-        "--processes", type=int, default=1, help="trials at a time; they share the threads (default: 1)"
-    )
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each trial, judged by their mean (default: 1)")
-    parser.add_argument("--sampler", choices=SAMPLERS, default=SAMPLERS[0], help="how trials are proposed")
-    parser.add_argument("--pruner", choices=PRUNERS, default=PRUNERS[0], help="how hopeless trials are found")
-    parser.add_argument("--study", help="the name of the study and of its folder (default: the recipe's and _sweep)")
-    parser.add_argument("--storage", help="a database that other machines reach (default: a file in the folder)")
-    parser.add_argument("--name")
-    parser.add_argument("--note")
-    given, fit_options = parser.parse_known_args(list(arguments))
-    if given.space is None:
-        raise UserError("sweep needs a file that says what is searched: --space space.yaml (see docs/sweeps.md)")
-    if given.processes < 1 or given.seeds < 1 or (given.trials is not None and given.trials < 1):
-        raise UserError("--trials, --processes and --seeds must be at least 1.")
-    fit_options = expand(fit_options)
-    typed = {option.partition("=")[0] for option in fit_options}
-    for option, reason in (
-        ("--seed_everything", "each trial has the seeds 0 and on: leave --seed_everything out."),
-        ("--ckpt_path", "sweep finds the runs to continue by itself: leave --ckpt_path out."),
-    ):
-        if option in typed:
-            raise UserError(reason)
-    return given, fit_options
 
 
 def _sweep(

@@ -1,0 +1,377 @@
+"""Every subcommand, declared once: parser, help, completion and "did you mean" are made from this table.
+
+Nothing here imports torch.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command, or the short name of a setting."""
+
+    name: str
+    """As it is typed; without dashes for an argument by its position."""
+    value: str
+    """What follows it, in the help; empty for a switch. RECIPE and RUN are completed."""
+    meaning: str
+    type: Callable[[str], Any] = str
+    default: Any = None
+    choices: tuple[str, ...] | None = None
+    setting: str = ""
+    """The setting that a short name stands for. LightningCLI parses settings, all else is parsed by this table."""
+    also: str = ""
+    """A second spelling, which the help does not show."""
+    nargs: str | None = None
+    required: bool = False
+    repeats: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand."""
+
+    name: str
+    summary: str
+    """One line for the overview."""
+    usage: str
+    about: str
+    examples: tuple[tuple[str, str], ...]
+    """Command lines without the program's name, and what they do."""
+    options: tuple[Option, ...]
+    run: str
+    """``module:function``, which gets what was parsed and the command line's other arguments."""
+    settings: str = ""
+    """Heading of the settings; without one, the command takes none."""
+    closing: str = ""
+    of_a_run: bool = False
+    """Whether it needs ``--ckpt_path``."""
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Make a type for whole numbers from ``least`` on."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+RUN = "a run folder; quick for the newest run of that recipe; a run's --name; or a checkpoint file"
+CONFIG = Option(
+    "--config",
+    "RECIPE",
+    "a recipe or preset by name, or a YAML file of settings; several add up, the later wins",
+    default=[],
+    also="-c",
+    repeats=True,
+)
+PASSED_ON = replace(CONFIG, setting="--config", also="")
+CKPT_PATH = Option("--ckpt_path", "RUN", f"its best checkpoint: {RUN}")
+NAME = Option("--name", "TEXT", "what you call the run")
+NOTE = Option("--note", "TEXT", "a line on the run; `fashion-lightning list` shows both")
+HELP = Option("--help", "", "this page", also="-h")
+HELP_ALL = Option("--help_all", "", "every setting there is")
+TTAS = ("none", "flip", "flip_shift")
+OWN_NETWORK = Option("--network", "CLASS", "import path of a network of your own", default="", also="--model.network")
+
+COMPUTING = (
+    Option("--devices", "N", "processes or GPUs to compute with", setting="--trainer.devices"),
+    Option(
+        "--precision",
+        "HOW",
+        "bf16-mixed, 32-true …; by the machine unless given",
+        choices=("16-mixed", "32-true", "bf16-mixed"),
+        setting="--trainer.precision",
+    ),
+)
+SEED = Option("--seed", "N", "the run's seed, 0 by default", setting="--seed_everything")
+TRAINING = (
+    Option("--epochs", "N", "epochs, counted from the start of the run", setting="--trainer.max_epochs"),
+    Option("--lr", "X", "learning rate of the optimizer", setting="--model.optimizer.init_args.lr"),
+    Option("--batch_size", "N", "training images in a step", setting="--data.batch_size"),
+    Option("--optimizer", "NAME", "muon, adam, sgd …, or a class path", setting="--model.optimizer"),
+    Option("--network", "NAME", "cnn, mlp, convnet, wideresnet, or my_module.MyNetwork", setting="--model.network"),
+    Option(
+        "--flip",
+        "HOW",
+        "mirror images: none, random, alternating",
+        choices=("alternating", "none", "random"),
+        setting="--data.flip",
+    ),
+    Option("--shift", "PIXELS", "shift images by up to so many", setting="--data.shift"),
+    Option("--cutout", "PIXELS", "cut out squares of that side", setting="--data.cutout"),
+    Option("--prune", "SHARE", "leave out that share of the images, easy ones", setting="--data.prune"),
+    Option("--patience", "N", "stop after N validations without a better one", setting="--early_stopping.patience"),
+    *COMPUTING,
+)
+EVALUATION = (
+    Option("--tta", "HOW", "average views: none, flip, flip_shift", choices=TTAS, setting="--model.tta"),
+    *COMPUTING,
+)
+
+OF_A_RECIPE = (
+    "Every other setting is a flag too, as it stands in a recipe: --data.val_size 0.1,"
+    " --model.optimizer.init_args.weight_decay 0.05. --help_all lists them; `fashion-lightning list`, recipes and runs."
+)
+OF_THE_RUN = (
+    "Every setting of the run is a flag too, as it stands in its config.yaml. --help_all lists them;"
+    " `fashion-lightning list`, your runs."
+)
+FOLDER = "--ckpt_path tensorboard_logs/cnn/version_0"
+
+TABLE = (
+    Command(
+        "fit",
+        "train; without options the default recipe, cnn",
+        "fit [--config RECIPE]... [--ckpt_path RUN] [options]",
+        "Train a network, or train a run further. Without options, the default recipe, cnn.",
+        (
+            ("fit --config quick", "a recipe by name"),
+            ("fit --config quick --epochs 5 --lr 0.04", "other settings"),
+            ("fit --config my_recipe.yaml --seed 1", "your own settings"),
+            ("fit --config cnn --config presets/debug", "a few batches only"),
+            ("fit --ckpt_path quick --epochs 9", "train it longer"),
+        ),
+        (
+            CONFIG,
+            replace(CKPT_PATH, meaning=f"continue this run in its folder: {RUN}"),
+            Option("--weights", "FILE", "start a new run from the weights of a checkpoint or safetensors file"),
+            NAME,
+            NOTE,
+            Option("--layers", "", "show every layer of the network at the start"),
+            HELP,
+            HELP_ALL,
+            SEED,
+            *TRAINING,
+        ),
+        "fit:run",
+        "settings (of a recipe, or of the run that is continued, unless typed)",
+        OF_A_RECIPE,
+    ),
+    Command(
+        "validate",
+        "measure a checkpoint on the 5,000 validation images",
+        "validate --ckpt_path RUN [options]",
+        "Measure a checkpoint on the validation images, which its training chose it by.",
+        (("validate --ckpt_path quick", "its newest run"), (f"validate {FOLDER}", "")),
+        (CKPT_PATH, CONFIG, HELP, HELP_ALL, *EVALUATION),
+        "fit:run",
+        "settings (of the run, unless typed)",
+        OF_THE_RUN,
+        of_a_run=True,
+    ),
+    Command(
+        "test",
+        "measure a checkpoint on the 10,000 test images",
+        "test --ckpt_path RUN [options]",
+        "Measure a checkpoint on the 10,000 test images.",
+        (
+            ("test --ckpt_path quick", "its newest run"),
+            ("test --ckpt_path quick --tta flip", "mirror images too"),
+            (f"test {FOLDER}", ""),
+        ),
+        (CKPT_PATH, CONFIG, HELP, HELP_ALL, *EVALUATION),
+        "fit:run",
+        "settings (of the run, unless typed)",
+        OF_THE_RUN,
+        of_a_run=True,
+    ),
+    Command(
+        "predict",
+        "write classes and probabilities as CSV, of test images or yours",
+        "predict --ckpt_path RUN [options]",
+        "Write classes and probabilities as CSV, of the test images or of your own.",
+        (
+            ("predict --ckpt_path quick", "its newest run"),
+            ("predict --ckpt_path quick --images photos --output my.csv", ""),
+        ),
+        (
+            CKPT_PATH,
+            Option(
+                "--images",
+                "PATH",
+                "image files, folders or globs, in place of the test images",
+                nargs="+",
+                also="--data.images",
+            ),
+            Option("--output", "FILE", "the .csv or .json file; in the run folder by default"),
+            Option("--preview", "FILE", "a .png file: your pictures beside what the network saw of them"),
+            CONFIG,
+            HELP,
+            HELP_ALL,
+            *EVALUATION,
+        ),
+        "fit:run",
+        "settings (of the run, unless typed)",
+        OF_THE_RUN,
+        of_a_run=True,
+    ),
+    Command(
+        "repeat",
+        "fit a recipe with several seeds, and compare them",
+        "repeat [--config RECIPE]... [--seeds N] [options]",
+        "Fit one recipe with several seeds, each a run of its own, and compare them. Finished runs are not run again"
+        " and interrupted ones go on: type the same command until all are there.",
+        (
+            ("repeat --config quick", "five seeds"),
+            ("repeat --config quick --seeds 10 --test", "ten, tested"),
+            ("repeat --config quick --lr 0.04 --processes 2", "two at once"),
+        ),
+        (
+            PASSED_ON,
+            Option("--seeds", "N", "fit with the seeds 0 to N-1; 5 by default", at_least(1), 5),
+            Option("--processes", "N", "how many at a time, sharing the threads; 1 by default", at_least(1), 1),
+            Option("--test", "", "also test each best checkpoint, with and without test-time augmentation"),
+            replace(NAME, setting="--name"),
+            replace(NOTE, setting="--note"),
+            HELP,
+            HELP_ALL,
+            *TRAINING,
+        ),
+        "repeat:run",
+        "settings (of the recipe, unless typed)",
+        OF_A_RECIPE,
+    ),
+    Command(
+        "sweep",
+        "search a recipe's settings for better ones",
+        "sweep --space FILE [--config RECIPE]... [options]",
+        "Search a recipe's settings for better ones; each trial is a run, judged on validation"
+        " images. Type the same command to go on, also on several machines.",
+        (
+            ("sweep --config quick --space my.yaml", "20 trials"),
+            ("sweep --config quick --space my.yaml --trials 50", "more"),
+        ),
+        (
+            PASSED_ON,
+            Option(
+                "--space",
+                "FILE",
+                "what is searched: lines as `lr: {low: 0.001, high: 0.1, log: true}` or"
+                " `batch_size: {choices: [64, 128]}`",
+                required=True,
+            ),
+            Option("--trials", "N", "in all, those that are done among them; 20 by default", at_least(1)),
+            Option("--processes", "N", "how many at a time, sharing the threads; 1 by default", at_least(1), 1),
+            Option("--seeds", "N", "runs of each trial, which is judged by their mean; 1 by default", at_least(1), 1),
+            Option(
+                "--sampler", "HOW", "tpe, by the trials so far, or random", default="tpe", choices=("tpe", "random")
+            ),
+            Option(
+                "--pruner",
+                "HOW",
+                "median, which ends trials that are worse than most, or none",
+                default="median",
+                choices=("median", "none"),
+            ),
+            Option("--study", "NAME", "of the study and its folder of runs; RECIPE_sweep by default"),
+            Option("--storage", "URL", "a database that all machines reach, as postgresql://user@host/name"),
+            NAME,
+            NOTE,
+            HELP,
+            HELP_ALL,
+            *TRAINING,
+        ),
+        "sweep:run",
+        "settings (of the recipe, unless typed)",
+        OF_A_RECIPE,
+    ),
+    Command(
+        "compare",
+        "a table and learning curves of runs that are there",
+        "compare RUN... [--output FOLDER]",
+        "A table and learning curves of runs that are there: mean ± standard deviation over seeds.",
+        (
+            ("compare quick cnn", "two recipes"),
+            ("compare tensorboard_logs/cnn/version_[0-4]", ""),
+            ("compare quick cnn --output comparison", "as files too"),
+        ),
+        (
+            Option("runs", "RUN", "a run folder, a folder of runs, a glob, or a recipe's name", nargs="+"),
+            Option("--output", "FOLDER", "write tables, each run's metrics, a picture of the curves and a page there"),
+            HELP,
+        ),
+        "compare:run",
+    ),
+    Command(
+        "export",
+        "one file that runs elsewhere: ONNX, torch.export or a page",
+        "export --ckpt_path RUN --output FILE [options]",
+        "Write a trained classifier as one file that runs without this package: uint8 images in, probabilities out. It"
+        " is kept only if it classifies as the checkpoint does.",
+        (
+            ("export --ckpt_path quick --output quick.onnx", ""),
+            ("export --ckpt_path quick --output quick.pt2", "for torch"),
+            ("export --ckpt_path quick --output quick.html", "a page to mail"),
+        ),
+        (
+            CKPT_PATH,
+            Option("--output", "FILE", "the suffix decides: .onnx, .pt2 or .html", required=True),
+            Option("--tta", "HOW", "average views: none, flip, flip_shift", choices=TTAS, also="--model.tta"),
+            OWN_NETWORK,
+            Option("--data.root", "FOLDER", "where the data lie that the file is checked with"),
+            HELP,
+        ),
+        "export:run",
+        of_a_run=True,
+    ),
+    Command(
+        "serve",
+        "a page to try a classifier on: drop, photograph or draw",
+        "serve --ckpt_path RUN [options]",
+        "Open a page on which a picture is dropped, pasted, photographed or drawn, and classified as it changes; and an"
+        " endpoint for programs, which /openapi.json describes.",
+        (
+            ("serve --ckpt_path quick", "for this machine"),
+            ("serve --ckpt_path quick --host 0.0.0.0", "for phones, too"),
+        ),
+        (
+            CKPT_PATH,
+            Option(
+                "--host",
+                "ADDRESS",
+                "where it listens; 127.0.0.1 by default, this machine only. There is no password",
+                default="127.0.0.1",
+            ),
+            Option("--port", "N", "8000 by default, 0 for a free one", at_least(0), 8000),
+            OWN_NETWORK,
+            HELP,
+        ),
+        "serve:run",
+        of_a_run=True,
+    ),
+    Command(
+        "list",
+        "recipes with their cost and accuracy, and the runs that are there",
+        "list [FOLDER]",
+        "Show the recipes, with their cost and accuracy, and the runs in tensorboard_logs: how far each is, its"
+        " accuracy, its name and note.",
+        (("list", "recipes, presets and runs"), ("list my_runs", "runs that are kept elsewhere")),
+        (Option("folder", "FOLDER", "where runs are kept; tensorboard_logs by default", nargs="?"), HELP),
+        "listing:run",
+    ),
+    Command(
+        "completion",
+        "a script for Tab in bash, zsh or fish",
+        "completion bash|zsh|fish",
+        "Print a script with which the shell completes commands, recipes, runs and settings.",
+        (
+            ('eval "$(fashion-lightning completion bash)"', "in ~/.bashrc"),
+            ('eval "$(fashion-lightning completion zsh)"', "in ~/.zshrc, after compinit"),
+            ("fashion-lightning completion fish | source", "in config.fish"),
+        ),
+        (Option("shell", "SHELL", "bash, zsh or fish", choices=("bash", "zsh", "fish")), HELP),
+        "completion:run",
+    ),
+)
+
+COMMANDS = {command.name: command for command in TABLE}
+
+SHORT_NAMES = {option.name: option.setting for command in TABLE for option in command.options if option.setting}
+"""The settings that short names stand for: ``--epochs`` is ``--trainer.max_epochs``."""
