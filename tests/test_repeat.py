@@ -36,9 +36,9 @@ def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--seeds", "0"], "--seeds and --processes must be at least 1."),
-        (["--processes", "0"], "--seeds and --processes must be at least 1."),
-        (["--seeds", "many"], "argument --seeds: invalid int value: 'many'"),
+        (["--seeds", "0"], "must be a whole number of at least 1"),
+        (["--processes", "0"], "must be a whole number of at least 1"),
+        (["--seeds", "many"], "must be a whole number of at least 1"),
         (["--seed_everything", "3"], "the seeds are 0 to 4: leave --seed_everything out."),
         (["--ckpt_path=tensorboard_logs/tiny/version_0"], "leave --ckpt_path out."),
         (["--config", "missing.yaml"], "There is no config file missing.yaml"),

@@ -261,9 +261,7 @@ def test_what_cannot_be_served_is_said_in_one_line(cli: Run, monkeypatch: pytest
         == f"error: Nothing can be served at 127.0.0.1, port {taken} (Address already in use). --port names another.\n"
     )
     assert "--port must be a number from 0 to 65535" in cli("serve", "--ckpt_path", "tiny", "--port", "99999", exits=2)
-    assert "must be a whole number of at least 0, not 'x'" in cli(
-        "serve", "--ckpt_path", "tiny", "--port", "x", exits=2
-    )
+    assert "a whole number of at least 0, not 'x'" in cli("serve", "--ckpt_path", "tiny", "--port", "x", exits=2)
     assert "--host no-such-name.invalid is no name" in cli(
         "serve", "--ckpt_path", "tiny", "--host", "no-such-name.invalid", exits=2
     )

@@ -57,10 +57,10 @@ def rows() -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ([], "sweep needs a file that says what is searched: --space space.yaml"),
+        ([], "the following arguments are required: --space"),
         (["--space", "missing.yaml"], "The space missing.yaml cannot be read (No such file or directory)."),
-        (["--space", "space.yaml", "--trials", "0"], "--trials, --processes and --seeds must be at least 1."),
-        (["--space", "space.yaml", "--seeds", "0"], "--trials, --processes and --seeds must be at least 1."),
+        (["--space", "space.yaml", "--trials", "0"], "must be a whole number of at least 1"),
+        (["--space", "space.yaml", "--seeds", "0"], "must be a whole number of at least 1"),
         (["--space", "space.yaml", "--sampler", "grid"], "argument --sampler: invalid choice: 'grid'"),
         (["--space", "space.yaml", "--seed", "3"], "leave --seed_everything out."),
         (["--space", "space.yaml", "--ckpt_path", "tiny"], "leave --ckpt_path out."),
