@@ -1,0 +1,136 @@
+"""Break the code in small ways, one at a time, and count the mutants that a test notices.
+
+    python -m tests.mutants [words of the modules] [--count 40] [--seed 0] > survivors.txt
+
+mutmut makes the mutants; its own runner would mutate whole packages and import torch for each. Here each mutant is
+written into a copy of the checkout and tested in a fork of a process that has imported torch already. The messages of
+errors stay as they are: tests check that an error is one line, not its words.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import libcst
+import pytest
+from libcst import matchers
+from libcst.metadata import MetadataWrapper
+from lightning.pytorch import cli as imported_before_the_forks  # noqa: F401
+from mutmut.mutation.file_mutation import MutationVisitor
+from mutmut.mutation.mutators import mutation_operators
+from mutmut.mutation.pragma_handling import IgnoredCode
+
+ROOT = Path(__file__).parents[1]
+RESUME = "test_exact_resume.py::test_an_interrupted_run_ends_with_the_same_bits_as_an_undisturbed_one"
+MODULES = {
+    "metrics.py": f"test_metrics.py test_classifier.py {RESUME}",
+    "optimizers.py": "test_optimizers.py test_golden_losses.py",
+    "schedules.py": "test_schedules.py test_optimizers.py test_classifier.py",
+    "data/augment.py": "test_augment.py test_datamodule.py",
+    "data/batches.py": f"test_batches.py test_datamodule.py test_signals.py {RESUME}",
+    "data/pruning.py": f"test_pruning.py test_batches.py {RESUME}",
+    "data/split.py": "test_split.py test_datamodule.py",
+    "runs/durable.py": "test_durable.py test_output_files.py",
+    "runs/folder.py": "test_durable.py test_find_run.py test_origin.py test_own_runs.py test_cli.py test_resume.py",
+    "runs/lock.py": "test_durable.py test_source.py test_first_hour.py test_sweep_trials.py",
+}
+"""The tests that are to notice a mutant of a module, the quickest first."""
+
+
+class Visitor(MutationVisitor):
+    """Mutates decorated functions as well, which mutmut's own way to choose a mutant cannot."""
+
+    def _skip_node_and_children(self, node: libcst.CSTNode) -> bool:
+        return super()._skip_node_and_children(
+            node.with_changes(decorators=()) if isinstance(node, libcst.FunctionDef) else node
+        )
+
+
+def mutants_of(path: Path) -> list[tuple[str, str]]:
+    """Return what each mutant changes, and the whole text of the file with it."""
+    visitor = Visitor(mutation_operators, IgnoredCode(set(), set(), set()))
+    module = MetadataWrapper(libcst.parse_module(path.read_text())).visit(visitor)
+    raised = [node for error in matchers.findall(module, matchers.Raise()) for node in nodes_of(error)]
+    found = []
+    for mutation in visitor.mutations:
+        old, new, function = mutation.original_node, mutation.mutated_node, mutation.contained_by_top_level_function
+        if isinstance(function, libcst.FunctionDef) and not any(old is node for node in raised):
+            change = " → ".join(" ".join(module.code_for_node(node).split()) for node in (old, new))
+            mutant = module.deep_replace(old, new)
+            assert isinstance(mutant, libcst.Module)
+            found.append((f"{function.name.value}: {change}", mutant.code))
+    return found
+
+
+def nodes_of(node: libcst.CSTNode) -> list[libcst.CSTNode]:
+    """Return a node of the syntax tree and all below it."""
+    return [node, *(below for child in node.children for below in nodes_of(child))]
+
+
+def passes(checkout: Path, tests: str, seconds: float) -> bool:
+    """Run tests in a fork; one that hangs does not pass."""
+    if (child := os.fork()) == 0:
+        os.setsid()
+        for name in [name for name in sys.modules if name.split(".")[0] in ("fashion_lightning", "tests")]:
+            del sys.modules[name]
+        os.chdir(checkout)
+        sys.path.insert(0, str(checkout))
+        os.environ["PYTHONPATH"] = str(checkout)
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(null, stream)
+        options = "-x -q -o addopts= -p no:xdist -p no:cacheprovider -m".split()
+        os._exit(pytest.main([*options, "not slow and not browser", *(f"tests/{test}" for test in tests.split())]))
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status == 0
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def main() -> None:
+    """Break each module that is asked for, and print the mutants that survive."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("words", nargs="*", help="parts of the names of the modules to break; all by default")
+    parser.add_argument("--count", type=int, default=40, help="mutants of a module, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of that draw")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        checkout = Path(scratch) / "checkout"
+        for part in ("fashion_lightning", "configs", "examples", "tests", "README.md", "pyproject.toml"):
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            checkout.mkdir(exist_ok=True)
+            copy(ROOT / part, checkout / part)
+        for name, tests in MODULES.items():
+            if not any(word in name for word in args.words or [""]):
+                continue
+            path, began = checkout / "fashion_lightning" / name, time.monotonic()
+            text = path.read_text()
+            assert passes(checkout, tests, 600), f"{tests} fail before anything is broken"
+            limit = 30 + 5 * (time.monotonic() - began)
+            mutants = mutants_of(path)
+            drawn = random.Random(args.seed).sample(mutants, min(args.count, len(mutants)))
+            survivors = 0
+            for change, mutant in drawn:
+                path.write_text(mutant)
+                if passes(checkout, tests, limit):
+                    survivors += 1
+                    print(f"{name}: {change}", flush=True)
+            path.write_text(text)
+            caught = len(drawn) - survivors
+            print(f"{name}: {caught} of {len(drawn)} mutants caught ({caught / len(drawn):.0%})", flush=True)
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    main()
