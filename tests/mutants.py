@@ -1,16 +1,14 @@
 """Break the code in small ways, one at a time, and count the mutants that a test notices.
 
-    python -m tests.mutants [words of the modules] [--count 40] [--seed 0] > survivors.txt
+    python -m tests.mutants [words of the modules]
 
-mutmut makes the mutants; its own runner would mutate whole packages and import torch for each. Here each mutant is
-written into a copy of the checkout and tested in a fork of a process that has imported torch already. The messages of
-errors stay as they are: tests check that an error is one line, not its words.
+mutmut makes the mutants; its own runner would import torch anew for each. Here each mutant is written into a copy of
+the checkout and tested in a fork of a process that has imported torch already. The messages of errors stay as they
+are: tests check that an error is one line, not its words.
 """
 
-import argparse
 import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
@@ -26,7 +24,11 @@ from mutmut.mutation.file_mutation import MutationVisitor
 from mutmut.mutation.mutators import mutation_operators
 from mutmut.mutation.pragma_handling import IgnoredCode
 
-ROOT = Path(__file__).parents[1]
+from tests.without_workarounds import copy_checkout
+
+MUTANTS, SEED = 40, 0
+"""How many mutants of a module are drawn at random, and the seed of that draw."""
+
 RESUME = "test_exact_resume.py::test_an_interrupted_run_ends_with_the_same_bits_as_an_undisturbed_one"
 MODULES = {
     "metrics.py": f"test_metrics.py test_classifier.py {RESUME}",
@@ -36,9 +38,9 @@ MODULES = {
     "data/batches.py": f"test_batches.py test_datamodule.py test_signals.py {RESUME}",
     "data/pruning.py": f"test_pruning.py test_batches.py {RESUME}",
     "data/split.py": "test_split.py test_datamodule.py",
-    "runs/durable.py": "test_durable.py test_output_files.py",
+    "files/durable.py": "test_durable.py test_output_files.py",
+    "files/lock.py": "test_durable.py test_source.py test_first_hour.py test_sweep_trials.py",
     "runs/folder.py": "test_durable.py test_find_run.py test_origin.py test_own_runs.py test_cli.py test_resume.py",
-    "runs/lock.py": "test_durable.py test_source.py test_first_hour.py test_sweep_trials.py",
 }
 """The tests that are to notice a mutant of a module, the quickest first."""
 
@@ -47,9 +49,8 @@ class Visitor(MutationVisitor):
     """Mutates decorated functions as well, which mutmut's own way to choose a mutant cannot."""
 
     def _skip_node_and_children(self, node: libcst.CSTNode) -> bool:
-        return super()._skip_node_and_children(
-            node.with_changes(decorators=()) if isinstance(node, libcst.FunctionDef) else node
-        )
+        plain = node.with_changes(decorators=()) if isinstance(node, libcst.FunctionDef) else node
+        return super()._skip_node_and_children(plain)
 
 
 def mutants_of(path: Path) -> list[tuple[str, str]]:
@@ -62,8 +63,7 @@ def mutants_of(path: Path) -> list[tuple[str, str]]:
         old, new, function = mutation.original_node, mutation.mutated_node, mutation.contained_by_top_level_function
         if isinstance(function, libcst.FunctionDef) and not any(old is node for node in raised):
             change = " → ".join(" ".join(module.code_for_node(node).split()) for node in (old, new))
-            mutant = module.deep_replace(old, new)
-            assert isinstance(mutant, libcst.Module)
+            mutant = libcst.ensure_type(module.deep_replace(old, new), libcst.Module)
             found.append((f"{function.name.value}: {change}", mutant.code))
     return found
 
@@ -74,7 +74,7 @@ def nodes_of(node: libcst.CSTNode) -> list[libcst.CSTNode]:
 
 
 def passes(checkout: Path, tests: str, seconds: float) -> bool:
-    """Run tests in a fork; one that hangs does not pass."""
+    """Run tests in a fork; one that hangs is ended and does not pass."""
     if (child := os.fork()) == 0:
         os.setsid()
         for name in [name for name in sys.modules if name.split(".")[0] in ("fashion_lightning", "tests")]:
@@ -82,44 +82,31 @@ def passes(checkout: Path, tests: str, seconds: float) -> bool:
         os.chdir(checkout)
         sys.path.insert(0, str(checkout))
         os.environ["PYTHONPATH"] = str(checkout)
-        null = os.open(os.devnull, os.O_RDWR)
-        for stream in range(3):
-            os.dup2(null, stream)
-        options = "-x -q -o addopts= -p no:xdist -p no:cacheprovider -m".split()
-        os._exit(pytest.main([*options, "not slow and not browser", *(f"tests/{test}" for test in tests.split())]))
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        options = ["-xqo", "addopts=", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", "not slow and not browser"]
+        os._exit(pytest.main([*options, *(f"tests/{test}" for test in tests.split())]))
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status == 0
+    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < end:
         time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
+    if not ended[0]:
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return ended == (child, 0)
 
 
-def main() -> None:
-    """Break each module that is asked for, and print the mutants that survive."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("words", nargs="*", help="parts of the names of the modules to break; all by default")
-    parser.add_argument("--count", type=int, default=40, help="mutants of a module, drawn at random")
-    parser.add_argument("--seed", type=int, default=0, help="of that draw")
-    args = parser.parse_args()
+def main(words: list[str]) -> None:
+    """Break each module whose name holds one of the words, and print the mutants that survive."""
     with tempfile.TemporaryDirectory() as scratch:
-        checkout = Path(scratch) / "checkout"
-        for part in ("fashion_lightning", "configs", "examples", "tests", "README.md", "pyproject.toml"):
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-            checkout.mkdir(exist_ok=True)
-            copy(ROOT / part, checkout / part)
+        checkout = copy_checkout(Path(scratch))
         for name, tests in MODULES.items():
-            if not any(word in name for word in args.words or [""]):
+            if words and not any(word in name for word in words):
                 continue
             path, began = checkout / "fashion_lightning" / name, time.monotonic()
-            text = path.read_text()
-            assert passes(checkout, tests, 600), f"{tests} fail before anything is broken"
+            text, mutants = path.read_text(), mutants_of(path)
+            if not passes(checkout, tests, seconds=600):
+                raise RuntimeError(f"{tests} fail before anything is broken")
             limit = 30 + 5 * (time.monotonic() - began)
-            mutants = mutants_of(path)
-            drawn = random.Random(args.seed).sample(mutants, min(args.count, len(mutants)))
+            drawn = random.Random(SEED).sample(mutants, min(MUTANTS, len(mutants)))
             survivors = 0
             for change, mutant in drawn:
                 path.write_text(mutant)
@@ -133,4 +120,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
-    main()
+    main(sys.argv[1:])

@@ -1,6 +1,5 @@
 """The recipe in one file of plain torch trains what the package trains, to the bit."""
 
-import hashlib
 import runpy
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from fashion_lightning.precision import bf16_is_native
 from tests.conftest import Run
 
 ROOT = Path(__file__).parents[1]
-SMALL = "--pictures false --data.val_size 100 --data.batch_size 15 --trainer.max_steps 60 --trainer.accelerator cpu".split()
+SMALL = {"pictures": "false", "data.val_size": 100, "data.batch_size": 15, "trainer.max_steps": 60}
 
 
 @pytest.mark.parametrize("bf16", [pytest.param(False, marks=pytest.mark.slow), True])
@@ -22,8 +21,9 @@ def test_the_first_60_steps_give_the_weights_of_fit(
     if bf16 and not bf16_is_native("cpu"):
         pytest.skip("no bf16 arithmetic on this CPU")
     monkeypatch.setattr(optimizers, "bf16_is_native", lambda _: bf16)
-    precision = "bf16-mixed" if bf16 else "32-true"
-    cli("fit", "--config", ROOT / "configs/cnn.yaml", "--data.root", data, "--trainer.precision", precision, *SMALL)
+    trainer = {"trainer.accelerator": "cpu", "trainer.precision": "bf16-mixed" if bf16 else "32-true"}
+    flags = [f"--{name}={value}" for name, value in {**SMALL, **trainer, "data.root": data}.items()]
+    cli("fit", "--config", ROOT / "configs" / "cnn.yaml", *flags)
     last = torch.load("tensorboard_logs/cnn/version_0/checkpoints/last.ckpt", weights_only=True)
 
     one_file = runpy.run_path(str(ROOT / "examples" / "one_file.py"))
