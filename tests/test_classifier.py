@@ -2,17 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from fashion_lightning.callbacks.images_seen import ImagesSeen
+from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
+from fashion_lightning.callbacks.pruning import PruneEasyImages
+from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.classifier import PIXEL_MEAN, PIXEL_STD, FashionMNISTClassifier
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
 from fashion_lightning.networks import CNN
+from fashion_lightning.optimizers import Muon
 from fashion_lightning.schedules import LinearDecay
 
 IMAGES = torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -66,6 +73,53 @@ def test_the_network_receives_normalized_images() -> None:
 def test_a_network_of_the_wrong_shape_is_refused(network: nn.Module, message: str) -> None:
     with pytest.raises(UserError, match=message):
         FashionMNISTClassifier(network)
+
+
+def test_building_a_classifier_keeps_the_training_flags_of_each_part_also_where_it_fails() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Dropout().eval(), nn.Linear(784, 7))
+    with pytest.raises(UserError):
+        FashionMNISTClassifier(network)
+    assert [module.training for module in network] == [True, False, True]
+
+
+class Waits(TorchFunctionMode):
+    """Counts what would wait for a GPU: reading a number, asking for a truth value, moving to the CPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in ("item", "tolist", "cpu", "numpy", "__bool__", "__int__", "__float__", "__index__"):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+class CountWaits(Callback):
+    """Watches the steps that do not log, from before the forward pass to after the last callback."""
+
+    def __init__(self) -> None:
+        self.waits, self.steps = Waits(), 0
+
+    def on_train_batch_start(self, trainer: Trainer, *_: object) -> None:
+        if (trainer.global_step + 1) % 5:
+            self.waits.__enter__()
+
+    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+        if trainer.global_step % 5:
+            self.waits.__exit__(None, None, None)
+            self.steps += 1
+
+
+def test_only_steps_that_log_wait_for_a_gpu(data: Path, tmp_path: Path) -> None:
+    count = CountWaits()
+    others = [ReseedEachStep(), StopWhenNotFinite(), PruneEasyImages(), ImagesSeen()]
+    fit = trainer(tmp_path, max_epochs=1, log_every_n_steps=5, enable_checkpointing=False, callbacks=[*others, count])
+    datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50, flip="random", shift=1, prune=0.1)
+    fit.fit(tiny(optimizer=Muon, scheduler=LinearDecay), datamodule)
+    assert count.steps == 8
+    assert count.waits.found == []
 
 
 def test_lazy_layers_get_their_shapes() -> None:

@@ -126,18 +126,6 @@ def test_in_training_a_halving_convolution_has_torchs_gradients_in_bf16(channels
     )
 
 
-def test_a_halving_convolution_has_no_gradient_of_frozen_weights_and_second_derivatives(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    images = torch.randn(2, 3, 6, 6, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(5, 3, 4, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradgradcheck(Halving.apply, (images, weight))
-    assert torch.func.grad(lambda w: Halving.apply(images, w).sum())(weight).shape == weight.shape
-    monkeypatch.setattr("fashion_lightning.networks.halving.weight_gradient", None)  # not called
-    Halving.apply(images, weight.detach()).sum().backward()
-    assert images.grad is not None
-
-
 def test_in_bf16_a_halving_convolution_trains_by_a_matrix_product_and_else_is_torchs() -> None:
     layer, images = HalvingConv2d(32, 8), torch.randn(2, 32, 6, 6)
 

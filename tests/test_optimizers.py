@@ -67,6 +67,14 @@ def test_golden_losses_so_that_a_change_of_the_numerics_cannot_slip_in() -> None
     assert losses == [2.5, 2.04, 1.78, 1.6]
 
 
+def test_filters_of_zeros_are_trained() -> None:
+    filters = nn.Parameter(torch.zeros(4, 2, 3, 3))
+    filters.grad = torch.randn_like(filters)
+    Muon([filters]).step()
+    assert filters.isfinite().all()
+    assert filters.any()
+
+
 def test_a_closure_gives_its_loss() -> None:
     layer = nn.Linear(2, 2)
 

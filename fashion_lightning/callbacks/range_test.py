@@ -16,8 +16,8 @@ from fashion_lightning.callbacks.plots.picture import writer_of
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 
-SMOOTHING = 0.8
-"""Of the loss, an exponential mean over steps."""
+WINDOW = 9
+"""Steps over which the loss is averaged."""
 
 DIVERGED = 4.0
 """Times the least smoothed loss, at which the test ends before its last step; as in Lightning's finder."""
@@ -68,8 +68,8 @@ class LearningRateRangeTest(Callback):
     ) -> None:
         if not trainer.should_stop:
             self.losses.append(float(trainer.strategy.reduce(outputs["loss"], reduce_op="mean")))
-            smoothed = so_far(self.losses)
-            diverged = len(smoothed) >= FEWEST and smoothed[-1] > DIVERGED * min(smoothed)
+            smoothed = smooth(self.losses)
+            diverged = len(self.losses) >= FEWEST and smoothed[-1] > DIVERGED * min(smoothed)
             trainer.should_stop = len(self.losses) == len(self.rates) or diverged
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -105,18 +105,13 @@ def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
     return groups
 
 
-def so_far(losses: Sequence[float]) -> list[float]:
-    """Return the exponential mean of the losses up to each, without the bias of its beginning towards 0."""
-    mean, means = 0.0, []
-    for step, loss in enumerate(losses, 1):
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        means.append(mean / (1 - SMOOTHING**step))
-    return means
-
-
 def smooth(losses: Sequence[float]) -> list[float]:
-    """Smooth from both sides: a mean of earlier losses alone would come late, by half a decade of rates."""
-    return so_far(so_far(losses)[::-1])[::-1]
+    """Average each of at least ``WINDOW`` losses with those of the steps around it."""
+    window = np.ones(WINDOW)
+    means: list[float] = (
+        np.convolve(losses, window, "same") / np.convolve(np.ones_like(losses), window, "same")
+    ).tolist()
+    return means
 
 
 def draw(rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], least: float) -> Figure:

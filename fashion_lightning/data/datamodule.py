@@ -121,7 +121,7 @@ class FashionMNISTDataModule(LightningDataModule):
         return count
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches in a new order each epoch; a resumed run goes on at the batch where it stopped."""
+        """Load batches in a new order each epoch; a continued run starts at the batch where it stopped."""
         sampler = self.sampler = self._order(*self._rank_and_world_size())
         if self.trainer is not None:
             if self.prune and self.image_losses is None:
@@ -139,20 +139,18 @@ class FashionMNISTDataModule(LightningDataModule):
         return Pruned(indices, self.prune, losses, self.batch_size, self.seed, rank, world_size)
 
     def batches_of(self, world_size: int) -> tuple[int, int]:
-        """Batches in an epoch and in a validation, of each of so many processes."""
+        """Return the batches of an epoch and of a validation in each of so many processes."""
         return len(self._order(0, world_size)), len(InOrder(len(self.val_set), EVAL_BATCH_SIZE, 0, world_size))
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """The validation images, each once."""
+        """Load the validation images, each once."""
         return self._in_order(self.val_set)
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """The 10,000 test images, each once."""
+        """Load the 10,000 test images, each once; ``predict`` takes them too."""
         return self._in_order(self.test_set)
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """The 10,000 test images, each once."""
-        return self._in_order(self.test_set)
+    predict_dataloader = test_dataloader
 
     def _in_order(self, dataset: ImagesInMemory) -> DataLoader[Batch]:
         sampler = InOrder(len(dataset), EVAL_BATCH_SIZE, *self._rank_and_world_size())
@@ -170,11 +168,11 @@ class FashionMNISTDataModule(LightningDataModule):
         return batch._replace(images=self.augment(batch.images, batch.indices, self._epoch(), batch_idx, part))
 
     def images_in_step(self, batch: Batch, batch_idx: int) -> int:
-        """Images of a training batch in all processes together."""
+        """Return the number of images of a training batch in all processes together."""
         return len(batch.labels) if self.sampler is None else self.sampler.images_in_step(batch_idx)
 
     def _epoch(self) -> int:
-        """The epoch that the next training batch belongs to; right already before ``on_train_start``."""
+        """Return the epoch of the next training batch; right already before ``on_train_start``."""
         assert self.trainer is not None
         epoch: int = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
         return epoch

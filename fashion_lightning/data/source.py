@@ -1,9 +1,9 @@
-"""Where the four Fashion-MNIST files come from, and the proof that they are the right ones.
+"""Find or fetch the four Fashion-MNIST files, and verify them.
 
-Sources, in this order: the data folder, the user's own copy, a system copy, torchvision's download,
-and the Debian package fetched through the machine's own apt sources. Whatever the source, the SHA-256 of the
-*uncompressed* content decides: mirrors compress the same content differently, and a folder shared
-with MNIST holds files of the same names (torchvision once read those as Fashion-MNIST).
+Sources, in this order: the data folder, the user's own copy, a system copy, torchvision's download, and the Debian
+package from the machine's own apt sources. The SHA-256 of the *uncompressed* content decides: mirrors compress the same
+content differently, and a folder shared with MNIST holds files of the same names (torchvision once read those as
+Fashion-MNIST).
 """
 
 import contextlib
@@ -15,10 +15,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import threading
-import time
 import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +23,7 @@ import torch
 from torch import Tensor
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.lock import lock_file, one_at_a_time, remove_if_abandoned
+from fashion_lightning.files.lock import one_at_a_time
 
 Split = Literal["train", "test"]
 
@@ -43,16 +40,16 @@ SHA256 = {
 }
 
 WORKING_FOLDER = Path("data")
-"""Where version 0.1 kept its files by default; one that is there is still used."""
+"""A data folder in the working folder; used if the files are there."""
 
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 CONNECT_TIMEOUT_S = 20
-FETCHING = ".fetching-"  # a folder of a fetch that is not done
+FETCHING = ".fetching-"  # beginning of the name of a folder whose fetch is not done
 
 
 def user_folder() -> Path:
-    """Where data are kept once for a user: beside what torch itself keeps (``$TORCH_HOME``, see ``torch.hub``)."""
+    """Return the data folder of a user, beside what torch itself keeps (``$TORCH_HOME``, see ``torch.hub``)."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "datasets"
 
@@ -71,9 +68,7 @@ def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
         UserError: a file in ``root`` has the wrong content, or no source can be reached.
     """
     if root is None:
-        root = WORKING_FOLDER if _holds(WORKING_FOLDER, split) else user_folder()
-    for left in raw_folder(root).glob(f"{FETCHING}*"):
-        remove_if_abandoned(left)
+        root = WORKING_FOLDER if _folder_with(split, WORKING_FOLDER) else user_folder()
     images, labels = _find(split, root) or _fetch(split, root)
     # IDX: a header of 4 bytes plus 4 per dimension, then the raw bytes. The hash covers both.
     return (
@@ -83,23 +78,23 @@ def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
 
 
 def raw_folder(root: Path) -> Path:
-    """Where files are kept below the data folder: torchvision's place, so that the two share them."""
+    """Return the place of the files below the data folder: torchvision's, so that the two share them."""
     return root / "FashionMNIST" / "raw"
 
 
-def _find(split: Split, root: Path) -> tuple[bytes, bytes] | None:
-    """The verified content of one split from the data folder, the user's or the system's copy, if there."""
-    if folder := _holds(root, split):
-        return _verified_pair(split, folder)
-    for folder in (raw_folder(user_folder()), SYSTEM_FOLDER):
-        if _all_in(folder, split):
+def _find(split: Split, root: Path) -> list[bytes] | None:
+    """Return the verified images and labels of a split from this machine, if they are there."""
+    if folder := _folder_with(split, root):
+        return _read_verified(split, folder)
+    for copy in (raw_folder(user_folder()), SYSTEM_FOLDER):
+        if _all_in(copy, split):
             with contextlib.suppress(UserError):  # a bad copy that nobody asked for: try the next source
-                return _verified_pair(split, folder)
+                return _read_verified(split, copy)
     return None
 
 
-def _holds(root: Path, split: Split) -> Path | None:
-    """The folder with the files of a split, in torchvision's layout or flat."""
+def _folder_with(split: Split, root: Path) -> Path | None:
+    """Return the folder with the files of a split, in torchvision's layout or flat."""
     return next((folder for folder in (raw_folder(root), root) if _all_in(folder, split)), None)
 
 
@@ -111,61 +106,65 @@ def _existing(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
-def _verified_pair(split: Split, folder: Path) -> tuple[bytes, bytes]:
-    images, labels = (_read_verified(folder, name) for name in FILES[split])
-    return images, labels
+def _read_verified(split: Split, folder: Path) -> list[bytes]:
+    """Read images and labels of a split.
+
+    Raises:
+        UserError: a file is missing, damaged or has another content.
+    """
+    contents = []
+    for name in FILES[split]:
+        path = _existing(folder, name)
+        if path is None:
+            raise UserError(f"{folder / name} is missing.")
+        advice = "Delete it to have it fetched again, or name another folder with --data.root."
+        try:
+            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UserError(f"{path} is damaged ({error}). {advice}") from error
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != SHA256[name]:
+            raise UserError(
+                f"{path} is not Fashion-MNIST's (SHA-256 {digest[:12]}…, expected {SHA256[name][:12]}…;"
+                f" MNIST has the same file names). {advice}"
+            )
+        contents.append(content)
+    return contents
 
 
-def _read_verified(folder: Path, name: str) -> bytes:
-    path = _existing(folder, name)
-    if path is None:
-        raise UserError(f"{folder / name} is missing.")
-    advice = "Delete it to have it fetched again, or name another folder with --data.root."
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}). {advice}") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != SHA256[name]:
-        raise UserError(
-            f"{path} is not Fashion-MNIST's (SHA-256 {digest[:12]}…, expected {SHA256[name][:12]}…;"
-            f" MNIST has the same file names). {advice}"
-        )
-    return content
-
-
-def _fetch(split: Split, root: Path) -> tuple[bytes, bytes]:
+def _fetch(split: Split, root: Path) -> list[bytes]:
     """Fetch into a private folder beside the target, verify, then move whole files into place.
 
     An interrupted fetch leaves nothing in place. Of several processes one fetches, and the others wait for it.
     """
     target = raw_folder(root.resolve())
+    sources = {
+        "torchvision's mirror": _download_with_torchvision,
+        f"the Debian package {DEBIAN_PACKAGE}": _download_with_apt,
+    }
     reasons: list[str] = []
-    sources: tuple[tuple[str, Callable[[Path], Path]], ...] = (
-        ("torchvision's mirror", _download_with_torchvision),
-        (f"the Debian package {DEBIAN_PACKAGE}", _download_with_apt),
-    )
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with one_at_a_time(target), _scratch_folder(target) as scratch:
+        with one_at_a_time(target):
             if found_now := _find(split, root):  # another process has fetched it, for which this one waited
                 return found_now
-            for number, (source, download) in enumerate(sources):
-                folder = scratch / str(number)
-                folder.mkdir()
-                try:
-                    with _progress(f"Fetching Fashion-MNIST from {source}", folder):
-                        found = download(folder)
-                        content = _verified_pair(split, found)
-                except (UserError, RuntimeError, ValueError, OSError) as error:
-                    reasons.append(f"{source}: {' '.join(str(error).split()) or type(error).__name__}")
-                    continue
-                for name in SHA256:
-                    path = _existing(found, name)
-                    # The other split travels along; it is verified when it is read.
-                    if path is not None and _existing(target, name) is None:
-                        os.replace(path, target / path.name)
-                return content
+            for left in target.glob(f"{FETCHING}*"):  # by a process that was killed: nobody else fetches now
+                shutil.rmtree(left, ignore_errors=True)
+            for source, download in sources.items():
+                print(f"Fetching Fashion-MNIST from {source} …", flush=True)
+                with tempfile.TemporaryDirectory(prefix=FETCHING, dir=target, ignore_cleanup_errors=True) as scratch:
+                    try:
+                        found = download(Path(scratch))
+                        contents = _read_verified(split, found)
+                    except (UserError, RuntimeError, ValueError, OSError) as error:
+                        reasons.append(f"{source}: {' '.join(str(error).split()) or type(error).__name__}")
+                        continue
+                    for name in SHA256:
+                        path = _existing(found, name)
+                        # The other split comes along; it is verified when it is read.
+                        if path is not None and _existing(target, name) is None:
+                            os.replace(path, target / path.name)
+                    return contents
     except OSError as error:
         raise UserError(
             f"The data folder {root} cannot be written ({error.strerror}). Name another with --data.root."
@@ -174,23 +173,6 @@ def _fetch(split: Split, root: Path) -> tuple[bytes, bytes]:
         f"Fashion-MNIST could not be fetched ({'; '.join(reasons)}). Put the four files into {target},"
         f" or on Debian and Ubuntu: apt-get install {DEBIAN_PACKAGE}"
     )
-
-
-@contextlib.contextmanager
-def _scratch_folder(target: Path) -> Iterator[Path]:
-    """A folder that is removed at the end, or by a later run if this process is killed: until then it is locked."""
-    while True:
-        with tempfile.TemporaryDirectory(prefix=FETCHING, dir=target, ignore_cleanup_errors=True) as scratch:
-            if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
-                yield Path(scratch)
-                return
-            descriptor = os.open(scratch, os.O_DIRECTORY)
-            try:
-                if lock_file(descriptor):
-                    yield Path(scratch)
-                    return
-            finally:
-                os.close(descriptor)
 
 
 def _download_with_torchvision(folder: Path) -> Path:
@@ -227,36 +209,3 @@ def _run(command: list[str], folder: Path) -> None:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise UserError(f"{command[0]}: {lines[-1]}")
-
-
-@contextlib.contextmanager
-def _progress(what: str, folder: Path) -> Iterator[None]:
-    """Say what is fetched, how much has come (on a terminal), and how it ended."""
-    from rich.console import Console
-
-    started = time.monotonic()
-    ended = threading.Event()
-
-    def megabytes() -> str:
-        with contextlib.suppress(OSError):  # files come and go while they are counted
-            return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.0f} MB"
-        return "…"
-
-    print(f"{what} …", flush=True)
-    with Console().status(what) as status:
-
-        def watch() -> None:
-            while not ended.wait(0.5):
-                status.update(f"{what}: {megabytes()}, {time.monotonic() - started:.0f} s")
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
-        try:
-            yield
-        except BaseException:
-            print(f"{what}: not reached", flush=True)
-            raise
-        finally:
-            ended.set()
-            watcher.join()
-    print(f"{what}: done in {time.monotonic() - started:.0f} s", flush=True)
