@@ -31,8 +31,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from fashion_lightning import inference
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.inference import load_classifier
 from fashion_lightning.serving.answer import look
 from fashion_lightning.serving.limits import Limits
 
@@ -129,7 +129,7 @@ def load(port: int, pictures: list[bytes]) -> tuple[float, list[float], list[Any
 
 def measure(run: str, console: Console) -> None:
     """Latency and throughput, with and without batches."""
-    classifier = load_classifier(run)
+    classifier = inference.load(run)
     loads = {"28x28": files(REQUESTS, photographs=False), "every tenth a photograph": files(REQUESTS)}
     expected = {
         name: classifier.classify(np.stack([look(io.BytesIO(file), Limits.pixels)[0].pixels for file in pictures]))

@@ -5,7 +5,7 @@
     lightning.Trainer(max_epochs=3).fit(FashionMNISTClassifier(CNN()), datamodule=FashionMNISTDataModule())
 
 fit(recipe, **settings)             train as the command does; the run folder
-load(run)                           the trained FashionMNISTClassifier of a run or a checkpoint file (load_classifier)
+load(run)                           the trained FashionMNISTClassifier of a run or a checkpoint file
 classify(run, images)               name what photographs, arrays or tensors show; also a classifier's method
 FashionMNISTClassifier(network)     the LightningModule around any network; CNN() is the default one
 FashionMNISTDataModule()            the LightningDataModule: verified files, a fixed split, batches in memory
@@ -26,7 +26,6 @@ if typing.TYPE_CHECKING:
     from fashion_lightning.from_python import fit as fit
     from fashion_lightning.inference import classify as classify
     from fashion_lightning.inference import load as load
-    from fashion_lightning.inference import load_classifier as load_classifier
     from fashion_lightning.networks import CNN as CNN
 
 
@@ -39,7 +38,6 @@ _HOME = {
     "classify": "inference",
     "fit": "from_python",
     "load": "inference",
-    "load_classifier": "inference",
 }
 
 

@@ -13,18 +13,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch
-from fashion_lightning.data.classes import CLASS_NAMES, Classification
+from fashion_lightning.data.classes import CLASS_NAMES, PIXEL_MEAN, PIXEL_STD, Classification
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
 from fashion_lightning.networks.output import check_output
 from fashion_lightning.photographs.files import as_batch
-from fashion_lightning.runs.checkpoint_settings import saved_arguments
-from fashion_lightning.runs.plain_file import read_plain
 from fashion_lightning.schedules import RunSchedule, steps_of_run
 from fashion_lightning.tta import TTA, suffix, views
-
-PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
-"""Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
@@ -62,10 +57,6 @@ class FashionMNISTClassifier(LightningModule):
         tta: TTA = "none",
     ) -> None:
         super().__init__()
-        # A checkpoint holds plain values only: objects passed in Python are to be passed to load_from_checkpoint, too.
-        self.save_hyperparameters(ignore=["network", "optimizer", "scheduler"])
-        if "_instantiator" in self.hparams:  # LightningCLI builds it, and gives the config that it is built from
-            self.save_hyperparameters()
         if not 0 <= label_smoothing < 1:
             raise UserError(f"model.label_smoothing must be at least 0 and below 1, not {label_smoothing}.")
         if loss != "cross_entropy" and label_smoothing:
@@ -85,38 +76,36 @@ class FashionMNISTClassifier(LightningModule):
         self.evaluations: dict[TTA, dict[str, Tensor]] = {}
 
     @classmethod
-    def load_from_checkpoint(  # type: ignore[override]  # Lightning's also takes open files and unpickles anything
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's builds whatever classes a file names
         cls,
         checkpoint_path: str | Path,
-        map_location: torch.device | str | None = None,
         *,
+        network: nn.Module,
+        map_location: torch.device | str | None = None,
         strict: bool = True,
-        weights_only: bool = True,
         **arguments: Any,
     ) -> Self:
-        """Rebuild a classifier from a checkpoint file, with its optimizer and schedule.
-
-        Lightning's own method builds whatever classes a file names; this one those that a checkpoint may name.
+        """Build a classifier with the weights of a checkpoint; nothing else of the file is used.
 
         Args:
-            checkpoint_path: a file that this classifier was saved in, by whichever Trainer.
+            checkpoint_path: a file that any Trainer wrote.
+            network: gets the weights.
             map_location: the device to put the classifier on; the CPU by default.
-            strict: whether the weights must be those of the network, all of them and no other.
-            weights_only: nothing else than plain values and tensors is read, whatever this says.
-            arguments: of the classifier, over those in the file: a network of one's own, for one.
+            strict: whether every weight of the network must be in the file, and no other.
+            arguments: further ones of the classifier.
 
         Returns:
             The classifier in training mode.
 
         Raises:
-            UserError: the file is no checkpoint, or cannot be used.
+            UserError: the file is no checkpoint, or its weights do not fit the network.
         """
-        content = read_plain(Path(checkpoint_path))
+        classifier = cls(network, **arguments)
         try:
-            classifier = cls(**{**saved_arguments(content, arguments), **arguments})
+            content = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
             classifier.load_state_dict(content["state_dict"], strict=strict)
-        except (UserError, RuntimeError) as error:  # torch's, of weights that are others
-            raise UserError(f"{checkpoint_path} cannot be used: {error}") from error
+        except Exception as error:  # torch raises many kinds for damaged bytes
+            raise UserError(f"{checkpoint_path} cannot be used: {str(error)[:300]}") from error
         return classifier.to(map_location)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -3,57 +3,63 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import Classification
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.card import OURS
 from fashion_lightning.runs.checkpoint import find_checkpoint
-from fashion_lightning.runs.checkpoint_settings import config_to_use, import_paths, network_spec
 from fashion_lightning.runs.find import find_run
-from fashion_lightning.runs.folder import LOGS, lies_in
-from fashion_lightning.runs.own_modules import look_in_working_folder
+from fashion_lightning.runs.own_modules import import_paths, look_in_working_folder
+from fashion_lightning.runs.weights import put_in
 
 
-def load(path: str | Path, trusted: str = "") -> FashionMNISTClassifier:
-    """Rebuild a trained classifier from a run or a checkpoint file.
+def load(run: str | Path, network: str = "") -> FashionMNISTClassifier:
+    """Rebuild a trained classifier from a run, a checkpoint or a safetensors file.
 
     >>> classifier = fashion_lightning.load("cnn")
     >>> classifier.classify("shirt.jpg").probabilities.shape
     torch.Size([1, 10])
 
-    Of the checkpoint's config, the network and the test-time augmentation are taken, nothing else.
-
     Args:
-        path: run folder (its best checkpoint), a recipe's or a run's name for its newest run, or checkpoint file.
-        trusted: import paths, with spaces between them, of classes that the checkpoint may name beside those of this
-            package and of torch's layers, such as a network of your own; they are imported.
+        run: run folder (its best checkpoint), the name of a recipe or run for its newest run, or a file.
+        network: import path of a network of your own, ``my_module.MyNetwork``, that the file may name.
 
     Returns:
         The classifier in evaluation mode, on the CPU; ``.to("cuda")`` moves it, and ``.classify(images)`` uses it.
 
     Raises:
-        UserError: there is no checkpoint at ``path``, or it cannot be used.
+        UserError: there is no checkpoint at ``run``, or it cannot be used.
     """
-    checkpoint = find_checkpoint(str(find_run(str(path))), wanted="best")
-    is_own = checkpoint.run_dir is not None and lies_in(checkpoint.run_dir, [LOGS])
-    config, _ = config_to_use(checkpoint, "test", is_own, named := set(trusted.split()))
-    if is_own:  # its config.yaml is the user's
-        named |= import_paths(config["model"])
-    look_in_working_folder(named)
+    named = {network} if network else set()
+    checkpoint = find_checkpoint(find_run(str(run)), "best", named=named)
+    settings = checkpoint.config["model"]
+    look_in_working_folder(named | (import_paths(settings) if checkpoint.is_own else set()))
     try:
-        spec = network_spec(config, named)
-        classifier = FashionMNISTClassifier(spec.build(), tta=config["model"].get("tta", "none"))
-        classifier.load_state_dict(checkpoint.content["state_dict"])
-    except (Exception, SystemExit) as error:  # whatever a network of the user's raises; jsonargparse ends the process
+        ours = settings["network"]["class_path"] in OURS
+        with torch.device("meta" if ours else "cpu"):  # a network of this package gets no memory before its weights
+            built = build_network(settings["network"])
+        put_in(built, checkpoint.weights)
+        classifier = FashionMNISTClassifier(built, tta=settings.get("tta", "none"))
+    except (Exception, SystemExit) as error:  # whatever a user's network raises; jsonargparse ends the process
         raise UserError(f"{checkpoint.path} cannot be used: {error.__context__ or error}") from error
     return classifier.eval()
 
 
-load_classifier = load
-"""Its name in version 0.1."""
+def build_network(network: dict[str, Any]) -> nn.Module:
+    """Build the network of a config that the user trusts."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--network", type=nn.Module)
+    config = parser.parse_object({"network": network})
+    return parser.instantiate_classes(config)["network"]  # type: ignore[no-any-return]
 
 
-def classify(path: str | Path, images: Any) -> Classification:
-    """Load a classifier and name what images show, in one call.
+def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classification:
+    """Name what images show.
 
     >>> names, probabilities = fashion_lightning.classify("cnn", images[:3])
     >>> probabilities.shape
@@ -62,13 +68,14 @@ def classify(path: str | Path, images: Any) -> Classification:
     2
 
     Args:
-        path: as ``load`` takes it.
-        images: as ``FashionMNISTClassifier.classify`` takes them: one or many, photographs among them.
+        run: a classifier, or what ``load`` takes.
+        images: one or many, as ``FashionMNISTClassifier.classify`` takes them, photographs among them.
 
     Returns:
-        Class names, and probabilities ``(B, 10)`` in the order of ``CLASS_NAMES``; of one image, B is 1.
+        Class names, and probabilities ``(B, 10)`` in the order of ``CLASS_NAMES``; for one image, B is 1.
 
     Raises:
         UserError: there is no such checkpoint, or there are no such images.
     """
-    return load(path).classify(images)
+    classifier = run if isinstance(run, FashionMNISTClassifier) else load(run)
+    return classifier.classify(images)

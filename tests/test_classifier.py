@@ -290,9 +290,8 @@ def test_a_model_built_in_python_is_saved_without_its_objects(data: Path, tmp_pa
     fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100))
     fit.save_checkpoint(tmp_path / "model.ckpt")
     content = torch.load(tmp_path / "model.ckpt", weights_only=True)
-    assert content["hyper_parameters"] == {"loss": "cross_entropy", "label_smoothing": 0.1, "tta": "none"}
+    assert "hyper_parameters" not in content
     network = CNN(stem=4, widths=(4, 4, 8))
     loaded = FashionMNISTClassifier.load_from_checkpoint(tmp_path / "model.ckpt", network=network)
-    assert loaded.label_smoothing == 0.1
     weights = classifier.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in loaded.state_dict().items())

@@ -208,7 +208,7 @@ def test_the_best_epoch_by_a_metric_of_training_is_judged_by_that_epoch(
     cli("test", "--ckpt_path", run)
 
 
-def test_a_moved_checkpoint_alone_is_tested_used_and_continued(cli: Run, trained: Path, tmp_path: Path) -> None:
+def test_a_moved_checkpoint_alone_is_tested_used_and_starts_a_new_run(cli: Run, trained: Path, tmp_path: Path) -> None:
     lone = tmp_path / "elsewhere" / "mine.ckpt"
     lone.parent.mkdir()
     shutil.copy(trained / "checkpoints/last.ckpt", lone)
@@ -217,15 +217,18 @@ def test_a_moved_checkpoint_alone_is_tested_used_and_continued(cli: Run, trained
     cli("predict", "--ckpt_path", lone)
     names = {"mine.ckpt", "test_mine.json", "test_mine.html", "predictions.csv"}
     assert {path.name for path in lone.parent.iterdir()} == names
-    cli("fit", "--ckpt_path", lone, "--trainer.max_epochs", "3")
-    assert json.loads(Path("tensorboard_logs/tiny/version_0/fit.json").read_text())["epochs"] == 3
+    printed = cli("fit", "--ckpt_path", lone, "--trainer.max_epochs", "3", exits=2)
+    assert f"To start a new run from its weights: fashion-lightning fit --weights {lone}" in printed
+    printed = cli("fit", "--weights", lone, "--config", "tiny.yaml", "--trainer.max_epochs", "1")
+    assert f"Weights of {lone}: 43 of 43 tensors taken" in printed
 
 
 def test_a_moved_run_folder_keeps_its_best_checkpoint(cli: Run, trained: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     trained.rename(moved)
     best = (moved / "checkpoints/best.ckpt").read_bytes()
-    cli("fit", "--ckpt_path", moved, "--trainer.max_epochs", "3", "--model.optimizer.init_args.bias_lr=1e4")
+    kept = ["--trainer.default_root_dir", tmp_path]
+    cli("fit", "--ckpt_path", moved, *kept, "--trainer.max_epochs", "3", "--model.optimizer.init_args.bias_lr=1e4")
     assert (moved / "checkpoints/best.ckpt").read_bytes() == best
     assert not Path("tensorboard_logs/tiny").exists() or not list(Path("tensorboard_logs/tiny").iterdir())
 

@@ -179,15 +179,3 @@ def test_a_run_killed_in_its_first_epoch_goes_on_from_its_start(
         " fashion-lightning fit\n"
     )
     cli("fit", "--ckpt_path", RUN, "--trainer.max_epochs", "2")  # nothing is left of the lock
-
-
-def test_a_checkpoint_of_another_version_says_so_when_it_fails(cli: Run, trained: Path) -> None:
-    path = trained / "checkpoints/last.ckpt"
-    content = torch.load(path, weights_only=True)
-    content["fashion_lightning"]["version"] = "0.0.1"
-    torch.save(content, path)
-    config = trained / "config.yaml"
-    config.write_text(config.read_text() + "no_longer_known: 3\n")
-    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3", exits=2)
-    assert "no_longer_known" in printed
-    assert f"({path} was written by fashion-lightning 0.0.1, this is " in printed

@@ -24,7 +24,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.export import html_file, onnx_file, pt2_file
 from fashion_lightning.export.check import largest_difference
 from fashion_lightning.export.graph import exporting, metadata, trace
-from fashion_lightning.runs.checkpoint_settings import network_spec
+from fashion_lightning.inference import build_network
 from tests.conftest import Run
 from tests.networks import BranchesByValue, NeverTheSame, NotInONNX
 
@@ -165,9 +165,9 @@ def test_a_network_that_never_says_the_same_is_refused(images: Tensor) -> None:
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        ("notes.txt", r"must end in \.onnx, \.pt2 or \.html, not 'notes\.txt'"),
-        ("model", r"must end in \.onnx, \.pt2 or \.html"),
-        ("", r"must end in \.onnx, \.pt2 or \.html"),
+        ("notes.txt", r"must end in \.onnx, \.pt2, \.html or \.safetensors, not 'notes\.txt'"),
+        ("model", r"must end in \.onnx, \.pt2, \.html or \.safetensors"),
+        ("", r"must end in \.onnx, \.pt2, \.html or \.safetensors"),
         ("folder.onnx", "is there already and no file"),
         ("notes.txt/model.onnx", r"notes\.txt takes no new file"),
         ("long" * 100 + ".onnx", "too long"),
@@ -207,7 +207,9 @@ def test_help_is_answered_without_torch() -> None:
 @pytest.mark.parametrize("name", ["cnn", "accurate", *(f"seeds/{path.stem}" for path in RECIPES.glob("seeds/*.yaml"))])
 def test_what_each_recipe_trains_can_be_exported(name: str, images: Tensor) -> None:
     config = yaml.safe_load(find_config(name).read_text(encoding="utf-8"))
-    classifier = FashionMNISTClassifier(network_spec(config).build(), tta=config["model"].get("tta", "none")).eval()
+    classifier = FashionMNISTClassifier(
+        build_network(config["model"]["network"]), tta=config["model"].get("tta", "none")
+    ).eval()
     for file_format in (html_file, onnx_file, pt2_file):
         with exporting(classifier):
             exported = file_format.load(file_format.write(trace(classifier), metadata(classifier, "untrained")))

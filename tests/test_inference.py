@@ -44,8 +44,9 @@ def test_a_loaded_classifier_is_ready_to_use(trained: Path) -> None:
     assert classifier.classify(np.zeros((1, 28, 28), np.uint8))[1].shape == (1, 10)
 
 
-def test_lightnings_own_loading_works_on_a_checkpoint_alone(trained: Path) -> None:
-    classifier = fashion_lightning.FashionMNISTClassifier.load_from_checkpoint(trained / "checkpoints/best.ckpt")
+def test_load_from_checkpoint_gives_weights_to_a_network(trained: Path) -> None:
+    network = CNN(stem=4, widths=[4, 4, 8])
+    classifier = FashionMNISTClassifier.load_from_checkpoint(trained / "checkpoints/best.ckpt", network=network)
     weights = torch.load(trained / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, weights[name]) for name, value in classifier.state_dict().items())
 

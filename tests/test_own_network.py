@@ -9,7 +9,7 @@ import pytest
 
 from fashion_lightning.runs.own_modules import look_in_working_folder
 from tests.conftest import Run
-from tests.poisoned import network, poison
+from tests.test_strangers_checkpoint import checkpoint, network
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -34,7 +34,7 @@ def own_package(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
     """The name of a module in the working folder, which has another module beside it."""
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place and place != str(Path.cwd())])
     monkeypatch.delitem(sys.modules, "own_layers", raising=False)
-    name = f"package_of_{re.sub(r'[^a-z0-9]+', '_', request.node.name)[-60:]}"  # Python keeps what it has imported
+    name = f"package_of_{re.sub(r'[^a-z0-9]+', '_', request.node.name)[-45:]}"  # Python keeps what it has imported
     Path(f"{name}.py").write_text(NETWORK)
     Path("own_layers.py").write_text("def flat(images):\n    return images.flatten(1)\n")
     return name
@@ -53,11 +53,9 @@ def test_a_config_file_may_name_it_too(cli: Run, recipe: Path, own_package: str)
     cli("fit", "--config", "mine.yaml", "--epochs", "1")
 
 
-def test_a_checkpoint_brings_nothing_in_from_the_working_folder(cli: Run, trained: Path, own_package: str) -> None:
-    named = f"{own_package}.MyNetwork"
-    poisoned = poison(trained / "checkpoints/best.ckpt", network("config", {"class_path": named, "init_args": {}}))
-    for command in ("test", "fit"):
-        assert "which a checkpoint may not" in cli(command, "--ckpt_path", poisoned, exits=2)
+def test_a_file_brings_nothing_in_from_the_working_folder(cli: Run, own_package: str) -> None:
+    path = checkpoint(card=network(f"{own_package}.MyNetwork"))
+    assert f"its network is {own_package}.MyNetwork" in cli("test", "--ckpt_path", path, exits=2)
     assert own_package not in sys.modules
     assert str(Path.cwd()) not in sys.path
 

@@ -53,24 +53,10 @@ USES = (
         "whether a delayed average has begun: until then the initial weights would be validated (Lightning 21724)",
     ),
     Private(
-        "_instantiator",
-        "lightning.pytorch.core.saving",
-        "classifier.py",
-        "the key by which a module knows that LightningCLI builds it, from plain values; it stands in every checkpoint"
-        " (no issue)",
-    ),
-    Private(
         "_actions",
         "argparse:_ActionsContainer",
         "cli/messages.py",
         "the known flags, for `did you mean`; argparse has no public list of them (CPython, no issue)",
-    ),
-    Private(
-        "_metadata",
-        "torch.nn:Module",
-        "runs/plain_file.py",
-        "what torch keeps beside weights, by which a file could have weights assigned instead of copied; there is no"
-        " public way to it (no issue)",
     ),
     Private(
         "_get_help_string",

@@ -85,7 +85,7 @@ def test_a_bad_last_checkpoint_is_replaced_by_the_newest_whole_one(cli: Run, tra
     last = trained / "checkpoints/last.ckpt"
     last.unlink() if damage == "missing" else last.write_bytes(last.read_bytes()[:1000])
     printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
-    assert ("is missing" if damage == "missing" else "is not a whole checkpoint file") in printed
+    assert ("No such file" if damage == "missing" else "is not a whole checkpoint file") in printed
     assert f"Going on from {trained}/checkpoints/best.ckpt, the best checkpoint." in printed
     assert [path.name for path in trained.parent.iterdir()] == ["version_0"]
     for a, b in zip(weights_and_optimizer(trained), undisturbed, strict=True):

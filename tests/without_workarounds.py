@@ -77,7 +77,7 @@ WORKAROUNDS = (
     Workaround(
         "a failing write is swallowed or leaves a torn file (21253, 21800)",
         "cli/build.py",
-        "plugins = [DurableCheckpointIO(self._restored()), ",
+        "plugins = [DurableCheckpointIO(restored), ",
         "plugins = [",
         "test_durable.py full_disk or piled_up or when_it_is_time",
     ),

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from fashion_lightning.files.durable import replacing
+from fashion_lightning.runs.card import card_of
 from fashion_lightning.version import __version__
 
 
@@ -17,11 +19,11 @@ def config_text(parser: LightningArgumentParser, config: Namespace) -> str:
 
 
 class RunConfig(SaveConfigCallback):
-    """Writes ``config.yaml`` into the run folder and the same text into each checkpoint.
+    """Writes ``config.yaml`` into the run folder, and the same text and a card into each checkpoint.
 
-    A checkpoint that was moved elsewhere can then still be tested, used and continued. With it go the
-    metrics of the latest epoch, for the report of a run that was killed before it could write one. Stock
-    SaveConfigCallback refuses the existing config.yaml of a run that is continued.
+    The card lets a checkpoint be tested and used wherever it was moved to. The metrics of the latest epoch go with
+    it, for the report of a run that was killed before it could write one. Stock SaveConfigCallback refuses the
+    existing config.yaml of a run that is continued.
 
     Args:
         name: the recipe's name.
@@ -60,9 +62,16 @@ class RunConfig(SaveConfigCallback):
         return self.metrics
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        origin = {"version": __version__, "name": self.name, "run": self.run_id, "config": self.text}
-        measured = {"processes": trainer.world_size, "metrics": self.latest_metrics(trainer)}
-        checkpoint["fashion_lightning"] = {**origin, **measured}
+        card = card_of(yaml.safe_load(self.text), self.name)
+        checkpoint["fashion_lightning"] = {
+            "version": __version__,
+            "name": self.name,
+            "run": self.run_id,
+            "config": self.text,
+            "card": None if card is None else card.to_json(),
+            "processes": trainer.world_size,
+            "metrics": self.latest_metrics(trainer),
+        }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.metrics = checkpoint["fashion_lightning"]["metrics"]

@@ -18,11 +18,12 @@ from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.bounded_yaml import read_yaml
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.files.names import check_name
-from fashion_lightning.runs.checkpoint import OLD_KEYS, Checkpoint, find_checkpoint
+from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
 from fashion_lightning.runs.find import find_run
-from fashion_lightning.runs.folder import LOGS, lies_in, refuse_links, run_dir_of
+from fashion_lightning.runs.folder import LOGS, lies_in, run_dir_of
 from fashion_lightning.runs.origin import LONGEST_NAME, LONGEST_NOTE, check_label
-from fashion_lightning.runs.own_modules import look_in_working_folder
+from fashion_lightning.runs.own_modules import import_paths, look_in_working_folder
+from fashion_lightning.runs.results import flattened
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class CompletedCommandLine:
     name: str
     """Of the recipe: its file's name without the suffix."""
     checkpoint: Checkpoint | None
-    is_own: bool = False
-    """Whether the checkpoint lies in a run folder where the user keeps runs."""
+    weights: Checkpoint | None = None
+    """What a new run starts from."""
     run_name: str = ""
     """What the user calls the run, with ``--name``."""
     note: str = ""
@@ -55,19 +56,26 @@ def complete(given: argparse.Namespace, others: Sequence[str]) -> CompletedComma
         UserError: a config file or the checkpoint cannot be used.
     """
     command = given.command
+    given_weights = getattr(given, "weights", None)
+    if given_weights and given.ckpt_path:
+        raise UserError("--weights starts a new run, and goes without --ckpt_path.")
     files = [find_config(name) for name in given.config]
     configs = [_read_config(file) for file in files]
-    checkpoint, is_own = None, False
+    checkpoint = weights = None
     recipes = [file for file, settings in zip(files, configs, strict=True) if "model" in settings]
     named = _named_classes(others, configs)
     if given.ckpt_path is not None:
-        checkpoint, is_own, base = _resolve(command, given.ckpt_path, others, configs, named)
-        configs, name = [base, *configs], checkpoint.name
+        checkpoint = _resolve(command, given.ckpt_path, others, configs, named)
+        configs, name = [checkpoint.config, *configs], checkpoint.name
     elif recipes:
         name = check_name(recipes[0].stem, f"The recipe {recipes[0]}")
     else:  # no config, or presets only
         configs, name = [_read_config(find_config(DEFAULT_RECIPE)), *configs], DEFAULT_RECIPE
-    if is_own:  # its config.yaml is the user's
+    if given_weights:
+        weights = _resolve("weights", given_weights, others, configs, named)
+        if not recipes and not any(option.startswith("--model.network") for option in others):
+            configs[0]["model"]["network"] = weights.config["model"]["network"]
+    if checkpoint is not None and checkpoint.is_own:  # its config.yaml is the user's
         named |= _named_classes([], configs)
     look_in_working_folder(named)
     configs += _optimizer_of(others, configs)
@@ -80,7 +88,7 @@ def complete(given: argparse.Namespace, others: Sequence[str]) -> CompletedComma
             ("--note", getattr(given, "note", None), LONGEST_NOTE),
         )
     ]
-    return CompletedCommandLine(given, arguments, name, checkpoint, is_own, *labels)
+    return CompletedCommandLine(given, arguments, name, checkpoint, weights, *labels)
 
 
 def _optimizer_of(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -101,31 +109,29 @@ def _optimizer_of(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> li
 
 def _resolve(
     command: str, given: str, typed: Sequence[str], configs: Sequence[dict[str, Any]], named: set[str]
-) -> tuple[Checkpoint, bool, dict[str, Any]]:
-    """The checkpoint that ``--ckpt_path`` names, and the config to build on: as far as it is trusted."""
-    from fashion_lightning.runs.checkpoint_settings import config_to_use  # brings torch
-
+) -> Checkpoint:
+    """The checkpoint that ``--ckpt_path`` or ``--weights`` names, with the config to build on."""
     roots = _roots(typed, configs)
-    place = find_run(given, [*reversed(roots), LOGS])
+    places: list[str | Path] = [*reversed(roots), LOGS]
+    place = find_run(given, places)
     if place != Path(given).expanduser():
         print(one_line(f"{given}: its newest run, {place}"), flush=True)
-        given = str(place)
     run_dir = run_dir_of(place)
-    if run_dir is not None and not lies_in(run_dir, [LOGS, *roots]):
-        refuse_links(run_dir)
-    if command == "fit" and (place.is_dir() or place.name == "last.ckpt") and run_dir is not None:
+    goes_on = command == "fit" and (place.is_dir() or place.name == "last.ckpt")
+    if goes_on and run_dir is not None and lies_in(run_dir, places):
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
-    checkpoint = find_checkpoint(given, wanted="last" if command == "fit" else "best")
+    checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", places, named)
     run_dir = checkpoint.run_dir
     if command == "fit" and checkpoint.in_place and run_dir and roots and not lies_in(run_dir, roots[-1:]):
         raise UserError(
             f"--trainer.default_root_dir cannot change to {roots[-1]} for {checkpoint.path}: a run goes on in its own"
             " folder. Leave it out, or start a new run without --ckpt_path."
         )
-    is_own = run_dir is not None and lies_in(run_dir, [LOGS, *roots])
-    config, notes = config_to_use(checkpoint, command, is_own, named)
-    print(*notes, sep="\n", end="\n" if notes else "", flush=True)
-    return checkpoint, is_own, config
+    if command == "fit":
+        before, now = (dict(flattened(settings)) for settings in (checkpoint.settings, checkpoint.config))
+        if edited := sorted(key for key in before.keys() & now.keys() if before[key] != now[key]):
+            print(f"{run_dir}/config.yaml differs from the checkpoint, and counts: {', '.join(edited)}", flush=True)
+    return checkpoint
 
 
 def _roots(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[str]:
@@ -144,8 +150,6 @@ def _parser(*flags: str, **settings: Any) -> argparse.ArgumentParser:
 
 def _named_classes(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> set[str]:
     """Import paths that the user has named as settings of the model or as callbacks, typed or in a config file."""
-    from fashion_lightning.runs.checkpoint_settings import import_paths
-
     named = import_paths([[config.get("model"), (config.get("trainer") or {}).get("callbacks")] for config in configs])
     for argument, following in zip(typed, [*typed[1:], ""]):
         option, equals, value = argument.partition("=")
@@ -155,7 +159,7 @@ def _named_classes(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> s
 
 
 def _read_config(file: Path) -> dict[str, Any]:
-    """The settings of a config file, without the two flags that version 0.1 kept in a run's config.yaml."""
+    """The settings of a config file."""
     content = read_yaml(file)
     if not isinstance(content, dict):
         raise UserError(f"{file} is not a config: it must hold settings such as `model:` and `data:`.")
@@ -165,4 +169,4 @@ def _read_config(file: Path) -> dict[str, Any]:
     for section in ("model", "data", "trainer", "early_stopping", "best_checkpoint"):
         if section in content and not isinstance(content[section], dict):
             raise UserError(f"{file}: `{section}:` must hold settings, not {content[section]!r}.")
-    return {key: value for key, value in content.items() if key not in OLD_KEYS}
+    return content

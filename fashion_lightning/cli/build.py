@@ -43,9 +43,8 @@ from fashion_lightning.metrics import MONITORS
 from fashion_lightning.precision import default_precision, device_type
 from fashion_lightning.processes import is_first_process
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.runs.checkpoint_content import numbers_only
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
-from fashion_lightning.runs.continuing import check_schedule, refuse_changes, why_finished
+from fashion_lightning.runs.continuing import check_optimizer_state, refuse_changes, why_finished
 from fashion_lightning.runs.folder import (
     LOGS,
     RUN_NUMBER,
@@ -56,6 +55,7 @@ from fashion_lightning.runs.folder import (
     run_id_of,
 )
 from fashion_lightning.runs.tensorboard import RunLogger
+from fashion_lightning.runs.weights import start_from
 from fashion_lightning.short_names import MODULES
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
@@ -75,7 +75,7 @@ class FashionMNISTCLI(LightningCLI):
     def __init__(self, completed: CompletedCommandLine, makes_run_folder: bool = True) -> None:
         self.makes_run_folder = makes_run_folder
         self.given, self.command, self.name = completed.given, completed.given.command, completed.name
-        self.checkpoint, self.is_own = completed.checkpoint, completed.is_own
+        self.checkpoint, self.weights = completed.checkpoint, completed.weights
         self.origin = RecordOrigin(completed.given.typed, completed.run_name, completed.note)
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
@@ -150,6 +150,8 @@ class FashionMNISTCLI(LightningCLI):
         if self.checkpoint is not None:
             refuse_changes(self.checkpoint, self._plain_config(), self.command)
             self._check_weights(self.checkpoint)
+        if self.weights is not None:
+            self._start_from(self.weights)
         if settings["overfit_batches"]:
             raise UserError("trainer.overfit_batches would replace the sampler; use --data.train_size instead.")
         shows_layers = getattr(self.given, "layers", False)
@@ -177,7 +179,8 @@ class FashionMNISTCLI(LightningCLI):
         if settings["logger"] in (None, True):
             kwargs["logger"] = False  # until there is a folder to log to
         typed = settings["plugins"] or []
-        plugins = [DurableCheckpointIO(self._restored()), *(typed if isinstance(typed, list) else [typed])]
+        restored = None if self.checkpoint is None else self.checkpoint.content
+        plugins = [DurableCheckpointIO(restored), *(typed if isinstance(typed, list) else [typed])]
         trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
         _check_processes(trainer, self.checkpoint if self.command == "fit" else None)
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
@@ -185,11 +188,12 @@ class FashionMNISTCLI(LightningCLI):
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
         if self.command == "fit":
             self._check_monitors()
-            schedule = self.model.configure_optimizers().get("lr_scheduler", {})
+            optimizers = self.model.configure_optimizers()
+            schedule = optimizers.get("lr_scheduler", {})
             seconds, sync_batchnorm = self.timer.time_remaining(), bool(settings["sync_batchnorm"])
             check_run(trainer, schedule.get("scheduler"), seconds, sync_batchnorm)
-            if self.checkpoint is not None and not self.is_own:
-                check_schedule(self.checkpoint, schedule.get("scheduler"))
+            if self.checkpoint is not None:
+                check_optimizer_state(self.checkpoint, optimizers["optimizer"])
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
             check_batches(settings, *self.datamodule.batches_of(trainer.world_size))
@@ -226,24 +230,20 @@ class FashionMNISTCLI(LightningCLI):
         if self.config_init["trainer"]["logger"] in (None, True):
             trainer.loggers = [self._logger(run_dir)]
 
-    def _restored(self) -> dict[str, Any] | None:
-        """What ``fit`` restores of its checkpoint."""
-        if self.checkpoint is None:
-            return None
-        if self.is_own or self.command != "fit":
-            return self.checkpoint.content
-        try:
-            return numbers_only(self.checkpoint.content)
-        except UserError as error:
-            raise UserError(f"{self.checkpoint.path} cannot be used: {error}.") from error
-
     def _check_weights(self, checkpoint: Checkpoint) -> None:
         try:
-            self.model.load_state_dict(checkpoint.content["state_dict"])
+            self.model.load_state_dict(checkpoint.weights)
         except RuntimeError as error:
             reason = str(error).splitlines()[1][:200]
             advice = "Leave out what was typed to change it."
             raise UserError(f"The weights of {checkpoint.path} do not fit this network: {reason} {advice}") from error
+
+    def _start_from(self, weights: Checkpoint) -> None:
+        """Take the weights of ``--weights`` that fit, and say which."""
+        print(f"Weights of {weights.path}: {start_from(self.model.network, weights.weights)}", flush=True)
+        theirs, ours = weights.config["data"]["val_size"], self.config["data"]["val_size"]
+        if theirs != ours:
+            print(f"They were trained with --data.val_size {theirs}, so on some of this run's validation images.")
 
     def _check_monitors(self) -> None:
         for key in ("early_stopping", "best_checkpoint"):
@@ -276,12 +276,12 @@ def _check_processes(trainer: Trainer, goes_on_from: Checkpoint | None) -> None:
             " but the Trainer has one only. Unset them, or give --trainer.devices and --trainer.num_nodes as the"
             " launcher does."
         )
-    if goes_on_from is None or not goes_on_from.in_mid_epoch:
+    if goes_on_from is None or not goes_on_from.batches_of_epoch_done:
         return
-    if goes_on_from.processes not in (None, trainer.world_size):
+    if (before := goes_on_from.own["processes"]) != trainer.world_size:
         raise UserError(
-            f"{goes_on_from.path} lies within an epoch, whose images {goes_on_from.processes} processes have shared;"
-            f" {trainer.world_size} cannot go on there. Use --trainer.devices {goes_on_from.processes}, or the"
+            f"{goes_on_from.path} lies within an epoch, whose images {before} processes have shared;"
+            f" {trainer.world_size} cannot go on there. Use --trainer.devices {before}, or the"
             " checkpoint of an end of an epoch."
         )
 

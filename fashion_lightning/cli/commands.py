@@ -309,10 +309,11 @@ TABLE = (
             ("export --ckpt_path quick --output quick.onnx", ""),
             ("export --ckpt_path quick --output quick.pt2", "for torch"),
             ("export --ckpt_path quick --output quick.html", "a page to mail"),
+            ("export --ckpt_path quick --output quick.safetensors", "weights to share"),
         ),
         (
             CKPT_PATH,
-            Option("--output", "FILE", "the suffix decides: .onnx, .pt2 or .html", required=True),
+            Option("--output", "FILE", "the suffix decides: .onnx, .pt2, .html or .safetensors", required=True),
             Option("--tta", "HOW", "average views: none, flip, flip_shift", choices=TTAS, also="--model.tta"),
             OWN_NETWORK,
             Option("--data.root", "FOLDER", "where the data lie that the file is checked with"),

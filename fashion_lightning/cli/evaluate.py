@@ -45,7 +45,7 @@ def test(cli: FashionMNISTCLI) -> None:
     with _written(cli, "metrics above"):
         for tta, found in findings.items():
             metrics = {**evaluation_metrics(found.evaluation), **found.figures()}
-            if cli.run_dir is not None:
+            if cli.run_dir is not None and cli.checkpoint.steps_done is not None:  # a run of one's own
                 log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
             _write_metrics(cli, tta, metrics)
     fitted = read_origin(cli.run_dir) if cli.run_dir is not None else {}

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.export import html_file, onnx_file, pt2_file
+from fashion_lightning.export import html_file, onnx_file, pt2_file, safetensors_file
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.find import find_run
 
-FORMATS = {".onnx": onnx_file, ".pt2": pt2_file, ".html": html_file}
+FORMATS = {".onnx": onnx_file, ".pt2": pt2_file, ".html": html_file, ".safetensors": safetensors_file}
 """By the suffix of the file."""
 
 SUFFIXES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
@@ -31,7 +31,7 @@ def run(given: Namespace, _: Sequence[str]) -> None:
     file_format = FORMATS[path.suffix.lower()]
     file_format.check_installed()
     place = find_run(given.ckpt_path)
-    checkpoint = find_checkpoint(str(place), wanted="best")
+    checkpoint = find_checkpoint(place, "best", named={given.network})
 
     from fashion_lightning.data import source
     from fashion_lightning.export.check import BATCHES, largest_difference
@@ -42,9 +42,14 @@ def run(given: Namespace, _: Sequence[str]) -> None:
     classifier.tta = given.tta or classifier.tta
     root = vars(given)["data.root"]
     images = source.load("train", None if root is None else Path(root).expanduser())[0][:IMAGES]
-    with exporting(classifier):
-        content = file_format.write(trace(classifier), metadata(classifier, checkpoint.name))
-        exported = file_format.load(content)
+    if file_format is safetensors_file:
+        network = str(checkpoint.config["model"]["network"]["class_path"])  # the user's own run or typed class names it
+        content = safetensors_file.write(checkpoint, classifier.tta)
+        exported = safetensors_file.load(content, network)
+    else:
+        with exporting(classifier):
+            content = file_format.write(trace(classifier), metadata(classifier, checkpoint.name))
+            exported = file_format.load(content)
     difference = largest_difference(classifier, exported, images)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.resolve()) as file:

@@ -24,7 +24,6 @@ from fashion_lightning.runs.continuing import report_of
 from fashion_lightning.runs.folder import discard_run
 from fashion_lightning.runs.results import has_report
 from fashion_lightning.seeding import run_seed
-from fashion_lightning.version import __version__
 
 
 def run(given: Namespace, settings: Sequence[str]) -> None:
@@ -42,15 +41,8 @@ def _saying_nothing() -> Iterator[None]:
 
 
 def _run(given: Namespace, settings: Sequence[str]) -> None:
-    completed = complete(given, settings)
-    checkpoint = completed.checkpoint
     try:
-        RUNS[given.command](FashionMNISTCLI(completed))
-    except UserError as error:
-        if checkpoint is None or checkpoint.version == __version__:
-            raise
-        versions = f"fashion-lightning {checkpoint.version}, this is {__version__}"
-        raise UserError(f"{error} ({checkpoint.path} was written by {versions}.)") from error
+        RUNS[given.command](FashionMNISTCLI(complete(given, settings)))
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()  # its threads may else abort the process at its end

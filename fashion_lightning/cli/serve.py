@@ -21,7 +21,7 @@ def run(given: Namespace, _: Sequence[str]) -> None:
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         raise UserError(f"serve needs packages that are not installed: pip install {' '.join(missing)}")
     place = find_run(given.ckpt_path)
-    checkpoint = find_checkpoint(str(place), wanted="best")
+    checkpoint = find_checkpoint(place, "best", named={given.network})
 
     from fashion_lightning.inference import load
     from fashion_lightning.serving.app import create_app

@@ -21,6 +21,9 @@ CLASS_NAMES = (
 )
 """The ten classes in the order of their labels, 0 … 9."""
 
+PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
+"""Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
+
 DOUBTFUL = 0.5
 """A class whose probability is lower is called doubtful: the others together are then more probable than it.
 

@@ -1,187 +1,198 @@
-"""Checkpoint files, found and read; torch is not imported before one is."""
+"""Checkpoints, found and read. One of a run of one's own is read whole; of any other file only weights and card.
+
+torch is not imported before a file is read.
+"""
 
 import contextlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.bounded_yaml import parse_yaml
-from fashion_lightning.files.names import check_name
-from fashion_lightning.runs.folder import newest_run_hint, run_dir_of, run_id_of
+from fashion_lightning.files.bounded_yaml import parse_yaml, read_yaml
+from fashion_lightning.runs.folder import LOGS, lies_in, newest_run_hint, run_dir_of, run_id_of
+from fashion_lightning.runs.weights import SAFETENSORS, read_checkpoint_file, read_weights
 
-OLD_KEYS = {"ckpt_path", "weights_only"}
-"""What a run of version 0.1 kept among its settings."""
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint file that was read and understood."""
+    """A file with weights that was read and checked."""
 
     path: Path
     run_dir: Path | None
     """The run folder it lies in; ``None`` for a file that was moved elsewhere."""
-    content: dict[str, Any]
-    """What Lightning saved, all of it plain values and tensors."""
+    name: str
+    """The recipe's name."""
+    weights: dict[str, "Tensor"]
+    config: dict[str, Any]
+    """The settings that a command builds on: the run's ``config.yaml``, or what the card decides."""
+    content: dict[str, Any] | None = None
+    """All that Lightning saved, if this is a run of one's own."""
     in_place: bool = False
     """Whether ``fit`` goes on in the run folder itself, not in a new one."""
 
     @property
-    def version(self) -> str:
-        """Of the package that wrote it."""
-        version = str(self.content["fashion_lightning"]["version"])
-        return version[:20] if version.isprintable() else "unknown"
+    def is_own(self) -> bool:
+        """Whether it belongs to a run in a folder where the user keeps runs."""
+        return self.content is not None
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What this package saved beside Lightning's content."""
+        assert self.content is not None
+        return self.content["fashion_lightning"]  # type: ignore[no-any-return]
+
+    @property
+    def callbacks(self) -> dict[str, Any]:
+        """The states of the callbacks."""
+        assert self.content is not None
+        return self.content["callbacks"]  # type: ignore[no-any-return]
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The whole config of the run, as plain values.
-
-        Raises:
-            UserError: it is no config.
-        """
-        settings = parse_yaml(self.content["fashion_lightning"]["config"], f"The config in {self.path}")
-        if not isinstance(settings, dict):
-            raise UserError(f"The config in {self.path} holds no settings.")
-        return {key: value for key, value in settings.items() if key not in OLD_KEYS}
+        """The settings that it was trained with, as far as they are known."""
+        if self.content is None:
+            return self.config
+        return parse_yaml(self.own["config"], f"The config in {self.path}")  # type: ignore[no-any-return]
 
     @property
-    def name(self) -> str:
-        """The recipe's name."""
-        return str(self.content["fashion_lightning"]["name"])
+    def steps_done(self) -> int | None:
+        """Optimizer steps; ``None`` if this is not a run of one's own."""
+        return None if self.content is None else int(self.content["global_step"])
 
     @property
-    def run_id(self) -> str | None:
-        """The run that wrote it; ``None`` if that was version 0.1."""
-        run = self.content["fashion_lightning"].get("run")
-        return run if isinstance(run, str) else None
-
-    @property
-    def processes(self) -> int | None:
-        """That trained together; ``None`` of a run that did not say so, as those of version 0.1."""
-        processes = self.content["fashion_lightning"].get("processes")
-        return processes if type(processes) is int else None
+    def loop(self) -> dict[str, Any]:
+        """The progress of Lightning's fit loop."""
+        assert self.content is not None
+        return self.content["loops"]["fit_loop"]  # type: ignore[no-any-return]
 
     @property
     def epochs_done(self) -> int:
         """Epochs trained to their end, validation included."""
-        return int(self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+        return int(self.loop["epoch_progress"]["current"]["processed"])
 
     @property
     def epochs_trained(self) -> int:
         """Epochs trained to their last batch; the validation of the last one may still be under way."""
-        loop = self.content["loops"]["fit_loop"]
-        count = "started" if loop["epoch_loop.batch_progress"]["is_last_batch"] else "processed"
-        return int(loop["epoch_progress"]["current"][count])
-
-    @property
-    def in_mid_epoch(self) -> bool:
-        """Whether some batches of an epoch are still to be trained on."""
-        batches = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        return not batches["is_last_batch"] and batches["current"]["processed"] > 0
+        count = "started" if self.loop["epoch_loop.batch_progress"]["is_last_batch"] else "processed"
+        return int(self.loop["epoch_progress"]["current"][count])
 
     @property
     def batches_of_epoch_done(self) -> int:
         """Batches that were trained on of an epoch whose rest is still to come; else 0."""
-        batches = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        return int(batches["current"]["processed"]) if self.in_mid_epoch else 0
+        batches = self.loop["epoch_loop.batch_progress"]
+        return 0 if batches["is_last_batch"] else int(batches["current"]["processed"])
 
     @property
     def within_epoch(self) -> bool:
         """Whether an epoch has begun whose training metrics are still to be logged, be it after its last batch."""
-        loop = self.content["loops"]["fit_loop"]
-        epochs, batches = (loop[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
+        epochs, batches = (self.loop[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
         return bool(epochs["processed"] < epochs["started"] and batches["processed"] > 0)
 
     @property
-    def steps_done(self) -> int:
-        """Optimizer steps."""
-        return int(self.content["global_step"])
-
-    @property
-    def images_done(self) -> int | None:
-        """Images trained on, as often as they were; ``None`` of a run that did not count them."""
-        images = self.content["callbacks"].get("ImagesSeen", {}).get("images")
-        return images if type(images) is int else None
+    def images_done(self) -> int:
+        """Images trained on, each as often as it was."""
+        return int(self.callbacks["ImagesSeen"]["images"])
 
     @property
     def holds_half_a_step(self) -> bool:
-        """Whether gradients were accumulated that no checkpoint holds."""
-        batches = self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["processed"]
-        window = self.settings["trainer"].get("accumulate_grad_batches") or 1
-        return bool(self.in_mid_epoch and batches % window)
+        """Whether gradients were accumulated, which no checkpoint holds."""
+        return bool(self.batches_of_epoch_done % (self.settings["trainer"].get("accumulate_grad_batches") or 1))
 
 
-def find_checkpoint(given: str, wanted: str) -> Checkpoint:
-    """Resolve what the user gave as ``--ckpt_path``.
-
-    A last checkpoint that is torn or missing is replaced by another one of its run, which is said.
+def find_checkpoint(
+    given: str | Path, wanted: str, places: Sequence[str | Path] = (LOGS,), named: Collection[str] = ()
+) -> Checkpoint:
+    """Find and read the checkpoint of a run folder, or a file.
 
     Args:
-        given: a run folder or a checkpoint file.
-        wanted: of a folder, ``last`` or ``best``.
+        given: run folder, checkpoint file or safetensors file.
+        wanted: ``best``; or ``last``, to continue a run. A torn or missing last checkpoint is replaced by another
+            one of its run, which is said.
+        places: where the user keeps runs.
+        named: import paths of networks that the user has named.
 
     Raises:
         UserError: there is no checkpoint, or it cannot be used.
     """
     path = Path(given).expanduser()
-    if path.is_dir():
-        last = _last_of(path)
-        return last if wanted == "last" else read_checkpoint(_best_of(last))
     if not path.exists():
         raise UserError(f"There is no run folder or checkpoint at {given}.{newest_run_hint()}")
-    checkpoint = read_checkpoint(path)
-    return replace(checkpoint, in_place=path.name == "last.ckpt" and checkpoint.run_dir is not None)
+    if path.is_dir() and not any(path.glob("checkpoints/*.ckpt")):
+        raise UserError(f"{path} is not a run folder with a checkpoint.{newest_run_hint()}")
+    if not path.is_dir():
+        checkpoint = read_checkpoint(path, places, named)
+    elif wanted == "last":
+        return _last_of(path, places)
+    else:
+        best, last = (path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+        if not best.is_file():
+            raise UserError(f"{path} has no best checkpoint yet; to use the last one: --ckpt_path {last}")
+        checkpoint = read_checkpoint(best, places, named)
+    if wanted == "last" and not checkpoint.is_own:
+        raise UserError(_not_own(path))
+    return replace(checkpoint, in_place=path.name == "last.ckpt" and checkpoint.is_own)
 
 
-def _last_of(run_dir: Path) -> Checkpoint:
-    """The last checkpoint; else the best one, which is as exact; else the newest one, with a warning."""
+def _not_own(path: Path) -> str:
+    run_dir = run_dir_of(path)
+    logs = run_dir.parent.parent if run_dir else None
+    kept = f" If you keep runs in {logs}, add --trainer.default_root_dir {logs}." if logs else ""
+    return (
+        f"{path} does not belong to a run of yours, so it cannot be continued.{kept} To start a new run from its"
+        f" weights: fashion-lightning fit --weights {path}"
+    )
+
+
+def _last_of(run_dir: Path, places: Sequence[str | Path]) -> Checkpoint:
+    """The last checkpoint; else the best one, which is as exact; else the newest one."""
     last = run_dir / "checkpoints" / "last.ckpt"
+    if run_id_of(run_dir) is None or not lies_in(run_dir, places):
+        raise UserError(_not_own(run_dir))
     try:
-        return replace(read_checkpoint(last), in_place=True)
+        return replace(read_checkpoint(last, places), in_place=True)
     except UserError as error:
         problem = error
-    others = []
+    found = []
     for path in last.parent.glob("*.ckpt"):
-        with contextlib.suppress(UserError):  # not this one either
-            others.append(read_checkpoint(path))
-    if others:
-        exact = [other for other in others if other.path.name == "best.ckpt" and not other.holds_half_a_step]
-        chosen = exact[0] if exact else max(others, key=lambda other: other.steps_done)
-        which = "the best checkpoint" if exact else "the newest whole checkpoint"
-        loss = "" if exact else " The run will not end with the same bits as an undisturbed one."
-        print(f"{problem} Going on from {chosen.path}, {which}.{loss}", flush=True)
-        return replace(chosen, in_place=True)
-    if not last.exists():
-        raise UserError(f"{run_dir} is not a run folder with a checkpoint ({last} is missing).{newest_run_hint()}")
-    raise problem
+        with contextlib.suppress(UserError):  # cannot be used either
+            found.append(replace(read_checkpoint(path, places), in_place=True))
+    if not found:
+        raise problem
+    exact = [other for other in found if other.path.name == "best.ckpt" and not other.holds_half_a_step]
+    chosen = exact[0] if exact else max(found, key=lambda other: other.steps_done or 0)
+    which = "the best checkpoint" if exact else "the newest whole checkpoint"
+    loss = "" if exact else " The run will not end with the same bits as an undisturbed one."
+    print(f"{problem} Going on from {chosen.path}, {which}.{loss}", flush=True)
+    return chosen
 
 
-def _best_of(last: Checkpoint) -> Path:
-    """The best checkpoint as the callback recorded it; by name only, since the folder may have moved."""
-    for key, state in last.content["callbacks"].items():
-        if key.startswith("BestCheckpoint") and Path(state["best_model_path"]).name == "best.ckpt":
-            best = last.path.parent / "best.ckpt"
-            if best.is_file():
-                return best
-            raise UserError(f"The best checkpoint {best} is missing; to use the last one: --ckpt_path {last.path}")
-    raise UserError(f"{last.run_dir} has no best checkpoint yet; to use the last one: --ckpt_path {last.path}")
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint file; only plain values and tensors are ever unpickled.
+def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: Collection[str] = ()) -> Checkpoint:
+    """Read a checkpoint or safetensors file.
 
     Raises:
-        UserError: the file is torn, is no checkpoint, is not from this project, or lies in the folder of another run.
+        UserError: the file is missing or torn, cannot be used, or lies in the folder of another run.
     """
-    from fashion_lightning.runs.checkpoint_content import load
-
-    checkpoint = Checkpoint(path, run_dir_of(path), load(path))
-    check_name(checkpoint.name, f"The recipe of {path}")
-    for part in ("model", "data", "trainer"):
-        if not isinstance(checkpoint.settings.get(part), dict):
-            raise UserError(f"{path} is not a checkpoint of this package (its config lacks {part}).")
-    folder = checkpoint.run_dir
-    if folder is not None and checkpoint.run_id is not None and run_id_of(folder) not in (None, checkpoint.run_id):
+    run_dir = run_dir_of(path)
+    run_id = run_id_of(run_dir) if run_dir and lies_in(run_dir, places) and path.suffix != SAFETENSORS else None
+    if run_dir is None or run_id is None:
+        weights, card = read_weights(path, named)
+        return Checkpoint(path, run_dir, card.recipe, weights, card.config())
+    try:
+        content = read_checkpoint_file(path)
+    except UserError as error:
+        raise UserError(f"{path} cannot be used: {error}.") from error
+    own = content.get("fashion_lightning")
+    if not isinstance(own, dict) or own.get("run") != run_id:
         raise UserError(f"{path} belongs to another run than the folder it lies in; move it elsewhere to use it.")
-    return checkpoint
+    checkpoint = Checkpoint(path, run_dir, own["name"], content["state_dict"], {}, content)
+    file = run_dir / "config.yaml"
+    config = read_yaml(file) if file.is_file() else checkpoint.settings
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+        raise UserError(f"{file} holds no settings. Delete it, and those of the checkpoint are taken.")
+    return replace(checkpoint, config=config)

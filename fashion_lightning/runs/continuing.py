@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
+from torch import Tensor
+from torch.optim import LBFGS, Adafactor, Optimizer
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import Checkpoint
@@ -40,11 +43,10 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
         if checkpoint.in_place:
             compare("seed_everything", "the run would end as that of neither seed")
             compare("best_checkpoint", "the record of the best epoch would be lost")
-        if checkpoint.in_mid_epoch:
+        if checkpoint.batches_of_epoch_done:
             lengths = ("trainer.limit_train_batches", "trainer.accumulate_grad_batches")
             why = "the checkpoint lies within an epoch, whose rest would be another one"
-            compare("data.prune", why, lambda share: share or 0)  # older runs have none
-            for name in ("data.batch_size", "data.train_size", *lengths):
+            for name in ("data.batch_size", "data.train_size", "data.prune", *lengths):
                 compare(name, why)
     for name, old, new, why in refused:
         raise UserError(
@@ -63,32 +65,26 @@ def _what_a_checkpoint_fixes(scheduler: Any) -> Any:
     return _class_path(scheduler) if own else scheduler
 
 
-def check_schedule(checkpoint: Checkpoint, scheduler: Any) -> None:
-    """Refuse a state that holds anything else than this schedule keeps: torch puts it in place, over methods too.
-
-    Args:
-        checkpoint: of a stranger.
-        scheduler: as it was built of the checkpoint's config; ``None`` if the rate is constant.
+def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
+    """Compare a saved optimizer state with the parameters: torch's fused kernels write beyond a smaller tensor.
 
     Raises:
-        UserError: naming the first such value.
+        UserError: naming the first tensor that does not fit.
     """
-    own = {} if scheduler is None else scheduler.state_dict()
-    for name, value in (item for state in checkpoint.content["lr_schedulers"] for item in state.items()):
-        if name not in own or not _are_alike(value, own[name]):
-            kept = f"{str(name)[:40]} is {str(value)[:40]!r}"
-            raise UserError(f"{checkpoint.path} cannot be used: its schedule's {kept}, which cannot be meant.")
-
-
-def _are_alike(one: Any, other: Any) -> bool:
-    """Whether both are numbers, or both words, or mappings or lists of the like."""
-    if isinstance(other, dict):
-        return isinstance(one, dict)
-    if isinstance(other, list | tuple):
-        return isinstance(one, list | tuple) and len(one) == len(other) and all(map(_are_alike, one, other))
-    if isinstance(other, int | float):
-        return isinstance(one, int | float)
-    return type(one) is type(other)
+    if isinstance(optimizer, LBFGS | Adafactor) or checkpoint.content is None:  # keep tensors of other shapes
+        return
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, state in checkpoint.content["optimizer_states"][0]["state"].items():
+        for name, value in state.items():
+            if not isinstance(value, Tensor):
+                continue
+            expected = torch.Size() if name in ("step", "eta", "mu") else parameters[index].shape
+            if value.shape != expected or not value.is_floating_point():
+                raise UserError(
+                    f"The optimizer state in {checkpoint.path} is damaged: {name} of parameter {index} is"
+                    f" {tuple(value.shape)}, not {tuple(expected)}. To start a new run from its weights:"
+                    f" fashion-lightning fit --weights {checkpoint.path}"
+                )
 
 
 def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str | None:
@@ -99,7 +95,7 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
         trainer: knows how long it is to train.
         patience: of early stopping.
     """
-    path, epochs, steps = checkpoint.path, checkpoint.epochs_done, checkpoint.steps_done
+    path, epochs, steps = checkpoint.path, checkpoint.epochs_done, checkpoint.steps_done or 0
     unchanged = "nothing was changed. To train it longer:"
     if 0 <= trainer.max_steps <= steps:
         return f"{path} has finished its {steps} steps; {unchanged} --trainer.max_steps {2 * steps}"
@@ -107,7 +103,7 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
         return f"{path} has finished its {epochs} epochs; {unchanged} --trainer.max_epochs {2 * epochs}"
     if epochs < (trainer.min_epochs or 0) or steps < (trainer.min_steps or 0):
         return None
-    for key, state in checkpoint.content["callbacks"].items():
+    for key, state in checkpoint.callbacks.items():
         if key.startswith("EarlyStopping") and has_asked_to_stop(state, patience):
             more = 2 * max(state["patience"], state["wait_count"])
             return (
@@ -130,13 +126,13 @@ def has_asked_to_stop(state: dict[str, Any], patience: int) -> bool:
 
 def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """The metrics of a finished run's report, from its last checkpoint."""
-    callbacks = checkpoint.content["callbacks"]
+    callbacks = checkpoint.callbacks
     (best,) = (state["best_metrics"] for key, state in callbacks.items() if key.startswith("BestCheckpoint"))
     return {
-        "processes": checkpoint.processes or 1,
+        "processes": checkpoint.own["processes"],
         "epochs": checkpoint.epochs_done,
         "steps": checkpoint.steps_done,
         "fit_seconds": callbacks["Timer"]["time_elapsed"]["train"],
         "best": best,
-        "last": checkpoint.content["fashion_lightning"]["metrics"],
+        "last": checkpoint.own["metrics"],
     }

@@ -1,9 +1,22 @@
 """Modules of the user's own, in the working folder: found where the user has named them, and only then."""
 
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+"""``package.module.Class``"""
+
+
+def import_paths(settings: Any) -> set[str]:
+    """The import paths among the values of settings."""
+    if isinstance(settings, str):
+        return set(IMPORT_PATH.findall(settings))
+    parts = settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ()
+    return set().union(*map(import_paths, parts))
 
 
 def look_in_working_folder(named: Iterable[str]) -> None:

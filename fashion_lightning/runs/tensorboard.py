@@ -94,12 +94,11 @@ class RunLogger(TensorBoardLogger):
             self.writer = SummaryWriter(str(self.run_dir))
         return self.writer
 
-    @rank_zero_only
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+    def _log_settings(self) -> None:
         """Give the HPARAMS tab the settings, and the Custom Scalars tab its charts.
 
-        Stock Lightning writes ``hp_metric = -1`` here, which a later ``test`` overwrites (issue 21247). And TensorBoard
-        goes by the list of settings and metrics of whichever run it finds first: without any, it shows those of all.
+        Stock Lightning writes ``hp_metric = -1`` for this tab, which a later ``test`` overwrites (issue 21247).
+        TensorBoard takes its list of settings and metrics from the first run it finds; without a list, it shows all.
         """
         _, settings, end = hparams(hparams_of(self.recipe), {})  # type: ignore[no-untyped-call]
         for summary in (settings, end, custom_scalars(LAYOUT)):  # type: ignore[no-untyped-call]
@@ -107,7 +106,8 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_graph(self, model: Any, input_array: torch.Tensor | None = None) -> None:
-        """Draw the network for a batch of two images; once in the life of a run."""
+        """Log the settings, and draw the network for a batch of two images; Lightning calls this when a fit starts."""
+        self._log_settings()
         if self.resumed is not None:
             return
         training = model.training
@@ -195,7 +195,7 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
     one names its settings anew. TensorBoard itself drops the first of two points of a tag, also while it runs; whoever
     reads the files finds both (issue 5403). Files of that name that are no event files are left alone.
     """
-    steps, images = checkpoint.steps_done, checkpoint.images_done
+    steps, images = checkpoint.steps_done or 0, checkpoint.images_done
     again = AFTER_THE_EPOCH if checkpoint.within_epoch else ()
 
     def stays(event: Event) -> bool:
@@ -203,7 +203,7 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
             return True
         tag = event.summary.value[0].tag
         if tag in BY_IMAGES:
-            return images is not None and event.step < images + (tag not in again)
+            return bool(event.step < images + (tag not in again))
         return not tag.startswith(AT_EACH_START) and event.step < steps - (tag in again)
 
     files = [file for path in event_files(run_dir) if (file := read_events(path)) is not None]

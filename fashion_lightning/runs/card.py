@@ -1,0 +1,136 @@
+"""The card of a classifier: what weights need beside them to be used. Every checkpoint and safetensors file has one.
+
+A card may come from anybody. It is JSON within bounds: a network, and a few words and numbers.
+"""
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from fashion_lightning.data.classes import CLASS_NAMES, PIXEL_MEAN, PIXEL_STD
+from fashion_lightning.errors import UserError
+from fashion_lightning.files.names import check_name
+from fashion_lightning.short_names import NETWORKS
+from fashion_lightning.tta import TTA
+
+MAX_CHARACTERS = 64 * 1024
+MOST_VALUES = 32
+"""Numbers and words among the arguments of a network, those in its lists included."""
+LARGEST = 4096
+"""The largest width or other number among them."""
+DEEPEST = 256
+"""The largest depth: layers take time even without memory."""
+
+PACKAGE = "fashion_lightning.networks"
+OURS = {f"{PACKAGE}.{name}" for name in NETWORKS}
+
+_WORD = re.compile(r"[A-Za-z0-9_-]{0,40}", re.ASCII)
+"""A word has no dot, so that nothing can be imported by it."""
+_CLASS_PATH = re.compile(r"[A-Za-z_]\w{0,100}(\.[A-Za-z_]\w{0,100}){1,9}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card within its bounds.
+
+    Raises:
+        UserError: a value exceeds its bound; the message is the end of a sentence about the file.
+    """
+
+    network: dict[str, Any]
+    """``{"class_path": "fashion_lightning.networks.CNN", "init_args": {"stem": 16}}``"""
+    recipe: str
+    tta: TTA = "none"
+    val_size: int | float = 5000
+    """The validation images: their number, or their share of the 60,000. The weights were not trained on them."""
+    class_names: tuple[str, ...] = CLASS_NAMES
+    mean: float = PIXEL_MEAN
+    std: float = PIXEL_STD
+
+    def __post_init__(self) -> None:
+        if (self.class_names, self.mean, self.std) != (CLASS_NAMES, PIXEL_MEAN, PIXEL_STD):
+            raise UserError("its classes or its normalization are not those of Fashion-MNIST")
+        if self.tta not in get_args(TTA):
+            raise UserError(f"its tta is {str(self.tta)[:40]!r}")
+        if type(self.val_size) not in (int, float) or not 0 < self.val_size <= 60_000:
+            raise UserError(f"its val_size is {str(self.val_size)[:40]!r}")
+        check_name(self.recipe, "Its recipe")
+        if not isinstance(self.network, dict) or self.network.keys() != {"class_path", "init_args"}:
+            raise UserError("its network is not a class with arguments")
+        path, arguments = self.network["class_path"], self.network["init_args"]
+        if not isinstance(path, str) or not _CLASS_PATH.fullmatch(path):
+            raise UserError("its network has no class path")
+        if not isinstance(arguments, dict) or not all(_WORD.fullmatch(name) for name in arguments):
+            raise UserError("its network's arguments have no names")
+        if "depth" in arguments and not (type(arguments["depth"]) is int and arguments["depth"] <= DEEPEST):
+            raise UserError(f"its network's depth is {str(arguments['depth'])[:40]!r}")
+        if _count_values(list(arguments.values())) > MOST_VALUES:
+            raise UserError(f"its network has more than {MOST_VALUES} arguments")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the network is one of this package."""
+        return self.network["class_path"] in OURS
+
+    def check_named(self, named: Collection[str]) -> None:
+        """Refuse a network that is neither of this package nor named by the user; it was not imported.
+
+        Raises:
+            UserError: the end of a sentence about the file.
+        """
+        path = self.network["class_path"]
+        if not self.is_ours and path not in named:
+            raise UserError(f"its network is {path}. If you trust that class, name it: --model.network {path}")
+
+    def config(self) -> dict[str, Any]:
+        """The part of a config that the card decides."""
+        return {"model": {"network": self.network, "tta": self.tta}, "data": {"val_size": self.val_size}}
+
+    def to_json(self) -> str:
+        """The card as it stands in a file."""
+        return json.dumps(asdict(self))
+
+
+def _count_values(value: Any) -> int:
+    """The number of plain values in nested lists.
+
+    Raises:
+        UserError: a value is no word, truth value or number up to ``LARGEST``.
+    """
+    if isinstance(value, list):
+        return 1 + sum(map(_count_values, value))
+    if isinstance(value, int | float) and abs(value) <= LARGEST:  # not NaN
+        return 1
+    if value is None or (isinstance(value, str) and _WORD.fullmatch(value)):
+        return 1
+    raise UserError(f"its network's arguments hold {str(value)[:40]!r}")
+
+
+def read_card(text: Any) -> Card:
+    """Read a card.
+
+    Raises:
+        UserError: it is none; the message is the end of a sentence about the file.
+    """
+    if not isinstance(text, str):
+        raise UserError("it has no card, which says what network its weights belong to")
+    try:
+        values = json.loads(text if len(text) <= MAX_CHARACTERS else "")
+        return Card(**{**values, "class_names": tuple(values["class_names"])})
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise UserError("its card is damaged") from error
+
+
+def card_of(config: dict[str, Any], recipe: str) -> Card | None:
+    """Make the card of a config; ``None`` if the network's arguments go beyond what a card may hold."""
+    model, data = config["model"], config["data"]
+    network = {"init_args": {}, **model["network"]}
+    module, _, name = network["class_path"].rpartition(".")
+    if module.startswith(PACKAGE) and name in NETWORKS:
+        network["class_path"] = f"{PACKAGE}.{name}"
+    try:
+        return Card(network, recipe, model["tta"], data["val_size"])
+    except UserError:
+        return None

@@ -1,0 +1,230 @@
+"""Weights and their card, read from a file that anybody may have written."""
+
+import pickletools
+import stat
+import zipfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs.card import Card, read_card
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SAFETENSORS = ".safetensors"
+CARD = "fashion_lightning"
+"""Where the metadata of a safetensors file hold the card."""
+PREFIX = "network."
+"""How the names of a classifier's weights begin."""
+
+MAX_HEADER_BYTES = 1024 * 1024
+MAX_PICKLE_STEPS = 200_000
+"""A checkpoint of the largest recipe takes 6,000."""
+MAX_PICKLE_BYTES = 16 * 1024 * 1024
+
+STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+GLOBALS = {
+    *("collections OrderedDict", "collections Counter"),  # weights; the milestones of MultiStepLR
+    *("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"),
+    *(f"torch {kind}Storage" for kind in STORAGES),
+}
+"""What a checkpoint's pickle may name. torch's own list is longer: ``bytearray`` turns a number into as many bytes."""
+
+
+def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Tensor"], Card]:
+    """Read weights and card; nothing else of the file is looked at.
+
+    Args:
+        path: ``.safetensors``, or a checkpoint of this package.
+        named: import paths of networks that the user has named.
+
+    Raises:
+        UserError: the file is torn, exceeds a bound, or its weights are not those of the network on its card.
+    """
+    state_dict: Any
+    try:
+        if path.suffix == SAFETENSORS:
+            state_dict, text = _read_safetensors(path)
+        else:
+            content = read_checkpoint_file(path)
+            own = content.get("fashion_lightning")
+            state_dict, text = content.get("state_dict"), own.get("card") if isinstance(own, dict) else None
+        card = read_card(text)
+        card.check_named(named)
+        weights = _plain_weights(state_dict, 2 * path.stat().st_size)
+        if card.is_ours:
+            check_fit(build_on_meta(card), weights)
+    except UserError as error:
+        raise UserError(f"{path} cannot be used: {error}.") from error
+    return weights, card
+
+
+def read_checkpoint_file(path: Path) -> dict[str, Any]:
+    """Read a file that ``torch.save`` wrote: plain values and tensors.
+
+    Raises:
+        UserError: the file is torn, exceeds a bound, or holds anything else; the end of a sentence about it.
+    """
+    import torch
+
+    _check_archive(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged bytes
+        raise UserError(f"it is not a checkpoint ({(str(error) or type(error).__name__).splitlines()[0]})") from error
+    if not isinstance(content, dict):
+        raise UserError("it is not a checkpoint")
+    return content
+
+
+def _check_regular(path: Path) -> int:
+    """Return the size of a regular file; opening a pipe would wait."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"it cannot be read ({error.strerror})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError("it is not a regular file")
+    return status.st_size
+
+
+def _check_archive(path: Path) -> None:
+    """Look through the zip archive before torch opens it.
+
+    torch stores records as they are, so nothing in the file can become more than the file.
+    """
+    size = _check_regular(path)
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":  # else it may be a pickle as well, which torch would read instead
+                raise zipfile.BadZipFile("it does not begin as a zip archive")
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+            names = {record.filename.lower() for record in records}  # torch ignores case
+            if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+                raise zipfile.BadZipFile("it is compressed, which torch's are not")
+            if len(names) < len(records) or sum(record.file_size for record in records) > size:
+                raise zipfile.BadZipFile("its records overlap")
+            if damaged := archive.testzip():  # torch does not compare checksums
+                raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+            for record in records:
+                if record.filename.lower().endswith(".pkl"):
+                    _check_pickle(archive.read(record))
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"it cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # zipfile raises a dozen kinds for damaged bytes
+        raise UserError(f"it is not a whole checkpoint file ({str(error).lower()})") from error
+
+
+def _check_pickle(pickled: bytes) -> None:
+    """Look through the steps of a pickle without taking one."""
+    too_long = len(pickled) > MAX_PICKLE_BYTES
+    for number, (step, argument, _) in enumerate(pickletools.genops(pickled[:MAX_PICKLE_BYTES])):
+        if step.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4") or (
+            step.name == "GLOBAL" and argument not in GLOBALS
+        ):
+            raise UserError("it holds more than plain values and tensors; it is not opened")
+        if too_long or number > MAX_PICKLE_STEPS or step.name == "LONG4":
+            raise UserError("it holds more values than a checkpoint does; it is not opened")
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, "Tensor"], str | None]:
+    from safetensors import SafetensorError, safe_open
+
+    size = _check_regular(path)
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
+        raise UserError("it is not a whole safetensors file")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata.get(CARD)  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"it is not a safetensors file ({str(error)[:100]})") from error
+
+
+def write_safetensors(state_dict: Mapping[str, "Tensor"], card: Card) -> bytes:
+    """Return the content of a safetensors file with weights and card."""
+    from safetensors.torch import save
+
+    return save({name: tensor.contiguous() for name, tensor in state_dict.items()}, {CARD: card.to_json()})
+
+
+def _plain_weights(state_dict: Any, most_bytes: int) -> dict[str, "Tensor"]:
+    """Check that a state dict holds plain tensors, none larger than its bytes, and all together no larger than that."""
+    import torch
+
+    if not isinstance(state_dict, dict) or not state_dict:
+        raise UserError("it holds no weights")
+    for name, tensor in state_dict.items():
+        if not isinstance(name, str) or type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+            raise UserError("its weights are not plain tensors")
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        bytes_needed = tensor.numel() * tensor.element_size()
+        if not plain or tensor.is_complex() or bytes_needed > tensor.untyped_storage().nbytes():
+            raise UserError("its weights are not plain tensors")
+    if sum(tensor.numel() * tensor.element_size() for tensor in state_dict.values()) > most_bytes:
+        raise UserError("its weights are larger than the file")
+    # A new dictionary, without the notes on loading that torch keeps beside the weights.
+    return {name: tensor.detach() for name, tensor in state_dict.items()}
+
+
+def build_on_meta(card: Card) -> "nn.Module":
+    """Build a network of this package without memory for its weights.
+
+    Raises:
+        UserError: its arguments cannot be used; the end of a sentence about the file.
+    """
+    import torch
+
+    from fashion_lightning import networks
+
+    try:
+        with torch.device("meta"):
+            network = getattr(networks, card.network["class_path"].rpartition(".")[2])(**card.network["init_args"])
+    except Exception as error:  # a negative width, a word for a number
+        raise UserError(f"its network cannot be built ({' '.join(str(error).split())[:200]})") from error
+    return network  # type: ignore[no-any-return]
+
+
+def check_fit(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> None:
+    """Compare names, shapes and kinds of numbers of a network's tensors with those of weights.
+
+    Raises:
+        UserError: naming the first difference; the end of a sentence about the file.
+    """
+    expected = {PREFIX + name: tensor for name, tensor in network.state_dict().items()}
+    if different := sorted(expected.keys() ^ weights.keys()):
+        name = different[0]
+        raise UserError(
+            f"its weights do not fit its network: {name} is {'missing' if name in expected else 'left over'}"
+        )
+    for name, tensor in expected.items():
+        have, want = weights[name], tensor
+        if have.shape != want.shape or have.is_floating_point() != want.is_floating_point():
+            raise UserError(
+                f"its weights do not fit its network: {name} is {tuple(have.shape)}, not {tuple(want.shape)}"
+            )
+
+
+def put_in(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> None:
+    """Give weights to a network that may be on the ``meta`` device."""
+    network.load_state_dict({name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}, assign=True)
+
+
+def start_from(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> str:
+    """Copy the weights that have a name and shape of a network's; return what was taken and what is new."""
+    own = network.state_dict()
+    given = {name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}
+    taken = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
+    if not taken:
+        raise UserError("none of its weights has a name and shape of this network's")
+    network.load_state_dict(taken, strict=False)
+    new = [name for name in own if name not in taken]
+    listed = f"; new: {', '.join(new[:8])}{f' and {len(new) - 8} more' if len(new) > 8 else ''}" if new else ""
+    return f"{len(taken)} of {len(own)} tensors taken{listed}"
