@@ -37,6 +37,7 @@ data:
   val_size: 100
   flip: random
   shift: 1
+pictures: false
 trainer:
   accelerator: cpu
   max_epochs: 2
@@ -154,16 +155,27 @@ def program(command_on_generated_data: list[str]) -> list[str]:
     return command_on_generated_data
 
 
-@pytest.fixture
-def trained(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> Path:
-    """The run folder of a finished run of the tiny recipe; trained once, then copied for each test."""
-    run, kept = Path("tensorboard_logs/tiny/version_0"), generated[0].with_name("trained")
+def trained_once(kept: Path, cli: Run, *settings: str | Path) -> Path:
+    """The run folder of a fit, which is made once and then copied for each test."""
+    run = Path("tensorboard_logs/tiny/version_0")
     if kept.exists():
         shutil.copytree(kept, run)
     else:
-        cli("fit", "--config", recipe)
+        cli("fit", *settings)
         shutil.copytree(run, kept)
     return run
+
+
+@pytest.fixture
+def trained(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> Path:
+    """The run folder of a finished run of the tiny recipe."""
+    return trained_once(generated[0].with_name("trained"), cli, "--config", recipe)
+
+
+@pytest.fixture
+def drawn(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> Path:
+    """The run folder of a finished run with pictures."""
+    return trained_once(generated[0].with_name("drawn"), cli, "--config", recipe, "--pictures", "true")
 
 
 @pytest.fixture(scope="session")

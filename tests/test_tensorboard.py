@@ -200,7 +200,7 @@ def test_a_killed_and_continued_run_has_every_point_once_in_its_event_files(
 ) -> None:
     script = Path(command_on_generated_data[1])
     script.write_text(f"import os, signal, time\n{suicide}\n{script.read_text()}")
-    fit = ["--config", recipe, "--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"]
+    fit = ["--config", recipe, "--pictures", "true", "--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"]
     every = ["--last_checkpoint.every_n_steps", "7"]
     killed = subprocess.run([*command_on_generated_data, "fit", *map(str, [*fit, *every])], capture_output=True)
     assert killed.returncode == -signal.SIGKILL
@@ -214,7 +214,7 @@ def test_a_killed_and_continued_run_has_every_point_once_in_its_event_files(
         **dict.fromkeys(curves, by_epoch),
         **dict.fromkeys(("accuracy/train", "accuracy/val", "loss/train", "loss/val"), by_images),
     }
-    cli("fit", "--config", recipe, "--trainer.max_epochs", "3")
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "3", "--pictures", "true")
     undisturbed = raw_pictures(Path("tensorboard_logs/tiny/version_1"))
     assert undisturbed["pictures/confusion matrix"] == by_epoch
     assert raw_pictures(run) == undisturbed
@@ -237,11 +237,11 @@ def test_going_on_from_a_best_checkpoint_within_an_epoch_leaves_each_point_once(
     assert raw_pictures(run) == drawn
 
 
-def test_what_was_logged_and_drawn_beyond_a_checkpoint_is_taken_out(trained: Path) -> None:
-    checkpoint = read_checkpoint(trained / "checkpoints/last.ckpt")
+def test_what_was_logged_and_drawn_beyond_a_checkpoint_is_taken_out(drawn: Path) -> None:
+    checkpoint = read_checkpoint(drawn / "checkpoints/last.ckpt")
     after_one_epoch = {"global_step": 10, "callbacks": {"ImagesSeen": {"images": 500}}}
-    drop_points_behind(replace(checkpoint, content=checkpoint.content | after_one_epoch), trained)
-    steps = raw_points(trained) | raw_pictures(trained)
+    drop_points_behind(replace(checkpoint, content=checkpoint.content | after_one_epoch), drawn)
+    steps = raw_points(drawn) | raw_pictures(drawn)
     assert {tag: steps[tag] for tag in ("val/loss", "loss/val", "loss/train", "throughput")} == {
         "val/loss": [9],
         "loss/val": [500],
@@ -251,7 +251,7 @@ def test_what_was_logged_and_drawn_beyond_a_checkpoint_is_taken_out(trained: Pat
     assert steps["pictures/confusion matrix"] == steps["precision and recall/Bag"] == [9]
     assert steps["pictures/training images, as they are and augmented"] == [0]
     assert not [tag for tag in steps if tag.startswith(("_hparams_", "custom_scalars"))]  # written at each start
-    assert any("Conv2d" in node.name for node in read(trained).Graph().node)
+    assert any("Conv2d" in node.name for node in read(drawn).Graph().node)
 
 
 def event_file(run: Path) -> Path:

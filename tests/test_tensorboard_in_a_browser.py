@@ -59,10 +59,10 @@ def server(logs: Path) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.fixture
-def tensorboard(cli: Run, trained: Path) -> Iterator[str]:
+def tensorboard(cli: Run, drawn: Path) -> Iterator[str]:
     """The address of a TensorBoard of a run that was trained and tested; its log must be free of errors."""
-    cli("test", "--ckpt_path", trained)
-    with server(trained.parents[1]) as (url, log):
+    cli("test", "--ckpt_path", drawn)
+    with server(drawn.parents[1]) as (url, log):
         yield url
     assert not re.search("error|traceback|exception", log.read_text(), re.IGNORECASE), log.read_text()
 
@@ -125,10 +125,10 @@ def test_the_projector_loads_every_image(page: "Page") -> None:
     assert len(metadata.value.text().splitlines()) == 1 + 100
 
 
-def test_the_hparams_tab_shows_settings_and_real_numbers(page: "Page", trained: Path) -> None:
+def test_the_hparams_tab_shows_settings_and_real_numbers(page: "Page", drawn: Path) -> None:
     page.goto("/#hparams")
     page.get_by_text("Learning rate").first.wait_for()
-    accuracy = curve(trained, "accuracy/val")[-1][1]
+    accuracy = curve(drawn, "accuracy/val")[-1][1]
     page.get_by_text(f"{accuracy:#.5g}").first.wait_for()
     page.get_by_text("0.12000").first.wait_for()
 

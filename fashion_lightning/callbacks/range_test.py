@@ -12,7 +12,7 @@ from lightning import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 from torch.optim import Optimizer
 
-from fashion_lightning.callbacks.plots.picture import writer_of
+from fashion_lightning.callbacks.plots.plot import writer_of
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 

@@ -30,17 +30,15 @@ def validate(cli: FashionMNISTCLI) -> None:
 def test(cli: FashionMNISTCLI) -> None:
     """Measure a checkpoint on the test images, and report on it."""
     evaluations = _evaluate(cli, "test")
-    validations, problems = _validate_for_report(cli)  # all processes take part
+    validations, no_temperature = _validate_for_report(cli)  # all processes take part
     if not cli.trainer.is_global_zero:
         return
     assert cli.checkpoint is not None
-    images, training = cli.datamodule.test_set.images, None
-    try:
-        training = cli.datamodule.load("train")
-    except UserError as error:
-        problems["duplicates"] = str(error)
-    tested = next(iter(evaluations.values()))["indices"]
-    duplicates = near_duplicates(images[tested], training[0]) if training else None
+    images = cli.datamodule.test_set.images
+    training = None
+    if (duplicates := near_duplicates(images)) is not None:
+        with contextlib.suppress(UserError):  # then the page shows no pairs
+            training = cli.datamodule.load("train")
     findings = {tta: find(evaluation, validations.get(tta), duplicates) for tta, evaluation in evaluations.items()}
     with _written(cli, "metrics above"):
         for tta, found in findings.items():
@@ -50,9 +48,8 @@ def test(cli: FashionMNISTCLI) -> None:
             _write_metrics(cli, tta, metrics)
     fitted = read_origin(cli.run_dir) if cli.run_dir is not None else {}
     validation_images = len(validations["none"]["labels"]) if validations else 0
-    sources = Sources(
-        cli.checkpoint, images, training, problems, validation_images, fitted, cli.origin.of_now(cli.trainer)
-    )
+    tested = cli.origin.of_now(cli.trainer)
+    sources = Sources(cli.checkpoint, images, training, no_temperature, validation_images, fitted, tested)
     with _written(cli, "report"):
         for tta in findings:
             path = _result_file(cli, tta, "html")
@@ -74,18 +71,18 @@ def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, Evaluation]:
     return _on_cpu(cli.model.evaluations)
 
 
-def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, Evaluation], dict[str, str]]:
-    """The validation images, for a temperature; or why there is none, which the report says."""
+def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, Evaluation], str]:
+    """Measure the validation images, for the temperature; or return why they cannot be, for the report."""
     if cli.trainer.is_global_zero:
         print("\nMeasuring the validation images too, for the calibration in the report", flush=True)
     cli.model.evaluations = {}
     try:
         start(cli, "validate")
     except (UserError, OSError) as error:
-        return {}, {"temperature": f"the validation images could not be measured. {error}"}
+        return {}, f"the validation images could not be measured. {error}"
     if not cli.model.evaluations:
-        return {}, {"temperature": "a trainer.limit_ setting left no validation image."}
-    return _on_cpu(cli.model.evaluations), {}
+        return {}, "a trainer.limit_ setting left no validation image."
+    return _on_cpu(cli.model.evaluations), ""
 
 
 def _on_cpu(evaluations: dict[TTA, Evaluation]) -> dict[TTA, Evaluation]:

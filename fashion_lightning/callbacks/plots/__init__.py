@@ -1,8 +1,4 @@
-"""What a run looks like in TensorBoard beyond its curves: a callback for each kind of picture.
-
-Each draws what the classifier's last validation has kept in ``evaluations``. None draws random numbers, and none
-changes anything of the training.
-"""
+"""What TensorBoard shows of a run beyond its curves: a callback for each plot. Read plot.py first."""
 
 from lightning import Callback
 
@@ -16,13 +12,6 @@ from fashion_lightning.callbacks.plots.training_images import TrainingImages
 
 
 def pictures() -> list[Callback]:
-    """Every picture, for a run that is to have them all."""
-    return [
-        TrainingImages(),
-        ConfusionMatrix(),
-        Mistakes(),
-        PrecisionRecall(),
-        Reliability(),
-        Filters(),
-        Embedding(),
-    ]
+    """Return every plot, for a run that draws them."""
+    plots = (TrainingImages, ConfusionMatrix, Mistakes, PrecisionRecall, Reliability, Filters, Embedding)
+    return [plot() for plot in plots]

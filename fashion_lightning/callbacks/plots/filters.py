@@ -1,45 +1,41 @@
 """What the first layer looks for."""
 
-import matplotlib
+from matplotlib.figure import Figure
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import make_grid
 
-from fashion_lightning.callbacks.plots.drawing import tiles
-from fashion_lightning.callbacks.plots.picture import Picture
+from fashion_lightning.callbacks.plots.plot import WIDTH, Evaluation, Plot, new_figure
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.augment import SIDE
 
-COLUMNS = 8
+COUNT, COLUMNS = 64, 16
 
 
-class Filters(Picture):
-    """Draws the weights of the first layer, red where they add and blue where they subtract, each by its own scale.
+class Filters(Plot):
+    """Shows the weights of the first layer, red where they add and blue where they subtract, each by its own scale.
 
-    Nothing is drawn of a network whose first layer is neither a convolution of grey images nor dense over pixels.
-
-    Args:
-        count: how many filters at most.
+    There is no plot if the first layer is neither a convolution of grey images nor dense over pixels.
     """
 
-    def __init__(self, count: int = 64) -> None:
-        self.count = count
+    name = "filters of the first layer"
 
-    def draw(
-        self, writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: dict[str, Tensor], step: int
-    ) -> None:
+    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
         filters = first_filters(model.network)
         if filters is None:
-            return
-        filters = filters[: self.count].detach().float().cpu()
+            return None
+        filters = filters[:COUNT].detach().float().cpu()
         filters = filters / filters.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
-        colors = matplotlib.colormaps["RdBu_r"]((filters.numpy() + 1) / 2, bytes=True)[..., :3]
-        rows = [colors[first : first + COLUMNS] for first in range(0, len(colors), COLUMNS)]
-        picture = tiles([[(weights, "") for weights in row] for row in rows])
-        writer.add_image("pictures/filters of the first layer", picture, step, dataformats="HWC")
+        gap = max(1, filters.shape[-1] // 8)
+        grid = make_grid(filters[:, None], nrow=min(COLUMNS, len(filters)), padding=gap, pad_value=float("nan"))[0]
+        figure = new_figure(height=max(100, WIDTH * grid.shape[0] // grid.shape[1]))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.imshow(grid.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+        axes.set_axis_off()
+        return figure
 
 
 def first_filters(network: nn.Module) -> Tensor | None:
-    """The weights of the first layer as images ``(N, height, width)``."""
+    """Return the weights of the first layer as images ``(N, height, width)``, if they are images."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             return layer.weight[:, 0] if layer.in_channels == 1 and max(layer.kernel_size) > 1 else None

@@ -1,41 +1,29 @@
-"""What the network is surest of and wrong about."""
+"""The mistakes of which the network is most confident."""
 
-from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
+from matplotlib.figure import Figure
 
-from fashion_lightning.callbacks.plots.drawing import tiles
-from fashion_lightning.callbacks.plots.picture import Picture, images_of
+from fashion_lightning.callbacks.plots.plot import Evaluation, Plot, images_of, tiles
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import CLASS_NAMES
 
-COLUMNS = 4
+COUNT, COLUMNS = 8, 4
 
 
-class Mistakes(Picture):
-    """Draws the validation images whose wrong class got the highest probability, with
-    truth → guess and that probability.
+class Mistakes(Plot):
+    """Shows the validation images whose wrong class has the highest probability: truth, guess and probability."""
 
-    Args:
-        count: how many at most.
-    """
+    name = "most confident mistakes"
 
-    def __init__(self, count: int = 8) -> None:
-        self.count = count
-
-    def draw(
-        self, writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: dict[str, Tensor], step: int
-    ) -> None:
+    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
         probability, guess = evaluation["logits"].softmax(dim=1).max(dim=1)
         labels = evaluation["labels"]
         wrong = (guess != labels).nonzero()[:, 0]
-        worst = wrong[probability[wrong].argsort(descending=True, stable=True)[: self.count]]
+        worst = wrong[probability[wrong].argsort(descending=True, stable=True)[:COUNT]]
         images = images_of(model.trainer, evaluation["indices"][worst])
         if images is None or not len(images):
-            return
+            return None
         captions = [
             f"{CLASS_NAMES[labels[place]]}\n→ {CLASS_NAMES[guess[place]]} {100 * probability[place]:.0f} %"
             for place in worst.tolist()
         ]
-        shown = [*zip(images[:, 0].numpy(), captions, strict=True)]
-        picture = tiles([shown[first : first + COLUMNS] for first in range(0, len(shown), COLUMNS)])
-        writer.add_image("pictures/most confident mistakes", picture, step, dataformats="HWC")
+        return tiles(images[:, 0].numpy(), captions, COLUMNS)

@@ -5,41 +5,33 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from fashion_lightning.callbacks.plots.drawing import tiles
-from fashion_lightning.callbacks.plots.picture import images_of, is_drawn, writer_of
+from fashion_lightning.callbacks.plots.plot import draws, images_of, tiles, write_figure, writer_of
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import CLASS_NAMES
 
+PER_CLASS, COLUMNS = 2, 5
+
 
 class TrainingImages(Callback):
-    """Draws images of each class out of the first batch, to the right of each its augmented self; once in a run.
+    """Shows images of each class from the first batch, each beside its augmented self; once in a run."""
 
-    Args:
-        per_class: how many.
-    """
-
-    def __init__(self, per_class: int = 2) -> None:
-        self.per_class = per_class
-        self.drawn = False
+    name = "training images, as they are and augmented"
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if self.drawn or trainer.global_step or not (is_drawn(trainer) and isinstance(batch, Batch)):
+        if trainer.global_step or batch_idx or not (draws(trainer) and isinstance(batch, Batch)):
             return
-        self.drawn = True
-        as_they_are = images_of(trainer, batch.indices.cpu())
-        if as_they_are is None:
+        images = images_of(trainer, batch.indices.cpu())
+        if images is None:
             return
-        both = torch.cat([as_they_are, torch.zeros_like(as_they_are[..., :2]) + 255, batch.images.cpu()], dim=3)
+        both = torch.cat([images, torch.full_like(images[..., :2], 255), batch.images.cpu()], dim=3)[:, 0]
         labels = batch.labels.cpu()
-        rows = []
+        shown, captions = [], []
         for half in (range(5), range(5, 10)):
-            shown = [both[labels == cls][: self.per_class] for cls in half]
-            for number in range(self.per_class):
-                blank = torch.full_like(both[0], 255)
-                images = [of_class[number] if number < len(of_class) else blank for of_class in shown]
-                captions = [CLASS_NAMES[cls] if number == 0 else "" for cls in half]
-                rows.append([(image[0].numpy(), caption) for image, caption in zip(images, captions, strict=True)])
-        tag = "pictures/training images, as they are and augmented"
+            for number in range(PER_CLASS):
+                for cls in half:
+                    of_class = both[labels == cls]
+                    shown.append(of_class[number] if number < len(of_class) else torch.full_like(both[0], 255))
+                    captions.append("" if number else CLASS_NAMES[cls])
         with writer_of(trainer) as writer:
             if writer is not None:
-                writer.add_image(tag, tiles(rows), 0, dataformats="HWC")
+                write_figure(writer, self.name, tiles(torch.stack(shown).numpy(), captions, COLUMNS), 0)

@@ -1,0 +1,120 @@
+"""When plots are drawn, how large, and where they go."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.runs.tensorboard import RunLogger
+
+WIDTH, HIGHEST = 740, 430
+"""Pixels: twice the size of a card in TensorBoard, which shrinks higher plots until their text cannot be read."""
+
+FONT_SIZE, LINE = 14, 23
+"""Points at 100 dots an inch, and pixels of a line: half of it is still readable."""
+
+GAP = 16
+"""Pixels beside and below an image."""
+
+Evaluation = dict[str, Tensor]
+"""What ``fashion_lightning.metrics.Evaluation.compute`` returns."""
+
+
+class Plot(Callback):
+    """Draws a figure after each validation of a ``fit``, at the step of the validation's curves.
+
+    Only the first process draws, before checkpoints are written: what a checkpoint counts as done is drawn. Plots draw
+    no random numbers and change nothing of the training.
+    """
+
+    name = ""
+
+    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
+        """Return the figure, or ``None`` if there is nothing to show.
+
+        Args:
+            model: the classifier after its validation, in evaluation mode.
+            evaluation: its metrics and logits, on the CPU.
+        """
+        raise NotImplementedError
+
+    def write(self, writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: Evaluation, step: int) -> None:
+        """Draw, and write to the run's event file."""
+        if (figure := self.draw(model, evaluation)) is not None:
+            write_figure(writer, self.name, figure, step)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not (draws(trainer) and isinstance(pl_module, FashionMNISTClassifier)):
+            return
+        evaluation = {name: value.cpu() for name, value in pl_module.evaluations["none"].items()}
+        with writer_of(trainer) as writer:
+            if writer is not None:
+                self.write(writer, pl_module, evaluation, max(0, trainer.global_step - 1))
+
+
+def draws(trainer: Trainer) -> bool:
+    """Check whether this process draws now: in ``fit``, but not in Lightning's sanity check."""
+    return trainer.state.fn == "fit" and trainer.is_global_zero and not trainer.sanity_checking
+
+
+@contextmanager
+def writer_of(trainer: Trainer) -> Iterator[SummaryWriter | None]:
+    """Yield the writer of the trainer's TensorBoard logger; ``None`` if it has no such logger.
+
+    Raises:
+        UserError: the run folder cannot be written to.
+    """
+    logger = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+    with logger.naming_the_folder() if isinstance(logger, RunLogger) else nullcontext():
+        yield logger.experiment if logger is not None else None
+
+
+def images_of(trainer: Trainer, indices: Tensor) -> Tensor | None:
+    """Return training images ``(N, 1, 28, 28)`` uint8 by their indices ``(N,)``; ``None`` without our DataModule."""
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    return datamodule.val_set.images[indices] if isinstance(datamodule, FashionMNISTDataModule) else None
+
+
+def new_figure(height: int = HIGHEST) -> Figure:
+    """Return an empty figure of so many pixels; white, since TensorBoard has a dark theme.
+
+    Axes are placed by hand: matplotlib's automatic layouts draw everything twice.
+    """
+    return Figure(figsize=(WIDTH / 100, height / 100), dpi=100, facecolor="white")
+
+
+def tiles(images: NDArray[Any], captions: Sequence[str], columns: int) -> Figure:
+    """Show images ``(N, H, W)`` uint8 in rows, each below its caption."""
+    cell = WIDTH // columns
+    width = cell - 2 * GAP
+    height = width * images.shape[1] // images.shape[2]
+    above = LINE * (1 + max(caption.count("\n") for caption in captions))
+    row = above + height + GAP
+    rows = -(-len(images) // columns)
+    figure = new_figure(rows * row)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left, top = number % columns * cell + GAP, number // columns * row + above
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(left, left + width, top + height, top))
+        axes.text(left + width / 2, top - 4, caption, ha="center", va="bottom", fontsize=FONT_SIZE, linespacing=1.1)
+    axes.set(xlim=(0, WIDTH), ylim=(rows * row, 0), aspect="auto")
+    return figure
+
+
+def write_figure(writer: SummaryWriter, name: str, figure: Figure, step: int) -> None:
+    """Write a figure to an event file; ``SummaryWriter.add_figure`` would load pyplot."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    writer.add_image(f"pictures/{name}", pixels, step, dataformats="HWC")
