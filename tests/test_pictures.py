@@ -97,7 +97,7 @@ def test_bars_of_the_reliability_diagram_are_as_high_as_their_shares() -> None:
     confidence, labels = torch.tensor([0.55, 0.55, 0.55, 0.95]), torch.tensor([0, 0, 1, 0])
     logits = torch.log(torch.stack([confidence, 1 - confidence], dim=1))
     above, below = Reliability().draw(MODEL, {"logits": logits, "labels": labels}).axes
-    right, images = ([bar.get_bbox().height for bar in axes.patches] for axes in (above, below))
+    right, images = ([bar.get_height() for bar in axes.containers[0]] for axes in (above, below))
     places = [int(0.55 * BINS), int(0.95 * BINS)]
     assert [right[place] for place in places] == pytest.approx([200 / 3, 100])
     assert [images[place] for place in places] == pytest.approx([75, 25])
