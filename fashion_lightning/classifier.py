@@ -167,7 +167,8 @@ class FashionMNISTClassifier(LightningModule):
             logger.log_metrics({**values, **epoch}, self.global_step - 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["train_metrics"] = self.all_gather(self.train_metrics.sums()).view(-1, 3).cpu()  # one row a process
+        sums = cast(Tensor, self.all_gather(self.train_metrics.sums()))
+        checkpoint["train_metrics"] = sums.view(-1, 3).cpu()  # one row for each process
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         sums = checkpoint["train_metrics"]

@@ -1,7 +1,6 @@
 """Muon for the filters of a convolutional network, SGD for everything else."""
 
 from collections.abc import Callable, Iterable
-from typing import overload
 
 import torch
 from torch import Tensor
@@ -87,17 +86,10 @@ class Muon(Optimizer):
         defaults = {"lr": lr, "momentum": momentum, "newton_schulz_steps": newton_schulz_steps}
         super().__init__([group for group in groups if group["params"]], defaults)
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:

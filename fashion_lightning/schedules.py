@@ -19,10 +19,10 @@ from fashion_lightning.errors import UserError
 
 
 class RunSchedule(LRScheduler):
-    """Base class: linear warm-up, then whatever ``decay`` says, stepped once per optimizer step.
+    """Base class: linear warm-up, then ``decay``, stepped once per optimizer step.
 
     Args:
-        optimizer: whose learning rates are scaled.
+        optimizer: its learning rates are scaled.
         warmup: fraction of the run in which the learning rate rises from 0 to its full value.
         final: factor that the learning rate ends with.
     """
@@ -39,14 +39,14 @@ class RunSchedule(LRScheduler):
         """A factor that falls from 1 to 0 while ``fraction`` of the decay rises from 0 to 1."""
 
     def factor(self, fraction: float) -> float:
-        """What the learning rates are multiplied by when ``fraction`` of the run is done."""
+        """Return the multiplier of the learning rates when ``fraction`` of the run is done."""
         if fraction < self.warmup:
             return fraction / self.warmup
         fraction = min(1.0, (fraction - self.warmup) / (1 - self.warmup))
         return self.final + (1 - self.final) * self.decay(fraction)
 
     def get_lr(self) -> list[float | Tensor]:
-        """The learning rate of each parameter group at this step."""
+        """Return the learning rate of each parameter group at this step."""
         step = self.last_epoch  # torch's name for the number of calls
         if step and not self.total_steps:
             raise RuntimeError(f"{type(self).__name__}.total_steps must be set before the second step")
@@ -54,7 +54,7 @@ class RunSchedule(LRScheduler):
         return [float(base_lr) * self.factor(fraction) for base_lr in self.base_lrs]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the settings, which belong to the config, and the total, which is the Trainer's."""
+        """Return everything but the settings, which belong to the config, and the total, which is the Trainer's."""
         return {key: getattr(self, key) for key in ("last_epoch", "base_lrs", "_step_count", "_last_lr")}
 
 
@@ -73,20 +73,18 @@ class CosineDecay(RunSchedule):
 
 
 def has_length(trainer: Trainer) -> bool:
-    """Whether a number of epochs or steps ends the run; a time limit is none that a schedule could go by."""
+    """Check whether a number of epochs or steps ends the run; a schedule cannot follow a time limit."""
     return trainer.max_steps > 0 or (trainer.max_epochs is not None and trainer.max_epochs > 0)
 
 
 def steps_of_run(trainer: Trainer) -> int:
-    """Optimizer steps in the whole run, as the Trainer will stop it.
+    """Return the optimizer steps of the whole run, as the Trainer will stop it.
 
     Raises:
         UserError: the run has no end.
     """
-    steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
     if not has_length(trainer):
         raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
-    limits = [trainer.max_steps] if trainer.max_steps > 0 else []
-    if trainer.max_epochs is not None and trainer.max_epochs > 0:
-        limits.append(trainer.max_epochs * steps_per_epoch)
-    return min(limits)
+    steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    limits = (trainer.max_steps, (trainer.max_epochs or -1) * steps_per_epoch)
+    return int(min(limit for limit in limits if limit > 0))

@@ -1,15 +1,14 @@
 """The terminal output of a fit: a line for each epoch and, on a terminal, a progress bar."""
 
-import os
 import sys
 import time
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from rich.console import Console
 from rich.text import Text
-from tqdm import tqdm
 
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint
 from fashion_lightning.metrics import validated_in_epoch
@@ -73,88 +72,53 @@ class EpochLines(Callback):
         best = [saved.best_metrics for saved in trainer.checkpoint_callbacks if isinstance(saved, BestCheckpoint)]
         if best and best[0].get("epoch") == epoch:
             line.append("  best", "bold green")
-        self.console.print(line)
+        with Tqdm.external_write_mode():  # the bar is taken away meanwhile
+            self.console.print(line)
 
 
-class TerminalBar(ProgressBar):
-    """A bar with the remaining time, on a terminal only; it disappears when its epoch or evaluation ends.
+class TerminalBar(TQDMProgressBar):
+    """Lightning's bar, on a terminal only, with the remaining time; it disappears when its epoch or evaluation ends.
 
-    Reads the logged loss and accuracy when the bar is drawn, a few times a second: reading them waits for the device.
+    Args:
+        refresh_rate: batches between two looks at loss and accuracy; each look waits for the device.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.bar: tqdm[Any] | None = None
-        self.is_on = sys.stdout.isatty()
+    BAR_FORMAT = "{desc}  {percentage:3.0f} % {bar} {n_fmt}/{total_fmt}  {remaining} left{postfix}"
 
-    def disable(self) -> None:
-        """Draw nothing: Lightning calls this in all processes of a run but the first."""
-        self.is_on = False
+    def __init__(self, refresh_rate: int = 10) -> None:
+        super().__init__(refresh_rate)
+        if not sys.stdout.isatty():
+            self.disable()
 
-    def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print a line above the bar."""
-        if self.bar is not None:
-            self.bar.clear()
-        print(*args, **kwargs)
+    def init_train_tqdm(self) -> Tqdm:
+        return _temporary(super().init_train_tqdm())
 
-    def _show(self, name: str, total: float, done: int = 0, after: float = 0.0) -> None:
-        """Make a bar that is drawn after so many seconds, unless there is one."""
-        if self.is_on and self.bar is None:
-            self.bar = tqdm(
-                desc=name,
-                total=total,
-                initial=done,
-                delay=after,
-                leave=False,
-                dynamic_ncols=True,
-                file=sys.stdout,
-                bar_format="{desc}  {percentage:3.0f} % {bar} {n_fmt}/{total_fmt}  {remaining} left{postfix}",
-                colour=None if os.environ.get("NO_COLOR") else "cyan",
-            )
+    def init_validation_tqdm(self) -> Tqdm:
+        return Tqdm(disable=True) if self.trainer.state.fn == "fit" else _temporary(super().init_validation_tqdm())
 
-    def _remove(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
+    def init_test_tqdm(self) -> Tqdm:
+        return _temporary(super().init_test_tqdm())
+
+    def init_predict_tqdm(self) -> Tqdm:
+        return _temporary(super().init_predict_tqdm())
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """Return loss and accuracy, without Lightning's version number."""
+        return dict(trainer.progress_bar_metrics)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if self.is_on and self.bar is None:
-            self._show(epoch_of(trainer), self.total_train_batches, batch_idx)
+        if self.train_progress_bar.total is None:  # a continued epoch does not call on_train_epoch_start
+            self.on_train_epoch_start(trainer)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if self.bar is not None and self.bar.update():
-            metrics = trainer.progress_bar_metrics
-            if "loss" in metrics and "accuracy" in metrics:
-                text = f"loss {metrics['loss']:.4f}, accuracy {100 * metrics['accuracy']:.2f} %"
-                self.bar.set_postfix_str(text, refresh=False)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._remove()
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn == "validate":
-            self._show("validating", sum(trainer.num_val_batches), after=1)
-        elif self.bar is not None:
-            self.bar.set_postfix_str("validating")
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._show("testing", sum(trainer.num_test_batches), after=1)
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._show("predicting", sum(trainer.num_predict_batches), after=1)
-
-    def on_test_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if self.bar is not None and trainer.state.fn != "fit":
-            self.bar.update()
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != "fit":
-            self._remove()
-
-    on_validation_batch_end = on_predict_batch_end = on_test_batch_end
-    on_validation_end = on_predict_end = on_test_end
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description_str(epoch_of(trainer))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._remove()
+        for bar in list(getattr(Tqdm, "_instances", ())):  # of tqdm: the bars that are still open
+            bar.close()
+
+
+def _temporary(bar: Tqdm) -> Tqdm:
+    bar.leave = False
+    return bar
