@@ -51,7 +51,6 @@ from fashion_lightning.runs.folder import (
     clear_begun,
     mark_run,
     new_run_dir,
-    numbered_run_dir,
     run_id_of,
 )
 from fashion_lightning.runs.tensorboard import RunLogger
@@ -205,10 +204,7 @@ class FashionMNISTCLI(LightningCLI):
                 self.run_dir_is_new = not (self.run_dir and in_place)
                 if is_first_process():
                     logs, number = Path(trainer.default_root_dir), os.environ.pop(RUN_NUMBER, None)
-                    if self.run_dir and in_place:
-                        run_dir = self.run_dir
-                    else:
-                        run_dir = numbered_run_dir(logs, self.name, number) if number else new_run_dir(logs, self.name)
+                    run_dir = self.run_dir if self.run_dir and in_place else new_run_dir(logs, self.name, number)
                     lock_run(run_dir)
                     if number and self.run_dir_is_new:
                         clear_begun(run_dir)

@@ -309,7 +309,7 @@ TABLE = (
             ("export --ckpt_path quick --output quick.onnx", ""),
             ("export --ckpt_path quick --output quick.pt2", "for torch"),
             ("export --ckpt_path quick --output quick.html", "a page to mail"),
-            ("export --ckpt_path quick --output quick.safetensors", "weights to share"),
+            ("export --ckpt_path quick --output quick.safetensors", ""),
         ),
         (
             CKPT_PATH,

@@ -1,6 +1,6 @@
-"""YAML that anybody may have written: read within bounds, before anything is made of it.
+"""YAML read within bounds.
 
-YAML's references let a kilobyte stand for a billion values, and a file may be a pipe that never ends.
+References let a kilobyte of YAML stand for a billion values, and a file may be a pipe that never ends.
 """
 
 import os
@@ -16,14 +16,14 @@ from fashion_lightning.errors import UserError
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 30
 MAX_VALUES = 20_000
-"""A reference counts as all that it stands for."""
+"""A reference counts as many values as it stands for."""
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""PyYAML's own parser in C, the faster one, where it was built with it."""
+"""The parser in C where PyYAML was built with it."""
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file as plain values.
+    """Read a YAML file as plain values.
 
     Raises:
         UserError: it is no regular file, too large, or not valid YAML.
@@ -33,10 +33,10 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """The content of a regular file of at most so many bytes; never waits, as opening a pipe would.
+    """Read a regular file of at most ``most`` bytes; does not wait, as opening a pipe would.
 
     Raises:
-        UserError: it is something else than a regular file, or larger.
+        UserError: it is not a regular file, or larger.
         OSError: it cannot be opened.
     """
     with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
@@ -49,11 +49,11 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 def parse_yaml(text: str | bytes, name: str) -> Any:
-    """The same of a text that was read already.
+    """Parse YAML as plain values.
 
     Args:
         text: YAML; bytes in UTF-8.
-        name: of its place, for errors.
+        name: names the text in errors.
 
     Raises:
         UserError: it is not valid YAML, names a key twice, or exceeds a bound.
@@ -72,53 +72,38 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
 
 
 class _OutOfBounds(Exception):
-    """What is wrong, as the end of a sentence."""
-
-
-class _Collection:
-    """A mapping or sequence that is being read."""
-
-    def __init__(self, event: yaml.CollectionStartEvent, values_before: int) -> None:
-        self.anchor, self.values_before = event.anchor, values_before
-        self.keys: set[str] | None = set() if isinstance(event, yaml.MappingStartEvent) else None
-        self.expects_key = self.keys is not None
-
-    def add(self, event: yaml.Event) -> None:
-        """Take the next key or value."""
-        if self.keys is None:
-            return
-        if self.expects_key and isinstance(event, yaml.ScalarEvent):
-            if event.value in self.keys:
-                line = event.start_mark.line + 1 if event.start_mark else 0
-                raise _OutOfBounds(f"names {event.value[:80]!r} twice (line {line})")
-            self.keys.add(event.value)
-        self.expects_key = not self.expects_key
+    """Says what is wrong, as the end of a sentence."""
 
 
 def _check(events: Iterable[yaml.Event]) -> None:
-    """Count values and depth from the stream of events, in which nothing is expanded yet."""
+    """Check depth, number of values and keys in the stream of events, in which no reference is expanded yet."""
     values = 0
-    open_ones: list[_Collection] = []
-    sizes: dict[str, int] = {}  # of what has a name, once it is complete
+    starts: list[tuple[str | None, int]] = []  # of open collections: name, values before it
+    keys: list[list[Any] | None] = []  # of open mappings: the keys so far, and whether a key is next
+    sizes: dict[str, int] = {}  # of complete collections that have a name
     for event in events:
-        if isinstance(event, yaml.NodeEvent) and open_ones:
-            open_ones[-1].add(event)
-        if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in sizes:
-                raise _OutOfBounds(f"holds a reference *{str(event.anchor)[:40]} to itself or to nothing")
-            values += sizes[event.anchor]
-        elif isinstance(event, yaml.ScalarEvent):
-            values += 1
-            if event.anchor:
-                sizes[event.anchor] = 1
-        elif isinstance(event, yaml.CollectionStartEvent):
-            open_ones.append(_Collection(event, values))
-            values += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            done = open_ones.pop()
-            if done.anchor:
-                sizes[done.anchor] = values - done.values_before
-        if len(open_ones) > MAX_DEPTH:
+        if isinstance(event, yaml.CollectionEndEvent):
+            keys.pop()
+            name, before = starts.pop()
+            if name:
+                sizes[name] = values - before
+        if not isinstance(event, yaml.NodeEvent):
+            continue
+        if keys and keys[-1] is not None:
+            seen, is_key = keys[-1]
+            keys[-1][1] = not is_key
+            if is_key and isinstance(event, yaml.ScalarEvent):
+                if event.value in seen:
+                    line = event.start_mark.line + 1 if event.start_mark else 0
+                    raise _OutOfBounds(f"names {event.value[:80]!r} twice (line {line})")
+                seen.add(event.value)
+        if isinstance(event, yaml.AliasEvent) and event.anchor not in sizes:
+            raise _OutOfBounds(f"holds a reference *{str(event.anchor)[:40]} to itself, to a word or to nothing")
+        values += sizes[str(event.anchor)] if isinstance(event, yaml.AliasEvent) else 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            starts.append((event.anchor, values - 1))
+            keys.append([set(), True] if isinstance(event, yaml.MappingStartEvent) else None)
+        if len(starts) > MAX_DEPTH:
             raise _OutOfBounds(f"is nested more than {MAX_DEPTH} levels deep")
         if values > MAX_VALUES:
             raise _OutOfBounds(f"stands for more than {MAX_VALUES:,} values")

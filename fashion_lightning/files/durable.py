@@ -1,6 +1,7 @@
-"""Files that are either whole or not there, whenever the process is killed."""
+"""Write files so that a kill leaves either the old or the new one, never half of one."""
 
 import contextlib
+import errno
 import glob
 import os
 import secrets
@@ -13,9 +14,9 @@ from fashion_lightning.files.lock import lock_file, remove_if_abandoned
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside its place, sync it, and put it there in one step; on any error the old one stays.
+    """Write a file beside its place, sync it, and put it there in one step; on any error the old file stays.
 
-    Each process writes a file of its own, and removes what processes that were killed have left.
+    Each process writes a file of its own, and removes those that killed processes left.
 
     Args:
         path: the file to make or to replace.
@@ -41,12 +42,15 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         folder = os.open(path.parent, os.O_DIRECTORY)
         try:
             os.fsync(folder)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EBADF):  # some network file systems sync no folders
+                raise
         finally:
             os.close(folder)
 
 
 def _own_partial(path: Path) -> tuple[IO[bytes], Path]:
-    """A new file beside ``path``, locked while it is open, so that other processes leave it alone."""
+    """Open a new file beside ``path``, locked so that other processes do not remove it."""
     while True:
         partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         file = partial.open("wb")

@@ -1,8 +1,14 @@
-"""One process trains a run at a time, and what a process has begun is its own while it lives."""
+"""Locks between processes: one process trains a run, and a file belongs to the process that writes it.
+
+A kill leaves no lock behind.
+"""
 
 import contextlib
+import errno
 import os
 import shutil
+import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +21,14 @@ except ImportError:  # Windows: nothing is locked there
     fcntl = None  # type: ignore[assignment]
 
 _held: dict[Path, int] = {}
-"""File descriptors, never closed: closing would unlock."""
+"""File descriptors that are never closed: closing would unlock."""
+
+HELD = (errno.EACCES, errno.EAGAIN)
+"""Errors that mean that another process holds a lock; others mean that the file system has none."""
 
 
 def lock_run(run_dir: Path) -> None:
-    """Lock a run folder until this process ends, however it ends.
+    """Lock a run folder until this process ends.
 
     Raises:
         UserError: another process trains this run.
@@ -56,23 +65,21 @@ def is_locked(path: Path) -> bool:
     if fcntl is None or path in _held:  # closing the file would give up the lock of this process
         return False
     try:
-        file = os.open(path, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(file)
+        with path.open("rb+") as file:
+            if sys.platform == "linux":  # asks without locking: a fit that starts at this moment is not refused
+                question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # struct flock
+                kind: int = struct.unpack_from("h", fcntl.fcntl(file, fcntl.F_GETLK, question))[0]
+                return kind != fcntl.F_UNLCK
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in HELD
     return False
 
 
 def lock_for_life(path: Path) -> bool:
-    """Lock a file until this process ends; ``False`` if another process holds it.
+    """Lock a file until this process ends; return ``False`` if another process holds it.
 
-    A record lock belongs to the process and not to the file: a kill leaves none behind, and loader
-    processes do not inherit it.
+    A record lock belongs to the process, not to the file: child processes do not inherit it.
     """
     path = path.resolve()
     if fcntl is None or path in _held:
@@ -80,18 +87,21 @@ def lock_for_life(path: Path) -> bool:
     file = os.open(path, os.O_RDWR | os.O_CREAT, mode=0o644)
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(file)
-        return False
+    except OSError as error:
+        if error.errno in HELD:
+            os.close(file)
+            return False
+        where = f"Nothing can be locked in {path.parent} ({error.strerror})"
+        print(f"{where}: do not start a second fit of this run.", flush=True)
     _held[path] = file
     return True
 
 
 def lock_file(descriptor: int) -> bool:
-    """Lock an open file or folder until it is closed or its process ends; waits for whoever holds it.
+    """Lock an open file or folder until it is closed; waits for the process that holds it.
 
     Returns:
-        Whether it is still there: ``False`` if another process took it for one that a kill had left.
+        Whether it still exists: ``False`` if another process removed it as abandoned.
     """
     if fcntl is not None:
         with contextlib.suppress(OSError):  # some network file systems have no locks
@@ -100,7 +110,7 @@ def lock_file(descriptor: int) -> bool:
 
 
 def remove_if_abandoned(path: Path) -> None:
-    """Remove a file or folder that a process had made and locked, if that process is gone."""
+    """Remove a file or folder that a process made and locked, if that process is gone."""
     if fcntl is None:
         return
     with contextlib.suppress(OSError):  # it is locked, or may not be removed

@@ -1,4 +1,4 @@
-"""Run folders: one folder a run, made and found.
+"""Run folders: one folder for each run.
 
 tensorboard_logs/<recipe>/version_N/
     run.json               which run it is, as its checkpoints say too, and where it comes from
@@ -14,12 +14,13 @@ tensorboard_logs/<recipe>/version_N/
 """
 
 import contextlib
+import itertools
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_bounded
@@ -28,52 +29,47 @@ from fashion_lightning.files.durable import replacing
 LOGS = Path("tensorboard_logs")
 
 RUN_NUMBER = "FASHION_LIGHTNING_RUN_NUMBER"
-"""Environment variable in which ``sweep`` says which number a new run gets."""
+"""Environment variable by which ``sweep`` chooses the number of a new run."""
 
 RUN_FILE = "run.json"
 MAX_RUN_FILE_BYTES = 64 * 1024
 
 
-def new_run_dir(logs: Path, name: str) -> Path:
-    """Create and return ``logs/name/version_N`` with the next free N; safe against a second process."""
+def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
+    """Create and return ``logs/name/version_N``.
+
+    Args:
+        logs: where runs are kept.
+        name: of the recipe.
+        number: N, whose folder may exist; by default the next free one, also if two processes ask at once.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
     folder = logs / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if number is not None:
+            (folder / f"version_{number}").mkdir(exist_ok=True)
+            return folder / f"version_{number}"
         taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
-        version = max(taken, default=-1) + 1
-        while True:
-            try:
+        for version in itertools.count(max(taken, default=-1) + 1):
+            with contextlib.suppress(FileExistsError):
                 (folder / f"version_{version}").mkdir()
-            except FileExistsError:
-                version += 1
-            else:
-                return folder / f"version_{version}"
+                break
     except OSError as error:
         raise UserError(
             f"No run folder can be made in {folder.absolute()} ({error.strerror}). Name another place with"
             " --trainer.default_root_dir."
         ) from error
-
-
-def numbered_run_dir(logs: Path, name: str, number: str) -> Path:
-    """Create ``logs/name/version_N`` for a number that is given; a folder that is there stays as it is.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    run_dir = logs / name / f"version_{number}"
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"No run folder {run_dir.absolute()} can be made ({error.strerror}).") from error
-    return run_dir
+    return folder / f"version_{version}"
 
 
 def clear_begun(run_dir: Path) -> None:
-    """Take out of a run folder, which is locked, what a run left that was killed before its first checkpoint.
+    """Remove what a run left that was killed before its first checkpoint; its folder is locked.
 
     Raises:
-        UserError: it has one.
+        UserError: it has a checkpoint.
     """
     if any(run_dir.glob("checkpoints/*.ckpt")):
         raise UserError(f"{run_dir} holds a run already; continue it with --ckpt_path {run_dir}.")
@@ -83,7 +79,7 @@ def clear_begun(run_dir: Path) -> None:
 
 
 def discard_run(run_dir: Path) -> None:
-    """Remove the folder of a run that failed before its first checkpoint, and those above it that are empty then."""
+    """Remove the folder of a run that failed before its first checkpoint, and empty folders above it."""
     shutil.rmtree(run_dir, ignore_errors=True)
     with contextlib.suppress(OSError):  # other runs are there
         run_dir.parent.rmdir()
@@ -97,7 +93,7 @@ def newest_run(logs: Path = LOGS) -> Path | None:
 
 
 def newest_of(*folders: Path) -> Path | None:
-    """The same among run folders and folders of a recipe's runs."""
+    """The newest run among run folders and folders of a recipe's runs."""
     runs = (run for folder in folders for run in (folder, *folder.glob("version_*")))
     times: list[tuple[float, Path]] = []
     for run in runs:
@@ -108,9 +104,9 @@ def newest_of(*folders: Path) -> Path | None:
 
 
 def run_dir_of(path: str | Path) -> Path | None:
-    """The run folder that a folder or a checkpoint file is, or lies in.
+    """The run folder that is given, or in which a checkpoint file lies.
 
-    A folder that has lost its config.yaml is still one, by what else ``fit`` leaves there.
+    A folder without its config.yaml still counts, by what else ``fit`` leaves there.
     """
     path = Path(path).expanduser()
     folder = path.parent.parent if path.parent.name == "checkpoints" and not path.is_dir() else path
@@ -120,27 +116,12 @@ def run_dir_of(path: str | Path) -> Path | None:
 
 
 def lies_in(run_dir: Path, places: Iterable[str | Path]) -> bool:
-    """Whether a run folder lies where the user keeps runs; a link in such a place that leads elsewhere does not."""
+    """Whether a run folder lies where the user keeps runs; a link there that leads elsewhere does not count."""
     return any(run_dir.resolve().is_relative_to(Path(place).expanduser().resolve()) for place in places)
 
 
-def refuse_links(run_dir: Path) -> None:
-    """Refuse a run folder of somebody else's with links in it: a command would write to where they lead.
-
-    Raises:
-        UserError: naming the first one.
-    """
-    for folder, folders, files in os.walk(run_dir):
-        for name in (*folders, *files):
-            if (path := Path(folder, name)).is_symlink():
-                raise UserError(
-                    f"{path} is a link, and the run folder is not where you keep runs: nothing is written through it."
-                    " Copy the checkpoint file elsewhere and use that one."
-                )
-
-
 def mark_run(run_dir: Path) -> str:
-    """Give a run folder an identity, which its checkpoints carry; return it, or the one that it has."""
+    """Return the identity of a run folder, which its checkpoints carry; give it one if it has none."""
     known = run_id_of(run_dir)
     if known is None:
         known = uuid.uuid4().hex
@@ -150,16 +131,21 @@ def mark_run(run_dir: Path) -> str:
 
 
 def run_id_of(run_dir: Path) -> str | None:
-    """The identity of a run folder; ``None`` if it has none, as those of version 0.1."""
-    try:
-        content = json.loads(read_bounded(run_dir / RUN_FILE, MAX_RUN_FILE_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return None
-    run = content.get("run") if isinstance(content, dict) else None
+    """The identity of a run folder; ``None`` if it has none."""
+    run = read_run_file(run_dir).get("run")
     return run if isinstance(run, str) else None
 
 
+def read_run_file(run_dir: Path) -> dict[str, Any]:
+    """The content of ``run.json``; empty if it cannot be read."""
+    try:
+        content = json.loads(read_bounded(run_dir / RUN_FILE, MAX_RUN_FILE_BYTES))
+    except (OSError, UserError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def newest_run_hint() -> str:
-    """What to add to an error that there is no such run."""
+    """A sentence to add to the error that a run does not exist."""
     run = newest_run()
     return f" Your newest run: {run}" if run else " There are no runs here yet: fashion-lightning fit"

@@ -1,50 +1,48 @@
-"""Where a run comes from, in its folder's ``run.json``: for people, and for reports. Nothing is decided by it.
+"""Where a run comes from, in its folder's ``run.json``: for people and reports; nothing depends on it.
 
 run        the identity that its checkpoints carry (``runs/folder.py``)
 origin     name, note, start, command line, commit, versions, machine
-continued  the same of each time that it went on: the step, and what had changed
+continued  the same for each time that the run went on: the step, and what changed
 """
 
 import contextlib
 import json
-import math
 import os
 import platform
 import shlex
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.files.bounded_yaml import read_bounded
 from fashion_lightning.files.durable import replacing
-from fashion_lightning.runs.folder import MAX_RUN_FILE_BYTES, RUN_FILE
-from fashion_lightning.runs.git_state import git_state
+from fashion_lightning.runs.folder import RUN_FILE, read_run_file
 from fashion_lightning.version import __version__
 
 LONGEST_NAME, LONGEST_NOTE, LONGEST_COMMAND = 60, 500, 2000
 """Characters."""
 
-MOST_CONTINUED = 20
-"""Of a run that went on more often, the latest are kept."""
-
-SHOWN = 500
-"""Characters of one value, at most, of what is read: a run folder may come from anybody."""
+MOST_CONTINUED = 10
+"""The latest are kept."""
 
 CHANGING = ("git", "package", "versions", "machine")
-"""What is told of a run that went on only where it differs from before."""
+"""What is recorded of a continued run only where it changed."""
+
+GIT_TIMEOUT_S = 1.0
+"""A training does not wait for a slow repository, such as one on a network."""
 
 
 def describe(
     arguments: Sequence[str], name: str = "", note: str = "", gpu: str = "", threads: int = 0
 ) -> dict[str, Any]:
-    """Where a fit that begins now comes from.
+    """Describe a fit that begins now.
 
     Args:
         arguments: as they were typed, without the program.
-        name: that the user has given the run.
-        note: the same.
+        name: the user's name for the run.
+        note: the user's note.
         gpu: the name of the device it trains on; empty for a CPU.
         threads: that torch computes with.
     """
@@ -68,6 +66,36 @@ def describe(
     return {key: value for key, value in origin.items() if value}
 
 
+def git_state(folder: Path) -> dict[str, str]:
+    """Ask git for the commit and state of the repository that a folder lies in. Files unknown to git do not count.
+
+    Returns:
+        ``{"repository": absolute path, "commit": 40 hex digits, "state": "clean" or "2 files changed"}``; empty
+        without a repository, a commit, or git.
+    """
+    folder = folder.resolve()
+    root = next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+    if root is None:
+        return {}
+    # Write nothing (no index.lock in the way of the user's own git), and start no program of the repository's config.
+    options = ("--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(root))
+    command = ("git", *options, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    quiet = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=GIT_TIMEOUT_S, check=True, env=quiet
+        )
+    except (OSError, subprocess.SubprocessError):  # no git, or one that refuses this repository
+        return {}
+    lines = done.stdout.decode(errors="replace").splitlines()
+    commit = next((line.split()[2] for line in lines if line.startswith("# branch.oid ")), "(initial)")
+    if commit == "(initial)":
+        return {}
+    changed = sum(not line.startswith("#") for line in lines)
+    state = f"{changed} file{'' if changed == 1 else 's'} changed" if changed else "clean"
+    return {"repository": str(root), "commit": commit, "state": state}
+
+
 def _versions() -> dict[str, str]:
     import lightning
     import torch
@@ -78,7 +106,7 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    with contextlib.suppress(OSError):  # Linux; Python itself knows only the architecture there
+    with contextlib.suppress(OSError):  # Linux, where Python itself knows only the architecture
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
@@ -86,7 +114,7 @@ def _processor() -> str:
 
 
 def _memory_gb() -> float:
-    """Of the machine, in units of 1024³ bytes."""
+    """The machine's memory in units of 1024³ bytes."""
     try:
         return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
     except (AttributeError, OSError, ValueError):  # not on Windows
@@ -94,7 +122,7 @@ def _memory_gb() -> float:
 
 
 def check_label(flag: str, text: str, longest: int) -> str:
-    """Return what the user calls a run or notes of it, if it is one line that can be shown.
+    """Return a run's name or note if it is one printable line.
 
     Raises:
         UserError: it is not.
@@ -105,82 +133,65 @@ def check_label(flag: str, text: str, longest: int) -> str:
 
 
 def record_origin(run_dir: Path, origin: dict[str, Any], went_on_after: int | None = None) -> None:
-    """Write down where a run comes from; of one that goes on, what has changed since.
+    """Record where a run comes from; for a run that goes on, what has changed since.
 
-    A training does not end because this cannot be written: the first checkpoint will say so.
+    Training does not end if this cannot be written: the first checkpoint will report the problem.
 
     Args:
-        run_dir: which has been marked (``runs/folder.py``).
-        origin: of ``describe``.
+        run_dir: a folder with an identity (``mark_run``).
+        origin: from ``describe``.
         went_on_after: optimizer steps; ``None`` for a new run.
     """
-    content = _content(run_dir)
+    content = read_run_file(run_dir)
     if "run" not in content:  # the file cannot be read, and is left as it is
         return
     if went_on_after is None:
         content["origin"] = origin
     else:
-        continued = content.get("continued")
-        continued = [*(continued if isinstance(continued, list) else []), origin][-MOST_CONTINUED:]
+        continued = content.get("continued", [])
         before: dict[str, Any] = {}
-        for earlier in (content.get("origin"), *continued[:-1]):
-            before |= earlier if isinstance(earlier, dict) else {}
+        for earlier in (content.get("origin", {}), *continued):
+            before |= earlier
         changed = {key: value for key, value in origin.items() if key not in CHANGING or value != before.get(key)}
-        content["continued"] = [*continued[:-1], {"after_steps": went_on_after, **changed}]
-        while len(_encoded(content)) > MAX_RUN_FILE_BYTES and content["continued"]:
-            del content["continued"][0]
+        content["continued"] = [*continued, {"after_steps": went_on_after, **changed}][-MOST_CONTINUED:]
+    # A file name may hold half of a character, which is no text.
+    text = json.dumps(content, indent=1, ensure_ascii=False).encode(errors="backslashreplace")
     with contextlib.suppress(OSError), replacing(run_dir / RUN_FILE) as file:
-        file.write(_encoded(content))
-
-
-def _encoded(content: dict[str, Any]) -> bytes:
-    # Half of a character, as a file name may hold, is no text.
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+        file.write(text + b"\n")
 
 
 def read_origin(run_dir: Path) -> dict[str, Any]:
-    """Where the run in a folder comes from.
+    """Read where a run comes from.
 
     Returns:
-        Plain values, which a terminal can show: ``name``, ``note``, ``started`` (ISO 8601, UTC), ``command``; ``git``
-        (of the working folder) and ``package`` (of this package's checkout, if that is another one), each with
-        ``repository``, ``commit`` and ``state``; ``versions``, by library; ``machine`` (``processor``, ``cores``,
-        ``threads``, ``memory_gb``, ``gpu``); ``continued``, a list of the same with ``after_steps``. The latest name
-        counts. Any of them may be missing: all of a run of version 0.1, or of a file that is damaged.
+        ``name``, ``note``, ``started`` (ISO 8601, UTC), ``command``; ``git`` (of the working folder) and ``package``
+        (of this package's checkout, if that is another one), each with ``repository``, ``commit`` and ``state``;
+        ``versions``, by library; ``machine`` (``processor``, ``cores``, ``threads``, ``memory_gb``, ``gpu``);
+        ``continued``, a list of the same with ``after_steps``. The latest name counts. What is missing or damaged is
+        left out; text is short and printable.
     """
-    content = _content(run_dir)
-    origin = _plain(content.get("origin"), depth=2)
-    origin = origin if isinstance(origin, dict) else {}
+    content = read_run_file(run_dir)
+    origin = _printable(content.get("origin"))
     continued = content.get("continued")
-    again = [_plain(part, depth=2) for part in (continued if isinstance(continued, list) else [])[-MOST_CONTINUED:]]
-    origin["continued"] = [part for part in again if isinstance(part, dict)]
-    for part in origin["continued"]:
-        if part.get("name"):
-            origin["name"] = part["name"]
-    for key, kind in (("name", str), ("note", str), ("started", str), ("command", str)):
-        if not isinstance(origin.get(key, ""), kind):
-            del origin[key]
-    for key in CHANGING:
-        if not isinstance(origin.get(key, {}), dict):
-            del origin[key]
-    return {key: value for key, value in origin.items() if value}
+    again = [_printable(part) for part in (continued if isinstance(continued, list) else [])[-MOST_CONTINUED:]]
+    names = [part["name"] for part in again if "name" in part]
+    origin |= {"continued": again} if again else {}
+    return origin | ({"name": names[-1]} if names else {})
 
 
-def _content(run_dir: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_bounded(run_dir / RUN_FILE, MAX_RUN_FILE_BYTES))
-    except (OSError, UserError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _short(value: Any) -> str | int | float:
+    """A number as it is, anything else as short printable text."""
+    return value if isinstance(value, int | float) and abs(value) < 2**53 else one_line(str(value))[:500]
 
 
-def _plain(value: Any, depth: int) -> Any:
-    """Text in one line, finite numbers and mappings of them; anything else becomes nothing."""
-    if isinstance(value, str):
-        line = one_line(value)
-        return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value if abs(value) < 2**53 and math.isfinite(value) else 0
-    if isinstance(value, dict) and depth:
-        return {one_line(str(key))[:SHOWN]: _plain(item, depth - 1) for key, item in list(value.items())[:SHOWN]}
-    return ""
+def _printable(part: Any) -> dict[str, Any]:
+    """Keep short printable text, numbers, and mappings where they belong."""
+    kept: dict[str, Any] = {}
+    for key, value in part.items() if isinstance(part, dict) else ():
+        if key in CHANGING and isinstance(value, dict):
+            kept[key] = {one_line(name)[:100]: _short(item) for name, item in value.items()}
+        elif key == "after_steps" and isinstance(value, int):
+            kept[key] = value
+        elif key in ("name", "note", "started", "command") and isinstance(value, str):
+            kept[key] = one_line(value)[:LONGEST_NOTE]
+    return kept

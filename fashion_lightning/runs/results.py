@@ -31,8 +31,6 @@ OBSERVATION = (
 
 NOT_OF_THE_RECIPE = (
     "seed_everything",
-    "ckpt_path",
-    "weights_only",
     "model.tta",  # only changes how a trained model is evaluated
     "data.root",
     "trainer.default_root_dir",
@@ -161,10 +159,8 @@ def read_results(run_dir: Path) -> RunResults:
         if metrics is not None and metrics["steps"] == best["steps"]:  # else of an earlier best checkpoint
             tests[tta] = metrics
     settings["processes"] = str(fit.get("processes", 1))  # each has had batches of the recipe's size
-    recipe = fit.get("recipe")
-    name = (
-        recipe if isinstance(recipe, str) and recipe.isprintable() and len(recipe) <= MAX_BYTES else run_dir.parent.name
-    )
+    recipe = str(fit.get("recipe"))
+    name = recipe if recipe.isprintable() and len(recipe) <= MAX_BYTES and "recipe" in fit else run_dir.parent.name
     return RunResults(run_dir, name, settings, fit, tests)
 
 
@@ -215,13 +211,11 @@ def read_curve(run_dir: Path, tag: str) -> dict[int, float]:
     """A scalar that is logged once an epoch: values by epoch, counted from 1. Larger files are left out."""
     from fashion_lightning.runs.event_files import event_files, read_events  # brings protocol buffers
 
-    points: dict[str, list[tuple[float, int, float]]] = {tag: [], "epoch": []}
+    points: dict[str, dict[int, float]] = {tag: {}, "epoch": {}}
     for path in event_files(run_dir):
-        file = read_events(path) if path.stat().st_size <= MAX_EVENT_BYTES else None
-        for event in file.events if file is not None else ():
+        for event in read_events(path) if path.stat().st_size <= MAX_EVENT_BYTES else ():
             for value in event.summary.value:
                 if value.tag in points and math.isfinite(value.simple_value):
-                    points[value.tag].append((event.wall_time, event.step, value.simple_value))
-    # A continued run of version 0.1 has logged some steps twice: the later one counts.
-    epochs = {step: int(epoch) + 1 for _, step, epoch in sorted(points["epoch"])}
-    return {epochs[step]: value for _, step, value in sorted(points[tag]) if step in epochs}
+                    points[value.tag][event.step] = value.simple_value
+    epochs = {step: int(epoch) + 1 for step, epoch in points["epoch"].items()}
+    return {epochs[step]: value for step, value in sorted(points[tag].items()) if step in epochs}

@@ -1,8 +1,7 @@
-"""The TensorBoard logger of a run: one folder, one curve, real metrics in the HPARAMS tab."""
+"""The TensorBoard logger of a run: one folder, one point for each step, the settings in the HPARAMS tab."""
 
 import contextlib
 import os
-import re
 import socket
 import time
 import warnings
@@ -23,7 +22,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import one_at_a_time
 from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.runs.event_files import EventFile, event_files, name_before_now, read_events, write_events
+from fashion_lightning.runs.event_files import event_files, keep_events, write_events
 from fashion_lightning.runs.results import flattened
 
 BY_IMAGES = ("accuracy/train", "accuracy/val", "loss/train", "loss/val")
@@ -191,9 +190,9 @@ def no_chart(tag: str, value: float) -> Summary:
 def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
     """Take what a run logged after a checkpoint out of its event files, and a torn record at their end.
 
-    A killed run has logged points, pictures and other summaries that the continued one logs again, and the continued
-    one names its settings anew. TensorBoard itself drops the first of two points of a tag, also while it runs; whoever
-    reads the files finds both (issue 5403). Files of that name that are no event files are left alone.
+    The continued run logs these points, pictures and settings again. TensorBoard drops the first of two points of a
+    tag, but other readers of the files find both (issue 5403). Its own ``purge_step`` knows one axis only, and some
+    curves are over images.
     """
     steps, images = checkpoint.steps_done or 0, checkpoint.images_done
     again = AFTER_THE_EPOCH if checkpoint.within_epoch else ()
@@ -204,49 +203,27 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
         tag = event.summary.value[0].tag
         if tag in BY_IMAGES:
             return bool(event.step < images + (tag not in again))
-        return not tag.startswith(AT_EACH_START) and event.step < steps - (tag in again)
+        return not tag.startswith(AT_EACH_START) and bool(event.step < steps - (tag in again))
 
-    files = [file for path in event_files(run_dir) if (file := read_events(path)) is not None]
-    for file in files:
-        if file.damaged:
-            rank_zero_warn(
-                f"{file.path} is damaged: {file.damaged} bytes in its middle cannot be read, and their points are"
-                " lost. All others are kept."
-            )
-        file.keep(stays)
-    name_before_now([file.path for file in files])
+    for path in event_files(run_dir):
+        keep_events(path, stays)
 
 
 def log_test_metrics(run_dir: Path, stage: str, metrics: dict[str, Any], step: int) -> None:
-    """Add test metrics to the run's curves, at the step of the checkpoint that was tested; each point once.
+    """Add test metrics to the run's curves, at the step of the checkpoint that was tested.
 
-    All test points of a run lie in one file of their own, which is replaced by each test: a training that goes
-    on meanwhile is not disturbed. Lightning would log them at step 0, with an ``epoch`` 0 for which TensorBoard
-    drops the whole ``epoch`` curve: a point at an earlier step supersedes those behind it.
+    Each checkpoint's points have a file of their own, which the next test replaces. Lightning would log them at step 0,
+    with an ``epoch`` 0 that hides the whole ``epoch`` curve.
     """
-    now = time.time()
-    points = {}
-    for tag, value in ((f"{stage}/{name}", metrics[name]) for name in ("accuracy", "loss", "top5")):
-        summary = scalar(tag, value)  # type: ignore[no-untyped-call]
-        points[tag, step] = Event(wall_time=now, step=step, summary=summary)
+    now, suffix = time.time(), f".{stage}_{step}"
+    points = [Event(wall_time=now, file_version="brain.Event:2")]
+    for name in ("accuracy", "loss", "top5"):
+        summary = scalar(f"{stage}/{name}", metrics[name])  # type: ignore[no-untyped-call]
+        points.append(Event(wall_time=now, step=step, summary=summary))
     with one_at_a_time(run_dir):
-        own = [file for path in event_files(run_dir) if (file := read_events(path)) is not None and _is_of_tests(file)]
-        before = {
-            (value.tag, event.step): Event(wall_time=event.wall_time, step=event.step, summary={"value": [value]})
-            for file in own
-            for event in file.events
-            for value in event.summary.value
-        }
-        in_order = sorted({**before, **points}.items(), key=lambda point: point[0][1])
-        name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.test"
-        first = Event(wall_time=now, file_version="brain.Event:2")
-        write_events(run_dir / name, [first, *(event for _, event in in_order)])
-        for file in own:
-            if file.path.name != name:
-                file.path.unlink()
-
-
-def _is_of_tests(file: EventFile) -> bool:
-    """Whether ``log_test_metrics`` of this version or of an earlier one wrote a file: then no training writes to it."""
-    tags = [value.tag for event in file.events for value in event.summary.value]
-    return bool(tags) and all(re.match(r"test(_\w+)?/", tag) for tag in tags)
+        before = [path for path in event_files(run_dir) if path.suffix == suffix]
+        write_events(
+            run_dir / f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}{suffix}", points
+        )
+        for path in before:
+            path.unlink()
