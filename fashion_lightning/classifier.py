@@ -134,7 +134,7 @@ class FashionMNISTClassifier(LightningModule):
         return {"loss": loss, "logits": logits.detach()}
 
     def training_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss of logits ``(B, 10)`` and labels ``(B,)``."""
+        """Return the mean loss of logits ``(B, 10)`` and labels ``(B,)``."""
         if self.loss == "multi_margin":
             return multi_margin_loss(logits, labels)
         return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
@@ -176,52 +176,42 @@ class FashionMNISTClassifier(LightningModule):
             self.train_metrics.load_sums(sums[self.global_rank])
 
     def on_validation_epoch_start(self) -> None:
-        self._reset_metrics()
+        for metrics in self._evaluated().values():
+            metrics.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
+        evaluated = self._evaluated()
+        logits = torch.stack([self(view) for view in views(batch.images, list(evaluated)[-1])])
+        for tta, metrics in evaluated.items():
+            metrics.update(logits[0] if tta == "none" else logits.mean(dim=0), batch.labels, batch.indices)
 
     def on_validation_epoch_end(self) -> None:
         self._log_metrics("val")
 
-    def on_test_epoch_start(self) -> None:
-        self._reset_metrics()
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
+    on_test_epoch_start = on_validation_epoch_start
+    test_step = validation_step
 
     def on_test_epoch_end(self) -> None:
         self._log_metrics("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Indices ``(B,)`` int64 and probabilities ``(B, 10)`` float32."""
+        """Return indices ``(B,)`` int64 and probabilities ``(B, 10)`` float32."""
         return batch.indices, self.augmented_logits(batch.images).softmax(dim=1)
 
     def augmented_logits(self, images: Tensor) -> Tensor:
-        """Logits ``(B, 10)`` of images ``(B, 1, 28, 28)``, averaged over the views of ``tta``."""
+        """Return logits ``(B, 10)`` of images ``(B, 1, 28, 28)``, averaged over the views of ``tta``."""
         return torch.stack([self(view) for view in views(images, self.tta)]).mean(dim=0)
 
-    def _metrics_now(self) -> dict[TTA, Evaluation]:
-        """What this evaluation counts: images as they are and, beside them, with test-time augmentation."""
-        return {
-            tta: cast(Evaluation, self.eval_metrics[tta]) for tta in dict.fromkeys(("none", self._evaluation_tta()))
-        }
-
-    def _evaluation_tta(self) -> TTA:
-        return "none" if self.trainer.state.fn == "fit" else self.tta
-
-    def _reset_metrics(self) -> None:
-        for metrics in self._metrics_now().values():
-            metrics.reset()
-
-    def _evaluate(self, batch: Batch) -> None:
-        logits = torch.stack([self(view) for view in views(batch.images, self._evaluation_tta())])
-        for tta, metrics in self._metrics_now().items():
-            metrics.update(logits[0] if tta == "none" else logits.mean(dim=0), batch.labels, batch.indices)
+    def _evaluated(self) -> dict[TTA, Evaluation]:
+        """Return the evaluations to fill: without test-time augmentation and, beyond ``fit``, with it."""
+        names: dict[TTA, None] = {"none": None}
+        if self.trainer.state.fn != "fit":
+            names[self.tta] = None
+        return {tta: cast(Evaluation, self.eval_metrics[tta]) for tta in names}
 
     def _log_metrics(self, stage: str) -> None:
-        """Log the scalars; the whole result stays in ``evaluations`` for reports and pictures."""
-        self.evaluations = {tta: metrics.results() for tta, metrics in self._metrics_now().items()}
+        """Log the scalars, and keep all results in ``evaluations`` for reports and pictures."""
+        self.evaluations = {tta: metrics.results() for tta, metrics in self._evaluated().items()}
         for tta, evaluation in self.evaluations.items():
             for name in ("loss", *SCALARS):
                 show = stage == "val" and name != "top5"
@@ -234,9 +224,8 @@ class FashionMNISTClassifier(LightningModule):
         scheduler = self.make_scheduler(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):  # Lightning steps it after the checkpoint of the epoch
             raise UserError("model.scheduler cannot be ReduceLROnPlateau: a continued run would lose one of its steps.")
-        if not isinstance(scheduler, RunSchedule):
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        interval = "step" if isinstance(scheduler, RunSchedule) else "epoch"
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
 
     @torch.inference_mode()
     def classify(self, images: Any) -> Classification:

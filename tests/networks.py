@@ -29,6 +29,18 @@ class FallsOnce(WithDropout):
         return torch.where((steps > 10).logical_and(steps <= 20), -logits, logits)
 
 
+class Linear(nn.Module):
+    """The smallest classifier, for networks that misbehave in one way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(784, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(images.flatten(1))
+        return logits
+
+
 class FailsToBuild(nn.Module):
     """Raises in its constructor."""
 
@@ -44,34 +56,28 @@ class FailsToRun(nn.Module):
         raise KeyError("by design")
 
 
-class FailsLater(nn.Module):
+class FailsLater(Linear):
     """Raises at its fourth training step."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.head, self.steps = nn.Linear(784, 10), 0
+    steps = 0
 
     def forward(self, images: Tensor) -> Tensor:
         self.steps += self.training
         if self.steps == 4:
             raise RuntimeError("by design (step 4)")
-        logits: Tensor = self.head(images.flatten(1))
-        return logits
+        return super().forward(images)
 
 
-class FailsUntrained(nn.Module):
+class FailsUntrained(Linear):
     """Works within ``fit``, but not in a process that only evaluates it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.head, self.trained = nn.Linear(784, 10), False
+    trained = False
 
     def forward(self, images: Tensor) -> Tensor:
         self.trained |= self.training
         if torch.is_inference_mode_enabled() and not self.trained:
             raise ValueError("by design")
-        logits: Tensor = self.head(images.flatten(1))
-        return logits
+        return super().forward(images)
 
 
 class WithoutParameters(nn.Module):
@@ -81,51 +87,35 @@ class WithoutParameters(nn.Module):
         return images.flatten(1)[:, :10]
 
 
-class InfiniteInValidation(nn.Module):
+class InfiniteInValidation(Linear):
     """Trains as it should, and gives infinite logits when it is not trained."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(784, 10)
-
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(images.flatten(1))
+        logits = super().forward(images)
         return logits if self.training else logits * torch.inf
 
 
-class BranchesByValue(nn.Module):
+class BranchesByValue(Linear):
     """Has no graph of fixed operations."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(784, 10)
-
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(images.flatten(1))
+        logits = super().forward(images)
         return logits if logits.sum() > 0 else -logits
 
 
-class NotInONNX(nn.Module):
+class NotInONNX(Linear):
     """Uses an operation that torch has and ONNX has not."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(784, 10)
-
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = torch.special.bessel_j0(self.head(images.flatten(1)))
+        logits: Tensor = torch.special.bessel_j0(super().forward(images))
         return logits
 
 
-class NeverTheSame(nn.Module):
+class NeverTheSame(Linear):
     """Draws random numbers when it is evaluated."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(784, 10)
-
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(images.flatten(1))
+        logits = super().forward(images)
         return logits + torch.rand_like(logits)
 
 

@@ -4,7 +4,6 @@ import hashlib
 
 import pytest
 import torch
-from torch import Tensor
 
 from fashion_lightning.data.augment import Augment, Part
 
@@ -76,11 +75,10 @@ def test_a_cutout_blackens_one_square_of_each_image() -> None:
 ALL_OF_IT = [Augment("random", 2, 8, seed=3), Augment("alternating", 2, 8, seed=3)]
 
 
-DIGESTS = ["ab72ed456f85a682", "53ecc246894fe917"]
-
-
-@pytest.mark.parametrize(("augment", "digest"), [*zip(ALL_OF_IT, DIGESTS)], ids=["random", "alternating"])
-def test_the_draws_are_those_of_version_0_1(augment: Augment, digest: str) -> None:
+@pytest.mark.parametrize(
+    ("augment", "digest"), [(ALL_OF_IT[0], "ab72ed456f85a682"), (ALL_OF_IT[1], "53ecc246894fe917")]
+)
+def test_the_draws_are_those_of_all_published_figures(augment: Augment, digest: str) -> None:
     """A run that is continued goes on with the images that it would have seen."""
     images = augment(IMAGES, INDICES + 50_000, epoch=3, batch_idx=5)
     assert hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16] == digest
@@ -97,16 +95,3 @@ def test_a_gpu_is_never_waited_for_and_makes_the_same_images(augment: Augment) -
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.equal(augmented.cpu(), expected)
-
-
-class OnAnotherDevice(Tensor):
-    """Stands for indices on a GPU where there is none: to fetch them is to wait for it."""
-
-    def cpu(self, *_: object, **__: object) -> Tensor:
-        raise AssertionError("the indices were fetched from their device")
-
-
-def test_the_hash_of_an_index_is_made_where_the_index_is() -> None:
-    indices = INDICES.as_subclass(OnAnotherDevice)
-    augment = Augment("alternating")
-    assert torch.equal(augment(IMAGES, indices, 1, 0), augment(IMAGES, INDICES, 1, 0))

@@ -6,15 +6,8 @@ import pytest
 import torch
 
 from fashion_lightning.data import source
-from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
-
-
-def test_class_names_are_in_the_order_of_the_labels() -> None:
-    assert CLASS_NAMES[0] == "T-shirt/top"
-    assert CLASS_NAMES[9] == "Ankle boot"
-    assert len(CLASS_NAMES) == 10
 
 
 @pytest.mark.parametrize(("val_size", "expected"), [(100, 100), (0.2, 120)])

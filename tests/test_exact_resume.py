@@ -174,7 +174,8 @@ def test_a_run_that_was_asked_to_stop_too_early_and_is_killed_in_a_validation_go
     def killed(self: FashionMNISTClassifier) -> None:
         if self.global_step == step:
             raise KeyboardInterrupt
-        self._reset_metrics()
+        for metrics in self.eval_metrics.values():
+            metrics.reset()  # type: ignore[operator]
 
     with monkeypatch.context() as patched:
         patched.setattr(FashionMNISTClassifier, "on_validation_epoch_start", killed)

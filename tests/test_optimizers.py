@@ -9,14 +9,6 @@ from fashion_lightning.networks import CNN
 from fashion_lightning.optimizers import Muon, orthogonalized
 
 
-def test_orthogonalized_has_singular_values_near_one() -> None:
-    for shape in ((16, 72), (72, 16), (32, 32)):
-        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        values = torch.linalg.svdvals(orthogonalized(matrix, steps=5))
-        assert values.min() > 0.5
-        assert values.max() < 1.4
-
-
 def test_filters_dense_layers_and_biases_have_learning_rates_of_their_own() -> None:
     optimizer = Muon(CNN().parameters(), lr=0.1, dense_lr=0.2, bias_lr=0.3)
     assert [(group["lr"], {p.ndim for p in group["params"]}) for group in optimizer.param_groups] == [
@@ -90,7 +82,7 @@ def test_a_closure_gives_its_loss() -> None:
 
 @pytest.mark.parametrize("steps", [3, 4, 5, 8])
 @pytest.mark.parametrize("native", [False, True])
-def test_orthogonalized_stays_bounded_where_few_directions_carry_the_matrix(
+def test_orthogonalized_has_singular_values_near_one_also_where_few_directions_carry_the_matrix(
     steps: int, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As gradients are; rounding to bf16 then leaves its product with itself eigenvalues below zero."""
@@ -98,5 +90,9 @@ def test_orthogonalized_stays_bounded_where_few_directions_carry_the_matrix(
     draws = torch.Generator().manual_seed(0)
     direction = torch.nn.functional.normalize(torch.randn(64, 1, generator=draws), dim=0)
     other = torch.nn.functional.normalize(torch.randn(1, 512, generator=draws))
-    matrix = direction @ other + 1e-2 * torch.randn(64, 512, generator=draws) / 512**0.5
-    assert torch.linalg.svdvals(orthogonalized(matrix, steps)).max() < 1.4
+    noise = torch.randn(64, 512, generator=draws)
+    assert torch.linalg.svdvals(orthogonalized(direction @ other + 1e-2 * noise / 512**0.5, steps)).max() < 1.4
+    for matrix in (noise, noise.T):
+        values = torch.linalg.svdvals(orthogonalized(matrix, steps))
+        assert values.max() < 1.4
+        assert steps < 4 or values.min() > 0.5

@@ -37,7 +37,7 @@ class LayerTable(Callback):
         every = zip(*columns, strict=True)
         layers = {name[len("network.") :]: row for name, *row in every if name.startswith("network.")}
         leaves = [name for name in layers if not any(other.startswith(f"{name}.") for other in layers)]
-        rows = leaves if self.whole else blocks(list(layers), leaves)
+        rows = leaves if self.whole else blocks(leaves)
         if not self.whole and len(rows) > MOST_ROWS:  # a long chain: show the layers with parameters
             rows = [name for name in rows if layers[name][2]][:MOST_ROWS]
         right = [Column(name, justify="right") for name in ("output shape", "parameters")]
@@ -55,15 +55,11 @@ class LayerTable(Callback):
             print(f"All {len(leaves)} layers: --layers")
 
 
-def blocks(names: list[str], leaves: list[str]) -> list[str]:
+def blocks(leaves: list[str]) -> list[str]:
     """Return the parts of a network at the greatest depth with a dozen at most; else its direct parts."""
-    chosen: list[str] = []
-    for depth in range(max((name.count(".") for name in names), default=0) + 1):
-        parts = [name for name in names if name.count(".") == depth or (name in leaves and name.count(".") < depth)]
-        if chosen and len(parts) > MOST_ROWS:
-            break
-        chosen = parts
-    return chosen
+    depths = range(max(map(len, (name.split(".") for name in leaves)), default=1), 0, -1)
+    parts = [list(dict.fromkeys(".".join(name.split(".")[:depth]) for name in leaves)) for depth in depths]
+    return next((names for names in parts if len(names) <= MOST_ROWS), parts[-1])
 
 
 def parameter_counts(network: nn.Module) -> str:

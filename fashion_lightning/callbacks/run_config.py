@@ -14,7 +14,7 @@ from fashion_lightning.version import __version__
 
 
 def config_text(parser: LightningArgumentParser, config: Namespace) -> str:
-    """Every setting as YAML, also those that are null: null may differ from the default."""
+    """Return every setting as YAML, also those that are null: null may differ from the default."""
     return str(parser.dump(config, skip_none=False))
 
 
@@ -22,8 +22,7 @@ class RunConfig(SaveConfigCallback):
     """Writes ``config.yaml`` into the run folder, and the same text and a card into each checkpoint.
 
     The card lets a checkpoint be tested and used wherever it was moved to. The metrics of the latest epoch go with
-    it, for the report of a run that was killed before it could write one. Stock SaveConfigCallback refuses the
-    existing config.yaml of a run that is continued.
+    it, for the report of a run that was killed before it could write one.
 
     Args:
         name: the recipe's name.
@@ -38,25 +37,17 @@ class RunConfig(SaveConfigCallback):
         self.name = name
         self.text = config_text(self.parser, self.config)
         self.metrics: dict[str, float] = {}
-        self.written = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if self.run_dir is not None and not (self.run_dir / "config.yaml").exists():
-            self._write(trainer)
+        """Write nothing yet: stock SaveConfigCallback would, and refuses the file of a run that is continued."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the config of a run that goes on only now, when all is built; its first checkpoint comes after it."""
-        if not self.written:
-            self._write(trainer)
-
-    def _write(self, trainer: Trainer) -> None:
-        self.written = True
         if self.run_dir is not None and trainer.is_global_zero:
             with replacing(self.run_dir / "config.yaml") as file:
                 file.write(self.text.encode())
 
     def latest_metrics(self, trainer: Trainer) -> dict[str, float]:
-        """What was last measured of each metric, also before the run was interrupted."""
+        """Return the latest value of each metric, also from before an interruption."""
         measured = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
         self.metrics = {**self.metrics, **measured}
         return self.metrics

@@ -91,8 +91,7 @@ class FashionMNISTDataModule(LightningDataModule):
         """Read the split that this stage needs; ``fit`` and ``validate`` never open the test files."""
         if stage in ("fit", "validate"):
             images, labels = self.load("train")
-            val_size = self._val_count(len(labels))
-            train, val = train_val_indices(labels, val_size, self.train_size)
+            train, val = train_val_indices(labels, self._val_count(len(labels)), self.train_size)
             if self.train_size is not None and self.train_size > len(train):
                 raise UserError(
                     f"data.train_size is {self.train_size}, but only {len(train)} images are left to train on."
@@ -153,8 +152,7 @@ class FashionMNISTDataModule(LightningDataModule):
     predict_dataloader = test_dataloader
 
     def _in_order(self, dataset: ImagesInMemory) -> DataLoader[Batch]:
-        sampler = InOrder(len(dataset), EVAL_BATCH_SIZE, *self._rank_and_world_size())
-        return batch_loader(dataset, sampler)
+        return batch_loader(dataset, InOrder(len(dataset), EVAL_BATCH_SIZE, *self._rank_and_world_size()))
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
