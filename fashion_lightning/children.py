@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Self
 
 from fashion_lightning.processes import is_first_process
@@ -28,7 +28,7 @@ VARIABLE = "FASHION_LIGHTNING_ENDS_WITH_STDIN"
 
 
 class Children:
-    """Starts processes of this command that get SIGTERM when the ``with`` block or this process ends, if they live."""
+    """Starts processes of this command that get SIGTERM when the ``with`` block or this process ends."""
 
     def __init__(self) -> None:
         self.their_end, self.our_end = os.pipe()  # neither is inherited unless it is asked for
@@ -59,19 +59,13 @@ class Children:
 
 
 def end_with_parent() -> None:
-    """In the child: from now on, SIGTERM when the parent is gone. Without such a parent, nothing."""
-    if os.environ.pop(VARIABLE, None) is None:  # not handed on to processes of its own
-        return
-
-    def wait() -> None:
-        os.read(0, 1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, daemon=True).start()
+    """End this process by SIGTERM when its parent is gone, if the parent is one of ``Children``."""
+    if os.environ.pop(VARIABLE, None) is not None:  # not handed on to processes of its own
+        _in_background(lambda: (os.read(0, 1), os.kill(os.getpid(), signal.SIGTERM)))
 
 
 def end_with_launcher() -> None:
-    """In any but the first of a run's processes: end soon after the process that has started it.
+    """End any but the first of a run's processes soon after the process that has started it.
 
     One that still waits to be connected to the first would wait for half an hour, in code that no signal interrupts.
     """
@@ -80,13 +74,16 @@ def end_with_launcher() -> None:
         return
     by_lightning = not {"RANK", "SLURM_PROCID"} & os.environ.keys()  # torchrun and SLURM set these
     launcher = int(os.environ.get(LAUNCHER) or 0) if by_lightning else 0
-    launcher = launcher or os.getppid()
+    _in_background(lambda: _wait_for_the_end_of(launcher or os.getppid()))
 
-    def wait() -> None:
-        while os.getppid() == launcher:
-            time.sleep(1)
-        time.sleep(GRACE_SECONDS)  # mostly the lost connection has ended it by then, with a line
-        print("error: The first process of this run has ended; this one cannot go on alone.", file=sys.stderr)
-        os._exit(2)
 
+def _wait_for_the_end_of(launcher: int) -> None:
+    while os.getppid() == launcher:
+        time.sleep(1)
+    time.sleep(GRACE_SECONDS)  # mostly the lost connection has ended it by then, with a line
+    print("error: The first process of this run has ended; this one cannot go on alone.", file=sys.stderr)
+    os._exit(2)
+
+
+def _in_background(wait: Callable[[], object]) -> None:
     threading.Thread(target=wait, daemon=True).start()

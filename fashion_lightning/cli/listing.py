@@ -5,15 +5,13 @@ import shutil
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from fashion_lightning.cli.recipes import head, names
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.runs.folder import LOGS
 from fashion_lightning.runs.summary import runs_in, summarize
-
-PRESETS = "presets/"
 
 PIPE = 10_000
 """Columns where nobody looks at a terminal: each run, name and note in one line."""
@@ -33,22 +31,18 @@ def run(given: Namespace, _: Sequence[str]) -> None:
 
 
 def _recipes() -> list[str]:
-    recipes = [name for name in names() if not name.startswith(PRESETS)]
-    rows = [["recipe", "to fit", "test accuracy"]]
-    for name in sorted(recipes, key=lambda name: ("/" in name, name)):
-        about = head(name)
-        rows.append([name, about.cost or "not measured", about.accuracy])
-    return _table(rows)
+    recipes = [name for name in names() if not name.startswith("presets/")]
+    heads = [(name, head(name)) for name in sorted(recipes, key=lambda name: ("/" in name, name))]
+    rows = [[name, about.cost or "not measured", about.accuracy] for name, about in heads]
+    return _table([["recipe", "to fit", "test accuracy"], *rows])
 
 
-def _presets(width: int) -> list[str]:
-    presets = [name for name in names() if name.startswith(PRESETS)]
+def _presets(width: int) -> Iterator[str]:
+    presets = [name for name in names() if name.startswith("presets/")]
     column = max(map(len, presets)) + 2
-    lines = ["preset, on top of a recipe"]
+    yield "preset, on top of a recipe"
     for name in presets:
-        start, rest = f"{name:{column}}", " " * column
-        lines += textwrap.wrap(head(name).about, width - 1, initial_indent=start, subsequent_indent=rest)
-    return lines
+        yield from textwrap.wrap(f"{name:{column}}{head(name).about}", width - 1, subsequent_indent=" " * column)
 
 
 def _runs(logs: Path, width: int) -> list[str]:
@@ -56,27 +50,19 @@ def _runs(logs: Path, width: int) -> list[str]:
     if not runs:
         return [f"no runs in {logs} yet: fashion-lightning fit --config quick"]
     rows = [[f"run in {logs}", "epochs", "state", "validation", "test"]]
-    labels: list[str] = [""]
     for run in runs:
-        accuracies = (
-            "" if value is None else f"{100 * value:.2f} %" for value in (run.val_accuracy, run.test_accuracy)
-        )
+        measured = (run.val_accuracy, run.test_accuracy)
+        accuracies = ["" if accuracy is None else f"{100 * accuracy:.2f} %" for accuracy in measured]
         rows.append([str(run.run_dir.relative_to(logs)), run.epochs, run.state, *accuracies])
-        labels.append(": ".join(part for part in (run.name, run.note) if part))
-    lines = []
-    for line, label in zip(_table(rows, right=(3, 4)), labels):
-        lines += [line, *textwrap.wrap(label, width - 1, initial_indent="    ", subsequent_indent="    ")]
-    return lines
+    heading, *lines = _table(rows, right=(3, 4))
+    labels = [": ".join(filter(None, (run.name, run.note))) for run in runs]
+    wrapped = [textwrap.wrap(label, width - 1, initial_indent="    ", subsequent_indent="    ") for label in labels]
+    return [heading, *(part for line, label in zip(lines, wrapped) for part in (line, *label))]
 
 
 def _table(rows: list[list[str]], right: Collection[int] = ()) -> list[str]:
-    """Rows of cells in columns; what a file name may hold is made printable."""
+    """Align cells in columns; what a file name may hold is made printable."""
     cells = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(
-            f"{cell:>{width}}" if number in right else f"{cell:{width}}"
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    aligns = [(">" if number in right else "<") + str(width) for number, width in enumerate(widths)]
+    return ["  ".join(f"{cell:{align}}" for cell, align in zip(row, aligns)).rstrip() for row in cells]

@@ -1,18 +1,16 @@
 """What the libraries say, in a user's words or not at all."""
 
-import difflib
 import logging
 import re
-import sys
 import threading
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
 from fashion_lightning.cli.commands import COMMANDS, SHORT_NAMES
-from fashion_lightning.cli.flags import nearest
+from fashion_lightning.cli.flags import nearest, unknown_flag
 from fashion_lightning.cli.full_help import FullHelp
 from fashion_lightning.errors import UserError
 
@@ -27,44 +25,43 @@ EXPECTED_WARNINGS = (
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # Lightning 2.6.6 with torch 2.15
 )
 
+NO_NEWS = (
+    "💡",
+    "-----",  # how many processes there are
+    "Initializing distributed",
+    "GPU available: F",
+    "TPU available: F",
+    "Seed set",
+    "Resto",
+    "Loaded",
+    "Using ",
+    "`Trainer.fit` stopped: `max_epochs",
+)
+"""Starts of log records: advertisements, missing devices, and what this command line says itself."""
+
 
 def silence_what_is_not_news() -> None:
     """Filter warnings, log records and the tracebacks of threads for the rest of the process."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    sources = ("pytorch.utilities.rank_zero", "fabric.utilities.seed", "fabric.utilities.distributed")
-    for name in (f"lightning.{source}" for source in (*sources, "fabric.utilities.rank_zero")):
-        logging.getLogger(name).addFilter(_is_news)
+    for name in (
+        "pytorch.utilities.rank_zero",
+        *(f"fabric.utilities.{n}" for n in ("rank_zero", "seed", "distributed")),
+    ):
+        logging.getLogger(f"lightning.{name}").addFilter(
+            lambda record: not re.sub(r"^\[rank: \d+\] ", "", record.getMessage()).startswith(NO_NEWS)
+        )
     threading.excepthook = _thread_failed
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    """TensorBoard's writer raises the error of its thread once more, in the main thread."""
+    """Ignore TensorBoard's writer: it raises the error of its thread once more, in the main thread."""
     if not type(failure.thread).__module__.startswith("tensorboard."):
         threading.__excepthook__(failure)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Not an advertisement, not a device that is missing, nor what this command line says itself."""
-    return not re.sub(r"^\[rank: \d+\] ", "", record.getMessage()).startswith(
-        (
-            "💡",
-            "-----",  # how many processes there are
-            "Ignoring `Trainer(max_time",
-            "Initializing distributed",
-            "GPU available: F",
-            "TPU available: F",
-            "Seed set",
-            "Resto",
-            "Loaded",
-            "Using ",
-            "`Trainer.fit` stopped: `max_epochs",
-        )
-    )
-
-
 class OneLineErrorParser(LightningArgumentParser):
-    """Says what is wrong with an argument, without the usage text before it."""
+    """Says in one line what is wrong with a setting."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, formatter_class=FullHelp, **kwargs)
@@ -74,19 +71,19 @@ class OneLineErrorParser(LightningArgumentParser):
         super().print_help(*args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        known = [flag for action in self._actions for flag in action.option_strings]
+        known = {flag for action in self._actions for flag in action.option_strings}
         if "--trainer" in known:  # else the parser of a class's arguments, which have no short names
-            known += [option.name for command in COMMANDS.values() for option in command.options]
+            known |= {option.name for command in COMMANDS.values() for option in command.options}
         raise UserError(in_a_users_words(message, known)) from ex
 
 
-KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "Sequence": "a list, as [32, 64]"}
-"""What Python's types are to a user."""
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list, as [32, 64]"}
+"""Python's types in a user's words."""
 
-NOT_TELLING = re.compile(r"Union subtypes|NoneType|Expected a path but|Expected a list$")
-"""Of several reasons, those that help nobody."""
-
-UNKNOWN_SETTING = r"(?:Group '(\w+)' does not accept option|Option) '([\w.]+)'(?: is not accepted)?$"
+NOT_TELLING = re.compile(
+    r"Union subtypes|NoneType|Expected a path but|Expected a (?:list|a list, as .*)$|could not convert"
+)
+"""Reasons that help nobody, of several."""
 
 WORDS: tuple[tuple[str, str], ...] = (
     (r"\b(?:fit|validate|test|predict)\.(?=\w)", "--"),
@@ -95,66 +92,50 @@ WORDS: tuple[tuple[str, str], ...] = (
     (r"a typing\.Literal", "one of "),
     (r"NestedArg\(key='([^']*)', val='([^']*)'\)", r"\1=\2"),
     (r"Not of type Seed: .*", "Expected a whole number from 0 to 4294967295"),
+    (r"Not of type \w+: (.*) does not conform to restriction v(\S+)", r"must be \2, not \1"),
+    (r"Not of type \w+: (.*) does not conform to restriction .*", r"\1 is out of range"),
+    (r"Not of type \w+: invalid literal for int\(\) with base 10: '(.*)'", r"Expected a whole number, not \1"),
     (r"Type [\w.]*Callable\[.*\] expects a function or a callable class: ", ""),
     (r"Import path (\S+) does not correspond to a subclass of (\w+)", r"\1 is no class of that kind (\2)"),
-    (
-        r"Expected a dot import path string: (\S+)",
-        r"there is no class \1 by that name: give its import path, my_module.\1",
-    ),
+    (r"Expected a dot import path string: (\S+)", r"there is no class \1: give its import path, my_module.\1"),
     (r"Problem with given class_path '([^']*)':\s*", r"\1: "),
     (
         r"No module named '([\w.]+)'",
         r"there is no module \1: it must be installed, or lie as \1.py in the folder where the command is typed",
     ),
+    *((f"Expected a {kind}\\b", f"Expected {words}") for kind, words in KINDS.items()),
 )
 """Patterns of jsonargparse's messages, and what is said instead."""
 
 
-def in_a_users_words(message: str, known_flags: Iterable[str]) -> str:
+def in_a_users_words(message: str, known: Collection[str]) -> str:
     """Shorten an error message of jsonargparse to what was typed and what would be right.
 
     Args:
         message: of several lines, with the types that were tried one after the other.
-        known_flags: every option that the command has, ``--data.batch_size`` and so on.
+        known: every option that the command has, ``--data.batch_size`` and so on.
     """
-    known = set(known_flags)
     for pattern, words in WORDS:
         message = re.sub(pattern, words, message)
-    message = re.sub(r"Expected a (\w+)", lambda kind: f"Expected {KINDS.get(kind[1], f'a {kind[1]}')}", message)
-    message = re.sub(r"module '([\w.]+)' has no attribute '(\w+)'", _no_such_class, message)
-    if unknown := re.match(r"unrecognized arguments: ([^\s=]+)", message):
-        if not unknown[1].startswith("-"):
-            return f"{message} (every setting begins with --, every value follows one)"
-        close = nearest(unknown[1], known)
-        if close == unknown[1]:
-            return f"{message} (another command takes it)"
-        return message + (f" (did you mean {close}?)" if close else "")
-    if unknown := re.match(
-        r"(?:Group '(\w+)' does not accept option|Option) '([\w.]+)'(?: is not accepted)?$", message
-    ):
-        return _no_such_setting(unknown[1], unknown[2], known)
+    if unknown := re.match(r"unrecognized arguments: (\S+)", message):
+        return unknown_flag(unknown[1], known)
+    if unknown := re.match(r"(?:Group '(\w+)' does not accept option|Option) '([\w.]+)'", message):
+        return _no_such_setting(f"{unknown[1]}." if unknown[1] else "", unknown[2], known)
     name = message.split(":")[0]
     if "Union subtypes" in message or "Expected a path but" in message:
         typed = re.search(r"Given value: (.*)", message, flags=re.DOTALL)
-        reasons = re.findall(r"- (.+)", message)
-        allowed = "; ".join(dict.fromkeys(reason for reason in reasons if not NOT_TELLING.search(reason)))
+        reasons = [reason for reason in re.findall(r"- (.+)", message) if not NOT_TELLING.search(reason)]
         value = f"{' '.join(typed[1].split())[:80]} cannot be used. " if typed else ""
-        message = f"{name}: {value}{allowed}"
+        message = f"{name}: {value}{'; '.join(dict.fromkeys(reasons))}"
     return message
 
 
-def _no_such_class(found: re.Match[str]) -> str:
-    """That a module lacks a class, and which one of it may be meant."""
-    close = difflib.get_close_matches(found[2], dir(sys.modules.get(found[1])), n=1)
-    return f"{found[1]} has no {found[2]}{f' (did you mean {found[1]}.{close[0]}?)' if close else ''}"
-
-
-def _no_such_setting(section: str | None, name: str, known: Collection[str]) -> str:
-    """That a config or a class takes no such setting, and which one may be meant, or which there are."""
-    prefix = f"{section}." if section else ""
-    first = name.split(".")[0]
-    flags = {flag for flag in known if flag.startswith(f"--{prefix}") and flag not in ("--help", "--print_config")}
-    choices = sorted({prefix + flag.removeprefix(f"--{prefix}").split(".")[0] for flag in flags})
-    close = nearest(f"--{prefix}{first}", {f"--{choice}" for choice in choices})
-    hint = f" (did you mean {close.removeprefix('--')}?)" if close else f"; there are: {', '.join(choices)[:300]}"
-    return f"setting '{prefix}{first}' is not accepted{hint}"
+def _no_such_setting(section: str, name: str, known: Collection[str]) -> str:
+    """Say that a config or a class takes no such setting, and which one may be meant, or which there are."""
+    first = section + name.split(".")[0]
+    inside = {flag.removeprefix(f"--{section}").split(".")[0] for flag in known if flag.startswith(f"--{section}")}
+    choices = {f"--{section}{choice}" for choice in inside - {"help", "print_config"}}
+    close = nearest(f"--{first}", choices)
+    listed = ", ".join(sorted(choice.removeprefix("--") for choice in choices))[:300]
+    hint = f" (did you mean {close.removeprefix('--')}?)" if close else f"; there are: {listed}"
+    return f"setting '{first}' is not accepted{hint}"

@@ -17,12 +17,12 @@ DEFAULT_RECIPE = "cnn"
 
 
 def names() -> list[str]:
-    """What ``--config`` takes by name: ``cnn``, ``seeds/three_dense``, ``presets/debug`` and so on."""
+    """Return what ``--config`` takes by name: ``cnn``, ``seeds/three_dense``, ``presets/debug`` and so on."""
     return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.yaml"))
 
 
 class Head(NamedTuple):
-    """What the first comment of a recipe or preset says."""
+    """The first comment of a recipe or preset."""
 
     about: str
     """Its first sentence after the command."""
@@ -33,41 +33,31 @@ class Head(NamedTuple):
 
 
 def head(name: str) -> Head:
-    """What a recipe or preset of this package says of itself: its figures stand there and nowhere in the code."""
+    """Read a recipe's figures from its first comment: they stand there and nowhere in the code."""
     lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    comment = " ".join(line.removeprefix("#").strip() for line in lines[1 : _first_setting(lines)])
+    first_setting = next(number for number, line in enumerate(lines) if not line.startswith("#"))
+    comment = " ".join(line.removeprefix("#").strip() for line in lines[1:first_setting])
     cost = re.search(r"[\d,]+ s on \w+ CPU cores?", comment)
     accuracy = re.search(r"test accuracy ([\d.]+ ± [\d.]+ %)", comment)
     about = re.split(r"\.(?: |$)|; |, (?:with|and) | beside ", comment)[0]
     return Head(about, cost[0] if cost else "", accuracy[1] if accuracy else "")
 
 
-def _first_setting(lines: list[str]) -> int:
-    return next(number for number, line in enumerate(lines) if not line.startswith("#"))
-
-
 def find_config(given: str) -> Path:
-    """The file that ``--config`` names: a path, or else the name of a recipe or preset of this package.
+    """Find the file that ``--config`` names: a path, or else a recipe or preset of this package.
 
     A file wins over a recipe of its name, a folder does not.
 
     Raises:
         UserError: it is neither; names the recipe that may be meant.
     """
-    path = Path(given)
+    path, known = Path(given), names()
     if path.exists() and not path.is_dir():
         return path
-    known = names()
     if given in known:
         return RECIPES / f"{given}.yaml"
-    meant = _closest(given, known)
-    hint = f" (did you mean {meant}?)" if meant else ""
-    raise UserError(f"There is no config file {given}{hint}; the recipes and presets are: {', '.join(known)}.")
-
-
-def _closest(given: str, known: list[str]) -> str | None:
-    """The name that is most like what was typed, also like a path to it or without its folder."""
-    name = given.removeprefix("./").removeprefix("configs/").removesuffix(".yaml")
     spellings = {spelling: full for full in known for spelling in (full.rpartition("/")[2], full)}
+    name = given.removeprefix("./").removeprefix("configs/").removesuffix(".yaml")
     close = difflib.get_close_matches(name, spellings, n=1)
-    return spellings[close[0]] if close else None
+    hint = f" (did you mean {spellings[close[0]]}?)" if close else ""
+    raise UserError(f"There is no config file {given}{hint}; the recipes and presets are: {', '.join(known)}.")

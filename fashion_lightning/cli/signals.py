@@ -17,8 +17,8 @@ def exit_on_signal(to_the_end: bool) -> Iterator[None]:
     """Raise ``SystemExit`` on the first SIGINT or SIGTERM, and end the process at once on a second.
 
     Args:
-        to_the_end: of the process: what is done is done, and signals that come later, while Python ends, are
-            ignored. Otherwise the handlers that were there before are put back.
+        to_the_end: ignore signals that come later, while Python ends. Otherwise the handlers that were there before
+            are put back.
     """
     if threading.current_thread() is not threading.main_thread():  # Python allows handlers there only
         yield
@@ -27,18 +27,18 @@ def exit_on_signal(to_the_end: bool) -> Iterator[None]:
 
     def leave(signum: int, _: FrameType | None) -> NoReturn:
         if received:
-            _end(128 + received[0])
+            os._exit(128 + received[0])
         received.append(signum)
         with contextlib.suppress(OSError, RuntimeError, ValueError):  # the signal came in the middle of a print
             print("\nInterrupted.", file=sys.stderr, flush=True)
         raise SystemExit(128 + signum)
 
     def unraisable(problem: Any) -> None:
-        if received:  # raised within a destructor or a callback of C, where Python drops exceptions and goes on
-            _end(128 + received[0])
-        before_unraisable(problem)
+        if received:  # raised within a destructor, where Python drops exceptions and goes on
+            os._exit(128 + received[0])
+        hook(problem)
 
-    before_unraisable, sys.unraisablehook = sys.unraisablehook, unraisable
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     before = {signum: signal.signal(signum, leave) for signum in SIGNALS}
     try:
         yield
@@ -49,12 +49,4 @@ def exit_on_signal(to_the_end: bool) -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, signal.SIG_IGN if to_the_end else handler)
-        if not to_the_end:
-            sys.unraisablehook = before_unraisable
-
-
-def _end(code: int) -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
-    os._exit(code)
+        sys.unraisablehook = hook

@@ -1,0 +1,103 @@
+"""Lightning's Trainer with the arguments that make sense here, each with the values that it can have.
+
+jsonargparse reads the types: it refuses every other argument and value in one line, before anything is made.
+"""
+
+from datetime import timedelta
+from typing import Any, Literal
+
+import lightning
+from jsonargparse.typing import (
+    ClosedUnitInterval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    restricted_number_type,
+)
+from lightning import Callback
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import Profiler
+
+from fashion_lightning.runs.folder import LOGS
+
+Limit = restricted_number_type("Limit", int, (">=", -1))
+"""-1 is no limit."""
+
+
+class Trainer(lightning.Trainer):
+    """Trains, validates, tests and predicts.
+
+    Left out are arguments with which a killed run would not go on exactly, or that replace what this package does.
+
+    Args:
+        accelerator: ``cpu``, ``gpu`` (``cuda``, ``mps``), or what the machine has.
+        devices: processes on a CPU, or GPUs.
+        num_nodes: machines.
+        strategy: how several processes work together, as ``ddp``.
+        precision: of the arithmetic; by default bf16-mixed where the hardware has it, else 32-true.
+        max_epochs: epochs, counted from the start of the run.
+        min_epochs: epochs that early stopping leaves alone.
+        max_steps: optimizer steps; -1 is no limit.
+        min_steps: optimizer steps that early stopping leaves alone.
+        max_time: of this process, as days:hours:minutes:seconds.
+        accumulate_grad_batches: batches in an optimizer step.
+        gradient_clip_val: the largest norm of the gradient; 0 does not clip.
+        gradient_clip_algorithm: ``norm`` or ``value``.
+        limit_train_batches: batches, or a fraction of them.
+        limit_val_batches: batches, or a fraction of them; 0 leaves validation out.
+        limit_test_batches: batches, or a fraction of them.
+        limit_predict_batches: batches, or a fraction of them.
+        val_check_interval: batches, or a fraction of an epoch, from one validation to the next.
+        check_val_every_n_epoch: epochs from one validation to the next; null counts batches across epochs.
+        num_sanity_val_steps: batches of validation before training.
+        log_every_n_steps: steps from one point of a curve to the next; 0 logs epochs only.
+        fast_dev_run: only so many batches of training and validation; nothing is saved.
+        default_root_dir: the folder of all runs.
+        enable_progress_bar: whether a terminal shows one.
+        deterministic: by default true on a CPU, else ``warn``.
+        benchmark: whether cuDNN tries several kernels.
+        detect_anomaly: whether each operation of the backward pass is checked for NaN.
+        sync_batchnorm: whether batch norm goes over the images of all GPUs.
+        callbacks: your own, and those of Lightning's with which a killed run goes on exactly.
+        logger: your own, beside whose curves there are none; by default TensorBoard in the run folder.
+        profiler: ``simple``, ``advanced``, or your own.
+    """
+
+    def __init__(
+        self,
+        accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto",
+        devices: PositiveInt | list[int] | Literal["auto"] = "auto",
+        num_nodes: PositiveInt = 1,
+        strategy: str = "auto",
+        precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"] | None = None,
+        max_epochs: Limit = 10,
+        min_epochs: NonNegativeInt = 0,
+        max_steps: Limit = -1,
+        min_steps: NonNegativeInt = 0,
+        max_time: str | timedelta | dict[str, int] | None = None,
+        accumulate_grad_batches: PositiveInt = 1,
+        gradient_clip_val: NonNegativeFloat | None = None,
+        gradient_clip_algorithm: Literal["norm", "value"] = "norm",
+        limit_train_batches: PositiveInt | ClosedUnitInterval = 1.0,
+        limit_val_batches: NonNegativeInt | ClosedUnitInterval = 1.0,
+        limit_test_batches: NonNegativeInt | ClosedUnitInterval = 1.0,
+        limit_predict_batches: NonNegativeInt | ClosedUnitInterval = 1.0,
+        val_check_interval: PositiveInt | ClosedUnitInterval = 1.0,
+        check_val_every_n_epoch: PositiveInt | None = 1,
+        num_sanity_val_steps: NonNegativeInt = 0,
+        log_every_n_steps: NonNegativeInt = 10,
+        fast_dev_run: NonNegativeInt | bool = False,
+        default_root_dir: str = str(LOGS),
+        enable_progress_bar: bool = True,
+        deterministic: bool | Literal["warn"] | None = None,
+        benchmark: bool = False,
+        detect_anomaly: bool = False,
+        sync_batchnorm: bool = False,
+        callbacks: list[Callback] | Callback | None = None,
+        logger: Logger | list[Logger] | bool | None = None,
+        profiler: Profiler | Literal["simple", "advanced"] | None = None,
+    ) -> None:
+        settings: dict[str, Any] = {
+            name: value for name, value in locals().items() if name not in ("self", "__class__")
+        }
+        super().__init__(**settings)
