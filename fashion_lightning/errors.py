@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 LONGEST = 1500  # characters of an error line: about a screen
@@ -21,7 +22,7 @@ class UserError(Exception):
 
 
 def one_line(message: str) -> str:
-    """A message without line feeds, and what a file may have slipped into it: control characters, endless text."""
+    """Make a message one line, without what a file may have slipped into it: control characters, endless text."""
     line = " ".join(message.split())
     if len(line) > LONGEST:
         line = f"{line[: LONGEST * 2 // 3]} … {line[-LONGEST // 3 :]}"
@@ -29,22 +30,25 @@ def one_line(message: str) -> str:
 
 
 NOT_THE_USERS = {"fashion_lightning", "torch", "torchvision", "lightning", "lightning_utilities", "pytorch_lightning"}
-NOT_THE_USERS |= {"torchmetrics", "jsonargparse", "tensorboard", *sys.stdlib_module_names}
-NOT_THE_USERS -= {"__main__"}
+NOT_THE_USERS |= {"torchmetrics", "jsonargparse", "tensorboard", *(sys.stdlib_module_names - {"__main__"})}
 """Packages in which a fault of a user's own code may come to light, but does not lie."""
 
 
-def place_in_own_code(error: BaseException | None) -> str:
-    """`` (networks.py, line 12)``: where an error, or one that it came from, left the user's own code, if ever."""
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, then the one that it came from, and so on."""
     while error is not None:
-        places = []
-        for frame, line in traceback.walk_tb(error.__traceback__):
-            file = Path(frame.f_code.co_filename)
-            package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-            if package not in NOT_THE_USERS and file.is_file():
-                places.append((file, line))
-        own = [place for place in places if "site-packages" not in place[0].parts] or places
-        if own:
-            return f" ({own[-1][0]}, line {own[-1][1]})"
+        yield error
         error = error.__cause__ or error.__context__
+
+
+def place_in_own_code(error: BaseException) -> str:
+    """Return `` (networks.py, line 12)``: where an error left the user's own code; nothing if it never did."""
+    for cause in causes(error):
+        places = []
+        for frame, line in traceback.walk_tb(cause.__traceback__):
+            file, module = Path(frame.f_code.co_filename), str(frame.f_globals.get("__name__", ""))
+            if module.partition(".")[0] not in NOT_THE_USERS and file.is_file():
+                places.append((file, line))
+        for file, line in reversed([place for place in places if "site-packages" not in place[0].parts] or places):
+            return f" ({file}, line {line})"
     return ""

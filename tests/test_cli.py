@@ -69,12 +69,6 @@ def test_the_layers_are_shown_with_output_shapes_and_exact_parameters(cli: Run, 
     assert "parameters: 1,628   trainable: 1,592   not trainable: 36" in printed
 
 
-def test_a_typed_plugin_is_used_beside_our_own(cli: Run, recipe: Path) -> None:
-    twice = "lightning.pytorch.plugins.TorchCheckpointIO"  # a second one for the same job: Lightning objects
-    printed = cli("fit", "--config", recipe, "--trainer.plugins", twice, exits=2)
-    assert "error: The settings cannot be used" in printed
-
-
 def test_each_fit_gets_a_folder_of_its_own(cli: Run, recipe: Path) -> None:
     for _ in range(2):
         cli("fit", "--config", recipe, "--trainer.max_epochs", "1")

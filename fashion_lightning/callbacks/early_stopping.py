@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jsonargparse.typing import NonNegativeInt
 from lightning import LightningModule, Trainer
 from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
@@ -26,7 +27,7 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def __init__(
         self,
-        patience: int = 10,
+        patience: NonNegativeInt = 10,
         monitor: str = "val/loss",
         min_delta: float = 0.0,
     ) -> None:

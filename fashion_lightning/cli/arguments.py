@@ -55,7 +55,6 @@ def complete(given: argparse.Namespace, others: Sequence[str]) -> CompletedComma
     Raises:
         UserError: a config file or the checkpoint cannot be used.
     """
-    command = given.command
     given_weights = getattr(given, "weights", None)
     if given_weights and given.ckpt_path:
         raise UserError("--weights starts a new run, and goes without --ckpt_path.")
@@ -65,7 +64,7 @@ def complete(given: argparse.Namespace, others: Sequence[str]) -> CompletedComma
     recipes = [file for file, settings in zip(files, configs, strict=True) if "model" in settings]
     named = _named_classes(others, configs)
     if given.ckpt_path is not None:
-        checkpoint = _resolve(command, given.ckpt_path, others, configs, named)
+        checkpoint = _resolve(given.command, given.ckpt_path, others, configs, named)
         configs, name = [checkpoint.config, *configs], checkpoint.name
     elif recipes:
         name = check_name(recipes[0].stem, f"The recipe {recipes[0]}")
@@ -79,38 +78,35 @@ def complete(given: argparse.Namespace, others: Sequence[str]) -> CompletedComma
         named |= _named_classes([], configs)
     look_in_working_folder(named)
     configs += _optimizer_of(others, configs)
+    labels = [
+        "" if (text := getattr(given, label, None)) is None else check_label(f"--{label}", text, longest)
+        for label, longest in (("name", LONGEST_NAME), ("note", LONGEST_NOTE))
+    ]
     # As text: jsonargparse would read the files in the locale's encoding.
     arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]
-    labels = [
-        "" if given_label is None else check_label(flag, given_label, longest)
-        for flag, given_label, longest in (
-            ("--name", getattr(given, "name", None), LONGEST_NAME),
-            ("--note", getattr(given, "note", None), LONGEST_NOTE),
-        )
-    ]
     return CompletedCommandLine(given, arguments, name, checkpoint, weights, *labels)
 
 
 def _optimizer_of(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What typed settings of the optimizer need to be understood; says where they may be misunderstood."""
-    setting = "--model.optimizer"
-    classes = _parser(setting, dest="given", action="append", default=[]).parse_known_args(list(typed))[0].given
+    """Return the config that typed settings of the optimizer need; say where they may be misunderstood."""
     options = {option.partition("=")[0].replace(".init_args", "") for option in typed}
-    base = [settings.get("model", {}).get("optimizer") for settings in configs]
-    before = next((optimizer for optimizer in reversed(base) if optimizer), None)
-    if before is None and not classes and any(option.startswith(f"{setting}.") for option in options):
+    classes = _typed("--model.optimizer", typed)
+    before = [settings.get("model", {}).get("optimizer") for settings in configs]
+    old = next((optimizer for optimizer in reversed(before) if optimizer), None)
+    if old is None and not classes and any(option.startswith("--model.optimizer.") for option in options):
         return [{"model": {"optimizer": {"class_path": "torch.optim.AdamW"}}}]  # which the model would take
-    old = before.get("class_path") if isinstance(before, dict) else None
-    lr = (before.get("init_args") or {}).get("lr") if isinstance(before, dict) else None
-    if lr is not None and classes and "." in classes[-1] and classes[-1] != old and f"{setting}.lr" not in options:
-        print(one_line(f"The learning rate stays {lr}, which was meant for {old}; --lr sets another."), flush=True)
+    if isinstance(old, dict) and classes and "." in classes[-1] and "--model.optimizer.lr" not in options:
+        lr, old_class = (old.get("init_args") or {}).get("lr"), old.get("class_path")
+        if lr is not None and classes[-1] != old_class:
+            kept = f"The learning rate stays {lr}, which was meant for {old_class}; --lr sets another."
+            print(one_line(kept), flush=True)
     return []
 
 
 def _resolve(
     command: str, given: str, typed: Sequence[str], configs: Sequence[dict[str, Any]], named: set[str]
 ) -> Checkpoint:
-    """The checkpoint that ``--ckpt_path`` or ``--weights`` names, with the config to build on."""
+    """Read the checkpoint that ``--ckpt_path`` or ``--weights`` names, with the config to build on."""
     roots = _roots(typed, configs)
     places: list[str | Path] = [*reversed(roots), LOGS]
     place = find_run(given, places)
@@ -135,21 +131,21 @@ def _resolve(
 
 
 def _roots(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[str]:
-    """Where the user says that runs are kept, in a config file or, which counts, as a flag."""
+    """Return where the user says that runs are kept, in a config file or, which counts, as a flag."""
     in_files = [(settings.get("trainer") or {}).get("default_root_dir") for settings in configs]
-    flag = _parser("--trainer.default_root_dir", dest="roots", action="append", default=[])
-    return [str(root) for root in (*in_files, *flag.parse_known_args(list(typed))[0].roots) if root]
+    return [str(root) for root in (*in_files, *_typed("--trainer.default_root_dir", typed)) if root]
 
 
-def _parser(*flags: str, **settings: Any) -> argparse.ArgumentParser:
-    """Of one flag, among others that LightningCLI is to parse."""
+def _typed(setting: str, arguments: Sequence[str]) -> list[str]:
+    """Return the values that were typed for a setting."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(*flags, nargs="?", const="", **settings)
-    return parser
+    parser.add_argument(setting, dest="values", action="append", default=[], nargs="?", const="")
+    values: list[str] = parser.parse_known_args(list(arguments))[0].values
+    return values
 
 
 def _named_classes(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> set[str]:
-    """Import paths that the user has named as settings of the model or as callbacks, typed or in a config file."""
+    """Collect the import paths that the user has named as parts of the model or as callbacks."""
     named = import_paths([[config.get("model"), (config.get("trainer") or {}).get("callbacks")] for config in configs])
     for argument, following in zip(typed, [*typed[1:], ""]):
         option, equals, value = argument.partition("=")
@@ -159,7 +155,7 @@ def _named_classes(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> s
 
 
 def _read_config(file: Path) -> dict[str, Any]:
-    """The settings of a config file."""
+    """Read the settings of a config file."""
     content = read_yaml(file)
     if not isinstance(content, dict):
         raise UserError(f"{file} is not a config: it must hold settings such as `model:` and `data:`.")

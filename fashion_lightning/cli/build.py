@@ -1,14 +1,17 @@
 """A parsed command line made into a Trainer, a model and data; what cannot be is refused before anything is touched."""
 
+import contextlib
 import os
 from argparse import Namespace
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import lightning
 import yaml
 from jsonargparse.typing import restricted_number_type
-from lightning import Trainer
+from lightning import Callback
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -34,8 +37,7 @@ from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.memory import is_out_of_memory
 from fashion_lightning.cli.messages import OneLineErrorParser, silence_what_is_not_news
-from fashion_lightning.cli.settings import check_batches, check_run, check_values
-from fashion_lightning.cli.stock_parts import refuse_inexact
+from fashion_lightning.cli.trainer import Trainer
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.files.lock import lock_run
@@ -46,7 +48,6 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
 from fashion_lightning.runs.continuing import check_optimizer_state, refuse_changes, why_finished
 from fashion_lightning.runs.folder import (
-    LOGS,
     RUN_NUMBER,
     clear_begun,
     mark_run,
@@ -55,13 +56,24 @@ from fashion_lightning.runs.folder import (
 )
 from fashion_lightning.runs.tensorboard import RunLogger
 from fashion_lightning.runs.weights import start_from
+from fashion_lightning.schedules import RunSchedule, has_length
 from fashion_lightning.short_names import MODULES
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
+ORDER: tuple[tuple[type[Callback], type[Callback]], ...] = (
+    (ShareRunFolder, ProgressFile),  # which writes there
+    (StopWhenNotFinite, StopOnSignal),  # which saves
+    (Timer, ValidateLastEpoch),  # which asks whether the run stops
+    (ValidateLastEpoch, StopOnSignal),  # which asks whether a validation follows
+    (BestCheckpoint, LastCheckpoint),  # which holds the record of the best epoch
+    (FlushCurves, LastCheckpoint),  # with which the curves go on
+)
+"""Pairs of callbacks of which the first must be called first; the order of all others does not matter."""
+
 
 class FashionMNISTCLI(LightningCLI):
-    """What a command line asks for, built; ``commands.py`` runs it.
+    """Builds what a command line asks for; ``fit.py`` runs it.
 
     A LightningCLI without subcommands: building the parsers of all of them would take three times as long
     (Lightning issue 16090), and each would take arguments of its own only by way of private methods (20374).
@@ -71,6 +83,8 @@ class FashionMNISTCLI(LightningCLI):
         makes_run_folder: whether ``fit`` gets one; else all is checked that it would refuse.
     """
 
+    trainer: Trainer
+
     def __init__(self, completed: CompletedCommandLine, makes_run_folder: bool = True) -> None:
         self.makes_run_folder = makes_run_folder
         self.given, self.command, self.name = completed.given, completed.given.command, completed.name
@@ -79,24 +93,19 @@ class FashionMNISTCLI(LightningCLI):
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
-        super().__init__(
-            FashionMNISTClassifier,
-            FashionMNISTDataModule,
-            args=completed.arguments,
-            run=False,
-            save_config_callback=RunConfig,
-            trainer_defaults={
-                "max_epochs": 10,
-                "precision": None,  # this and `deterministic` by the accelerator, before anything is built
-                "default_root_dir": str(LOGS),
-                "log_every_n_steps": 10,
-                "num_sanity_val_steps": 0,
-                "enable_model_summary": False,  # LayerTable prints one with shapes and exact numbers
-            },
-            parser_class=OneLineErrorParser,
-            parser_kwargs={"prog": f"fashion-lightning {self.command}"},
-            auto_configure_optimizers=False,
-        )
+        with _errors_in_one_line():
+            super().__init__(
+                FashionMNISTClassifier,
+                FashionMNISTDataModule,
+                args=completed.arguments,
+                run=False,
+                trainer_class=Trainer,
+                save_config_callback=RunConfig,
+                save_config_kwargs={"name": self.name},
+                parser_class=OneLineErrorParser,
+                parser_kwargs={"prog": f"fashion-lightning {self.command}"},
+                auto_configure_optimizers=False,
+            )
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         # An int only: Lightning also takes `true`, which does not mean a random seed but 0 (issue 18846).
@@ -105,65 +114,36 @@ class FashionMNISTCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
-        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")  # after the best, whose record it holds
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_argument("--pictures", type=bool, default=True, help="whether fit draws pictures for TensorBoard")
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        try:
-            super().parse_arguments(parser, args)
-        except (UserError, OSError, SystemExit):
-            raise
-        except Exception as error:  # whatever a module of the user's raises when it is imported
-            if is_out_of_memory(error):
-                raise
-            raise UserError(
-                f"The settings cannot be used: {type(error).__name__}: {error}{place_in_own_code(error)}"
-            ) from error
 
     def before_instantiate_classes(self) -> None:
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
         settings = self.config["trainer"]
-        if self.command == "fit":
-            refuse_inexact(settings)
         if settings["precision"] is None:
             settings["precision"] = default_precision(settings["accelerator"])
         if settings["deterministic"] is None:
             # Elsewhere some operations have no deterministic kernel, max pooling on Apple's GPUs for one.
             settings["deterministic"] = True if device_type(settings["accelerator"]) == "cpu" else "warn"
 
-    def instantiate_classes(self) -> None:
-        check_values(self.config, self.command)
-        try:
-            super().instantiate_classes()
-        except (UserError, OSError):
-            raise
-        except Exception as error:  # whatever a class named in the settings raises
-            if is_out_of_memory(error):
-                raise
-            kind = "" if isinstance(error, MisconfigurationException | ValueError) else f"{type(error).__name__}: "
-            raise UserError(f"The settings cannot be used: {kind}{error}{place_in_own_code(error)}") from error
-
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the Trainer; what is wrong shows before a run folder is made or anything in it is touched."""
         settings = self.config_init["trainer"]
         if self.checkpoint is not None:
             refuse_changes(self.checkpoint, self._plain_config(), self.command)
-            self._check_weights(self.checkpoint)
+            self._take_weights(self.checkpoint)
         if self.weights is not None:
             self._start_from(self.weights)
-        if settings["overfit_batches"]:
-            raise UserError("trainer.overfit_batches would replace the sampler; use --data.train_size instead.")
+        self.timer, self.run_folder = Timer(duration=settings["max_time"]), ShareRunFolder(self._use_run_dir)
         shows_layers = getattr(self.given, "layers", False)
-        self.timer = Timer(duration=settings["max_time"])
-        self.run_folder = ShareRunFolder(self._use_run_dir)
         self.trainer_defaults["callbacks"] = [
             *([LayerTable(shows_layers)] if shows_layers or self.checkpoint is None else []),
             EpochLines(),
-            *([] if settings["enable_progress_bar"] is False else [TerminalBar()]),
+            *([TerminalBar()] if settings["enable_progress_bar"] else []),
             self.run_folder,
             KeepOptimizerSettings(),
             ReseedEachStep(),
-            StopWhenNotFinite(),  # before anything is saved
+            StopWhenNotFinite(),
             PruneEasyImages(),
             ImagesSeen(),
             *(pictures() if self.config_init["pictures"] and self.command == "fit" else []),
@@ -174,59 +154,69 @@ class FashionMNISTCLI(LightningCLI):
             ValidateLastEpoch(),
             StopOnSignal(self.config_init["last_checkpoint"]),
         ]
-        self.save_config_kwargs = {"name": self.name}
-        if settings["logger"] in (None, True):
+        self.logs_to_run_folder = settings["logger"] in (None, True)
+        if self.logs_to_run_folder:
             kwargs["logger"] = False  # until there is a folder to log to
-        typed = settings["plugins"] or []
-        restored = None if self.checkpoint is None else self.checkpoint.content
-        plugins = [DurableCheckpointIO(restored), *(typed if isinstance(typed, list) else [typed])]
-        trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
-        _check_processes(trainer, self.checkpoint if self.command == "fit" else None)
-        # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
-        # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
-        trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
+        trainer: Trainer = super().instantiate_trainer(**kwargs)  # type: ignore[assignment]
+        check_order(trainer.callbacks)  # type: ignore[attr-defined]
+        trainer.strategy.checkpoint_io = DurableCheckpointIO(self.checkpoint.content if self.checkpoint else None)
+        if trainer.world_size == 1 and not is_first_process():
+            raise UserError(
+                "RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID in the environment says that this process is one of"
+                " several, but the Trainer has one only. Unset them, or give --trainer.devices and --trainer.num_nodes"
+                " as the launcher does."
+            )
         if self.command == "fit":
-            self._check_monitors()
-            optimizers = self.model.configure_optimizers()
-            schedule = optimizers.get("lr_scheduler", {})
-            seconds, sync_batchnorm = self.timer.time_remaining(), bool(settings["sync_batchnorm"])
-            check_run(trainer, schedule.get("scheduler"), seconds, sync_batchnorm)
-            if self.checkpoint is not None:
-                check_optimizer_state(self.checkpoint, optimizers["optimizer"])
-            self.datamodule.prepare_data()
-            self.datamodule.setup("fit")
-            check_batches(settings, *self.datamodule.batches_of(trainer.world_size))
-            patience = self.config_init["early_stopping"].patience
-            if self.checkpoint is not None:
-                self.finished = why_finished(self.checkpoint, trainer, patience)
+            self._check_fit(trainer)
             if self.makes_run_folder and not settings["fast_dev_run"] and not self.finished:
-                in_place = self.checkpoint is not None and self.checkpoint.in_place
-                self.run_dir_is_new = not (self.run_dir and in_place)
-                if is_first_process():
-                    logs, number = Path(trainer.default_root_dir), os.environ.pop(RUN_NUMBER, None)
-                    run_dir = self.run_dir if self.run_dir and in_place else new_run_dir(logs, self.name, number)
-                    lock_run(run_dir)
-                    if number and self.run_dir_is_new:
-                        clear_begun(run_dir)
-                    self._use_run_dir(trainer, run_dir)
+                self._make_run_folder(trainer)
         return trainer
 
-    def _use_run_dir(self, trainer: Trainer, run_dir: Path) -> None:
-        self.run_dir = self.run_folder.run_dir = run_dir
-        self.origin.run_dir, self.origin.is_new = run_dir, self.run_dir_is_new
+    def _check_fit(self, trainer: Trainer) -> None:
+        for key in ("early_stopping", "best_checkpoint"):
+            if (monitor := self.config_init[key].monitor) not in MONITORS:
+                raise UserError(f"{key}.monitor cannot be {monitor!r}; choose from {', '.join(MONITORS)}.")
+        optimizers = self.model.configure_optimizers()
+        schedule = optimizers.get("lr_scheduler", {}).get("scheduler")
+        if isinstance(schedule, RunSchedule) and not has_length(trainer):
+            raise UserError(
+                f"{type(schedule).__name__} needs the length of the run: set trainer.max_epochs or trainer.max_steps."
+                " trainer.max_time alone is none."
+            )
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit")
+        if self.checkpoint is not None:
+            check_optimizer_state(self.checkpoint, optimizers["optimizer"])
+            _check_processes(self.checkpoint, trainer)
+            self.finished = why_finished(self.checkpoint, trainer, self.config_init["early_stopping"].patience)
+
+    def _make_run_folder(self, trainer: Trainer) -> None:
+        """Make or take the run folder; the other processes get to know it in ``ShareRunFolder``."""
+        run_dir = self.run_dir if self.checkpoint is not None and self.checkpoint.in_place else None
+        self.run_dir_is_new = run_dir is None
+        if not is_first_process():
+            return
+        logs, number = Path(trainer.default_root_dir), os.environ.pop(RUN_NUMBER, None)
+        run_dir = run_dir or new_run_dir(logs, self.name, number)
+        lock_run(run_dir)
+        if number and self.run_dir_is_new:
+            clear_begun(run_dir)
+        self._use_run_dir(trainer, run_dir)
+
+    def _use_run_dir(self, trainer: lightning.Trainer, run_dir: Path) -> None:
+        self.run_dir, self.origin.is_new = run_dir, self.run_dir_is_new
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BestCheckpoint | LastCheckpoint):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())
-            elif isinstance(callback, ProgressFile):
+            elif hasattr(callback, "run_dir"):
                 callback.run_dir = run_dir
-            elif isinstance(callback, RunConfig):
+            if isinstance(callback, RunConfig):
                 self.run_config = callback
-                callback.run_dir = run_dir
                 callback.run_id = mark_run(run_dir) if trainer.is_global_zero else run_id_of(run_dir)
-        if self.config_init["trainer"]["logger"] in (None, True):
+        if self.logs_to_run_folder:
             trainer.loggers = [self._logger(run_dir)]
 
-    def _check_weights(self, checkpoint: Checkpoint) -> None:
+    def _take_weights(self, checkpoint: Checkpoint) -> None:
         try:
             self.model.load_state_dict(checkpoint.weights)
         except RuntimeError as error:
@@ -241,12 +231,6 @@ class FashionMNISTCLI(LightningCLI):
         if theirs != ours:
             print(f"They were trained with --data.val_size {theirs}, so on some of this run's validation images.")
 
-    def _check_monitors(self) -> None:
-        for key in ("early_stopping", "best_checkpoint"):
-            monitor = self.config_init[key].monitor
-            if monitor not in MONITORS:
-                raise UserError(f"{key}.monitor cannot be {monitor!r}; choose from {', '.join(MONITORS)}.")
-
     def _plain_config(self) -> dict[str, Any]:
         config: dict[str, Any] = yaml.safe_load(config_text(self.parser, self.config))
         return config
@@ -260,25 +244,46 @@ class FashionMNISTCLI(LightningCLI):
         return RunLogger(run_dir, {"recipe": self.name, **recipe}, continued)
 
 
-def _check_processes(trainer: Trainer, goes_on_from: Checkpoint | None) -> None:
-    """Refuse a process that was told of others that there are not, and others than a checkpoint needs.
+@contextlib.contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Turn whatever a class or module named in the settings raises into one line."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        kind = "" if isinstance(error, MisconfigurationException | ValueError) else f"{type(error).__name__}: "
+        raise UserError(f"The settings cannot be used: {kind}{error}{place_in_own_code(error)}") from error
+
+
+def check_order(callbacks: list[Callback]) -> None:
+    """Check that callbacks stand in an order in which they work.
+
+    Raises:
+        RuntimeError: naming two that do not.
+    """
+    for first, second in ORDER:
+        places = [
+            [number for number, callback in enumerate(callbacks) if isinstance(callback, kind)]
+            for kind in (first, second)
+        ]
+        if places[0] and places[1] and max(places[0]) > min(places[1]):
+            raise RuntimeError(f"{first.__name__} must come before {second.__name__}")
+
+
+def _check_processes(checkpoint: Checkpoint, trainer: Trainer) -> None:
+    """Refuse to go on within an epoch with another number of processes.
 
     Raises:
         UserError: saying what to do.
     """
-    if trainer.world_size == 1 and not is_first_process():
+    if checkpoint.batches_of_epoch_done and (before := checkpoint.own["processes"]) != trainer.world_size:
         raise UserError(
-            "RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID in the environment says that this process is one of several,"
-            " but the Trainer has one only. Unset them, or give --trainer.devices and --trainer.num_nodes as the"
-            " launcher does."
-        )
-    if goes_on_from is None or not goes_on_from.batches_of_epoch_done:
-        return
-    if (before := goes_on_from.own["processes"]) != trainer.world_size:
-        raise UserError(
-            f"{goes_on_from.path} lies within an epoch, whose images {before} processes have shared;"
-            f" {trainer.world_size} cannot go on there. Use --trainer.devices {before}, or the"
-            " checkpoint of an end of an epoch."
+            f"{checkpoint.path} lies within an epoch, whose images {before} processes have shared;"
+            f" {trainer.world_size} cannot go on there. Use --trainer.devices {before}, or the checkpoint of an end of"
+            " an epoch."
         )
 
 

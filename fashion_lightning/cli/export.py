@@ -1,13 +1,12 @@
 """``fashion-lightning export``: a trained classifier as one file that runs elsewhere."""
 
-import os
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.export import html_file, onnx_file, pt2_file, safetensors_file
-from fashion_lightning.files.durable import replacing
+from fashion_lightning.files.output_file import output_file, write_output
 from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.find import find_run
 
@@ -27,7 +26,9 @@ def run(given: Namespace, _: Sequence[str]) -> None:
     Raises:
         UserError: there is no checkpoint, its network cannot be exported, or nothing can be written to ``--output``.
     """
-    path = output_file(given.output)
+    path = output_file("--output", given.output)
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(f"--output must end in {SUFFIXES}, not {path.name!r}.")
     file_format = FORMATS[path.suffix.lower()]
     file_format.check_installed()
     place = find_run(given.ckpt_path)
@@ -51,9 +52,7 @@ def run(given: Namespace, _: Sequence[str]) -> None:
             content = file_format.write(trace(classifier), metadata(classifier, checkpoint.name))
             exported = file_format.load(content)
     difference = largest_difference(classifier, exported, images)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path.resolve()) as file:
-        file.write(content)
+    write_output(path, content)
     batches = f"in batches of {', '.join(map(str, BATCHES[:-1]))} and {BATCHES[-1]}"
     how = "one by one" if file_format is html_file else batches
     print(
@@ -61,25 +60,3 @@ def run(given: Namespace, _: Sequence[str]) -> None:
         f" probabilities within {difference:.1g}."
     )
     print(f"Written to {path}: {len(content) / 1e6:.1f} MB, test-time augmentation: {classifier.tta}")
-
-
-def output_file(given: str) -> Path:
-    """The file that ``--output`` names, looked at before any work is done.
-
-    Raises:
-        UserError: its suffix names no format, or nothing can be written there.
-    """
-    try:
-        path = Path(given).expanduser()
-        exists, is_file = path.exists(), path.is_file()
-        folder = next(folder for folder in path.absolute().parents if folder.exists())
-        takes_files = folder.is_dir() and os.access(folder, os.W_OK)
-    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, an unknown ~user
-        raise UserError(f"--output {given!r} cannot be used ({error}).") from error
-    if path.suffix.lower() not in FORMATS:
-        raise UserError(f"--output must end in {SUFFIXES}, not {path.name!r}.")
-    if exists and not is_file:
-        raise UserError(f"--output {given} is there already and no file. Name another.")
-    if not takes_files:
-        raise UserError(f"--output {given} cannot be written: {folder} takes no new file.")
-    return path

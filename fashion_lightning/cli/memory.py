@@ -4,6 +4,8 @@ import ctypes
 import re
 import sys
 
+from fashion_lightning.errors import causes
+
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Of glibc's malloc.h; see ``man mallopt``."""
 
@@ -16,14 +18,13 @@ SIGNS = re.compile("failed to map segment|an(no|')t allocate memory|out of memor
 """Messages of the loader, of Python, of torch on CPUs and GPUs, and of C++."""
 
 
-def is_out_of_memory(error: BaseException | None) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error, or one that it came from, means that memory has run out, on the CPU or on a device."""
-    while error is not None:
-        kinds = (OSError, ImportError, RuntimeError)
-        if isinstance(error, MemoryError) or (isinstance(error, kinds) and SIGNS.search(str(error))):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    kinds = (OSError, ImportError, RuntimeError)
+    return any(
+        isinstance(cause, MemoryError) or (isinstance(cause, kinds) and SIGNS.search(str(cause)) is not None)
+        for cause in causes(error)
+    )
 
 
 def keep_freed_memory() -> None:

@@ -28,6 +28,7 @@ EXPECTED_WARNINGS = (
 NO_NEWS = (
     "💡",
     "-----",  # how many processes there are
+    "Ignoring `Trainer(max_time",  # there is a Timer
     "Initializing distributed",
     "GPU available: F",
     "TPU available: F",
@@ -77,7 +78,7 @@ class OneLineErrorParser(LightningArgumentParser):
         raise UserError(in_a_users_words(message, known)) from ex
 
 
-KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list, as [32, 64]"}
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "Sequence": "a list, as [32, 64]"}
 """Python's types in a user's words."""
 
 NOT_TELLING = re.compile(
@@ -92,8 +93,8 @@ WORDS: tuple[tuple[str, str], ...] = (
     (r"a typing\.Literal", "one of "),
     (r"NestedArg\(key='([^']*)', val='([^']*)'\)", r"\1=\2"),
     (r"Not of type Seed: .*", "Expected a whole number from 0 to 4294967295"),
-    (r"Not of type \w+: (.*) does not conform to restriction v(\S+)", r"must be \2, not \1"),
-    (r"Not of type \w+: (.*) does not conform to restriction .*", r"\1 is out of range"),
+    (r"Not of type \w+:(?: \S+)? does not conform to restriction v(\S+)", r"must be \1"),
+    (" or v==-1", ", or -1 for no limit"),
     (r"Not of type \w+: invalid literal for int\(\) with base 10: '(.*)'", r"Expected a whole number, not \1"),
     (r"Type [\w.]*Callable\[.*\] expects a function or a callable class: ", ""),
     (r"Import path (\S+) does not correspond to a subclass of (\w+)", r"\1 is no class of that kind (\2)"),

@@ -4,24 +4,28 @@ jsonargparse reads the types: it refuses every other argument and value in one l
 """
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import lightning
-from jsonargparse.typing import (
-    ClosedUnitInterval,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    restricted_number_type,
-)
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt, restricted_number_type
 from lightning import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import Profiler
 
+from fashion_lightning.errors import UserError
+from fashion_lightning.precision import device_type
 from fashion_lightning.runs.folder import LOGS
 
-Limit = restricted_number_type("Limit", int, (">=", -1))
-"""-1 is no limit."""
+if TYPE_CHECKING:
+    OrNoLimit = int
+else:  # -1 is no limit
+    OrNoLimit = restricted_number_type("OrNoLimit", int, [(">", 0), ("==", -1)], join="or")
+
+EXACT = {
+    *("DeviceStatsMonitor", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary"),
+    *("RichProgressBar", "Timer", "TQDMProgressBar"),
+}
+"""Lightning's callbacks that keep nothing between two steps, or all of it in the checkpoint."""
 
 
 class Trainer(lightning.Trainer):
@@ -69,20 +73,20 @@ class Trainer(lightning.Trainer):
         devices: PositiveInt | list[int] | Literal["auto"] = "auto",
         num_nodes: PositiveInt = 1,
         strategy: str = "auto",
-        precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"] | None = None,
-        max_epochs: Limit = 10,
-        min_epochs: NonNegativeInt = 0,
-        max_steps: Limit = -1,
-        min_steps: NonNegativeInt = 0,
+        precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"] | None = None,
+        max_epochs: OrNoLimit = 10,
+        min_epochs: NonNegativeInt | None = None,
+        max_steps: OrNoLimit = -1,
+        min_steps: NonNegativeInt | None = None,
         max_time: str | timedelta | dict[str, int] | None = None,
         accumulate_grad_batches: PositiveInt = 1,
         gradient_clip_val: NonNegativeFloat | None = None,
         gradient_clip_algorithm: Literal["norm", "value"] = "norm",
-        limit_train_batches: PositiveInt | ClosedUnitInterval = 1.0,
-        limit_val_batches: NonNegativeInt | ClosedUnitInterval = 1.0,
-        limit_test_batches: NonNegativeInt | ClosedUnitInterval = 1.0,
-        limit_predict_batches: NonNegativeInt | ClosedUnitInterval = 1.0,
-        val_check_interval: PositiveInt | ClosedUnitInterval = 1.0,
+        limit_train_batches: int | float = 1.0,
+        limit_val_batches: int | float = 1.0,
+        limit_test_batches: int | float = 1.0,
+        limit_predict_batches: int | float = 1.0,
+        val_check_interval: int | float = 1.0,
         check_val_every_n_epoch: PositiveInt | None = 1,
         num_sanity_val_steps: NonNegativeInt = 0,
         log_every_n_steps: NonNegativeInt = 10,
@@ -90,14 +94,40 @@ class Trainer(lightning.Trainer):
         default_root_dir: str = str(LOGS),
         enable_progress_bar: bool = True,
         deterministic: bool | Literal["warn"] | None = None,
-        benchmark: bool = False,
+        benchmark: bool | None = None,
         detect_anomaly: bool = False,
         sync_batchnorm: bool = False,
         callbacks: list[Callback] | Callback | None = None,
         logger: Logger | list[Logger] | bool | None = None,
         profiler: Profiler | Literal["simple", "advanced"] | None = None,
     ) -> None:
-        settings: dict[str, Any] = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
-        super().__init__(**settings)
+        settings: dict[str, Any] = {**locals()}
+        for name in ("self", "__class__"):
+            settings.pop(name, None)
+        _refuse_inexact("callbacks", callbacks)
+        _refuse_inexact("logger", logger)
+        for name in ("limit_train_batches", "val_check_interval"):
+            if not settings[name] > 0:  # else nothing would be trained, or never validated
+                raise UserError(f"trainer.{name} must be above 0, not {settings[name]}.")
+        if sync_batchnorm and device_type(accelerator) == "cpu":
+            raise UserError("trainer.sync_batchnorm needs GPUs, as torch's SyncBatchNorm does.")
+        super().__init__(**settings, enable_model_summary=False)  # LayerTable prints one with shapes
+        # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
+        # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
+        self.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
+
+
+def _refuse_inexact(setting: str, parts: object) -> None:
+    """Refuse parts of Lightning's own that are not known to go on exactly in a run that was killed.
+
+    Raises:
+        UserError: naming the first such part.
+    """
+    for part in parts if isinstance(parts, list) else [parts]:
+        name, module = type(part).__name__, type(part).__module__
+        if module.startswith("lightning.") and name not in EXACT:
+            instead = {"EarlyStopping": "; use --patience", "EMAWeightAveraging": "; use presets/weight_averaging"}
+            raise UserError(
+                f"trainer.{setting} cannot hold Lightning's {name}: a run that was killed would not go on with it as if"
+                f" nothing had happened{instead.get(name, '')}."
+            )
