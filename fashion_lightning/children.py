@@ -22,8 +22,6 @@ PROGRAM = (sys.executable, "-m", "fashion_lightning")
 GRACE_SECONDS = 10
 """From the end of a launcher to that of its processes."""
 
-LAUNCHER = "FASHION_LIGHTNING_LAUNCHER"
-
 VARIABLE = "FASHION_LIGHTNING_ENDS_WITH_STDIN"
 
 
@@ -61,7 +59,7 @@ class Children:
 def end_with_parent() -> None:
     """End this process by SIGTERM when its parent is gone, if the parent is one of ``Children``."""
     if os.environ.pop(VARIABLE, None) is not None:  # not handed on to processes of its own
-        _in_background(lambda: (os.read(0, 1), os.kill(os.getpid(), signal.SIGTERM)))
+        _in_background(_wait_for_the_end_of_stdin)
 
 
 def end_with_launcher() -> None:
@@ -69,12 +67,9 @@ def end_with_launcher() -> None:
 
     One that still waits to be connected to the first would wait for half an hour, in code that no signal interrupts.
     """
-    if is_first_process():
-        os.environ[LAUNCHER] = str(os.getpid())  # of those that Lightning starts; it may be gone before they look
-        return
-    by_lightning = not {"RANK", "SLURM_PROCID"} & os.environ.keys()  # torchrun and SLURM set these
-    launcher = int(os.environ.get(LAUNCHER) or 0) if by_lightning else 0
-    _in_background(lambda: _wait_for_the_end_of(launcher or os.getppid()))
+    if not is_first_process():
+        launcher = os.getppid()
+        _in_background(lambda: _wait_for_the_end_of(launcher))
 
 
 def _wait_for_the_end_of(launcher: int) -> None:
@@ -83,6 +78,11 @@ def _wait_for_the_end_of(launcher: int) -> None:
     time.sleep(GRACE_SECONDS)  # mostly the lost connection has ended it by then, with a line
     print("error: The first process of this run has ended; this one cannot go on alone.", file=sys.stderr)
     os._exit(2)
+
+
+def _wait_for_the_end_of_stdin() -> None:
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _in_background(wait: Callable[[], object]) -> None:

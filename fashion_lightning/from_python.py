@@ -42,52 +42,49 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
         UserError: a setting cannot be used, or training failed.
         KeyboardInterrupt: it was interrupted, and the run can be continued.
     """
-    arguments = [] if recipe is None else [f"--config={recipe}"]
-    for key, value in overrides.items():
-        flag = key.replace("__", ".")
+    flags = {key.replace("__", "."): value for key, value in overrides.items()}
+    for flag, value in flags.items():
         if flag in NO_RUN or (flag == "trainer.fast_dev_run" and value):
             raise UserError(f"With {flag} there would be no run to return: type fashion-lightning fit --{flag}")
-        arguments.append(f"--{flag}={_as_typed(flag, value)}")
-    run_dir, complaint, interrupted = "", "", False
+    arguments = [] if recipe is None else [f"--config={recipe}"]
+    arguments += [f"--{flag}={_as_typed(flag, value)}" for flag, value in flags.items()]
+    printed, interrupted, line = "", False, "to come"
     with Children() as children:
         process = children.start([*PROGRAM, "fit", *arguments], ENVIRONMENT, subprocess.PIPE, subprocess.STDOUT)
         assert process.stdout is not None
         with process.stdout:
-            line = "to come"
             while line:
                 try:
                     line = process.stdout.readline().decode(errors="replace")
-                    if line.startswith("error: "):
-                        complaint = line.removeprefix("error: ").strip()
-                    elif line:
+                    printed += line
+                    if line and not line.startswith("error: "):
                         print(line, end="", flush=True)
-                    if told := re.match(r"Run folder: (?!none, )(.+?)   precision: ", line):
-                        run_dir = told[1]
                 except KeyboardInterrupt:  # on a second one, the command ends at once
                     process.send_signal(signal.SIGINT)
                     interrupted = True
         code = process.wait()
+    told = re.search(r"^Run folder: (?!none, )(.+?)   precision: ", printed, re.MULTILINE)
     if interrupted:
-        raise KeyboardInterrupt(f"fashion_lightning.fit(ckpt_path={run_dir!r}) goes on" if run_dir else "")
+        raise KeyboardInterrupt(f"fashion_lightning.fit(ckpt_path={told[1]!r}) goes on" if told else "")
     if code:
+        complaint = re.search(r"^error: (.*)", printed, re.MULTILINE)
         ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        raise UserError(complaint or f"fashion-lightning fit {ended}; its last lines are above.")
-    found = Path(run_dir) if run_dir else None
-    if "ckpt_path" in overrides and found is None:  # it was trained to its end before
-        found = run_dir_of(find_run(str(overrides["ckpt_path"])))
-    if found is None:
+        raise UserError(complaint[1] if complaint else f"fashion-lightning fit {ended}; its last lines are above.")
+    # A run that was trained to its end before makes no folder.
+    run = told[1] if told else run_dir_of(find_run(str(flags["ckpt_path"]))) if "ckpt_path" in flags else None
+    if run is None:
         raise UserError("This fit saves nothing (fast_dev_run, or all was trained): there is no run to return.")
-    return found
+    return Path(run)
 
 
-def _as_typed(key: str, value: Any) -> str:
-    """A value as one would type it."""
+def _as_typed(flag: str, value: Any) -> str:
+    """Write a value as one would type it."""
     if isinstance(value, str | Path):
         return str(value)
     try:
         return json.dumps(value)
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"{key} must be plain: a number, text, None, or a list or dict of them, not {type(value).__name__}. A class"
-            " goes by its import path, 'my_module.MyNetwork'."
+            f"{flag} must be plain: a number, text, None, or a list or dict of them, not {type(value).__name__}. A"
+            " class goes by its import path, 'my_module.MyNetwork'."
         ) from error

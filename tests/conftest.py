@@ -100,7 +100,6 @@ def offline(generated: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch:
     monkeypatch.setattr(origin, "git_state", lambda folder: {})  # that of whoever runs the tests
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
-    monkeypatch.delenv("FASHION_LIGHTNING_LAUNCHER", raising=False)  # that a command of an earlier test has set
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
     yield

@@ -167,8 +167,7 @@ def test_a_network_that_never_says_the_same_is_refused(images: Tensor) -> None:
     [
         ("notes.txt", r"must end in \.onnx, \.pt2, \.html or \.safetensors, not 'notes\.txt'"),
         ("model", r"must end in \.onnx, \.pt2, \.html or \.safetensors"),
-        ("", r"must end in \.onnx, \.pt2, \.html or \.safetensors"),
-        ("folder.onnx", "is there already and no file"),
+        ("folder.onnx", "needs the name of a file, not of a folder"),
         ("notes.txt/model.onnx", r"notes\.txt takes no new file"),
         ("long" * 100 + ".onnx", "too long"),
     ],

@@ -74,7 +74,7 @@ def test_all_of_the_help_lists_what_is_meant_first(cli: Run) -> None:
     assert "quantized" not in printed
     for listed in (
         "for example fashion_lightning.networks.",
-        "for example fashion_lightning.optimizers.Muon, torch.optim.Adafactor",
+        "for example fashion_lightning.optimizers.Muon, torch.optim.Adadelta",
         "for example fashion_lightning.schedules.LinearDecay, fashion_lightning.schedules.CosineDecay, torch.optim",
     ):
         assert listed in printed

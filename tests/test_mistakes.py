@@ -41,7 +41,7 @@ MISTAKES: list[tuple[str, str]] = [
     # values
     (f"{FIT} --lr --epochs 3", "--lr needs a value after it"),
     (f"{FIT} --lr fast", "lr=fast cannot be used. --lr: Expected a number"),
-    (f"{FIT} --lr=-0.1", "Invalid learning rate: -0.1"),
+    (f"{FIT} --lr=-0.1", "A learning rate of the optimizer must be a number from 0 on, not -0.1"),
     (f"{FIT} --epochs 1.5", "--trainer.max_epochs: Expected a whole number, not 1.5"),
     (f"{FIT} --epochs 0", "--trainer.max_epochs: must be >0, or -1 for no limit"),
     (f"{FIT} --trainer.accumulate_grad_batches=-1", "--trainer.accumulate_grad_batches: must be >0"),
@@ -50,7 +50,7 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --trainer.limit_train_batches=0.0001", "Please increase the `limit_train_batches` argument"),
     (f"{FIT} --trainer.val_check_interval=1000000", "must be less than or equal to the number of the training batches"),
     (f"{FIT} --early_stopping.patience=-1", "--early_stopping.patience: must be >=0"),
-    (f"{FIT} --best_checkpoint.monitor val/acc", "best_checkpoint.monitor cannot be 'val/acc'; choose from train/loss"),
+    (f"{FIT} --best_checkpoint.monitor val/acc", "best_checkpoint.monitor cannot be 'val/acc'; choose from val/loss"),
     (f"{FIT} --precision half", "--trainer.precision: half cannot be used. Expected one of ['32-true', 'bf16-mixed'"),
     (f"{FIT} --seed true", "--seed_everything: Expected a whole number from 0 to 4294967295"),
     (f"{FIT} --flip both", "--data.flip: Expected one of ['none', 'random', 'alternating']"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from fashion_lightning.cli.report import print_start
+from fashion_lightning.cli.fit import print_start
 from fashion_lightning.precision import bf16_is_native, default_precision
 from tests.conftest import Run
 from tests.interruption import assert_same_state

@@ -28,12 +28,6 @@ def test_a_reader_that_leaves_is_no_error(command: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_output_that_is_lost_otherwise_is_an_error() -> None:
-    done = shell("FL --version > /dev/full")
-    assert done.returncode == 2
-    assert done.stderr == "error: A part of what was printed could not be written (No space left on device).\n"
-
-
 def test_characters_that_the_terminal_lacks_are_escaped() -> None:
     code = "from fashion_lightning.cli.streams import never_fail_to_print as p; p(); print('93 ± 1 \\udcff')"
     Path("program.py").write_text(code)

@@ -34,7 +34,7 @@ class EarlyStopping(callbacks.EarlyStopping):
         super().__init__(
             monitor=monitor,
             min_delta=min_delta,
-            patience=patience,
+            patience=int(patience),  # a plain one: it stands in checkpoints
             mode=direction(monitor),
             strict=False,  # a run that max_steps ends before its first validation has no metric yet
             # After a validation, the metrics of training are still those of an earlier epoch.

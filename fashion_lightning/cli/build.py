@@ -1,6 +1,7 @@
 """A parsed command line made into a Trainer, a model and data; what cannot be is refused before anything is touched."""
 
 import contextlib
+import math
 import os
 from argparse import Namespace
 from collections.abc import Iterator
@@ -177,6 +178,9 @@ class FashionMNISTCLI(LightningCLI):
             if (monitor := self.config_init[key].monitor) not in MONITORS:
                 raise UserError(f"{key}.monitor cannot be {monitor!r}; choose from {', '.join(MONITORS)}.")
         optimizers = self.model.configure_optimizers()
+        for group in optimizers["optimizer"].param_groups:
+            if not 0 <= group["lr"] < math.inf:  # not all optimizers check, and below 0 the loss would rise
+                raise UserError(f"A learning rate of the optimizer must be a number from 0 on, not {group['lr']}.")
         schedule = optimizers.get("lr_scheduler", {}).get("scheduler")
         if isinstance(schedule, RunSchedule) and not has_length(trainer):
             raise UserError(

@@ -16,7 +16,7 @@ from fashion_lightning.cli.memory import OUT_OF_MEMORY, is_out_of_memory
 from fashion_lightning.cli.parser import OVERVIEW, page, parse
 from fashion_lightning.cli.recipes import names
 from fashion_lightning.cli.signals import exit_on_signal
-from fashion_lightning.cli.streams import lost_output, never_fail_to_print
+from fashion_lightning.cli.streams import never_fail_to_print
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.version import __version__
 
@@ -47,19 +47,10 @@ def main(args: Sequence[str] | None = None) -> None:
         SystemExit: with 0 after ``--help`` and ``--version``; 2 for anything the user can put right;
             130 or 143 after Ctrl-C or SIGTERM.
     """
-    if args is not None:
-        with exit_on_signal(to_the_end=False):
-            _answer(list(args))
-        return
-    never_fail_to_print()
-    with exit_on_signal(to_the_end=True):
-        try:
-            _answer(sys.argv[1:])
-        except SystemExit as stop:
-            if stop.code:
-                raise
-        if reason := lost_output():
-            _fail(f"A part of what was printed could not be written ({reason}).")
+    if args is None:
+        never_fail_to_print()
+    with exit_on_signal(to_the_end=args is None):
+        _answer(sys.argv[1:] if args is None else list(args))
 
 
 def _answer(arguments: list[str]) -> None:
@@ -77,7 +68,7 @@ def _answer(arguments: list[str]) -> None:
     elif {"--help", "-h"} & set(rest):
         print(page(COMMANDS[first]), end="")
     else:
-        _run(first, rest)
+        _run(COMMANDS[first], rest)
         return
     raise SystemExit(0)
 
@@ -87,20 +78,22 @@ def _no_command(first: str, arguments: list[str]) -> str:
     known = f"choose from {', '.join(COMMANDS)}, or see fashion-lightning --help"
     if first.startswith("-"):
         return f"a command comes first: {shlex.join(['fashion-lightning', 'fit', *arguments])}; {known}"
-    close = [SYNONYMS[first]] if first in SYNONYMS else difflib.get_close_matches(first, COMMANDS, n=1)
-    if not close and first in names():
-        close = [f"fit --config {first}"]
-    return f"there is no command {first!r}; {known}{f' (did you mean fashion-lightning {close[0]}?)' if close else ''}"
+    close = difflib.get_close_matches(first, COMMANDS, n=1)
+    meant = SYNONYMS.get(first) or (f"fit --config {first}" if first in names() else "".join(close))
+    return f"there is no command {first!r}; {known}{f' (did you mean fashion-lightning {meant}?)' if meant else ''}"
 
 
-def _run(name: str, arguments: list[str]) -> None:
+def _run(command: Command, arguments: list[str]) -> None:
     try:
         end_with_parent()
         end_with_launcher()
-        command = COMMANDS[name]
         _refuse_bare_name(command, arguments)
         if "--help_all" in arguments:
-            _print_all_settings(command)
+            print(page(command))
+            if command.settings:
+                from fashion_lightning.cli import build
+
+                build.print_settings(command.name if command.of_a_run else "fit")
             return
         given, settings = parse(command.name, arguments)
         if command.of_a_run and given.ckpt_path is None and "--print_config" not in settings:
@@ -115,14 +108,6 @@ def _run(name: str, arguments: list[str]) -> None:
         if not isinstance(error, OSError):
             raise
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-
-
-def _print_all_settings(command: Command) -> None:
-    print(page(command))
-    if command.settings:
-        from fashion_lightning.cli import build
-
-        build.print_settings(command.name if command.of_a_run else "fit")
 
 
 def _refuse_bare_name(command: Command, options: Sequence[str]) -> None:

@@ -1,18 +1,23 @@
 """``validate`` and ``test``: what each does with what ``build.py`` has built."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from fashion_lightning.cli.build import FashionMNISTCLI
-from fashion_lightning.cli.report import evaluation_metrics, print_evaluation, write_evaluation
 from fashion_lightning.cli.start import beside, start
+from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.report.evaluation_page import Sources, test_page
 from fashion_lightning.report.findings import Evaluation, find
 from fashion_lightning.report.near_duplicates import near_duplicates
+from fashion_lightning.report.page import percent
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.tensorboard import log_test_metrics
 from fashion_lightning.tta import IN_WORDS, TTA, suffix
@@ -22,7 +27,7 @@ def validate(cli: FashionMNISTCLI) -> None:
     """Measure a checkpoint on the validation images."""
     evaluations = _evaluate(cli, "validation")
     if cli.trainer.is_global_zero:
-        with _written(cli, "metrics above"):
+        with _saying_what_failed(cli, "metrics above"):
             for tta, evaluation in evaluations.items():
                 _write_metrics(cli, tta, evaluation_metrics(evaluation))
 
@@ -34,13 +39,12 @@ def test(cli: FashionMNISTCLI) -> None:
     if not cli.trainer.is_global_zero:
         return
     assert cli.checkpoint is not None
-    images = cli.datamodule.test_set.images
-    training = None
+    images, training = cli.datamodule.test_set.images, None
     if (duplicates := near_duplicates(images)) is not None:
         with contextlib.suppress(UserError):  # then the page shows no pairs
             training = cli.datamodule.load("train")
     findings = {tta: find(evaluation, validations.get(tta), duplicates) for tta, evaluation in evaluations.items()}
-    with _written(cli, "metrics above"):
+    with _saying_what_failed(cli, "metrics above"):
         for tta, found in findings.items():
             metrics = {**evaluation_metrics(found.evaluation), **found.figures()}
             if cli.run_dir is not None and cli.checkpoint.steps_done is not None:  # a run of one's own
@@ -50,7 +54,7 @@ def test(cli: FashionMNISTCLI) -> None:
     validation_images = len(validations["none"]["labels"]) if validations else 0
     tested = cli.origin.of_now(cli.trainer)
     sources = Sources(cli.checkpoint, images, training, no_temperature, validation_images, fitted, tested)
-    with _written(cli, "report"):
+    with _saying_what_failed(cli, "report"):
         for tta in findings:
             path = _result_file(cli, tta, "html")
             with replacing(path) as file:
@@ -64,11 +68,11 @@ def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, Evaluation]:
     start(cli)
     if not cli.model.evaluations:
         raise UserError(f"There was nothing to {cli.command}: a trainer.limit_ setting left no image.")
+    evaluations = _on_cpu(cli.model.evaluations)
     if cli.trainer.is_global_zero:
-        for tta, evaluation in cli.model.evaluations.items():
-            title = f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}"
-            print_evaluation(title, evaluation_metrics(evaluation))
-    return _on_cpu(cli.model.evaluations)
+        for tta, evaluation in evaluations.items():
+            _print(f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}", evaluation_metrics(evaluation))
+    return evaluations
 
 
 def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, Evaluation], str]:
@@ -80,18 +84,50 @@ def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, Evaluation], s
         start(cli, "validate")
     except (UserError, OSError) as error:
         return {}, f"the validation images could not be measured. {error}"
-    if not cli.model.evaluations:
-        return {}, "a trainer.limit_ setting left no validation image."
-    return _on_cpu(cli.model.evaluations), ""
+    return _on_cpu(cli.model.evaluations), "" if cli.model.evaluations else "a trainer.limit_ setting left no image."
 
 
 def _on_cpu(evaluations: dict[TTA, Evaluation]) -> dict[TTA, Evaluation]:
     return {tta: {name: value.cpu() for name, value in found.items()} for tta, found in evaluations.items()}
 
 
+def evaluation_metrics(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the result of an evaluation as plain values for JSON."""
+    per_class = zip(CLASS_NAMES, *(evaluation[name].tolist() for name in ("precision", "recall", "f1")), strict=True)
+    return {
+        "images": int(evaluation["confusion"].sum()),
+        **{name: evaluation[name].item() for name in ("accuracy", "top5", "loss")},
+        "classes": {cls: {"precision": p, "recall": r, "f1": f} for cls, p, r, f in per_class},
+        "confusion": evaluation["confusion"].tolist(),
+    }
+
+
+def _print(title: str, metrics: dict[str, Any]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table("class")
+    for column in ("precision", "recall", "F1"):
+        table.add_column(column, justify="right")
+    for cls, values in metrics["classes"].items():
+        table.add_row(cls, *(percent(values[name]) for name in ("precision", "recall", "f1")))
+    console.print(f"\n{title}", table, sep="\n")
+    console.print(
+        f"accuracy {percent(metrics['accuracy'])}   top-5 {percent(metrics['top5'])}"
+        f"   loss {metrics['loss']:.4f}   ({metrics['images']:,} images)"
+    )
+
+
 def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> None:
     assert cli.checkpoint is not None
-    write_evaluation(_result_file(cli, tta, "json"), cli.checkpoint, tta, metrics)
+    path = _result_file(cli, tta, "json")
+    record = {"checkpoint": cli.checkpoint.path.name, "steps": cli.checkpoint.steps_done, "tta": tta, **metrics}
+    write_json(path, record)
+    print(f"Written to {path}")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write or replace a JSON file in one step."""
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
@@ -100,12 +136,11 @@ def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
 
 
 @contextlib.contextmanager
-def _written(cli: FashionMNISTCLI, what: str) -> Iterator[None]:
-    """Say what could not be written; not with 0: whoever reads the file next would read one of another checkpoint."""
+def _saying_what_failed(cli: FashionMNISTCLI, what: str) -> Iterator[None]:
+    """Say what could not be written: whoever reads the file next would read one of another checkpoint."""
     try:
         yield
     except OSError as error:
-        assert cli.checkpoint is not None
-        place = cli.run_dir or cli.checkpoint.path.parent
         no_report = " There is no report either." if cli.command == "test" and what != "report" else ""
+        place = beside(cli, "")
         raise UserError(f"The {what} could not be written to {place} ({error.strerror}).{no_report}") from error

@@ -1,4 +1,4 @@
-"""``fit``: what it does with what ``build.py`` has built; and which function runs which command."""
+"""``fit``: train, or go on training; and the way from a parsed command line to what the command does."""
 
 import contextlib
 import os
@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning import Trainer
 
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
-from fashion_lightning.cli.evaluate import test, validate
+from fashion_lightning.cli.evaluate import test, validate, write_json
 from fashion_lightning.cli.messages import silence_what_is_not_news
 from fashion_lightning.cli.predict import predict
-from fashion_lightning.cli.report import print_fit, print_start, write_json
 from fashion_lightning.cli.start import last_of, start
 from fashion_lightning.errors import UserError
+from fashion_lightning.precision import bf16_is_native
 from fashion_lightning.processes import is_first_process
+from fashion_lightning.report.page import percent
+from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.continuing import report_of
 from fashion_lightning.runs.folder import discard_run
 from fashion_lightning.runs.progress import read_progress
@@ -44,36 +47,35 @@ def run(given: Namespace, settings: Sequence[str]) -> None:
 
 def fit(cli: FashionMNISTCLI) -> None:
     """Train, or go on training; then say what came of it and what to do next."""
-    in_place = cli.checkpoint is not None and cli.checkpoint.in_place
+    goes_on = cli.checkpoint is not None and cli.checkpoint.in_place
     is_first = cli.trainer.is_global_zero
     if cli.checkpoint is not None and cli.finished:
         print(cli.finished)
-        if in_place and cli.run_dir and is_first and not has_report(cli.run_dir):
+        if goes_on and cli.run_dir and is_first and not has_report(cli.run_dir):
             print("Its report is missing or damaged, and is written now.")
-            _report_fit(cli, cli.run_dir, report_of(cli.checkpoint))
+            _report(cli, cli.run_dir, report_of(cli.checkpoint))
         return
-    if in_place and cli.run_dir is not None:
+    if goes_on and cli.run_dir:
         _keep_threads(cli.run_dir)
     if is_first:
         print_start(cli.checkpoint, cli.trainer, cli.run_dir, cli.model.make_scheduler is not None)
-    if is_first and cli.run_dir is not None:
+    if is_first and cli.run_dir:
         (cli.run_dir / "fit.json").unlink(missing_ok=True)  # a run that goes on is not finished
     try:
         start(cli)
     except (UserError, OSError, SystemExit) as error:
         last = last_of(cli)
-        if is_first and last is None and cli.run_dir is not None and cli.run_dir_is_new:
+        if is_first and last is None and cli.run_dir and cli.run_dir_is_new:
             discard_run(cli.run_dir)  # leave no folder of a new run that came to nothing
         if isinstance(error, SystemExit) or not is_first:
             raise
         raise UserError(f"{error}{f' The last good checkpoint: {last}' if last else ''}") from error
     except Interrupted as interrupted:
-        if not is_first:
-            raise SystemExit(0) from None  # Lightning kills the first process where another has failed
-        if cli.run_dir is not None:
+        if is_first and cli.run_dir:
             print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {cli.run_dir}")
-        raise SystemExit(interrupted.exit_code) from None
-    if cli.run_dir is not None and is_first:
+        # Lightning kills the first process where another has failed.
+        raise SystemExit(interrupted.exit_code if is_first else 0) from None
+    if cli.run_dir and is_first:
         first_step = cli.timer.start_time("train")
         metrics = {
             "epochs": cli.trainer.current_epoch,
@@ -83,15 +85,7 @@ def fit(cli: FashionMNISTCLI) -> None:
             "best": cli.config_init["best_checkpoint"].best_metrics,
             "last": cli.run_config.latest_metrics(cli.trainer),
         }
-        _report_fit(cli, cli.run_dir, metrics)
-
-
-def _report_fit(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:
-    parameters = sum(p.numel() for p in cli.model.network.parameters())
-    about = {"recipe": cli.name, "seed": run_seed(), "processes": cli.trainer.world_size, "parameters": parameters}
-    report = {**about, **metrics}
-    write_json(run_dir / "fit.json", report)
-    print_fit(run_dir, report)
+        _report(cli, cli.run_dir, metrics)
 
 
 def _keep_threads(run_dir: Path) -> None:
@@ -100,10 +94,9 @@ def _keep_threads(run_dir: Path) -> None:
     The number of threads decides in what order sums are taken, and so their last bits. ``OMP_NUM_THREADS`` wins, as
     whatever the user sets; no file starts more threads than the machine has cores.
     """
-    progress = read_progress(run_dir)
+    progress, cores = read_progress(run_dir), os.cpu_count() or 1
     if progress is None or progress.threads in (0, torch.get_num_threads()):
         return
-    cores = os.cpu_count() or 1
     if "OMP_NUM_THREADS" not in os.environ and progress.threads <= cores:
         torch.set_num_threads(progress.threads)
         return
@@ -112,6 +105,43 @@ def _keep_threads(run_dir: Path) -> None:
         f"The run began with {progress.threads} threads and goes on with {torch.get_num_threads()} ({why}): the last"
         " bits of its sums, and so its weights, will be others."
     )
+
+
+def print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None, has_schedule: bool) -> None:
+    """Say what a fit is about to do."""
+    device = trainer.strategy.root_device.type  # of Apple's GPUs it is not known
+    lacking = trainer.precision == "32-true" and device in ("cpu", "cuda") and not bf16_is_native(device)
+    fallback = " (no bf16 arithmetic on this machine)" if lacking else ""
+    where = run_dir or "none, nothing is saved (fast_dev_run)"
+    processes = f"   processes: {trainer.world_size}" if trainer.world_size > 1 else ""
+    print(f"Run folder: {where}   precision: {trainer.precision}{fallback}   seed: {run_seed()}{processes}")
+    if checkpoint is None:
+        return
+    epochs, batches = checkpoint.epochs_done, checkpoint.batches_of_epoch_done
+    place = f"in epoch {epochs + 1}, after {batches} batches of it" if batches else f"after {epochs} epochs"
+    print(f"Continuing {checkpoint.path} {place}.")
+    before = checkpoint.settings["trainer"].get("max_epochs", trainer.max_epochs)
+    if before != trainer.max_epochs and has_schedule:
+        print(f"The learning rate's schedule now spans {trainer.max_epochs} epochs, not {before}.")
+
+
+def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:
+    """Write fit.json, and say what the fit ended with, and the next commands."""
+    parameters = sum(p.numel() for p in cli.model.network.parameters())
+    about = {"recipe": cli.name, "seed": run_seed(), "processes": cli.trainer.world_size, "parameters": parameters}
+    write_json(run_dir / "fit.json", {**about, **metrics})
+    best, epochs, checkpoints = metrics["best"], metrics["epochs"], run_dir / "checkpoints"
+    start = metrics.get("start_seconds")  # a report that is made later from a checkpoint does not know it
+    began = f", after {start:.0f} s to start" if start else ""
+    print(f"\n{epochs} epoch{'s' if epochs != 1 else ''} in {metrics['fit_seconds']:.0f} s{began}")
+    if best:
+        print(f"Best checkpoint   {checkpoints / 'best.ckpt'} (epoch {best['epoch'] + 1:.0f} of {epochs})")
+    if "val/loss" in best:  # else judged by a metric of training, in an epoch without validation
+        accuracy, top5 = percent(best["val/accuracy"]), percent(best["val/top5"])
+        print(f"Validation        accuracy {accuracy}   top-5 {top5}   loss {best['val/loss']:.4f}")
+    if best or (checkpoints / "last.ckpt").is_file():  # without validation there is no best one
+        print(f"Test it           fashion-lightning test --ckpt_path {run_dir if best else checkpoints / 'last.ckpt'}")
+    print(f"See its curves    tensorboard --logdir {run_dir.parent.parent}", flush=True)
 
 
 RUNS = {"fit": fit, "validate": validate, "test": test, "predict": predict}

@@ -47,7 +47,7 @@ class Trainer(lightning.Trainer):
         accumulate_grad_batches: batches in an optimizer step.
         gradient_clip_val: the largest norm of the gradient; 0 does not clip.
         gradient_clip_algorithm: ``norm`` or ``value``.
-        limit_train_batches: batches, or a fraction of them.
+        limit_train_batches: batches, or a fraction of them; all by default.
         limit_val_batches: batches, or a fraction of them; 0 leaves validation out.
         limit_test_batches: batches, or a fraction of them.
         limit_predict_batches: batches, or a fraction of them.
@@ -82,11 +82,11 @@ class Trainer(lightning.Trainer):
         accumulate_grad_batches: PositiveInt = 1,
         gradient_clip_val: NonNegativeFloat | None = None,
         gradient_clip_algorithm: Literal["norm", "value"] = "norm",
-        limit_train_batches: int | float = 1.0,
-        limit_val_batches: int | float = 1.0,
-        limit_test_batches: int | float = 1.0,
-        limit_predict_batches: int | float = 1.0,
-        val_check_interval: int | float = 1.0,
+        limit_train_batches: int | float | None = None,
+        limit_val_batches: int | float | None = None,
+        limit_test_batches: int | float | None = None,
+        limit_predict_batches: int | float | None = None,
+        val_check_interval: int | float | None = None,
         check_val_every_n_epoch: PositiveInt | None = 1,
         num_sanity_val_steps: NonNegativeInt = 0,
         log_every_n_steps: NonNegativeInt = 10,
@@ -101,13 +101,11 @@ class Trainer(lightning.Trainer):
         logger: Logger | list[Logger] | bool | None = None,
         profiler: Profiler | Literal["simple", "advanced"] | None = None,
     ) -> None:
-        settings: dict[str, Any] = {**locals()}
-        for name in ("self", "__class__"):
-            settings.pop(name, None)
+        settings = {name: _plain(value) for name, value in locals().items() if name not in ("self", "__class__")}
         _refuse_inexact("callbacks", callbacks)
         _refuse_inexact("logger", logger)
         for name in ("limit_train_batches", "val_check_interval"):
-            if not settings[name] > 0:  # else nothing would be trained, or never validated
+            if settings[name] is not None and not settings[name] > 0:  # nothing would be trained, or never validated
                 raise UserError(f"trainer.{name} must be above 0, not {settings[name]}.")
         if sync_batchnorm and device_type(accelerator) == "cpu":
             raise UserError("trainer.sync_batchnorm needs GPUs, as torch's SyncBatchNorm does.")
@@ -115,6 +113,13 @@ class Trainer(lightning.Trainer):
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
         # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
         self.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
+
+
+def _plain(value: Any) -> Any:
+    """Make an int or a float of jsonargparse's restricted types, which checkpoints may not hold."""
+    if isinstance(value, bool):
+        return value
+    return next((kind(value) for kind in (int, float) if isinstance(value, kind)), value)
 
 
 def _refuse_inexact(setting: str, parts: object) -> None:
