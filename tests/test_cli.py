@@ -20,19 +20,6 @@ from tests.conftest import Run
 from tests.test_tensorboard import curve
 
 
-def test_help_and_version_answer_without_torch() -> None:
-    code = (
-        "import sys; from fashion_lightning.cli import main\n"
-        "for args in (['--version'], ['--help'], []):\n"
-        "    try: main(args)\n"
-        "    except SystemExit as stop: assert stop.code == 0\n"
-        "assert 'torch' not in sys.modules and 'lightning' not in sys.modules"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert f"fashion-lightning {fashion_lightning.__version__}" in done.stdout
-    assert "fit         train" in done.stdout
-
-
 def test_python_m_is_the_same_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fashion_lightning", "--version"], capture_output=True, text=True, check=True
@@ -48,7 +35,7 @@ def test_each_command_explains_its_options(cli: Run, command: str) -> None:
     assert ("--output" in printed) == (command == "predict")
 
 
-def test_fit_leaves_a_run_folder_and_says_what_comes_next(cli: Run, recipe: Path) -> None:
+def test_each_fit_leaves_a_run_folder_of_its_own_and_says_what_comes_next(cli: Run, recipe: Path) -> None:
     printed = cli("fit", "--config", recipe)
     run = Path("tensorboard_logs/tiny/version_0")
     assert {path.name for path in run.iterdir()} >= {"config.yaml", "checkpoints", "fit.json"}
@@ -56,23 +43,15 @@ def test_fit_leaves_a_run_folder_and_says_what_comes_next(cli: Run, recipe: Path
     assert f"Best checkpoint   {run}/checkpoints/best.ckpt" in printed
     assert f"fashion-lightning test --ckpt_path {run}" in printed
     assert re.search(r"^epoch 2/2 +\d+\.\d +[\d,]+ +\d\.\d{4} ", printed, flags=re.MULTILINE)
+    assert "(B, 8, 3, 3)" in printed  # the output shape of a layer
+    assert "parameters: 1,628   trainable: 1,592   not trainable: 36" in printed
     figures = json.loads((run / "fit.json").read_text())
-    assert figures["epochs"] == 2
-    assert figures["steps"] == 20
+    assert (figures["epochs"], figures["steps"]) == (2, 20)
     assert re.search(r"^2 epochs in \d+ s, after \d+ s to start$", printed, flags=re.MULTILINE)
     assert 0 < figures["best"]["val/accuracy"] <= 1
-
-
-def test_the_layers_are_shown_with_output_shapes_and_exact_parameters(cli: Run, recipe: Path) -> None:
-    printed = cli("fit", "--config", recipe)
-    assert "(B, 8, 3, 3)" in printed
-    assert "parameters: 1,628   trainable: 1,592   not trainable: 36" in printed
-
-
-def test_each_fit_gets_a_folder_of_its_own(cli: Run, recipe: Path) -> None:
-    for _ in range(2):
-        cli("fit", "--config", recipe, "--trainer.max_epochs", "1")
-    assert [path.name for path in sorted(Path("tensorboard_logs/tiny").iterdir())] == ["version_0", "version_1"]
+    assert "groups.1.6" in cli("fit", "--config", recipe, "--trainer.max_epochs", "1", "--layers")  # all of them
+    assert "layers" not in (run.with_name("version_1") / "config.yaml").read_text()
+    assert [path.name for path in sorted(run.parent.iterdir())] == ["version_0", "version_1"]
 
 
 def test_without_a_recipe_the_default_one_runs_also_beneath_presets(cli: Run, data: Path) -> None:
@@ -83,15 +62,26 @@ def test_without_a_recipe_the_default_one_runs_also_beneath_presets(cli: Run, da
     assert not Path("tensorboard_logs").exists()  # fast_dev_run leaves nothing behind
 
 
-def test_test_reports_every_class_and_writes_the_same_as_json(cli: Run, trained: Path) -> None:
+def test_test_and_predict_agree_and_report_every_class(cli: Run, trained: Path) -> None:
     printed = cli("test", "--ckpt_path", trained)
-    figures = json.loads((trained / "test_best.json").read_text())
-    assert figures["images"] == 100
-    assert sum(map(sum, figures["confusion"])) == 100
-    assert f"accuracy {100 * figures['accuracy']:.2f} %" in printed
+    cli("predict", "--ckpt_path", trained)
+    measured = json.loads((trained / "test_best.json").read_text())
+    assert measured["images"] == sum(map(sum, measured["confusion"])) == 100
+    assert f"accuracy {100 * measured['accuracy']:.2f} %" in printed
     for name in CLASS_NAMES:
         assert name in printed
-        assert figures["classes"][name].keys() == {"precision", "recall", "f1"}
+        assert measured["classes"][name].keys() == {"precision", "recall", "f1"}
+    rows = list(csv.DictReader((trained / "predictions.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["image", "class", "label", "correct", *CLASS_NAMES]
+    assert [row["image"] for row in rows] == [str(index) for index in range(100)]
+    assert [row["label"] for row in rows] == [CLASS_NAMES[index % 10] for index in range(100)]  # of the generated data
+    for row in rows:
+        probabilities = [float(row[name]) for name in CLASS_NAMES]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+        assert row["class"] == CLASS_NAMES[probabilities.index(max(probabilities))]
+        assert row["correct"] == ("true" if row["class"] == row["label"] else "false")
+    assert sum(row["correct"] == "true" for row in rows) == round(100 * measured["accuracy"])
+    assert -sum(math.log(float(row[row["label"]])) for row in rows) / 100 == pytest.approx(measured["loss"], rel=1e-5)
 
 
 def test_validate_repeats_the_best_figures_of_the_fit(cli: Run, trained: Path) -> None:
@@ -102,61 +92,24 @@ def test_validate_repeats_the_best_figures_of_the_fit(cli: Run, trained: Path) -
     assert figures["loss"] == pytest.approx(best["val/loss"])
 
 
-def test_predict_writes_classes_and_probabilities_of_the_test_images(cli: Run, trained: Path) -> None:
-    cli("predict", "--ckpt_path", trained)
-    with (trained / "predictions.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["image", "class", "label", "correct", *CLASS_NAMES]
-    assert [row["image"] for row in rows] == [str(index) for index in range(100)]
-    assert [row["label"] for row in rows] == [CLASS_NAMES[index % 10] for index in range(100)]  # of the generated data
-    for row in rows:
-        probabilities = [float(row[name]) for name in CLASS_NAMES]
-        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
-        assert row["class"] == CLASS_NAMES[probabilities.index(max(probabilities))]
-        assert row["correct"] == ("true" if row["class"] == row["label"] else "false")
-
-
-def test_the_figures_of_test_can_be_computed_from_the_table_of_predict(cli: Run, trained: Path) -> None:
-    cli("test", "--ckpt_path", trained)
-    cli("predict", "--ckpt_path", trained)
-    measured = json.loads((trained / "test_best.json").read_text())
-    rows = list(csv.DictReader((trained / "predictions.csv").read_text().splitlines()))
-    assert sum(row["correct"] == "true" for row in rows) == round(100 * measured["accuracy"])
-    assert -sum(math.log(float(row[row["label"]])) for row in rows) / 100 == pytest.approx(measured["loss"], rel=1e-5)
-
-
-def test_predict_takes_image_files_and_an_output_file(cli: Run, trained: Path, tmp_path: Path) -> None:
-    from PIL import Image
-
-    for name in ("a.png", "b.png"):
-        Image.new("L", (28, 28), 100).save(tmp_path / name)
-    cli("predict", "--ckpt_path", trained, "--images", tmp_path / "*.png", "--output", "out/mine.csv")
-    rows = list(csv.reader(Path("out/mine.csv").read_text().splitlines()))
-    assert [Path(row[0]).name for row in rows[1:]] == ["a.png", "b.png"]
-    assert rows[0] == ["image", "class", "doubtful", *CLASS_NAMES]  # nobody knows what they show
-
-
 def test_several_pictures_may_follow_their_flag_as_a_shell_writes_them(cli: Run, trained: Path, tmp_path: Path) -> None:
     for name in ("a.png", "it's [1], 'b'.png", "sub/ü.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("L", (28, 28)).save(tmp_path / name)
     files = ["a.png", "it's [1], 'b'.png", "sub"]
-    for flag in ("--images", "--data.images"):
-        cli("predict", "--ckpt_path", trained, flag, *files, "--output", "mine.csv")
-        rows = list(csv.reader(Path("mine.csv").read_text().splitlines()))[1:]
-        assert [row[0] for row in rows] == ["a.png", "it's [1], 'b'.png", "sub/ü.png"]
+    for flag, output in (("--images", "mine.csv"), ("--data.images", "out/mine.csv")):
+        cli("predict", "--ckpt_path", trained, flag, *files, "--output", output)
+        rows = list(csv.reader(Path(output).read_text().splitlines()))
+        assert [row[0] for row in rows[1:]] == ["a.png", "it's [1], 'b'.png", "sub/ü.png"]
+        assert rows[0] == ["image", "class", "doubtful", *CLASS_NAMES]  # nobody knows what they show
 
 
-@pytest.mark.parametrize("command", [pytest.param("validate", marks=pytest.mark.slow), "test"])
-@pytest.mark.parametrize("tta", [pytest.param("flip", marks=pytest.mark.slow), "flip_shift"])
-def test_test_time_augmentation_is_a_setting_and_its_figures_stand_beside_the_others(
-    cli: Run, trained: Path, command: str, tta: str
-) -> None:
-    cli(command, "--ckpt_path", trained)
-    alone = json.loads((trained / f"{command}_best.json").read_text())
-    cli(command, "--ckpt_path", trained, "--model.tta", tta)
-    plain, averaged = (json.loads((trained / f"{command}_{name}.json").read_text()) for name in ("best", f"best_{tta}"))
-    assert (plain["tta"], averaged["tta"]) == ("none", tta)
+def test_figures_with_test_time_augmentation_stand_beside_the_others(cli: Run, trained: Path) -> None:
+    cli("test", "--ckpt_path", trained)
+    alone = json.loads((trained / "test_best.json").read_text())
+    cli("test", "--ckpt_path", trained, "--tta", "flip_shift")
+    plain, averaged = (json.loads((trained / f"test_best{name}.json").read_text()) for name in ("", "_flip_shift"))
+    assert (plain["tta"], averaged["tta"]) == ("none", "flip_shift")
     assert plain == alone
     assert plain["loss"] != averaged["loss"]
 
@@ -227,16 +180,15 @@ def test_a_moved_run_folder_keeps_its_best_checkpoint(cli: Run, trained: Path, t
     assert not Path("tensorboard_logs/tiny").exists() or not list(Path("tensorboard_logs/tiny").iterdir())
 
 
-@pytest.mark.parametrize("command", ["test", "predict"])
 def test_a_fault_in_a_users_network_is_one_line_with_its_place_and_a_traceback_if_wanted(
-    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli("fit", "--config", recipe, "--model.network", "tests.networks.FailsUntrained")
     run = Path("tensorboard_logs/tiny/version_0")
-    printed = cli(command, "--ckpt_path", run, exits=2)
-    assert f"error: `{command}` failed: ValueError: by design ({networks.__file__}, line " in printed
+    printed = cli("predict", "--ckpt_path", run, exits=2)
+    assert f"error: `predict` failed: ValueError: by design ({networks.__file__}, line " in printed
     assert "Traceback" not in printed
     monkeypatch.setenv("FASHION_LIGHTNING_DEBUG", "1")
-    printed = cli(command, "--ckpt_path", run, exits=2)
+    printed = cli("predict", "--ckpt_path", run, exits=2)
     assert "Traceback (most recent call last)" in printed
     assert 'raise ValueError("by design")' in printed

@@ -169,8 +169,3 @@ def test_the_table_of_layers_is_a_dozen_lines_at_most_unless_all_are_wanted(
     assert 3 <= len(printed[0]) <= 12
     leaves = [module for module in network.modules() if not list(module.children())]  # type: ignore[attr-defined]
     assert len(printed[1]) == len(leaves)
-
-
-def test_all_layers_are_shown_on_request_which_is_no_setting_of_the_run(cli: Run, recipe: Path) -> None:
-    assert "groups.1.6" in cli("fit", "--config", recipe, "--layers")
-    assert "layers" not in (RUN / "config.yaml").read_text()
