@@ -42,7 +42,7 @@ USES = (
     Private(
         "_iteration_based_training",
         "lightning.pytorch.loops.fit_loop:_FitLoop",
-        "cli/build.py",
+        "cli/trainer.py",
         "with max_steps, a checkpoint from the end of an epoch is taken for one from its middle, and an epoch without"
         " batches follows; nothing public decides it (no issue)",
     ),

@@ -77,8 +77,8 @@ WORKAROUNDS = (
     Workaround(
         "a failing write is swallowed or leaves a torn file (21253, 21800)",
         "cli/build.py",
-        "plugins = [DurableCheckpointIO(restored), ",
-        "plugins = [",
+        "trainer.strategy.checkpoint_io = DurableCheckpointIO(",
+        "DurableCheckpointIO(",
         "test_durable.py full_disk or piled_up or when_it_is_time",
     ),
     Workaround(
