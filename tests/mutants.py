@@ -39,7 +39,7 @@ MODULES = {
     "data/pruning.py": f"test_pruning.py test_batches.py {RESUME}",
     "data/split.py": "test_split.py test_datamodule.py",
     "files/durable.py": "test_durable.py test_output_files.py",
-    "files/lock.py": "test_durable.py test_source.py test_first_hour.py test_sweep_trials.py",
+    "files/lock.py": "test_lock.py test_durable.py test_source.py test_first_hour.py test_sweep_trials.py",
     "runs/folder.py": "test_durable.py test_find_run.py test_origin.py test_own_runs.py test_cli.py test_resume.py",
 }
 """The tests that are to notice a mutant of a module, the quickest first."""

@@ -1,0 +1,94 @@
+"""Locks: one process trains a run, and what a process has begun is its own while it lives."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fashion_lightning.errors import UserError
+from fashion_lightning.files import lock
+
+
+def other_process(code: str, path: Path) -> "subprocess.Popen[str]":
+    """Start a process that runs code with the functions of ``lock`` on a path, says so, and waits."""
+    script = (
+        f"import sys, pathlib\nfrom fashion_lightning.files.lock import *\npath = pathlib.Path(sys.argv[1])\n{code}"
+    )
+    script += "\nprint('done', flush=True)\nsys.stdin.read()"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", script, path], stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody holds the ``flock`` of a file or folder; in one process, too, each opening counts on its own."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("take", "name"), [(lock.lock_run, ".lock"), (lock.lock_recipe, ".repeat.lock")], ids=["run", "recipe"]
+)
+def test_a_lock_holds_until_its_process_is_killed(tmp_path: Path, take: Callable[[Path], None], name: str) -> None:
+    assert not lock.is_locked(tmp_path / name)
+    assert not (tmp_path / name).exists()
+    holder = other_process(f"{take.__name__}(path)", tmp_path)
+    assert lock.is_locked(tmp_path / name)
+    assert lock.is_being_trained(tmp_path) == (name == ".lock")
+    with pytest.raises(UserError, match=r"another process|Another repeat"):
+        take(tmp_path)
+    holder.kill()
+    holder.communicate()
+    assert not lock.is_locked(tmp_path / name)
+    for _ in range(2):
+        take(tmp_path)
+        assert not lock.is_locked(tmp_path / name)  # by another process; and asking does not give the lock up
+    lock_file = f"path / '{name}'"
+    other = other_process(f"assert is_locked({lock_file}) and not lock_for_life({lock_file})", tmp_path)
+    other.communicate()
+    assert other.returncode == 0
+
+
+def test_only_the_first_process_of_a_run_locks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    lock.lock_run(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_locked_while_it_is_open_unless_it_was_removed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        assert lock.lock_file(file.fileno())
+        assert not is_free(path)
+        lock.remove_if_abandoned(path)
+        assert path.exists()
+    with path.open("rb") as file:
+        path.unlink()
+        assert not lock.lock_file(file.fileno())
+
+
+def test_files_and_folders_that_nobody_holds_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder" / "file", tmp_path / "file"):
+        path.touch()
+    for name in ("folder", "file", "missing"):
+        lock.remove_if_abandoned(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
+    with lock.one_at_a_time(tmp_path):
+        assert not is_free(tmp_path)
+    assert is_free(tmp_path)
