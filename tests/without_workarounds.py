@@ -63,7 +63,7 @@ WORKAROUNDS = (
     Workaround(
         "training metrics of an epoch are lost in mid-epoch",
         "classifier.py",
-        "self.all_gather(self.train_metrics.sums()).view(-1, 3).cpu()",
+        "sums.view(-1, 3).cpu()",
         "torch.zeros(1, 3)",
         "test_exact_resume.py same_bits and true",
     ),
@@ -209,13 +209,6 @@ WORKAROUNDS = (
         "    threading.excepthook = _thread_failed\n",
         "",
         "test_tensorboard.py full_disk",
-    ),
-    Workaround(
-        "objects in hyperparameters break weights_only=True",
-        "classifier.py",
-        'ignore=["network", "optimizer", "scheduler"]',
-        "ignore=[]",
-        "test_classifier.py without_its_objects",
     ),
 )
 
