@@ -52,3 +52,10 @@ def place_in_own_code(error: BaseException) -> str:
         for file, line in reversed([place for place in places if "site-packages" not in place[0].parts] or places):
             return f" ({file}, line {line})"
     return ""
+
+
+def os_error_behind(error: BaseException | None) -> OSError | None:
+    """The system's error that another one came from: torch and Lightning hide it behind their own."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error

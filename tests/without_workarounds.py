@@ -151,7 +151,7 @@ WORKAROUNDS = (
         "callbacks/stop_on_signal.py",
         "self.exit_code = 128 + signum",
         "self.exit_code = 0",
-        "test_resume.py sigterm",
+        "test_resume.py within_an_epoch",
     ),
     Workaround(
         "points are logged twice after a kill",

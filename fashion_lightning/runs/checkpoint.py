@@ -77,12 +77,6 @@ class Checkpoint:
         return int(self.loop["epoch_progress"]["current"]["processed"])
 
     @property
-    def epochs_trained(self) -> int:
-        """Epochs trained to their last batch; the validation of the last one may still be under way."""
-        count = "started" if self.loop["epoch_loop.batch_progress"]["is_last_batch"] else "processed"
-        return int(self.loop["epoch_progress"]["current"][count])
-
-    @property
     def batches_of_epoch_done(self) -> int:
         """Batches that were trained on of an epoch whose rest is still to come; else 0."""
         batches = self.loop["epoch_loop.batch_progress"]

@@ -1,5 +1,6 @@
 """What may change when a run is continued, and when there is nothing left to do."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,56 +12,62 @@ from torch.optim import LBFGS, Adafactor, Optimizer
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import Checkpoint
 
+OF_AN_EPOCH = (
+    *("data.batch_size", "data.train_size", "data.prune"),
+    *("trainer.limit_train_batches", "trainer.accumulate_grad_batches"),
+)
+"""Settings that decide which batches an epoch has."""
+
 
 def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str) -> None:
-    """Refuse typed settings that could only be ignored, or would spoil what the checkpoint stands for.
+    """Refuse settings that could only be ignored, or would spoil the run.
 
     Args:
-        checkpoint: where the run goes on from.
-        config: the settings that were asked for, as plain values.
+        checkpoint: to continue from.
+        config: the settings of the command, as plain values.
         command: ``fit``, ``validate``, ``test`` or ``predict``.
 
     Raises:
         UserError: naming the first such setting.
     """
-    before: Any = checkpoint.settings
-    refused: list[tuple[str, Any, Any, str]] = []
-
-    def compare(name: str, why: str, part: Any = lambda value: value) -> None:
-        values = []
-        for settings in (before, dict(config)):
-            for key in name.split("."):
-                settings = settings.get(key) if isinstance(settings, dict) else None
-            values.append(part(settings))
-        if values[0] != values[1]:
-            refused.append((name, *values, why))
-
+    rules: list[tuple[str, str, Callable[[Any], Any]]] = []
     if command in ("fit", "validate"):
-        compare("data.val_size", "some images would be both trained and validated on")
+        rules.append(("data.val_size", "some images would be both trained and validated on", _itself))
     if command == "fit":
-        compare("model.optimizer", "the optimizer's state would not fit", _class_path)
-        compare("model.scheduler", "the checkpoint's schedule would go on", _what_a_checkpoint_fixes)
-        if checkpoint.in_place:
-            compare("seed_everything", "the run would end as that of neither seed")
-            compare("best_checkpoint", "the record of the best epoch would be lost")
-        if checkpoint.batches_of_epoch_done:
-            lengths = ("trainer.limit_train_batches", "trainer.accumulate_grad_batches")
-            why = "the checkpoint lies within an epoch, whose rest would be another one"
-            for name in ("data.batch_size", "data.train_size", "data.prune", *lengths):
-                compare(name, why)
-    for name, old, new, why in refused:
-        raise UserError(
-            f"--{name} cannot change from {old} to {new} for {checkpoint.path}: {why}."
-            " Leave it as it was, or start a new run without --ckpt_path."
-        )
+        rules.append(("model.optimizer", "the optimizer's state would not fit", _class_path))
+        rules.append(("model.scheduler", "the checkpoint's schedule would go on", _saved_part))
+    if command == "fit" and checkpoint.in_place:
+        rules.append(("seed_everything", "the run would be of neither seed", _itself))
+        rules.append(("best_checkpoint", "the record of the best epoch would be lost", _itself))
+    if command == "fit" and checkpoint.batches_of_epoch_done:
+        why = "the checkpoint lies within an epoch, whose rest would be another one"
+        rules += [(name, why, _itself) for name in OF_AN_EPOCH]
+    for name, why, part in rules:
+        before, after = (part(_setting(settings, name)) for settings in (checkpoint.settings, config))
+        if before != after:
+            raise UserError(
+                f"--{name} cannot change from {before} to {after} for {checkpoint.path}: {why}."
+                " Leave it as it was, or start a new run without --ckpt_path."
+            )
+
+
+def _setting(settings: Any, name: str) -> Any:
+    """A setting by its dotted name; ``None`` if it is not there."""
+    for key in name.split("."):
+        settings = settings.get(key) if isinstance(settings, dict) else None
+    return settings
+
+
+def _itself(setting: Any) -> Any:
+    return setting
 
 
 def _class_path(setting: Any) -> Any:
     return setting.get("class_path") if isinstance(setting, dict) else setting
 
 
-def _what_a_checkpoint_fixes(scheduler: Any) -> Any:
-    """The schedules of this package take all but their class from the config, those of torch nothing."""
+def _saved_part(scheduler: Any) -> Any:
+    """The part of a schedule that a checkpoint fixes: the class of this package's schedules, all of torch's."""
     own = str(_class_path(scheduler)).startswith("fashion_lightning.")
     return _class_path(scheduler) if own else scheduler
 
@@ -88,12 +95,12 @@ def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
 
 
 def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str | None:
-    """Why a run has nothing left to do, and what would make it go on; ``None`` if it has.
+    """Say why a run has nothing left to do, and how to train it longer; return ``None`` if it is unfinished.
 
     Args:
-        checkpoint: where the run would go on from.
-        trainer: knows how long it is to train.
-        patience: of early stopping.
+        checkpoint: to continue from.
+        trainer: has the length of the run.
+        patience: the patience of early stopping.
     """
     path, epochs, steps = checkpoint.path, checkpoint.epochs_done, checkpoint.steps_done or 0
     unchanged = "nothing was changed. To train it longer:"
@@ -114,18 +121,18 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
 
 
 def has_asked_to_stop(state: dict[str, Any], patience: int) -> bool:
-    """Whether early stopping has asked for the end of a run, and more patience does not take that back.
+    """Whether early stopping asked for the end of a run, and a higher patience does not take that back.
 
     Args:
-        state: what ``EarlyStopping`` has left in a checkpoint.
-        patience: of the run that goes on.
+        state: of ``EarlyStopping`` in a checkpoint.
+        patience: the patience of the continued run.
     """
     has_asked = state["stopping_reason"] != EarlyStoppingReason.NOT_STOPPED.value and patience <= state["patience"]
     return bool(has_asked or state["wait_count"] >= max(patience, 1))
 
 
 def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The metrics of a finished run's report, from its last checkpoint."""
+    """Return the metrics of a finished run's report, from its last checkpoint."""
     callbacks = checkpoint.callbacks
     (best,) = (state["best_metrics"] for key, state in callbacks.items() if key.startswith("BestCheckpoint"))
     return {

@@ -2,7 +2,7 @@
 
 run        the identity that its checkpoints carry (``runs/folder.py``)
 origin     name, note, start, command line, commit, versions, machine
-continued  the same for each time that the run went on: the step, and what changed
+continued  the same for each time that the run went on, and the step
 """
 
 import contextlib
@@ -27,8 +27,7 @@ LONGEST_NAME, LONGEST_NOTE, LONGEST_COMMAND = 60, 500, 2000
 MOST_CONTINUED = 10
 """The latest are kept."""
 
-CHANGING = ("git", "package", "versions", "machine")
-"""What is recorded of a continued run only where it changed."""
+MAPPINGS = ("git", "package", "versions", "machine")
 
 GIT_TIMEOUT_S = 1.0
 """A training does not wait for a slow repository, such as one on a network."""
@@ -133,7 +132,7 @@ def check_label(flag: str, text: str, longest: int) -> str:
 
 
 def record_origin(run_dir: Path, origin: dict[str, Any], went_on_after: int | None = None) -> None:
-    """Record where a run comes from; for a run that goes on, what has changed since.
+    """Record where a run comes from, or how it goes on.
 
     Training does not end if this cannot be written: the first checkpoint will report the problem.
 
@@ -148,12 +147,8 @@ def record_origin(run_dir: Path, origin: dict[str, Any], went_on_after: int | No
     if went_on_after is None:
         content["origin"] = origin
     else:
-        continued = content.get("continued", [])
-        before: dict[str, Any] = {}
-        for earlier in (content.get("origin", {}), *continued):
-            before |= earlier
-        changed = {key: value for key, value in origin.items() if key not in CHANGING or value != before.get(key)}
-        content["continued"] = [*continued, {"after_steps": went_on_after, **changed}][-MOST_CONTINUED:]
+        again = [*content.get("continued", []), {"after_steps": went_on_after, **origin}]
+        content["continued"] = again[-MOST_CONTINUED:]
     # A file name may hold half of a character, which is no text.
     text = json.dumps(content, indent=1, ensure_ascii=False).encode(errors="backslashreplace")
     with contextlib.suppress(OSError), replacing(run_dir / RUN_FILE) as file:
@@ -188,7 +183,7 @@ def _printable(part: Any) -> dict[str, Any]:
     """Keep short printable text, numbers, and mappings where they belong."""
     kept: dict[str, Any] = {}
     for key, value in part.items() if isinstance(part, dict) else ():
-        if key in CHANGING and isinstance(value, dict):
+        if key in MAPPINGS and isinstance(value, dict):
             kept[key] = {one_line(name)[:100]: _short(item) for name, item in value.items()}
         elif key == "after_steps" and isinstance(value, int):
             kept[key] = value

@@ -18,7 +18,7 @@ from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar
 
-from fashion_lightning.errors import UserError
+from fashion_lightning.errors import UserError, os_error_behind
 from fashion_lightning.files.lock import one_at_a_time
 from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.runs.checkpoint import Checkpoint
@@ -26,10 +26,10 @@ from fashion_lightning.runs.event_files import event_files, keep_events, write_e
 from fashion_lightning.runs.results import flattened
 
 BY_IMAGES = ("accuracy/train", "accuracy/val", "loss/train", "loss/val")
-"""Curves over the images trained on (callbacks/curves_by_images.py); all others go by optimizer steps."""
+"""Curves over the images trained on (callbacks/images_seen.py); all others are over optimizer steps."""
 
 THROUGHPUT = "throughput"
-"""Images trained on per second: the one curve of the clock, and so the one that no two runs have alike."""
+"""Images trained on per second: the one curve in which two equal runs differ."""
 
 AFTER_THE_EPOCH = (*TRAIN_METRICS, "accuracy/train", "loss/train", THROUGHPUT)
 """Curves that get their point when an epoch ends, after the checkpoint of a validation in its last step."""
@@ -47,7 +47,7 @@ LAYOUT = {
 """The charts of the Custom Scalars tab."""
 
 AT_EACH_START = ("_hparams_/", "custom_scalars__config__")
-"""What is written when a run begins and when it goes on."""
+"""Tags that are written when a run begins and each time that it continues."""
 
 FIRST = {
     "Network": "model.network.class_path",
@@ -66,8 +66,7 @@ class RunLogger(TensorBoardLogger):
     Args:
         run_dir: the run folder.
         recipe: settings for the HPARAMS tab, plain values.
-        resumed: the checkpoint that the run goes on from. What an interrupted run has logged beyond it is
-            taken out of its files.
+        resumed: the checkpoint that the run continues from. Points logged after it are taken out of the files.
     """
 
     def __init__(self, run_dir: Path, recipe: dict[str, Any], resumed: Checkpoint | None = None) -> None:
@@ -122,7 +121,7 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log curves; ``epoch`` is written for those who read the files, but is no chart."""
+        """Log curves. ``epoch`` is written for readers of the files, but TensorBoard draws no chart of it."""
         curves = dict(metrics)
         epoch = curves.pop("epoch", None)
         with self.naming_the_folder():
@@ -146,20 +145,18 @@ class RunLogger(TensorBoardLogger):
 
     @contextlib.contextmanager
     def naming_the_folder(self) -> Iterator[None]:
-        """The writer's thread meets a full disk or a deleted folder, and its error comes out of any later call."""
+        """Name the folder in errors: the writer's thread meets a full disk, and any later call raises its error."""
         try:
             yield
         except Exception as error:  # Lightning makes a ValueError of it
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, OSError):
-                cause = cause.__cause__ or cause.__context__
+            cause = os_error_behind(error)
             if cause is None:
                 raise
             raise UserError(f"The curves in {self.run_dir} cannot be written ({cause.strerror}).") from error
 
 
 def hparams_of(recipe: dict[str, Any]) -> dict[str, bool | int | float | str]:
-    """The settings of a recipe as the HPARAMS tab can show them, lists and nothing as text."""
+    """Return the settings of a recipe as the HPARAMS tab can show them: lists and ``None`` as text."""
     every = dict(flattened(recipe))
     first = {name: every.pop(key) for name, key in FIRST.items() if key in every}
     callbacks = every.get("trainer.callbacks") or []
@@ -173,7 +170,7 @@ def hparams_of(recipe: dict[str, Any]) -> dict[str, bool | int | float | str]:
 
 
 def _in_words(callback: Any) -> str:
-    """A callback of a config as it would be written in Python."""
+    """Write a callback of a config as in Python."""
     path, arguments = (
         (callback, {}) if isinstance(callback, str) else (callback["class_path"], callback.get("init_args"))
     )
@@ -182,7 +179,7 @@ def _in_words(callback: Any) -> str:
 
 
 def no_chart(tag: str, value: float) -> Summary:
-    """A scalar that whoever reads the event files finds, and that TensorBoard draws no chart of."""
+    """Return a scalar of which TensorBoard draws no chart."""
     metadata = {"plugin_data": {"plugin_name": "fashion_lightning"}, "data_class": DATA_CLASS_SCALAR}
     return Summary(value=[Summary.Value(tag=tag, simple_value=value, metadata=metadata)])
 
