@@ -83,13 +83,6 @@ USES = (
         "schedules.py",
         "the same (no issue)",
     ),
-    Private(
-        "_trial_id",
-        "optuna.trial:FrozenTrial",
-        "sweeps/study.py",
-        "what a storage knows a trial by; a study itself can neither claim a trial, nor give signs of life for it where"
-        " ask and tell are used, nor give it up (Optuna's heartbeats are made for Study.optimize; no issue)",
-    ),
     *(
         Private(
             name,

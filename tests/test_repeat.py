@@ -11,25 +11,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
-from fashion_lightning import children as parent
-from fashion_lightning.children import Children
+from fashion_lightning import children
 from fashion_lightning.cli.fit_settings import fit_settings
 from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import read_config, read_results
-from fashion_lightning.sweeps.jobs import Runner
+from fashion_lightning.runs.results import read_results
 from fashion_lightning.sweeps.repetition import Repetition
 from tests.conftest import Run
 from tests.interruption import assert_same_state
 from tests.test_tensorboard import raw_points
 
 LOGS = Path("tensorboard_logs/tiny")
+LONG = ["--seeds", "1", "--trainer.max_epochs", "30"]
 
 
 @pytest.fixture(autouse=True)
 def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data: list[str]) -> None:
-    monkeypatch.setattr(parent, "PROGRAM", tuple(command_on_generated_data))
+    monkeypatch.setattr(children, "PROGRAM", tuple(command_on_generated_data))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
@@ -37,69 +35,42 @@ def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data
     ("options", "line"),
     [
         (["--seeds", "0"], "must be a whole number of at least 1"),
-        (["--processes", "0"], "must be a whole number of at least 1"),
         (["--seeds", "many"], "must be a whole number of at least 1"),
         (["--seed_everything", "3"], "the seeds are 0 to 4: leave --seed_everything out."),
         (["--ckpt_path=tensorboard_logs/tiny/version_0"], "leave --ckpt_path out."),
         (["--config", "missing.yaml"], "There is no config file missing.yaml"),
+        (["--config", "tiny.yaml", "--data.batch_sise", "3"], "batch_sise"),
+        (["--config", "tiny.yaml", "--trainer.fast_dev_run", "true"], "leave trainer.fast_dev_run out"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(cli: Run, options: list[str], line: str) -> None:
+@pytest.mark.usefixtures("recipe")
+def test_options_that_make_no_sense_are_refused_and_so_are_those_that_fit_cannot_take(
+    cli: Run, options: list[str], line: str
+) -> None:
     printed = cli("repeat", *options, exits=2)
     assert printed.startswith("error: ")
     assert line in printed
     assert printed.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_what_fit_cannot_take_is_refused_in_fits_own_words(cli: Run, recipe: Path) -> None:
-    printed = cli("repeat", "--config", recipe, "--data.batch_sise", "3", exits=2)
-    assert printed.startswith("error: ")
-    assert "batch_sise" in printed
-    printed = cli("repeat", "--config", recipe, "--trainer.fast_dev_run", "true", exits=2)
-    assert "leave trainer.fast_dev_run out" in printed
     assert not LOGS.exists()
-
-
-def repetition(recipe: Path, *options: str, seeds: int = 1, test: bool = False) -> Repetition:
-    fit_options = ["--config", str(recipe), *options]
-    return Repetition("tiny", fit_settings(fit_options)[1], fit_options, seeds, test)
 
 
 @pytest.mark.slow
 def test_a_finished_run_of_another_recipe_or_seed_is_not_taken_for_this_one(recipe: Path, trained: Path) -> None:
-    same = repetition(recipe, seeds=2)
-    assert [job.run_dir for job in same.jobs] == [trained, None]
-    assert [job.run_dir for job in repetition(recipe, "--data.shift", "2").jobs] == [None]
-    assert same.next_command(same.jobs[0]) is None
-    assert same.next_command(same.jobs[1]) == ["fit", "--config", str(recipe), "--seed_everything", "1"]
+    def repetition(*options: str) -> Repetition:
+        fit_options = ["--config", str(recipe), *options]
+        return Repetition(*fit_settings(fit_options), fit_options, test=False)
+
+    same = repetition()
+    assert [same.run_of(seed) for seed in (0, 1)] == [trained, None]
+    assert [same.is_done(seed) for seed in (0, 1)] == [True, False]
+    assert repetition("--data.shift", "2").run_of(0) is None
+    assert same.fit_command(1, LOGS / "version_1") == ["fit", "--config", str(recipe), "--seed_everything=1"]
     (trained / "fit.json").write_text("{")
-    assert (same.next_command(same.jobs[0]) or [])[:3] == ["fit", "--ckpt_path", str(trained)]
-    (trained / "fit.json").unlink()
-    assert (same.next_command(same.jobs[0]) or [])[:3] == ["fit", "--ckpt_path", str(trained)]
+    assert not same.is_done(0)
+    assert same.fit_command(0, trained)[:3] == ["fit", "--ckpt_path", str(trained)]
     (trained.parent / "version_9").mkdir()
     (trained.parent / "version_9/config.yaml").write_text("model: {}")  # somebody else's
-    assert repetition(recipe).jobs[0].run_dir == trained
-
-
-@pytest.mark.slow
-def test_flags_hold_for_a_run_that_goes_on_and_for_its_test(
-    cli: Run, recipe: Path, trained: Path, tmp_path: Path, data: Path
-) -> None:
-    typed = ["--data.root", str(tmp_path / "moved"), "--trainer.log_every_n_steps", "3"]
-    shutil.copytree(data, tmp_path / "moved")
-    again = repetition(recipe, *typed, test=True)
-    assert again.jobs[0].run_dir == trained
-    tested = again.next_command(again.jobs[0]) or []
-    assert tested[:3] == ["test", "--ckpt_path", str(trained)]
-    assert {f"--data.root={tmp_path / 'moved'}", "--model.tta=flip"} < set(tested)
-    (trained / "fit.json").unlink()
-    continued = again.next_command(again.jobs[0]) or []
-    assert {f"--data.root={tmp_path / 'moved'}", "--trainer.log_every_n_steps=3"} < set(continued)
-    cli(*continued)  # both can be typed
-    cli(*tested)
-    devices = {f"--trainer.{name}=" for name in ("accelerator", "devices", "strategy", "precision")}
-    assert all(any(flag.startswith(device) for flag in continued) for device in devices)
+    assert same.run_of(0) == trained
 
 
 @pytest.mark.slow
@@ -108,12 +79,11 @@ def test_a_flag_typed_for_a_continued_repetition_reaches_fit_and_test(
 ) -> None:
     shutil.copytree(data, tmp_path / "moved")
     (trained / "fit.json").unlink()
-    text = recipe.read_text(encoding="utf-8")
-    recipe.write_text(text.replace(str(data), str(tmp_path / "gone")), encoding="utf-8")
-    config = (trained / "config.yaml").read_text(encoding="utf-8")
-    (trained / "config.yaml").write_text(config.replace(str(data), str(tmp_path / "gone")), encoding="utf-8")
-    command = ["repeat", "--config", recipe, "--seeds", "1", "--test", "--data.root", tmp_path / "moved"]
-    assert "seed 0   validation" in cli(*command)
+    for file in (recipe, trained / "config.yaml"):
+        file.write_text(file.read_text().replace(str(data), str(tmp_path / "gone")))
+    typed = ["--data.root", tmp_path / "moved", "--trainer.log_every_n_steps", "3"]
+    printed = cli("repeat", "--config", recipe, "--seeds", "1", "--test", *typed)
+    assert re.search(r"seed 0   validation .* %   test .* %", printed)
     assert not (tmp_path / "gone").exists()
 
 
@@ -123,23 +93,18 @@ def test_only_what_is_missing_is_run(cli: Run, recipe: Path) -> None:
     printed = cli(*command)
     assert "tiny: 2 seeds, 2 to run, 2 at a time" in printed
     for seed in (0, 1):
-        assert re.search(
-            rf"seed {seed}   validation .* %   test .* %   .* s   tensorboard_logs/tiny/version_\d", printed
-        )
+        assert re.search(rf"seed {seed}   validation .* %   test .* %   .* s   {LOGS}/version_\d", printed)
     assert "2 of 2 done" in printed
     assert re.search(r"^ ?tiny +2 +1,628 ", printed, flags=re.MULTILINE)
     runs = {read_results(run).seed: run for run in LOGS.glob("version_*")}
     assert sorted(runs) == [0, 1]
-    kept, weights = (runs[0] / "fit.json").stat(), torch.load(runs[1] / "checkpoints/best.ckpt", weights_only=True)
-    shutil.rmtree(runs[1])
+    kept = (runs[0] / "fit.json").stat()
+    shutil.move(runs[1], "first")
 
-    printed = cli(*command)
-    assert "tiny: 2 seeds, 1 to run, 2 at a time" in printed
+    assert "tiny: 2 seeds, 1 to run, 2 at a time" in cli(*command)
     assert (runs[0] / "fit.json").stat() == kept
     (again,) = (run for run in LOGS.glob("version_*") if run != runs[0])
-    for name, value in torch.load(again / "checkpoints/best.ckpt", weights_only=True)["state_dict"].items():
-        assert torch.equal(value, weights["state_dict"][name])
-
+    assert_same_state(again, Path("first"))
     assert "tiny: 2 seeds, 0 to run, 2 at a time" in cli(*command)
 
 
@@ -155,15 +120,12 @@ def test_one_at_a_time_each_run_is_the_one_that_fit_makes_alone(cli: Run, recipe
 
 @pytest.mark.slow
 def test_a_seed_that_fails_is_named_and_the_others_are_shown(cli: Run, recipe: Path, trained: Path) -> None:
-    (trained / "checkpoints/last.ckpt").write_bytes(b"torn")
-    (trained / "checkpoints/best.ckpt").write_bytes(b"torn")
+    for name in ("last", "best"):
+        (trained / f"checkpoints/{name}.ckpt").write_bytes(b"torn")
     (trained / "fit.json").unlink()
     printed = cli("repeat", "--config", recipe, "--seeds", "2", exits=2)
     assert re.search(r"error: seed 0 failed: .*last\.ckpt is not a whole checkpoint file", printed)
     assert re.search(r"seed 1   validation", printed)
-
-
-LONG = ["--seeds", "1", "--trainer.max_epochs", "30"]
 
 
 def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
@@ -183,57 +145,35 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_an_interrupted_repetition_goes_on_where_it_stopped(cli: Run, recipe: Path, program: list[str]) -> None:
-    long = ["--config", str(recipe), *LONG]
-    process = subprocess.Popen([*program, "repeat", *long], stdout=subprocess.PIPE, text=True)
-    run = LOGS / "version_0"
-    wait_for(lambda: (progress := read_progress(run)) and progress.step, process)
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "The same command goes on from here." in printed
-    done = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
-    assert 0 < done < 300
-
-    printed = cli("repeat", *long)
-    assert [run.name for run in LOGS.glob("version_*")] == ["version_0"]
-    assert read_results(run).fit["steps"] == 300
-    assert "1 of 1 done" in printed
-
-
-@pytest.mark.slow
-def test_what_a_killed_repetition_has_started_ends_and_the_same_command_goes_on(
+def test_an_interrupted_and_a_killed_repetition_go_on_where_they_stopped(
     cli: Run, recipe: Path, program: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    long = ["--config", str(recipe), *LONG]
-    process = subprocess.Popen([*program, "repeat", *long], stdout=subprocess.DEVNULL, text=True)
-    wait_for(lambda: read_progress(LOGS / "version_0"), process)
-    process.kill()
-    process.wait()
-    progress = read_progress(LOGS / "version_0")
-    assert progress is not None
-    assert "1 of 1 done" in cli("repeat", *long)  # at once, while that process is still saving
-    wait_for(lambda: not is_alive(progress.pid))
-    assert [run.name for run in LOGS.glob("version_*")] == ["version_0"]
-    assert list((tmp_path / "temporary").iterdir()) == []
-
-
-@pytest.mark.slow
-def test_a_second_repetition_of_a_recipe_says_that_the_first_one_runs(
-    cli: Run, recipe: Path, program: list[str]
-) -> None:
-    long = ["--config", str(recipe), *LONG]
-    process = subprocess.Popen([*program, "repeat", *long], stdout=subprocess.DEVNULL, text=True)
-    wait_for(lambda: read_progress(LOGS / "version_0"), process)
-    printed = cli("repeat", *long, exits=2)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 143
-    assert printed == (
+    long, run = ["repeat", "--config", str(recipe), *LONG], LOGS / "version_0"
+    process = subprocess.Popen([*program, *long], stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: (progress := read_progress(run)) and progress.step, process)
+    assert cli(*long, exits=2) == (
         f"error: Another repeat of tiny runs, in {LOGS}. Wait for it or stop it; the same command then goes on.\n"
     )
-    assert [run.name for run in LOGS.glob("version_*")] == ["version_0"]
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The same command goes on from here." in printed
+    steps = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    assert 0 < steps < 300
+
+    process = subprocess.Popen([*program, *long], stdout=subprocess.DEVNULL, text=True)
+    wait_for(lambda: (progress := read_progress(run)) and progress.state == "training", process)
+    process.kill()
+    process.wait()
+    progress = read_progress(run)
+    assert progress is not None
+    assert "1 of 1 done" in cli(*long)  # at once, while that process is still saving
+    wait_for(lambda: not is_alive(progress.pid))
+    assert [folder.name for folder in LOGS.glob("version_*")] == ["version_0"]
+    assert read_results(run).fit["steps"] == 300
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -250,9 +190,7 @@ def test_a_seed_that_another_process_trains_is_waited_for(cli: Run, recipe: Path
 
 @pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
-def test_threads_that_are_not_those_of_a_fit_alone_are_said(
-    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_are_shared_and_it_is_said(cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = len(os.sched_getaffinity(0))
     printed = cli("repeat", "--config", recipe, "--seeds", "1", "--processes", str(cores), "--trainer.max_epochs", "1")
@@ -260,6 +198,3 @@ def test_threads_that_are_not_those_of_a_fit_alone_are_said(
     progress = read_progress(LOGS / "version_0")
     assert progress is not None
     assert progress.threads == 1
-    same = Repetition("tiny", read_config(LOGS / "version_0"), [], 1, test=False)
-    with Children() as children:
-        assert Runner(same, 1, children, Console()).threads is None  # as many as a fit alone

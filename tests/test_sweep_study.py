@@ -1,274 +1,201 @@
-"""The study that workers of a sweep share, in an SQLite file."""
+"""A sweep's study in an SQLite file, and its trials; without training anything."""
 
 import shutil
-import time
+import threading
 from collections.abc import Callable
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.pruners import MedianPruner, NopPruner
+from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.sweeps import storage as storages
-from fashion_lightning.sweeps.storage import Patience, open_storage, storage_url
-from fashion_lightning.sweeps.study import Definition, SharedStudy, retry
-from fashion_lightning.sweeps.suggestion import is_worse, suggest
+from fashion_lightning.sweeps import search as module
+from fashion_lightning.sweeps.search import Search
+from fashion_lightning.sweeps.space import Space
+from fashion_lightning.sweeps.storage import Storage, errors_in_one_line, open_storage, storage_url
+from fashion_lightning.sweeps.study import latest, open_study
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
+    pytest.mark.filterwarnings("ignore:The reported value is ignored"),
+]
 
-DEFINITION = Definition(
-    recipe={"data.batch_size": "50"},
-    space={"lr": FloatDistribution(0.001, 0.1, log=True), "flip": CategoricalDistribution(["none", "random"])},
-    seeds=1,
-    monitor="val/loss",
-    direction="minimize",
-    sampler="tpe",
-    pruner="median",
-    trials=3,
-)
-HERE, ELSEWHERE = {"machine": "a", "lock": "1"}, {"machine": "b", "lock": "2"}
-
-Open = Callable[..., SharedStudy]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+SPACE: Space = {"lr": FloatDistribution(0.001, 0.1, log=True), "flip": CategoricalDistribution(["none", "random"])}
+DEFINITION = {"data.batch_size": "50", "seeds": "1", "monitor": "val/accuracy"}
 
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with Optuna's tables, which take a while to make."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     folder = tmp_path_factory.mktemp("empty")
-    open_storage(storage_url(None, folder), retry)
+    open_storage(storage_url(None, folder), threading.Event())
     return folder / "study.db"
 
 
 @pytest.fixture
-def storage(tmp_path: Path, empty: Path) -> RDBStorage:
+def storage(tmp_path: Path, empty: Path) -> Storage:
     shutil.copy(empty, tmp_path / "study.db")
-    return open_storage(storage_url(None, tmp_path), retry)
+    return open_storage(storage_url(None, tmp_path), threading.Event())
 
 
-@pytest.fixture
-def opened(storage: RDBStorage) -> Open:
-    """A worker's view of the study."""
-
-    def open_study(trials: int | None = None, **changes: Any) -> SharedStudy:
-        return SharedStudy(storage, "study", replace(DEFINITION, **changes), trials)
-
-    return open_study
+def opened(storage: Storage, sampler: str = "tpe", **changes: str) -> optuna.Study:
+    return open_study(storage, "study", {**DEFINITION, **changes}, False, sampler, MedianPruner(), False)
 
 
-def states(study: SharedStudy) -> list[str]:
-    return [trial.state for trial in study.trials()]
+class FakeFits:
+    """Follows curves that are given, in place of processes that train."""
+
+    def __init__(self, curves: dict[str, dict[int, float]]) -> None:
+        self.curves, self.lines, self.stopping = curves, list[str](), threading.Event()
+
+    def wait_for_others(self, label: str, run_dir: Path) -> None:
+        """Nobody else trains."""
+
+    def run(self, label: str, command: list[str], run_dir: Path, each_epoch: Callable[[], None], part: Any) -> None:
+        curve = self.curves.get(label)
+        if curve is None:
+            raise UserError("the disk is full")
+        for epoch in curve:
+            run_dir.mkdir(exist_ok=True)
+            (run_dir / "curve").write_text(repr({key: curve[key] for key in curve if key <= epoch}))
+            each_epoch()
+
+    def end(self, label: str, line: str) -> None:
+        self.lines.append(f"{label}   {line}")
 
 
-def test_a_study_has_as_many_trials_as_asked_for_whoever_opens_it(opened: Open) -> None:
-    assert states(opened()) == ["waiting"] * 3
-    assert states(opened()) == ["waiting"] * 3
-    assert len(opened(5).trials()) == 5
-    assert len(opened().trials()) == 5
-    assert len(opened(2).trials()) == 2
+def search(
+    study: optuna.Study, curves: dict[str, dict[int, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Search, FakeFits]:
+    def read_curve(run_dir: Path, _: str) -> dict[int, float]:
+        curve: dict[int, float] = eval((run_dir / "curve").read_text())
+        return curve
+
+    def read_results(run_dir: Path) -> SimpleNamespace:
+        best = {"val/accuracy": max(read_curve(run_dir, "").values())}
+        return SimpleNamespace(fit={"best": best, "fit_seconds": 1.0})
+
+    monkeypatch.setattr(module, "read_curve", read_curve)
+    monkeypatch.setattr(module, "read_results", read_results)
+    config: dict[str, Any] = {"trainer": {}}
+    fits: Any = FakeFits(curves)
+    return Search(study, SPACE, 1, "val/accuracy", tmp_path, config, {}, fits), fits
 
 
-def test_trials_that_two_workers_added_at_the_same_instant_are_left_alone(opened: Open) -> None:
-    study = opened()
-    study._add({"asked": 3})  # what the other one had not seen yet
-    assert len(study.trials()) == 3
-    assert len(opened().trials()) == 3
+def states(study: optuna.Study) -> list[str]:
+    return [trial.state.name for trial in latest(study).values()]
 
 
-def test_only_one_worker_gets_a_trial(opened: Open) -> None:
-    one, other = opened(), opened()
-    seen_by_both = one.trials()[0].attempt
-    assert one.claim(seen_by_both, HERE)
-    assert not other.claim(seen_by_both, ELSEWHERE)
-    assert one.is_ours(seen_by_both, HERE)
-    assert not other.is_ours(seen_by_both, ELSEWHERE)
+def test_a_hopeless_trial_is_given_up_and_a_failing_one_is_named_and_tried_again_by_the_next_command(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = {1: 0.8, 2: 0.9}, {1: 0.1, 2: 0.2, 3: 0.99}  # better in the end, but too late
+    curves = {f"trial {number}": good for number in range(6)} | {"trial 6": bad}
+    study = opened(storage)
+    first, fits = search(study, curves, tmp_path, monkeypatch)
+    first.run(8, 1)
+    assert states(study) == ["COMPLETE"] * 6 + ["PRUNED", "FAIL"]
+    assert first.failures == ["trial 7: the disk is full"]
+    assert fits.lines[6].startswith("trial 6   pruned after epoch 1: validation accuracy 10.00 %   lr ")
+    settings = latest(study)[7].params
+
+    study = opened(storage)
+    assert states(study)[-1] == "WAITING"
+    again, fits = search(study, {**curves, "trial 7": good}, tmp_path, monkeypatch)
+    again.run(8, 1)
+    assert [line.partition("   ")[0] for line in fits.lines] == ["trial 7"]
+    assert (states(study)[-1], latest(study)[7].params) == ("COMPLETE", settings)
 
 
-def test_a_trial_whose_worker_is_gone_goes_on_as_the_same_trial(opened: Open) -> None:
-    study = opened()
-    for loss in (0.9, 0.8):  # lost twice
-        attempt = study.trials()[1].attempt
-        study.claim(attempt, HERE)
-        study.settle(attempt, {"lr": 0.01, "flip": "none"})
-        study.report(attempt, round(10 - 10 * loss), loss)
-        study.restore(lambda trial: trial.worker == HERE, judge_silence=False)
-        assert not study.is_ours(attempt, HERE)  # as a worker that was only suspended sees it
-    trial = study.trials()[1]
-    assert (trial.number, trial.state, len(trial.attempts)) == (1, "waiting", 3)
-    assert trial.values == trial.attempt.params == {"lr": 0.01, "flip": "none"}
-    assert trial.attempt.intermediate_values == {1: 0.9, 2: 0.8}
-    assert trial.worker is None
-    assert states(study) == ["waiting"] * 3
+def test_a_trial_that_was_lost_goes_on_as_the_same_trial(storage: Storage) -> None:
+    study = opened(storage)
+    study.ask()
+    lost = study.ask(dict(SPACE))
+    lost.report(0.5, 1)
+    lost.set_user_attr("runs", ["version_1"])
+    for _ in range(2):  # lost twice
+        study = opened(storage)
+        assert states(study) == ["WAITING"] * 2
+        study.ask()
+        found = latest(study)[1]
+        study.ask(dict(SPACE))
+    assert (found.params, found.intermediate_values, found.user_attrs) == (
+        lost.params,
+        {1: 0.5},
+        {"runs": ["version_1"]},
+    )
+    study.ask()
+    assert list(latest(study)) == [0, 1, 2]
 
 
-def test_a_worker_that_is_lost_before_it_has_put_a_trial_back_does_not_lose_it(opened: Open) -> None:
-    study = opened()
-    attempt = study.trials()[0].attempt
-    study.claim(attempt, HERE)
-    study.storage.set_trial_state_values(attempt._trial_id, TrialState.FAIL)
-    assert states(study)[0] == "failed"
-    for other in (opened(), opened()):  # both see it
-        other.restore(lambda _: False, judge_silence=False)
-    study._retry(attempt)  # and a third one saw it just before
-    assert states(study) == ["waiting"] * 3
-    again = study.trials()[0].attempt
-    assert study.claim(again, HERE)
-    assert study.end(again, "complete", 0.5, {})
-    assert states(study) == ["complete", "waiting", "waiting"]
+def test_two_threads_never_get_the_same_trial(storage: Storage) -> None:
+    study = opened(storage)
+    for _ in range(20):
+        study.add_trial(optuna.create_trial(state=TrialState.WAITING))
+    with ThreadPoolExecutor(4) as threads:
+        numbers = [trial.number for trial in threads.map(lambda _: study.ask(), range(20))]
+    assert sorted(numbers) == list(range(20))
 
 
-def test_a_trial_that_gives_no_sign_of_life_is_taken_for_lost(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = opened()
-    silent, alive = (trial.attempt for trial in study.trials()[:2])
-    study.claim(silent, ELSEWHERE)
-    study.claim(alive, ELSEWHERE)
-    monkeypatch.setattr(study.storage, "_get_stale_trial_ids", lambda _: [silent._trial_id])
-    study.restore(lambda _: False, judge_silence=False)
-    assert states(study) == ["running", "running", "waiting"]
-    study.restore(lambda _: False, judge_silence=True)
-    assert states(study) == ["waiting", "running", "waiting"]
-
-
-def test_what_a_trial_ended_with_stays_whoever_comes_late(opened: Open) -> None:
-    study = opened()
-    attempt = study.trials()[0].attempt
-    study.claim(attempt, HERE)
-    assert study.end(attempt, "complete", 0.25, {"epochs": 3})
-    assert study.end(attempt, "complete", 0.25, {"epochs": 3})  # its answer had been lost
-    assert not study.end(attempt, "pruned", None, {})
-    study.give_back(attempt)
-    study.fail(attempt, "late")
-    trial = study.trials()[0]
-    assert (trial.state, trial.attempt.value, trial.result) == ("complete", 0.25, {"epochs": 3})
-
-
-def test_a_failed_fit_is_tried_again_by_the_next_command_only(opened: Open) -> None:
-    study = opened()
-    attempt = study.trials()[0].attempt
-    study.claim(attempt, HERE)
-    study.fail(attempt, "the disk is full")
-    study.restore(lambda _: False, judge_silence=False)
-    assert states(study)[0] == "failed"
-    study.retry_failed()
-    assert states(study)[0] == "waiting"
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_study_that_goes_on_does_not_propose_its_first_trials_again(storage: Storage, sampler: str) -> None:
+    proposals = [opened(storage, sampler).ask(dict(SPACE)).params["lr"] for _ in range(2)]
+    again = optuna.create_study(sampler=opened(storage, sampler).sampler)
+    assert len({*proposals, again.ask(dict(SPACE)).params["lr"]}) == 2
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"recipe": {"data.batch_size": "25"}}, "begun with data.batch_size 50 in the recipe; now it is 25"),
-        ({"space": {"lr": FloatDistribution(0.01, 0.1)}}, "begun with flip none or random in the space"),
-        ({"seeds": 2}, "begun with seeds 1, not 2"),
-        ({"sampler": "random"}, "begun with sampler tpe, not random"),
-        ({"pruner": "none"}, "begun with pruner median, not none"),
+        ({"data.batch_size": "25"}, "begun with data.batch_size 50; now it is 25"),
+        ({"lr in the space": "0.1 to 1"}, "begun with lr in the space not there; now it is 0.1 to 1"),
+        ({"seeds": "2"}, "begun with seeds 1; now it is 2"),
     ],
 )
-def test_a_study_goes_on_with_what_it_was_begun_with(opened: Open, change: dict[str, Any], line: str) -> None:
-    opened()
-    with pytest.raises(UserError) as refused:
-        opened(**change)
-    assert line in str(refused.value)
-    assert "another one with --study NAME" in str(refused.value)
+def test_a_study_goes_on_with_what_it_was_begun_with(storage: Storage, change: dict[str, str], line: str) -> None:
+    opened(storage)
+    with pytest.raises(UserError, match=line):
+        opened(storage, **change)
 
 
-def test_a_study_of_another_program_is_refused(storage: RDBStorage, opened: Open) -> None:
+def test_a_study_of_another_program_is_refused(storage: Storage) -> None:
     optuna.create_study(storage=storage, study_name="study").enqueue_trial({"x": 1})
     with pytest.raises(UserError, match="was not begun by this command"):
-        opened()
+        open_study(storage, "study", DEFINITION, True, "tpe", NopPruner(), False)
 
 
-def ended(number: int, loss: float) -> FrozenTrial:
-    values = suggest("random", DEFINITION.space, "minimize", number, [])
-    return optuna.create_trial(
-        value=loss, params=values, distributions=DEFINITION.space, intermediate_values={1: 2 * loss, 2: loss}
-    )
-
-
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_proposal_is_decided_by_the_trials_number_and_by_those_before_it(sampler: Any) -> None:
-    before = [ended(number, 1 / (1 + number)) for number in range(12)]
-    proposed = suggest(sampler, DEFINITION.space, "minimize", 12, before)
-    assert suggest(sampler, DEFINITION.space, "minimize", 12, before) == proposed
-    assert suggest(sampler, DEFINITION.space, "minimize", 13, before) != proposed
-    changed = suggest(sampler, DEFINITION.space, "minimize", 12, [ended(number, number) for number in range(12)])
-    assert (changed == proposed) == (sampler == "random")
-
-
-def test_a_trial_is_given_up_that_is_worse_than_most_after_the_first_quarter_of_its_epochs() -> None:
-    finished = [ended(number, 0.5) for number in range(6)]
-    assert is_worse("median", 2, "minimize", {1: 3.0}, finished)
-    assert not is_worse("median", 2, "minimize", {1: 0.9}, finished)
-    assert is_worse("median", 2, "maximize", {1: 0.9}, finished)
-    assert not is_worse("median", 8, "minimize", {1: 3.0, 2: 3.0}, finished)
-    assert not is_worse("none", 2, "minimize", {1: 3.0}, finished)
-    assert not is_worse("median", 2, "minimize", {1: 3.0}, finished[:4])
-
-
-@pytest.mark.parametrize(
-    ("given", "line"),
-    [
-        ("nonsense", "--storage is no address of a database"),
-        ("postgresql://me:secret@host:port/study", "--storage is no address of a database"),
-        ("unheard://me:secret@host/study", "--storage is no address of a database"),
-        ("sqlite://", "needs a file for SQLite"),
-        ("sqlite:////nowhere/study.db", "there is no folder /nowhere"),
-    ],
-)
-def test_an_address_that_is_none_is_refused_without_its_password(tmp_path: Path, given: str, line: str) -> None:
-    with pytest.raises(UserError) as refused:
+@pytest.mark.parametrize("given", ["nonsense", "postgresql://me:secret@host:port/study"])
+def test_an_address_that_is_none_is_refused_without_its_password(tmp_path: Path, given: str) -> None:
+    with pytest.raises(UserError, match="--storage is no address of a database") as refused:
         storage_url(given, tmp_path)
-    assert line in str(refused.value)
     assert "secret" not in str(refused.value)
 
 
-def test_a_missing_driver_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storages, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'psycopg\[binary\]'"):
-        storage_url("postgresql://host/study", tmp_path)
-
-
 def test_a_server_that_is_not_there_is_said_in_one_line_without_the_password() -> None:
-    with pytest.raises(UserError) as refused:
-        open_storage(make_url("postgresql+psycopg://me:secret@127.0.0.1:1/study"), retry)
+    url = storage_url("postgresql://me:secret@127.0.0.1:1/study", Path())
+    with pytest.raises(UserError) as refused, errors_in_one_line(url):
+        open_storage(url, threading.Event())
     assert "The storage postgresql+psycopg://me:***@127.0.0.1:1/study cannot be used" in str(refused.value)
     assert "refused" in str(refused.value)
 
 
-def test_a_full_disk_is_not_waited_for(tmp_path: Path, storage: RDBStorage, opened: Open) -> None:
-    study, patience = opened(), Patience(storage_url(None, tmp_path))
+def test_a_driver_that_is_missing_is_said_in_one_line() -> None:
+    with pytest.raises(UserError, match=r"--storage cannot be used: .*DB access module"):
+        open_storage(make_url("postgresql+pg8000://me@host/study"), threading.Event())
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path, storage: Storage) -> None:
+    study = opened(storage)
     event.listen(storage.engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 1"))
-    attempt = study.trials()[0].attempt
-    with pytest.raises(UserError, match=r"study.db cannot be used: database or disk is full"):
-        patience.ask(lambda: study.end(attempt, "complete", 0.5, {"much": "x" * 100_000}))
-
-
-def test_a_database_that_is_away_is_asked_less_and_less_often_and_not_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now, asked = [0.0], []
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    patience = Patience(storage_url(None, tmp_path))
-
-    def away() -> None:
-        asked.append(now[0])
-        raise optuna.exceptions.StorageInternalError("connection lost")
-
-    with pytest.raises(UserError, match="connection lost"):
-        patience.insist(away)
-    assert storages.PATIENCE_SECONDS <= asked[-1] <= storages.PATIENCE_SECONDS + 2 * storages.LONGEST_WAIT
-    assert len(asked) < 60
-    now[0] += storages.LONGEST_WAIT
-    assert patience.ask(lambda: "there") == "there"
-    assert patience.there_since == now[0]
+    match = r"study.db cannot be used: database or disk is full. What was trained is kept"
+    with pytest.raises(UserError, match=match), errors_in_one_line(storage_url(None, tmp_path)):
+        study.set_user_attr("much", "x" * 100_000)

@@ -257,7 +257,7 @@ TABLE = (
                 " `batch_size: {choices: [64, 128]}`",
                 required=True,
             ),
-            Option("--trials", "N", "in all, those that are done among them; 20 by default", at_least(1)),
+            Option("--trials", "N", "in all, those that are done among them; 20 by default", at_least(1), 20),
             Option("--processes", "N", "how many at a time, sharing the threads; 1 by default", at_least(1), 1),
             Option("--seeds", "N", "runs of each trial, which is judged by their mean; 1 by default", at_least(1), 1),
             Option(

@@ -1,1 +1,4 @@
-"""A search over settings, on Optuna: what is searched, the study that workers share, and what comes of it."""
+"""Many fits at once: a recipe with several seeds, and a search over its settings on Optuna.
+
+Read fits.py, which runs fits as child processes, and repetition.py; then space.py, study.py, search.py and results.py.
+"""

@@ -1,158 +1,136 @@
-"""What a sweep ends with: the best recipe as a config, a table, and the same for the terminal."""
+"""What a sweep ends with: the best recipe as a config, a table on the terminal and as CSV, and a page."""
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import optuna
 import yaml
+from optuna.trial import FrozenTrial, TrialState
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fashion_lightning.errors import one_line
+from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.csv_cells import harmless
+from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.results import NOT_OF_THE_RECIPE, read_config
-from fashion_lightning.sweeps.objective import number, shown, title
-from fashion_lightning.sweeps.space import short_names, typed
-from fashion_lightning.sweeps.study import Definition, SharedTrial
+from fashion_lightning.sweeps.fits import typed
+from fashion_lightning.sweeps.page import sweep_page
+from fashion_lightning.sweeps.space import Space, in_words, short, shown
+from fashion_lightning.sweeps.study import latest
 
 SHOWN = 10
 """Trials in the terminal's table."""
 
 
-@dataclass(frozen=True)
-class Results:
-    """The trials of a sweep, the best ones first, those without a result last."""
+def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> None:
+    """Print the best trials, and write ``trials.csv``, ``sweep.html`` and ``best.yaml`` into the sweep's folder.
 
-    name: str
-    definition: Definition
-    trials: Sequence[SharedTrial]
-
-    @classmethod
-    def of(cls, name: str, definition: Definition, trials: Sequence[SharedTrial]) -> "Results":
-        """Put them in order."""
-        sign = -1 if definition.direction == "maximize" else 1
-        complete = sorted((t for t in trials if t.state == "complete"), key=lambda t: (sign * _value(t), t.number))
-        return cls(name, definition, [*complete, *(t for t in trials if t.state != "complete")])
-
-    @property
-    def best(self) -> SharedTrial | None:
-        """The best trial; of equal ones the first."""
-        return self.trials[0] if self.trials and self.trials[0].state == "complete" else None
-
-
-def _value(trial: SharedTrial) -> float:
-    value = trial.attempt.value
-    assert value is not None
-    return value
-
-
-def why(trial: SharedTrial) -> str:
-    """``complete``, ``pruned``, ``diverged``, ``failed`` or how far it is."""
-    return one_line(str(trial.result.get("why", trial.state)))
-
-
-def objective(results: Results, trial: SharedTrial) -> str:
-    """A trial's objective; nothing if it has not come to its end."""
-    return number(results.definition.monitor, _value(trial)) if trial.state == "complete" else "–"
-
-
-def heading(results: Results) -> list[str]:
-    """The heading of ``rows``."""
-    keys = list(results.definition.space)
-    return ["trial", title(results.definition.monitor), *short_names(keys).values(), "epochs", "end"]
-
-
-def rows(results: Results) -> list[list[str]]:
-    """A row for each trial, as people read it."""
-    return [
-        [
-            str(trial.number),
-            objective(results, trial),
-            *(typed(trial.values[key]) if key in trial.values else "–" for key in results.definition.space),
-            str(trial.result.get("epochs", "–")),
-            why(trial),
-        ]
-        for trial in results.trials
-    ]
+    Args:
+        study: Optuna's.
+        space: what was searched.
+        monitor: the metric that trials are judged by.
+        folder: of the sweep.
+    """
+    trials = latest(study)
+    sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+    ended = [number for number, trial in trials.items() if trial.state == TrialState.COMPLETE]
+    ended.sort(key=lambda number: sign * (trials[number].value or 0))
+    heading = ["trial", title(monitor), *map(short, space), "epochs", "end"]
+    rows = []
+    for number in [*ended, *(number for number in trials if number not in ended)]:
+        trial = trials[number]
+        value = quantity(monitor, trial.value) if number in ended else "–"
+        settings = (shown(trial.params[key]) if key in trial.params else "–" for key in space)
+        rows.append([str(number), value, *settings, str(trial.last_step or "–"), end(trial)])
+    _print(heading, rows)
+    ranges = {key: in_words(found) for key, found in space.items()}
+    page = sweep_page(study, folder.name, title(monitor), ranges, len(ended), heading, rows)
+    files = {"trials.csv": csv_text(trials, space, monitor).encode(), "sweep.html": page}
+    if ended:
+        best = trials[ended[0]]
+        run_dir = folder / Path(best.user_attrs["runs"][0]).name
+        reached = f"trial {ended[0]}, {metric(monitor, best.value)}"
+        print(f"The best: {reached}   {run_dir}")
+        comment = (
+            f"# The best of {len(trials)} trials of the sweep {folder.name}, {len(ended)} of which came to their end:"
+            f" {reached}.\n# Searched: {one_line(', '.join(f'{key} {typed(best.params[key])}' for key in space))}.\n"
+            "# It was chosen by this figure, which is therefore a little too good.\n"
+        )
+        try:
+            files["best.yaml"] = f"{comment}{recipe_of(run_dir)}".encode()
+        except UserError as error:
+            print(f"note: best.yaml is not written, since {run_dir} is not here ({error})")
+    for name, content in files.items():
+        with replacing(folder / name) as file:
+            file.write(content)
+    print(f"Written to {folder}: {', '.join(files)}")
+    if "best.yaml" in files:
+        print(f"With several seeds: fashion-lightning repeat --config {folder / 'best.yaml'} --seeds 5")
 
 
-def print_results(results: Results) -> None:
-    """Print the best trials; where a terminal is too narrow for a table, with its settings under each."""
+def _print(heading: list[str], rows: list[list[str]]) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=1000)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    names, shown_rows = heading(results), rows(results)[:SHOWN]
-    for name in names:
+    for name in heading:
         table.add_column(escape(name), justify="left" if name == "end" else "right", overflow="fold")
-    for row in shown_rows:
+    for row in rows[:SHOWN]:
         table.add_row(*map(escape, row))
-    if console.measure(table, options=console.options.update(width=1000)).minimum <= console.width:
-        console.print(table, highlight=False)
-    else:
-        for row in shown_rows:
-            trial, value, *settings, epochs, end = row
-            print(f"trial {trial}   {value}   {end} after {epochs} epochs")
-            print(*(f"    {name} {setting}" for name, setting in zip(names[2:], settings)), sep="\n")
-    if (more := len(results.trials) - SHOWN) > 0:
-        print(f"The best {SHOWN} are shown; {more} more are in trials.csv.")
+    console.print(table, highlight=False)
+    if len(rows) > SHOWN:
+        print(f"The best {SHOWN} are shown; {len(rows) - SHOWN} more are in trials.csv.")
 
 
-def csv_text(results: Results) -> str:
-    """Every trial as numbers: the objective as a share or a loss, settings by their dotted names."""
+def csv_text(trials: Mapping[int, FrozenTrial], space: Space, monitor: str) -> str:
+    """Return every trial as numbers: the objective as a share or a loss, settings by their dotted names."""
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
-    keys = list(results.definition.space)
-    writer.writerow(["trial", "state", results.definition.monitor, *keys, "epochs", "fit_seconds", "runs"])
-    for trial in sorted(results.trials, key=lambda trial: trial.number):
-        value = trial.attempt.value if trial.state == "complete" else None
-        settings = (trial.values.get(key) for key in keys)
-        cells = [harmless(value) if isinstance(value, str) else value for value in settings]
-        result = trial.result
-        runs = harmless(" ".join(map(str, result.get("runs", []))))
-        writer.writerow(
-            [trial.number, why(trial), value, *cells, result.get("epochs"), result.get("fit_seconds"), runs]
-        )
+    writer.writerow(["trial", "state", monitor, *space, "epochs", "fit_seconds", "runs"])
+    for number, trial in trials.items():
+        value = trial.value if trial.state == TrialState.COMPLETE else None  # Optuna keeps one of pruned trials, too
+        runs = " ".join(map(str, trial.user_attrs.get("runs", [])))
+        cells = [value, *map(trial.params.get, space), trial.last_step, trial.user_attrs.get("fit_seconds"), runs]
+        writer.writerow([number, end(trial), *(harmless(cell) if isinstance(cell, str) else cell for cell in cells)])
     return content.getvalue()
 
 
-def best_recipe(results: Results, run_dir: Path) -> str:
-    """The best trial's settings as a config for ``fit``, with a comment that says where it comes from.
-
-    Args:
-        results: with a best trial.
-        run_dir: one of its run folders.
+def recipe_of(run_dir: Path) -> str:
+    """Return the recipe of a run, without places and whatever else is not of it.
 
     Raises:
         UserError: in a few words, what is wrong with the folder.
     """
-    assert results.best is not None
     config = read_config(run_dir)
     for key in (*NOT_OF_THE_RECIPE, "trainer.fast_dev_run"):
-        _drop(config, key.split("."))
-    found = ", ".join(f"{key} {typed(value)}" for key, value in results.best.values.items())
-    complete = sum(trial.state == "complete" for trial in results.trials)
-    lines = [
-        f"The best of {len(results.trials)} trials of the sweep {results.name}, {complete} of which came to their end:"
-        f" trial {results.best.number}, {shown(results.definition.monitor, _value(results.best))}.",
-        f"Searched: {found}.",
-        "It was chosen by this figure, which is therefore a little too good.",
-    ]
-    comment = "".join(f"# {one_line(line)}\n" for line in lines)
-    return comment + yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        *parents, last = key.split(".")
+        section = config
+        for parent in parents:
+            section = section.get(parent) or {}
+        section.pop(last, None)
+    return yaml.safe_dump({key: value for key, value in config.items() if value != {}}, sort_keys=False)
 
 
-def _drop(settings: dict[str, Any], parts: Sequence[str]) -> None:
-    first, *rest = parts
-    inner = settings.get(first)
-    if not rest:
-        settings.pop(first, None)
-    elif isinstance(inner, dict):
-        _drop(inner, rest)
-        if not inner:
-            del settings[first]
+def end(trial: FrozenTrial) -> str:
+    """Return how a trial ended: ``complete``, ``pruned``, ``diverged``, ``fail``."""
+    diverged = trial.state == TrialState.PRUNED and trial.user_attrs.get("why") == "diverged"
+    return "diverged" if diverged else trial.state.name.lower()
+
+
+def metric(name: str, value: float | None) -> str:
+    """Return ``validation accuracy 91.23 %`` or ``validation loss 0.2345``."""
+    return f"{title(name)} {quantity(name, value)}"
+
+
+def title(name: str) -> str:
+    """Return ``validation top-5`` for ``val/top5``."""
+    return name.replace("val/", "validation ").replace("train/", "training ").replace("top5", "top-5")
+
+
+def quantity(name: str, value: float | None) -> str:
+    """Return a share in percent, and a loss as it is."""
+    return f"{value or 0:.4f}" if name.endswith("loss") else f"{100 * (value or 0):.2f} %"
