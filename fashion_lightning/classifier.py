@@ -12,12 +12,11 @@ from torch.nn.functional import cross_entropy, multi_margin_loss
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch
-from fashion_lightning.data.classes import CLASS_NAMES, PIXEL_MEAN, PIXEL_STD, Classification
+from fashion_lightning.data.batches import Batch
+from fashion_lightning.data.classes import PIXEL_MEAN, PIXEL_STD
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
 from fashion_lightning.networks.output import check_output
-from fashion_lightning.photographs.files import as_batch
 from fashion_lightning.schedules import RunSchedule, steps_of_run
 from fashion_lightning.tta import TTA, suffix, views
 
@@ -226,28 +225,3 @@ class FashionMNISTClassifier(LightningModule):
             raise UserError("model.scheduler cannot be ReduceLROnPlateau: a continued run would lose one of its steps.")
         interval = "step" if isinstance(scheduler, RunSchedule) else "epoch"
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
-
-    @torch.inference_mode()
-    def classify(self, images: Any) -> Classification:
-        """Name what images show: one or many.
-
-        Args:
-            images: files, by path, and PIL images of any size: photographs are prepared as ``predict`` does. Or
-                raw images, bright on black: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``,
-                ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, of whole numbers from 0 to 255 or of floats from 0 to 1. Or a
-                list of any of these.
-
-        Returns:
-            The most probable class name of each image, and probabilities ``(B, 10)`` on this device in the order of
-            ``CLASS_NAMES``; of one image, B is 1. A pair, which shows itself as a table.
-
-        Raises:
-            UserError: the images are none of these, or a file cannot be read.
-        """
-        pixels = as_batch(images).to(self.device)
-        training = self.training
-        self.eval()
-        parts = [self.augmented_logits(part).softmax(dim=1) for part in torch.split(pixels, EVAL_BATCH_SIZE)]
-        probabilities = torch.cat(parts)
-        self.train(training)
-        return Classification([CLASS_NAMES[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities)

@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from fashion_lightning.classifier import FashionMNISTClassifier
-from fashion_lightning.data.classes import Classification
+from fashion_lightning.data.batches import EVAL_BATCH_SIZE
+from fashion_lightning.data.classes import CLASS_NAMES, Classification
 from fashion_lightning.errors import UserError
+from fashion_lightning.networks.output import evaluating
+from fashion_lightning.photographs.files import as_batch
 from fashion_lightning.runs.card import OURS
 from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.find import find_run
@@ -16,7 +19,15 @@ from fashion_lightning.runs.own_modules import import_paths, look_in_working_fol
 from fashion_lightning.runs.weights import put_in
 
 
-def load(run: str | Path, network: str = "") -> FashionMNISTClassifier:
+class TrainedClassifier(FashionMNISTClassifier):
+    """A classifier that says what images of any kind show."""
+
+    def classify(self, images: Any) -> Classification:
+        """Name what images show; ``fashion_lightning.classify`` says which images and what it returns."""
+        return classify(self, images)
+
+
+def load(run: str | Path, network: str = "") -> TrainedClassifier:
     """Rebuild a trained classifier from a run, a checkpoint or a safetensors file.
 
     >>> classifier = fashion_lightning.load("cnn")
@@ -42,7 +53,7 @@ def load(run: str | Path, network: str = "") -> FashionMNISTClassifier:
         with torch.device("meta" if ours else "cpu"):  # a network of this package gets no memory before its weights
             built = build_network(settings["network"])
         put_in(built, checkpoint.weights)
-        classifier = FashionMNISTClassifier(built, tta=settings.get("tta", "none"))
+        classifier = TrainedClassifier(built, tta=settings.get("tta", "none"))
     except (Exception, SystemExit) as error:  # whatever a user's network raises; jsonargparse ends the process
         raise UserError(f"{checkpoint.path} cannot be used: {error.__context__ or error}") from error
     return classifier.eval()
@@ -58,8 +69,9 @@ def build_network(network: dict[str, Any]) -> nn.Module:
     return parser.instantiate_classes(config)["network"]  # type: ignore[no-any-return]
 
 
+@torch.inference_mode()
 def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classification:
-    """Name what images show.
+    """Name what images show: one or many.
 
     >>> names, probabilities = fashion_lightning.classify("cnn", images[:3])
     >>> probabilities.shape
@@ -69,13 +81,21 @@ def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classific
 
     Args:
         run: a classifier, or what ``load`` takes.
-        images: one or many, as ``FashionMNISTClassifier.classify`` takes them, photographs among them.
+        images: files, by path, and PIL images of any size: photographs are prepared as ``predict`` does. Or
+            raw images, bright on black: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``,
+            ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, of whole numbers from 0 to 255 or of floats from 0 to 1. Or a
+            list of any of these.
 
     Returns:
-        Class names, and probabilities ``(B, 10)`` in the order of ``CLASS_NAMES``; for one image, B is 1.
+        The most probable class name of each image, and probabilities ``(B, 10)`` on the classifier's device in the
+        order of ``CLASS_NAMES``; for one image, B is 1. A pair, which shows itself as a table.
 
     Raises:
-        UserError: there is no such checkpoint, or there are no such images.
+        UserError: there is no such checkpoint, the images are none of these, or a file cannot be read.
     """
     classifier = run if isinstance(run, FashionMNISTClassifier) else load(run)
-    return classifier.classify(images)
+    pixels = as_batch(images).to(classifier.device)
+    with evaluating(classifier):
+        parts = torch.split(pixels, EVAL_BATCH_SIZE)
+        probabilities = torch.cat([classifier.augmented_logits(part).softmax(dim=1) for part in parts])
+    return Classification([CLASS_NAMES[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities)

@@ -12,7 +12,7 @@ import numpy as np
 import uvicorn
 from PIL import Image
 
-from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.serving.app import create_app
 from fashion_lightning.serving.limits import Limits
 from fashion_lightning.serving.server import config, listen
@@ -22,7 +22,7 @@ Reply = tuple[int, Any, http.client.HTTPMessage]
 
 
 @contextmanager
-def served(classifier: FashionMNISTClassifier, limits: Limits | None = None) -> Iterator[int]:
+def served(classifier: TrainedClassifier, limits: Limits | None = None) -> Iterator[int]:
     """The port at which a classifier is served until the block ends."""
     with listen("127.0.0.1", 0) as listening:
         server = uvicorn.Server(config(create_app(classifier, "Recipe tiny, version_0", limits)))

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fashion_lightning import FashionMNISTClassifier, load
+from fashion_lightning import load
 from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
 from fashion_lightning.export import html_file
 from fashion_lightning.export.graph import exporting, metadata, trace
+from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.networks import WideResNet
 from tests.conftest import Run
 from tests.networks import EveryOperation
@@ -24,7 +25,7 @@ def images(data: Path) -> Tensor:
     return source.load("train", data)[0][:20]
 
 
-def page_of(classifier: FashionMNISTClassifier) -> bytes:
+def page_of(classifier: TrainedClassifier) -> bytes:
     return html_file.write(trace(classifier), metadata(classifier, "some_recipe"))
 
 
@@ -45,7 +46,7 @@ def test_the_page_holds_the_network_of_the_checkpoint_and_needs_nothing_else(
 
 
 def test_only_the_script_of_the_page_may_run() -> None:
-    page = page_of(FashionMNISTClassifier(nn.Sequential(nn.Flatten(), nn.Linear(784, 10))).eval()).decode()
+    page = page_of(TrainedClassifier(nn.Sequential(nn.Flatten(), nn.Linear(784, 10))).eval()).decode()
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     assert len(scripts) == 1
     allowed = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
@@ -63,7 +64,7 @@ def test_every_operation_that_is_written_down_is_computed_as_torch_does(network:
             nn.init.uniform_(module.running_mean)  # type: ignore[arg-type]
             nn.init.uniform_(module.running_var, 0.5, 2)  # type: ignore[arg-type]
             nn.init.uniform_(module.weight)
-    classifier = FashionMNISTClassifier(network, tta="flip").eval()
+    classifier = TrainedClassifier(network, tta="flip").eval()
     exported = html_file.load(page_of(classifier))
     torch.testing.assert_close(exported(images), classifier.classify(images).probabilities, atol=1e-6, rtol=1e-5)
 
@@ -83,7 +84,7 @@ def test_every_operation_that_is_written_down_is_computed_as_torch_does(network:
 @pytest.mark.slow
 def test_a_layer_that_a_page_does_not_know_is_named(layer: nn.Module, operation: str) -> None:
     network = nn.Sequential(nn.Conv2d(1, 4, 3), layer, nn.Flatten(), nn.LazyLinear(10))
-    classifier = FashionMNISTClassifier(network).eval()
+    classifier = TrainedClassifier(network).eval()
     said = rf"A page does not know aten\.{operation}\.\w+ in layer network\.1 \({type(layer).__name__}\)\."
     with pytest.raises(UserError, match=said), exporting(classifier):
         page_of(classifier)

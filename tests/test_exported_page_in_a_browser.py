@@ -14,10 +14,11 @@ from PIL import Image, ImageOps
 from playwright.sync_api import Browser, Page, expect
 from torch import Tensor
 
-from fashion_lightning import CLASS_NAMES, CNN, FashionMNISTClassifier
+from fashion_lightning import CLASS_NAMES, CNN
 from fashion_lightning.data import source
 from fashion_lightning.export import html_file
 from fashion_lightning.export.graph import metadata, trace
+from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.photographs.prepare import Prepared
 from fashion_lightning.serving.answer import look
 from tests.networks import EveryOperation
@@ -34,10 +35,10 @@ ASK = """async (file) => {
 
 
 @pytest.fixture(scope="session")
-def classifier() -> FashionMNISTClassifier:
+def classifier() -> TrainedClassifier:
     """The default network with weights that nobody trained, and with which classes differ."""
     torch.manual_seed(3)
-    classifier = FashionMNISTClassifier(CNN(), tta="none").train()
+    classifier = TrainedClassifier(CNN(), tta="none").train()
     with torch.no_grad():
         for _ in range(3):
             classifier(torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8))  # statistics of batch norm
@@ -45,7 +46,7 @@ def classifier() -> FashionMNISTClassifier:
 
 
 @pytest.fixture(scope="session")
-def exported(classifier: FashionMNISTClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(classifier: TrainedClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("page") / "model.html"
     file.write_bytes(html_file.write(trace(classifier), metadata(classifier, "cnn")))
     return file
@@ -75,7 +76,7 @@ def probabilities(page: Page, images: Tensor) -> Tensor:
 
 
 def test_the_network_says_of_1000_images_what_python_says(
-    page: Page, classifier: FashionMNISTClassifier, images: Tensor
+    page: Page, classifier: TrainedClassifier, images: Tensor
 ) -> None:
     names, expected = classifier.classify(images)
     assert len(set(names)) > 3
@@ -85,7 +86,7 @@ def test_the_network_says_of_1000_images_what_python_says(
 
 
 def test_every_operation_is_the_same_in_the_browser(browser: Browser, tmp_path: Path, images: Tensor) -> None:
-    classifier = FashionMNISTClassifier(EveryOperation(), tta="flip_shift").eval()
+    classifier = TrainedClassifier(EveryOperation(), tta="flip_shift").eval()
     file = tmp_path / "every.html"
     file.write_bytes(html_file.write(trace(classifier), metadata(classifier, "every")))
     page, complaints = open_page(browser, file, 1280)
@@ -118,9 +119,7 @@ def photograph(image: Tensor, ground: float, slope: float, random: np.random.Gen
     return Image.fromarray(scene.clip(0, 255).round().astype(np.uint8))
 
 
-def test_50_photographs_are_prepared_as_python_does(
-    page: Page, classifier: FashionMNISTClassifier, images: Tensor
-) -> None:
+def test_50_photographs_are_prepared_as_python_does(page: Page, classifier: TrainedClassifier, images: Tensor) -> None:
     random = np.random.default_rng(0)
     same_class = []
     for number in range(50):
@@ -204,7 +203,7 @@ DROP = """([file, name]) => {
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
 def test_a_dropped_picture_is_classified_and_the_page_fits(
-    browser: Browser, exported: Path, classifier: FashionMNISTClassifier, tmp_path: Path, width: int, scheme: str
+    browser: Browser, exported: Path, classifier: TrainedClassifier, tmp_path: Path, width: int, scheme: str
 ) -> None:
     page, complaints = open_page(browser, exported, width, scheme)
     (path := tmp_path / "picture.png").write_bytes(content(picture("RGB"), "PNG"))

@@ -16,6 +16,7 @@ from fashion_lightning import CNN, FashionMNISTClassifier
 from fashion_lightning.data import source
 from fashion_lightning.data.classes import CLASS_NAMES, Classification
 from fashion_lightning.errors import UserError
+from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.photographs.files import read_picture
 
 
@@ -71,7 +72,7 @@ IMAGES[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0  # a picture is one of the data se
     ],
 )
 def test_images_may_come_in_any_form_one_as_well_as_many(form: Callable[[torch.Tensor], Any]) -> None:
-    classifier = FashionMNISTClassifier(CNN(stem=2, widths=[2])).eval()
+    classifier = TrainedClassifier(CNN(stem=2, widths=[2])).eval()
     expected = classifier.classify(IMAGES)
     names, probabilities = classifier.classify(form(IMAGES))
     assert names == expected[0]
@@ -90,7 +91,7 @@ def photograph() -> Image.Image:
 
 
 def test_photographs_are_prepared_as_predict_does_from_a_file_or_in_memory(tmp_path: Path) -> None:
-    classifier = FashionMNISTClassifier(CNN(stem=2, widths=[2])).eval()
+    classifier = TrainedClassifier(CNN(stem=2, widths=[2])).eval()
     path = tmp_path / "photograph.png"
     photograph().save(path)
     expected = classifier.classify(read_picture(path).pixels).probabilities
@@ -133,7 +134,7 @@ def test_what_is_classified_shows_itself_as_a_table_and_stays_a_pair() -> None:
 )
 def test_what_is_wrong_with_images_is_said(images: Any, problem: str) -> None:
     with pytest.raises(UserError, match=problem):
-        FashionMNISTClassifier(CNN(stem=2, widths=[2])).classify(images)
+        TrainedClassifier(CNN(stem=2, widths=[2])).classify(images)
 
 
 @pytest.mark.slow

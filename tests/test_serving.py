@@ -23,10 +23,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli import serve
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
-from fashion_lightning.inference import load
+from fashion_lightning.inference import TrainedClassifier, load
 from fashion_lightning.photographs.prepare import prepare
 from fashion_lightning.serving import middleware
 from fashion_lightning.serving.batches import Batches
@@ -39,12 +38,12 @@ LIMITS = Limits(bytes=300_000, pixels=1_000_000, seconds=5, requests=2)
 
 
 @pytest.fixture
-def classifier(trained: Path) -> FashionMNISTClassifier:
+def classifier(trained: Path) -> TrainedClassifier:
     return load(trained)
 
 
 @pytest.fixture
-def port(classifier: FashionMNISTClassifier) -> Iterator[int]:
+def port(classifier: TrainedClassifier) -> Iterator[int]:
     """A server with small bounds."""
     with served(classifier, LIMITS) as port:
         yield port
@@ -53,7 +52,7 @@ def port(classifier: FashionMNISTClassifier) -> Iterator[int]:
 # --- answers
 
 
-def test_the_answer_is_that_of_python_on_the_same_picture(classifier: FashionMNISTClassifier, port: int) -> None:
+def test_the_answer_is_that_of_python_on_the_same_picture(classifier: TrainedClassifier, port: int) -> None:
     ready = Image.fromarray(np.arange(28 * 28).reshape(28, 28).astype(np.uint8) // 4)
     cases: tuple[tuple[Image.Image, str, TTA], ...] = (
         (shirt(300, 200), "PNG", "none"),
@@ -190,7 +189,7 @@ def test_whoever_sends_without_end_gets_an_answer_and_then_no_ear(port: int, mon
 
 
 @pytest.mark.slow
-def test_a_picture_that_does_not_arrive_in_time_is_refused(classifier: FashionMNISTClassifier) -> None:
+def test_a_picture_that_does_not_arrive_in_time_is_refused(classifier: TrainedClassifier) -> None:
     with (
         served(classifier, Limits(seconds=0.2)) as port,
         socket.create_connection(("127.0.0.1", port), timeout=10) as slow,
@@ -216,7 +215,7 @@ def test_more_pictures_at_a_time_than_are_taken_are_told_to_come_again(port: int
 
 
 @pytest.mark.slow
-def test_all_pictures_at_a_time_have_so_many_bytes_and_no_more(classifier: FashionMNISTClassifier) -> None:
+def test_all_pictures_at_a_time_have_so_many_bytes_and_no_more(classifier: TrainedClassifier) -> None:
     with served(classifier, Limits(bytes_of_all=1000)) as port:
         status, said, _ = ask(port, bytes(2000))
         assert (status, "Try again" in said["detail"]) == (503, True)

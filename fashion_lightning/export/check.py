@@ -8,6 +8,7 @@ from torch import Tensor
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE
 from fashion_lightning.errors import UserError
+from fashion_lightning.inference import classify
 
 BATCHES = (1, 2, 7, EVAL_BATCH_SIZE)
 """Images in the first batches; a size that tracing has frozen shows at once."""
@@ -33,7 +34,7 @@ def largest_difference(
     Raises:
         UserError: a class is another, or a probability differs by more than ``TOLERANCE``.
     """
-    _, expected = classifier.classify(images)
+    _, expected = classify(classifier, images)
     first, others = images[: sum(BATCHES)], images[sum(BATCHES) :]
     answers = torch.cat(
         [exported(part) for part in (*torch.split(first, list(BATCHES)), *torch.split(others, EVAL_BATCH_SIZE))]

@@ -1,11 +1,24 @@
 """Check a network's output shape before training starts."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from fashion_lightning.errors import UserError, place_in_own_code
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode; afterwards each of its modules has its own training flag again."""
+    training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, flag in training.items():
+            module.training = flag
 
 
 def check_output(classify: Callable[[Tensor], object], network: nn.Module, images: Tensor, classes: int = 10) -> None:
@@ -20,18 +33,14 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
     Raises:
         UserError: it does not return logits ``(B, classes)``.
     """
-    name, training = type(network).__name__, {module: module.training for module in network.modules()}
-    network.eval()
+    name = type(network).__name__
     try:
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(network):
             logits = classify(images)
     except Exception as error:  # whatever a user's network raises
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         place = place_in_own_code(error)
         raise UserError(f"Network {name} cannot take images of shape (B, 1, 28, 28): {reason}{place}") from error
-    finally:
-        for module, flag in training.items():  # not network.train(): a frozen part may be in evaluation mode for good
-            module.training = flag
     if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
         shape = f"(B, {', '.join(map(str, logits.shape[1:]))})" if isinstance(logits, Tensor) else type(logits).__name__
         raise UserError(f"Network {name} must return logits of shape (B, {classes}), one per class, not {shape}.")

@@ -21,6 +21,7 @@ from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar
 from fashion_lightning.errors import UserError, os_error_behind
 from fashion_lightning.files.lock import one_at_a_time
 from fashion_lightning.metrics import TRAIN_METRICS
+from fashion_lightning.networks.output import evaluating
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.event_files import event_files, keep_events, write_events
 from fashion_lightning.runs.results import flattened
@@ -108,16 +109,13 @@ class RunLogger(TensorBoardLogger):
         self._log_settings()
         if self.resumed is not None:
             return
-        training = model.training
-        model.eval()  # a traced dropout would differ from itself
-        with warnings.catch_warnings():
+        with evaluating(model), warnings.catch_warnings():  # a traced dropout would differ from itself
             # torch's own add_graph still traces: https://github.com/pytorch/pytorch/issues/103683
             warnings.filterwarnings("ignore", message=".*torch.jit.trace.* is deprecated")
             try:
                 self.experiment.add_graph(model.network, model.example_input_array.to(model.device, model.dtype))
             except RuntimeError as error:  # a compiled network, say, cannot be traced
                 rank_zero_warn(f"TensorBoard shows no graph of this network: {str(error).splitlines()[0]}")
-        model.train(training)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
-from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.errors import UserError
+from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.photographs.files import FORMATS, TooManyPixels, UnknownFormat
 from fashion_lightning.serving.answer import Answer, Problem, answer, look
 from fashion_lightning.serving.batches import Batches
@@ -46,7 +46,7 @@ BODY = {
 }
 
 
-def create_app(classifier: FashionMNISTClassifier, model: str, limits: Limits | None = None) -> FastAPI:
+def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None = None) -> FastAPI:
     """The application for one classifier.
 
     Args:
