@@ -16,11 +16,9 @@ FIT = "fit --config tiny.yaml"
 
 MISTAKES: list[tuple[str, str]] = [
     # where a name belongs
-    ("test quick", "test takes its run after --ckpt_path: fashion-lightning test --ckpt_path quick"),
-    ("fit quick --lr 0.1", "fit takes its recipe after --config: fashion-lightning fit --config quick --lr 0.1"),
-    ("fit RUN", "fit takes its run after --ckpt_path: fashion-lightning fit --ckpt_path RUN"),
-    ("repeat RUN", "repeat takes a recipe, not a run: fashion-lightning repeat --config RECIPE"),
-    (f"{FIT} 3", "unrecognized arguments: 3 (every setting begins with --"),
+    ("test quick", "test needs a trained checkpoint: fashion-lightning test --ckpt_path RUN (your newest run)"),
+    ("fit quick --lr 0.1", "unrecognized arguments: quick (a recipe follows --config, a run --ckpt_path)"),
+    ("repeat RUN", "unrecognized arguments: RUN (a recipe follows --config"),
     ("quick", "(did you mean fashion-lightning fit --config quick?)"),
     ("--config quick", "a command comes first: fashion-lightning fit --config quick"),
     ("train", "(did you mean fashion-lightning fit?)"),

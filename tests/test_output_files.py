@@ -14,7 +14,7 @@ from PIL import Image
 
 from fashion_lightning.callbacks.predictions import PredictionsCSV
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.files.output_file import write_output
+from fashion_lightning.files.output_file import output_file, write_output
 from tests.conftest import Run
 
 
@@ -22,41 +22,33 @@ def rows_of(text: str) -> list[list[str]]:
     return list(csv.reader(text.splitlines()))
 
 
-def test_an_output_that_is_no_file_is_written_to_not_replaced(cli: Run, trained: Path) -> None:
-    read: list[str] = []
+def test_a_pipe_or_a_device_is_written_to_not_replaced() -> None:
+    read: list[bytes] = []
     os.mkfifo("pipe")
-    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_text()))
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_bytes()))
     reader.start()
-    cli("predict", "--ckpt_path", trained, "--output", "pipe")
+    write_output(Path("pipe"), b"x")
     reader.join()
     assert Path("pipe").is_fifo()
-    assert len(rows_of(read[0])) == 101
+    assert read == [b"x"]
     Path("null").symlink_to("/dev/null")
-    cli("predict", "--ckpt_path", trained, "--output", "null")
+    write_output(Path("null"), b"x")
     assert Path("null").is_symlink()
-    assert Path("/dev/null").is_char_device()
-
-
-def test_a_symbolic_link_stays_and_its_file_is_replaced(cli: Run, trained: Path) -> None:
-    Path("target.csv").write_text("old")
-    Path("link.csv").symlink_to("target.csv")
-    cli("predict", "--ckpt_path", trained, "--output", "link.csv")
-    assert Path("link.csv").is_symlink()
-    assert len(rows_of(Path("target.csv").read_text())) == 101
-
-
-def test_a_home_folder_is_expanded(cli: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    cli("predict", "--ckpt_path", trained, "--output", "~/mine.csv")
-    assert (tmp_path / "home/mine.csv").is_file()
-    assert not Path("~").exists()
-
-
-def test_a_device_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         write_output(Path("/dev/full"), b"x")
-    write_output(tmp_path / "new/a.csv", b"x")
-    assert (tmp_path / "new/a.csv").read_bytes() == b"x"
+
+
+def test_a_symbolic_link_stays_and_its_file_is_replaced_in_a_folder_that_is_made() -> None:
+    write_output(Path("new/target.csv"), b"old")
+    Path("link.csv").symlink_to("new/target.csv")
+    write_output(Path("link.csv"), b"x")
+    assert Path("link.csv").is_symlink()
+    assert Path("new/target.csv").read_bytes() == b"x"
+
+
+def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert output_file("--output", "~/mine.csv") == tmp_path / "mine.csv"
 
 
 def test_predictions_of_own_pictures_leave_those_of_the_test_images_alone(cli: Run, trained: Path) -> None:
@@ -103,15 +95,14 @@ def test_names_that_are_no_text_can_be_typed(trained: Path, command_on_generated
     assert Path(os.fsdecode(b"o\xff.csv")).is_file()
 
 
-@pytest.mark.parametrize("command", ["test", "validate"])
 def test_metrics_that_cannot_be_written_are_printed_all_the_same(
-    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_only(*_: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr("fashion_lightning.files.durable._own_partial", read_only)
-    printed = cli(command, "--ckpt_path", trained, exits=2)
+    printed = cli("validate", "--ckpt_path", trained, exits=2)
     assert "Ankle boot" in printed
     assert "(100 images)" in printed
     assert f"error: The metrics above could not be written to {trained} (Read-only file system)." in printed

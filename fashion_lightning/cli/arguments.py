@@ -18,12 +18,8 @@ from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.bounded_yaml import read_yaml
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.files.names import check_name
+from fashion_lightning.runs import find, folder, origin, own_modules, results
 from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
-from fashion_lightning.runs.find import find_run
-from fashion_lightning.runs.folder import LOGS, lies_in, run_dir_of
-from fashion_lightning.runs.origin import LONGEST_NAME, LONGEST_NOTE, check_label
-from fashion_lightning.runs.own_modules import import_paths, look_in_working_folder
-from fashion_lightning.runs.results import flattened
 
 
 @dataclass(frozen=True)
@@ -76,11 +72,11 @@ def complete(given: argparse.Namespace, others: Sequence[str]) -> CompletedComma
             configs[0]["model"]["network"] = weights.config["model"]["network"]
     if checkpoint is not None and checkpoint.is_own:  # its config.yaml is the user's
         named |= _named_classes([], configs)
-    look_in_working_folder(named)
+    own_modules.look_in_working_folder(named)
     configs += _optimizer_of(others, configs)
     labels = [
-        "" if (text := getattr(given, label, None)) is None else check_label(f"--{label}", text, longest)
-        for label, longest in (("name", LONGEST_NAME), ("note", LONGEST_NOTE))
+        "" if (text := getattr(given, label, None)) is None else origin.check_label(f"--{label}", text, longest)
+        for label, longest in (("name", origin.LONGEST_NAME), ("note", origin.LONGEST_NOTE))
     ]
     # As text: jsonargparse would read the files in the locale's encoding.
     arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]
@@ -108,23 +104,23 @@ def _resolve(
 ) -> Checkpoint:
     """Read the checkpoint that ``--ckpt_path`` or ``--weights`` names, with the config to build on."""
     roots = _roots(typed, configs)
-    places: list[str | Path] = [*reversed(roots), LOGS]
-    place = find_run(given, places)
+    places: list[str | Path] = [*reversed(roots), folder.LOGS]
+    place = find.find_run(given, places)
     if place != Path(given).expanduser():
         print(one_line(f"{given}: its newest run, {place}"), flush=True)
-    run_dir = run_dir_of(place)
+    run_dir = folder.run_dir_of(place)
     goes_on = command == "fit" and (place.is_dir() or place.name == "last.ckpt")
-    if goes_on and run_dir is not None and lies_in(run_dir, places):
+    if goes_on and run_dir is not None and folder.lies_in(run_dir, places):
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
     checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", places, named)
     run_dir = checkpoint.run_dir
-    if command == "fit" and checkpoint.in_place and run_dir and roots and not lies_in(run_dir, roots[-1:]):
+    if command == "fit" and checkpoint.in_place and run_dir and roots and not folder.lies_in(run_dir, roots[-1:]):
         raise UserError(
             f"--trainer.default_root_dir cannot change to {roots[-1]} for {checkpoint.path}: a run goes on in its own"
             " folder. Leave it out, or start a new run without --ckpt_path."
         )
     if command == "fit":
-        before, now = (dict(flattened(settings)) for settings in (checkpoint.settings, checkpoint.config))
+        before, now = (dict(results.flattened(settings)) for settings in (checkpoint.settings, checkpoint.config))
         if edited := sorted(key for key in before.keys() & now.keys() if before[key] != now[key]):
             print(f"{run_dir}/config.yaml differs from the checkpoint, and counts: {', '.join(edited)}", flush=True)
     return checkpoint
@@ -146,12 +142,15 @@ def _typed(setting: str, arguments: Sequence[str]) -> list[str]:
 
 def _named_classes(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> set[str]:
     """Collect the import paths that the user has named as parts of the model or as callbacks."""
-    named = import_paths([[config.get("model"), (config.get("trainer") or {}).get("callbacks")] for config in configs])
-    for argument, following in zip(typed, [*typed[1:], ""]):
-        option, equals, value = argument.partition("=")
-        if option.startswith(("--model.", "--trainer.callbacks")):
-            named |= import_paths(value if equals else following)
-    return named
+    parts = [[config.get("model"), (config.get("trainer") or {}).get("callbacks")] for config in configs]
+    sections = ("--model.", "--trainer.callbacks")
+    values = [
+        value if equals else following
+        for argument, following in zip(typed, [*typed[1:], ""])
+        for option, equals, value in [argument.partition("=")]
+        if option.startswith(sections)
+    ]
+    return own_modules.import_paths([*parts, *values])
 
 
 def _read_config(file: Path) -> dict[str, Any]:
@@ -159,10 +158,9 @@ def _read_config(file: Path) -> dict[str, Any]:
     content = read_yaml(file)
     if not isinstance(content, dict):
         raise UserError(f"{file} is not a config: it must hold settings such as `model:` and `data:`.")
-    for flag in ("ckpt_path", "config"):  # the parser would open a second config without any bound
-        if content.get(flag) is not None:
-            raise UserError(f"{file}: --{flag} belongs on the command line, not in a config file.")
-    for section in ("model", "data", "trainer", "early_stopping", "best_checkpoint"):
-        if section in content and not isinstance(content[section], dict):
-            raise UserError(f"{file}: `{section}:` must hold settings, not {content[section]!r}.")
+    for key, value in content.items():
+        if key in ("ckpt_path", "config"):  # the parser would open a second config without any bound
+            raise UserError(f"{file}: --{key} belongs on the command line, not in a config file.")
+        if key in ("model", "data", "trainer", "early_stopping", "best_checkpoint") and not isinstance(value, dict):
+            raise UserError(f"{file}: `{key}:` must hold settings, not {value!r}.")
     return content

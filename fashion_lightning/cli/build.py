@@ -17,25 +17,28 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from fashion_lightning.callbacks import (
+    early_stopping,
+    flush_curves,
+    images_seen,
+    last_validation,
+    layer_table,
+    not_finite,
+    optimizer_settings,
+    origin,
+    plots,
+    progress_file,
+    pruning,
+    reseed,
+    run_config,
+    run_folder,
+    stop_on_signal,
+    terminal,
+)
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from fashion_lightning.callbacks.early_stopping import EarlyStopping
-from fashion_lightning.callbacks.flush_curves import FlushCurves
-from fashion_lightning.callbacks.images_seen import ImagesSeen
-from fashion_lightning.callbacks.last_validation import ValidateLastEpoch
-from fashion_lightning.callbacks.layer_table import LayerTable
-from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
-from fashion_lightning.callbacks.optimizer_settings import KeepOptimizerSettings
-from fashion_lightning.callbacks.origin import RecordOrigin
-from fashion_lightning.callbacks.plots import pictures
-from fashion_lightning.callbacks.progress_file import ProgressFile
-from fashion_lightning.callbacks.pruning import PruneEasyImages
-from fashion_lightning.callbacks.reseed import ReseedEachStep
-from fashion_lightning.callbacks.run_config import RunConfig, config_text
-from fashion_lightning.callbacks.run_folder import ShareRunFolder
-from fashion_lightning.callbacks.stop_on_signal import StopOnSignal
-from fashion_lightning.callbacks.terminal import EpochLines, TerminalBar
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli.arguments import CompletedCommandLine
+from fashion_lightning.cli.commands import SHORT_NAMES
 from fashion_lightning.cli.memory import is_out_of_memory
 from fashion_lightning.cli.messages import OneLineErrorParser, silence_what_is_not_news
 from fashion_lightning.cli.trainer import Trainer
@@ -45,16 +48,9 @@ from fashion_lightning.files.lock import lock_run
 from fashion_lightning.metrics import MONITORS
 from fashion_lightning.precision import default_precision, device_type
 from fashion_lightning.processes import is_first_process
+from fashion_lightning.runs import continuing, folder
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
-from fashion_lightning.runs.continuing import check_optimizer_state, refuse_changes, why_finished
-from fashion_lightning.runs.folder import (
-    RUN_NUMBER,
-    clear_begun,
-    mark_run,
-    new_run_dir,
-    run_id_of,
-)
 from fashion_lightning.runs.tensorboard import RunLogger
 from fashion_lightning.runs.weights import start_from
 from fashion_lightning.schedules import RunSchedule, has_length
@@ -63,12 +59,12 @@ from fashion_lightning.short_names import MODULES
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 ORDER: tuple[tuple[type[Callback], type[Callback]], ...] = (
-    (ShareRunFolder, ProgressFile),  # which writes there
-    (StopWhenNotFinite, StopOnSignal),  # which saves
-    (Timer, ValidateLastEpoch),  # which asks whether the run stops
-    (ValidateLastEpoch, StopOnSignal),  # which asks whether a validation follows
+    (run_folder.ShareRunFolder, progress_file.ProgressFile),  # which writes there
+    (not_finite.StopWhenNotFinite, stop_on_signal.StopOnSignal),  # which saves
+    (Timer, last_validation.ValidateLastEpoch),  # which asks whether the run stops
+    (last_validation.ValidateLastEpoch, stop_on_signal.StopOnSignal),  # which asks whether a validation follows
     (BestCheckpoint, LastCheckpoint),  # which holds the record of the best epoch
-    (FlushCurves, LastCheckpoint),  # with which the curves go on
+    (flush_curves.FlushCurves, LastCheckpoint),  # with which the curves go on
 )
 """Pairs of callbacks of which the first must be called first; the order of all others does not matter."""
 
@@ -90,7 +86,7 @@ class FashionMNISTCLI(LightningCLI):
         self.makes_run_folder = makes_run_folder
         self.given, self.command, self.name = completed.given, completed.given.command, completed.name
         self.checkpoint, self.weights = completed.checkpoint, completed.weights
-        self.origin = RecordOrigin(completed.given.typed, completed.run_name, completed.note)
+        self.origin = origin.RecordOrigin(completed.given.typed, completed.run_name, completed.note)
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
@@ -101,7 +97,7 @@ class FashionMNISTCLI(LightningCLI):
                 args=completed.arguments,
                 run=False,
                 trainer_class=Trainer,
-                save_config_callback=RunConfig,
+                save_config_callback=run_config.RunConfig,
                 save_config_kwargs={"name": self.name},
                 parser_class=OneLineErrorParser,
                 parser_kwargs={"prog": f"fashion-lightning {self.command}"},
@@ -113,7 +109,7 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_argument("--seed_everything", type=Seed, default=0, help="the run's seed")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(early_stopping.EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_argument("--pictures", type=bool, default=True, help="whether fit draws pictures for TensorBoard")
@@ -131,29 +127,29 @@ class FashionMNISTCLI(LightningCLI):
         """Build the Trainer; what is wrong shows before a run folder is made or anything in it is touched."""
         settings = self.config_init["trainer"]
         if self.checkpoint is not None:
-            refuse_changes(self.checkpoint, self._plain_config(), self.command)
+            continuing.refuse_changes(self.checkpoint, self._plain_config(), self.command)
             self._take_weights(self.checkpoint)
         if self.weights is not None:
             self._start_from(self.weights)
-        self.timer, self.run_folder = Timer(duration=settings["max_time"]), ShareRunFolder(self._use_run_dir)
+        self.timer, self.run_folder = Timer(duration=settings["max_time"]), run_folder.ShareRunFolder(self._use_run_dir)
         shows_layers = getattr(self.given, "layers", False)
         self.trainer_defaults["callbacks"] = [
-            *([LayerTable(shows_layers)] if shows_layers or self.checkpoint is None else []),
-            EpochLines(),
-            *([TerminalBar()] if settings["enable_progress_bar"] else []),
+            *([layer_table.LayerTable(shows_layers)] if shows_layers or self.checkpoint is None else []),
+            terminal.EpochLines(),
+            *([terminal.TerminalBar()] if settings["enable_progress_bar"] else []),
             self.run_folder,
-            KeepOptimizerSettings(),
-            ReseedEachStep(),
-            StopWhenNotFinite(),
-            PruneEasyImages(),
-            ImagesSeen(),
-            *(pictures() if self.config_init["pictures"] and self.command == "fit" else []),
-            FlushCurves(),
-            ProgressFile(),
+            optimizer_settings.KeepOptimizerSettings(),
+            reseed.ReseedEachStep(),
+            not_finite.StopWhenNotFinite(),
+            pruning.PruneEasyImages(),
+            images_seen.ImagesSeen(),
+            *(plots.pictures() if self.config_init["pictures"] and self.command == "fit" else []),
+            flush_curves.FlushCurves(),
+            progress_file.ProgressFile(),
             self.origin,
             self.timer,
-            ValidateLastEpoch(),
-            StopOnSignal(self.config_init["last_checkpoint"]),
+            last_validation.ValidateLastEpoch(),
+            stop_on_signal.StopOnSignal(self.config_init["last_checkpoint"]),
         ]
         self.logs_to_run_folder = settings["logger"] in (None, True)
         if self.logs_to_run_folder:
@@ -190,9 +186,17 @@ class FashionMNISTCLI(LightningCLI):
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.checkpoint is not None:
-            check_optimizer_state(self.checkpoint, optimizers["optimizer"])
-            _check_processes(self.checkpoint, trainer)
-            self.finished = why_finished(self.checkpoint, trainer, self.config_init["early_stopping"].patience)
+            continuing.check_optimizer_state(self.checkpoint, optimizers["optimizer"])
+            before = self.checkpoint.own["processes"]
+            if self.checkpoint.batches_of_epoch_done and before != trainer.world_size:
+                raise UserError(
+                    f"{self.checkpoint.path} lies within an epoch, whose images {before} processes have shared;"
+                    f" {trainer.world_size} cannot go on there. Use --trainer.devices {before}, or the checkpoint of an"
+                    " end of an epoch."
+                )
+            self.finished = continuing.why_finished(
+                self.checkpoint, trainer, self.config_init["early_stopping"].patience
+            )
 
     def _make_run_folder(self, trainer: Trainer) -> None:
         """Make or take the run folder; the other processes get to know it in ``ShareRunFolder``."""
@@ -200,11 +204,11 @@ class FashionMNISTCLI(LightningCLI):
         self.run_dir_is_new = run_dir is None
         if not is_first_process():
             return
-        logs, number = Path(trainer.default_root_dir), os.environ.pop(RUN_NUMBER, None)
-        run_dir = run_dir or new_run_dir(logs, self.name, number)
+        logs, number = Path(trainer.default_root_dir), os.environ.pop(folder.RUN_NUMBER, None)
+        run_dir = run_dir or folder.new_run_dir(logs, self.name, number)
         lock_run(run_dir)
         if number and self.run_dir_is_new:
-            clear_begun(run_dir)
+            folder.clear_begun(run_dir)
         self._use_run_dir(trainer, run_dir)
 
     def _use_run_dir(self, trainer: lightning.Trainer, run_dir: Path) -> None:
@@ -214,9 +218,9 @@ class FashionMNISTCLI(LightningCLI):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())
             elif hasattr(callback, "run_dir"):
                 callback.run_dir = run_dir
-            if isinstance(callback, RunConfig):
+            if isinstance(callback, run_config.RunConfig):
                 self.run_config = callback
-                callback.run_id = mark_run(run_dir) if trainer.is_global_zero else run_id_of(run_dir)
+                callback.run_id = folder.mark_run(run_dir) if trainer.is_global_zero else folder.run_id_of(run_dir)
         if self.logs_to_run_folder:
             trainer.loggers = [self._logger(run_dir)]
 
@@ -235,9 +239,8 @@ class FashionMNISTCLI(LightningCLI):
         if theirs != ours:
             print(f"They were trained with --data.val_size {theirs}, so on some of this run's validation images.")
 
-    def _plain_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = yaml.safe_load(config_text(self.parser, self.config))
-        return config
+    def _plain_config(self) -> Any:
+        return yaml.safe_load(run_config.config_text(self.parser, self.config))
 
     def _logger(self, run_dir: Path) -> RunLogger:
         config = self._plain_config()
@@ -268,27 +271,10 @@ def check_order(callbacks: list[Callback]) -> None:
     Raises:
         RuntimeError: naming two that do not.
     """
+    kinds = [type(callback) for callback in callbacks]
     for first, second in ORDER:
-        places = [
-            [number for number, callback in enumerate(callbacks) if isinstance(callback, kind)]
-            for kind in (first, second)
-        ]
-        if places[0] and places[1] and max(places[0]) > min(places[1]):
+        if first in kinds and second in kinds and kinds.index(first) > kinds.index(second):
             raise RuntimeError(f"{first.__name__} must come before {second.__name__}")
-
-
-def _check_processes(checkpoint: Checkpoint, trainer: Trainer) -> None:
-    """Refuse to go on within an epoch with another number of processes.
-
-    Raises:
-        UserError: saying what to do.
-    """
-    if checkpoint.batches_of_epoch_done and (before := checkpoint.own["processes"]) != trainer.world_size:
-        raise UserError(
-            f"{checkpoint.path} lies within an epoch, whose images {before} processes have shared;"
-            f" {trainer.world_size} cannot go on there. Use --trainer.devices {before}, or the checkpoint of an end of"
-            " an epoch."
-        )
 
 
 def print_settings(command: str) -> None:
@@ -296,4 +282,5 @@ def print_settings(command: str) -> None:
     silence_what_is_not_news()
     for module in (module for part in MODULES.values() for module, _ in part):
         import_module(module)  # jsonargparse lists the classes that are imported
+    print("short names:\n" + "".join(f"  {short:16}{setting}\n" for short, setting in SHORT_NAMES.items()))
     FashionMNISTCLI(CompletedCommandLine(Namespace(command=command, typed=()), ["--help"], "", None))

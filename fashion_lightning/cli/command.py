@@ -87,7 +87,6 @@ def _run(command: Command, arguments: list[str]) -> None:
     try:
         end_with_parent()
         end_with_launcher()
-        _refuse_bare_name(command, arguments)
         if "--help_all" in arguments:
             print(page(command))
             if command.settings:
@@ -105,31 +104,17 @@ def _run(command: Command, arguments: list[str]) -> None:
     except Exception as error:
         if is_out_of_memory(error):
             _fail(OUT_OF_MEMORY)
-        if not isinstance(error, OSError):
-            raise
-        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-
-
-def _refuse_bare_name(command: Command, options: Sequence[str]) -> None:
-    """Say where a recipe or run belongs that follows a command without its option."""
-    if not options or options[0].startswith("-") or not (command.settings or command.of_a_run):
-        return
-    from fashion_lightning.runs.folder import run_dir_of
-
-    is_run = command.of_a_run or (options[0] not in names() and run_dir_of(options[0]) is not None)
-    if is_run and command.name in ("repeat", "sweep"):
-        raise UserError(f"{command.name} takes a recipe, not a run: fashion-lightning {command.name} --config RECIPE")
-    option, what = ("--ckpt_path", "run") if is_run else ("--config", "recipe")
-    meant = shlex.join(["fashion-lightning", command.name, option, *options])
-    raise UserError(f"{command.name} takes its {what} after {option}: {meant}")
+        if isinstance(error, OSError):
+            _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        raise
 
 
 def _needs_checkpoint(command: str, settings: Sequence[str]) -> str:
     """Say what to type, so that random weights are never scored."""
     known = {option.name for option in COMMANDS[command].options}
-    for flag in (argument.partition("=")[0] for argument in settings):
-        if flag.startswith("-") and nearest(flag, known) == "--ckpt_path":
-            return f"{command} has no {flag} (did you mean --ckpt_path?)"
+    flags = [argument.partition("=")[0] for argument in settings if argument.startswith("-")]
+    if misspelt := [flag for flag in flags if nearest(flag, known) == "--ckpt_path"]:
+        return f"{command} has no {misspelt[0]} (did you mean --ckpt_path?)"
     from fashion_lightning.runs.folder import newest_run
 
     run = newest_run()

@@ -68,17 +68,16 @@ def answer(words: Sequence[str]) -> None:
 
 def _candidates(before: Sequence[str], typed: str) -> list[str]:
     options = {option.name: option for option in COMMANDS[before[0]].options} if before[0] in COMMANDS else {}
-    before_this = options.get(before[-1])
-    if (before_this is None or not before_this.value) and typed.startswith("-"):
+    option = options.get(before[-1])
+    if (option is None or not option.value) and typed.startswith("-"):
         return [name for name in options if name.startswith("--")]
-    if before_this is None:
-        before_this = next((option for name, option in options.items() if not name.startswith("-")), None)
-    if before_this is None:
+    option = option or next((option for name, option in options.items() if not name.startswith("-")), None)
+    if option is None:
         return []
-    if part := CLASSES.get(before_this.setting):
-        return sorted(class_names(part))
-    found = {"RECIPE": names, "RUN": _runs}.get(before_this.value)
-    return found() if found else list(before_this.choices or ())
+    if option.setting in CLASSES:
+        return sorted(class_names(CLASSES[option.setting]))
+    found = {"RECIPE": names, "RUN": _runs}.get(option.value)
+    return found() if found else list(option.choices or ())
 
 
 def _runs() -> list[str]:

@@ -14,9 +14,7 @@ from fashion_lightning.cli.start import beside, start
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
-from fashion_lightning.report.evaluation_page import Sources, test_page
-from fashion_lightning.report.findings import Evaluation, find
-from fashion_lightning.report.near_duplicates import near_duplicates
+from fashion_lightning.report import evaluation_page, findings, near_duplicates
 from fashion_lightning.report.page import percent
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.tensorboard import log_test_metrics
@@ -40,12 +38,14 @@ def test(cli: FashionMNISTCLI) -> None:
         return
     assert cli.checkpoint is not None
     images, training = cli.datamodule.test_set.images, None
-    if (duplicates := near_duplicates(images)) is not None:
+    if (duplicates := near_duplicates.near_duplicates(images)) is not None:
         with contextlib.suppress(UserError):  # then the page shows no pairs
             training = cli.datamodule.load("train")
-    findings = {tta: find(evaluation, validations.get(tta), duplicates) for tta, evaluation in evaluations.items()}
+    found_by_tta = {
+        tta: findings.find(evaluation, validations.get(tta), duplicates) for tta, evaluation in evaluations.items()
+    }
     with _saying_what_failed(cli, "metrics above"):
-        for tta, found in findings.items():
+        for tta, found in found_by_tta.items():
             metrics = {**evaluation_metrics(found.evaluation), **found.figures()}
             if cli.run_dir is not None and cli.checkpoint.steps_done is not None:  # a run of one's own
                 log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
@@ -53,16 +53,18 @@ def test(cli: FashionMNISTCLI) -> None:
     fitted = read_origin(cli.run_dir) if cli.run_dir is not None else {}
     validation_images = len(validations["none"]["labels"]) if validations else 0
     tested = cli.origin.of_now(cli.trainer)
-    sources = Sources(cli.checkpoint, images, training, no_temperature, validation_images, fitted, tested)
+    sources = evaluation_page.Sources(
+        cli.checkpoint, images, training, no_temperature, validation_images, fitted, tested
+    )
     with _saying_what_failed(cli, "report"):
-        for tta in findings:
+        for tta in found_by_tta:
             path = _result_file(cli, tta, "html")
             with replacing(path) as file:
-                file.write(test_page(tta, findings, sources))
+                file.write(evaluation_page.test_page(tta, found_by_tta, sources))
             print(f"Report: {path}")
 
 
-def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, Evaluation]:
+def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, findings.Evaluation]:
     """Measure, and print tables; the evaluations are on the CPU."""
     assert cli.checkpoint is not None  # command.py sees to it
     start(cli)
@@ -75,7 +77,7 @@ def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, Evaluation]:
     return evaluations
 
 
-def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, Evaluation], str]:
+def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, findings.Evaluation], str]:
     """Measure the validation images, for the temperature; or return why they cannot be, for the report."""
     if cli.trainer.is_global_zero:
         print("\nMeasuring the validation images too, for the calibration in the report", flush=True)
@@ -87,11 +89,11 @@ def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, Evaluation], s
     return _on_cpu(cli.model.evaluations), "" if cli.model.evaluations else "a trainer.limit_ setting left no image."
 
 
-def _on_cpu(evaluations: dict[TTA, Evaluation]) -> dict[TTA, Evaluation]:
+def _on_cpu(evaluations: dict[TTA, findings.Evaluation]) -> dict[TTA, findings.Evaluation]:
     return {tta: {name: value.cpu() for name, value in found.items()} for tta, found in evaluations.items()}
 
 
-def evaluation_metrics(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_metrics(evaluation: findings.Evaluation) -> dict[str, Any]:
     """Return the result of an evaluation as plain values for JSON."""
     per_class = zip(CLASS_NAMES, *(evaluation[name].tolist() for name in ("precision", "recall", "f1")), strict=True)
     return {

@@ -21,11 +21,8 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.precision import bf16_is_native
 from fashion_lightning.processes import is_first_process
 from fashion_lightning.report.page import percent
+from fashion_lightning.runs import continuing, folder, progress, results
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.runs.continuing import report_of
-from fashion_lightning.runs.folder import discard_run
-from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import has_report
 from fashion_lightning.seeding import run_seed
 
 
@@ -51,9 +48,9 @@ def fit(cli: FashionMNISTCLI) -> None:
     is_first = cli.trainer.is_global_zero
     if cli.checkpoint is not None and cli.finished:
         print(cli.finished)
-        if goes_on and cli.run_dir and is_first and not has_report(cli.run_dir):
+        if goes_on and cli.run_dir and is_first and not results.has_report(cli.run_dir):
             print("Its report is missing or damaged, and is written now.")
-            _report(cli, cli.run_dir, report_of(cli.checkpoint))
+            _report(cli, cli.run_dir, continuing.report_of(cli.checkpoint))
         return
     if goes_on and cli.run_dir:
         _keep_threads(cli.run_dir)
@@ -66,7 +63,7 @@ def fit(cli: FashionMNISTCLI) -> None:
     except (UserError, OSError, SystemExit) as error:
         last = last_of(cli)
         if is_first and last is None and cli.run_dir and cli.run_dir_is_new:
-            discard_run(cli.run_dir)  # leave no folder of a new run that came to nothing
+            folder.discard_run(cli.run_dir)  # leave no folder of a new run that came to nothing
         if isinstance(error, SystemExit) or not is_first:
             raise
         raise UserError(f"{error}{f' The last good checkpoint: {last}' if last else ''}") from error
@@ -94,15 +91,15 @@ def _keep_threads(run_dir: Path) -> None:
     The number of threads decides in what order sums are taken, and so their last bits. ``OMP_NUM_THREADS`` wins, as
     whatever the user sets; no file starts more threads than the machine has cores.
     """
-    progress, cores = read_progress(run_dir), os.cpu_count() or 1
-    if progress is None or progress.threads in (0, torch.get_num_threads()):
+    begun, cores = progress.read_progress(run_dir), os.cpu_count() or 1
+    if begun is None or begun.threads in (0, torch.get_num_threads()):
         return
-    if "OMP_NUM_THREADS" not in os.environ and progress.threads <= cores:
-        torch.set_num_threads(progress.threads)
+    if "OMP_NUM_THREADS" not in os.environ and begun.threads <= cores:
+        torch.set_num_threads(begun.threads)
         return
-    why = "OMP_NUM_THREADS" if progress.threads <= cores else f"this machine has {cores} cores"
+    why = "OMP_NUM_THREADS" if begun.threads <= cores else f"this machine has {cores} cores"
     print(
-        f"The run began with {progress.threads} threads and goes on with {torch.get_num_threads()} ({why}): the last"
+        f"The run began with {begun.threads} threads and goes on with {torch.get_num_threads()} ({why}): the last"
         " bits of its sums, and so its weights, will be others."
     )
 

@@ -50,24 +50,25 @@ def expand(arguments: Sequence[str]) -> list[str]:
         UserError: a value is missing, or a class goes by no such name; says which one may be meant.
     """
     expanded: list[str] = []
-    part = ""  # of the class that is named next
+    setting = ""  # that the next argument is the value of
     for argument, following in zip(arguments, [*arguments[1:], "--"]):
         option, equals, value = argument.partition("=")
         if option in SHORT_NAMES and not (value if equals else not following.startswith("--")):
             raise UserError(f"{option} needs a value after it.")
         if argument.startswith("--"):
-            option = SHORT_NAMES.get(option, option)
-            part = CLASSES.get(option, "")
-            expanded.append(f"{option}={_class_path(value, option)}" if equals and part else f"{option}{equals}{value}")
+            setting = SHORT_NAMES.get(option, option)
+            expanded.append(f"{setting}={_class_path(value, setting)}" if equals else setting)
         else:
-            expanded.append(_class_path(argument, expanded[-1]) if part else argument)
-            part = ""
+            expanded.append(_class_path(argument, setting))
+            setting = ""
     return expanded
 
 
 def _class_path(value: str, option: str) -> str:
     """Return the class path of a short name, and other values as they are."""
-    part = CLASSES[option]
+    part = CLASSES.get(option)
+    if part is None:
+        return value
     names = class_names(part)
     if path := names.get(value.lower().replace("_", "")):
         return path
@@ -103,7 +104,7 @@ def unknown_flag(argument: str, known: Collection[str]) -> str:
     """Say that an argument is not understood, and which flag may be meant."""
     flag = argument.partition("=")[0]
     if not flag.startswith("-"):
-        return f"unrecognized arguments: {argument} (every setting begins with --, every value follows one)"
+        return f"unrecognized arguments: {argument} (a recipe follows --config, a run --ckpt_path)"
     close = nearest(flag, known)
     hint = "another command takes it" if close == flag else f"did you mean {close}?"
     return f"unrecognized arguments: {argument}{f' ({hint})' if close else ''}"

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from fashion_lightning.cli.commands import COMMANDS, SHORT_NAMES
+from fashion_lightning.cli.commands import COMMANDS
 from fashion_lightning.cli.flags import nearest, unknown_flag
 from fashion_lightning.cli.full_help import FullHelp
 from fashion_lightning.errors import UserError
@@ -67,10 +67,6 @@ class OneLineErrorParser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, formatter_class=FullHelp, **kwargs)
 
-    def print_help(self, *args: Any, **kwargs: Any) -> None:
-        print("short names:\n" + "".join(f"  {short:16}{setting}\n" for short, setting in SHORT_NAMES.items()))
-        super().print_help(*args, **kwargs)
-
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         known = {flag for action in self._actions for flag in action.option_strings}
         if "--trainer" in known:  # else the parser of a class's arguments, which have no short names
@@ -122,21 +118,19 @@ def in_a_users_words(message: str, known: Collection[str]) -> str:
         return unknown_flag(unknown[1], known)
     if unknown := re.match(r"(?:Group '(\w+)' does not accept option|Option) '([\w.]+)'", message):
         return _no_such_setting(f"{unknown[1]}." if unknown[1] else "", unknown[2], known)
-    name = message.split(":")[0]
-    if "Union subtypes" in message or "Expected a path but" in message:
-        typed = re.search(r"Given value: (.*)", message, flags=re.DOTALL)
-        reasons = [reason for reason in re.findall(r"- (.+)", message) if not NOT_TELLING.search(reason)]
-        value = f"{' '.join(typed[1].split())[:80]} cannot be used. " if typed else ""
-        message = f"{name}: {value}{'; '.join(dict.fromkeys(reasons))}"
-    return message
+    if "Union subtypes" not in message and "Expected a path but" not in message:
+        return message
+    typed = re.search(r"Given value: (.*)", message, flags=re.DOTALL)
+    reasons = dict.fromkeys(reason for reason in re.findall(r"- (.+)", message) if not NOT_TELLING.search(reason))
+    value = f"{' '.join(typed[1].split())[:80]} cannot be used. " if typed else ""
+    return f"{message.split(':')[0]}: {value}{'; '.join(reasons)}"
 
 
 def _no_such_setting(section: str, name: str, known: Collection[str]) -> str:
     """Say that a config or a class takes no such setting, and which one may be meant, or which there are."""
     first = section + name.split(".")[0]
     inside = {flag.removeprefix(f"--{section}").split(".")[0] for flag in known if flag.startswith(f"--{section}")}
-    choices = {f"--{section}{choice}" for choice in inside - {"help", "print_config"}}
-    close = nearest(f"--{first}", choices)
-    listed = ", ".join(sorted(choice.removeprefix("--") for choice in choices))[:300]
-    hint = f" (did you mean {close.removeprefix('--')}?)" if close else f"; there are: {listed}"
+    choices = sorted(section + choice for choice in inside - {"help", "print_config"})
+    close = nearest(f"--{first}", [f"--{choice}" for choice in choices])
+    hint = f" (did you mean {close.removeprefix('--')}?)" if close else f"; there are: {', '.join(choices)[:300]}"
     return f"setting '{first}' is not accepted{hint}"

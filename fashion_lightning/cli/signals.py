@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from fashion_lightning.processes import SIGNALS
 
@@ -33,12 +33,6 @@ def exit_on_signal(to_the_end: bool) -> Iterator[None]:
             print("\nInterrupted.", file=sys.stderr, flush=True)
         raise SystemExit(128 + signum)
 
-    def unraisable(problem: Any) -> None:
-        if received:  # raised within a destructor, where Python drops exceptions and goes on
-            os._exit(128 + received[0])
-        hook(problem)
-
-    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     before = {signum: signal.signal(signum, leave) for signum in SIGNALS}
     try:
         yield
@@ -49,4 +43,3 @@ def exit_on_signal(to_the_end: bool) -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, signal.SIG_IGN if to_the_end else handler)
-        sys.unraisablehook = hook

@@ -34,9 +34,8 @@ def start(cli: FashionMNISTCLI, method: str | None = None, loader: DataLoader[Ba
     except (UserError, OSError):
         raise
     except Exception as error:
-        for stop in causes(error):
-            if isinstance(stop, SystemExit):  # a signal: Lightning failed to put away what was not there yet
-                raise stop from None
+        if stop := next((cause for cause in causes(error) if isinstance(cause, SystemExit)), None):
+            raise stop from None  # a signal: Lightning failed to put away what was not there yet
         if is_out_of_memory(error):
             raise UserError(OUT_OF_MEMORY) from error
         # A collective operation failed: gloo says so with a RuntimeError, nccl with an error of its own.
