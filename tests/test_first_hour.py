@@ -38,9 +38,8 @@ def run_without_torch(*lines: list[str]) -> str:
 
 def test_help_list_and_completion_import_no_torch() -> None:
     helps = [[command, "--help"] for command in COMMANDS]
-    printed = run_without_torch(
-        ["--version"], *helps, ["list"], ["completion", "bash"], ["_complete", "fit", "--config", "qu"]
-    )
+    asked = [["--version"], *helps, ["list"], ["completion", "bash"], ["_complete", "fit", "--config", "qu"]]
+    printed = run_without_torch(*asked)
     assert printed.count("usage: fashion-lightning") == len(COMMANDS)
 
 
