@@ -43,7 +43,7 @@ def test_each_fit_leaves_a_run_folder_of_its_own_and_says_what_comes_next(cli: R
     assert f"Best checkpoint   {run}/checkpoints/best.ckpt" in printed
     assert f"fashion-lightning test --ckpt_path {run}" in printed
     assert re.search(r"^epoch 2/2 +\d+\.\d +[\d,]+ +\d\.\d{4} ", printed, flags=re.MULTILINE)
-    assert "(B, 8, 3, 3)" in printed  # the output shape of a layer
+    assert "[2, 8, 3, 3]" in printed  # the output shape of a layer for two images
     assert "parameters: 1,628   trainable: 1,592   not trainable: 36" in printed
     figures = json.loads((run / "fit.json").read_text())
     assert (figures["epochs"], figures["steps"]) == (2, 20)

@@ -11,15 +11,15 @@ from torch import nn
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 
-MOST_ROWS = 12
-"""Of the short table."""
+DEPTH = 3
+"""Nested modules in the short table: ``network.groups.0`` has three names."""
 
 
 class LayerTable(Callback):
     """Prints layers with their output shapes and numbers of parameters before training begins.
 
     Args:
-        whole: print every layer; by default the blocks of the network, in a dozen lines at most.
+        whole: print layers at every depth, not only the outer ones.
     """
 
     def __init__(self, whole: bool = False) -> None:
@@ -32,34 +32,15 @@ class LayerTable(Callback):
         with warnings.catch_warnings():
             # "bf16-mixed is not supported by the model summary": concerns a size in MB, not shown here
             warnings.filterwarnings("ignore", message="Precision .* is not supported by the model summary")
-            summary = ModelSummary(pl_module, max_depth=-1)
-        columns = (summary.layer_names, summary.layer_types, summary.out_sizes, summary.param_nums)
-        every = zip(*columns, strict=True)
-        layers = {name[len("network.") :]: row for name, *row in every if name.startswith("network.")}
-        leaves = [name for name in layers if not any(other.startswith(f"{name}.") for other in layers)]
-        rows = leaves if self.whole else blocks(leaves)
-        if not self.whole and len(rows) > MOST_ROWS:  # a long chain: show the layers with parameters
-            rows = [name for name in rows if layers[name][2]][:MOST_ROWS]
+            summary = ModelSummary(pl_module, max_depth=-1 if self.whole else DEPTH)
         right = [Column(name, justify="right") for name in ("output shape", "parameters")]
-        table = Table("layer", "type", *right, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
-        table.title = type(pl_module.network).__name__
-        for name in rows:
-            kind, shape, count = layers[name]
-            within = sum(leaf.startswith(f"{name}.") for leaf in leaves)
-            batchless = f"(B, {', '.join(map(str, shape[1:]))})" if isinstance(shape, list) else "?"
-            table.add_row(name, f"{kind} of {within} layers" if within else str(kind), batchless, f"{count:,}")
-        if rows:  # a network without layers of its own has none
-            Console().print(table)
+        table = Table("layer", "type", *right, box=box.SIMPLE_HEAD, pad_edge=False)
+        columns = (summary.layer_names, summary.layer_types, summary.out_sizes, summary.param_nums)
+        for name, kind, shape, count in zip(*columns, strict=True):
+            if name.startswith("network"):
+                table.add_row(name, kind, str(shape), f"{count:,}")
+        Console().print(table)
         print(parameter_counts(pl_module.network))
-        if len(rows) < len(leaves):
-            print(f"All {len(leaves)} layers: --layers")
-
-
-def blocks(leaves: list[str]) -> list[str]:
-    """Return the parts of a network at the greatest depth with a dozen at most; else its direct parts."""
-    depths = range(max(map(len, (name.split(".") for name in leaves)), default=1), 0, -1)
-    parts = [list(dict.fromkeys(".".join(name.split(".")[:depth]) for name in leaves)) for depth in depths]
-    return next((names for names in parts if len(names) <= MOST_ROWS), parts[-1])
 
 
 def parameter_counts(network: nn.Module) -> str:

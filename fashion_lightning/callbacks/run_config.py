@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
+from fashion_lightning.files.bounded_yaml import dump_yaml
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.card import card_of
 from fashion_lightning.version import __version__
@@ -15,7 +16,7 @@ from fashion_lightning.version import __version__
 
 def config_text(parser: LightningArgumentParser, config: Namespace) -> str:
     """Return every setting as YAML, also those that are null: null may differ from the default."""
-    return str(parser.dump(config, skip_none=False))
+    return dump_yaml(yaml.safe_load(parser.dump(config, skip_none=False)))
 
 
 class RunConfig(SaveConfigCallback):

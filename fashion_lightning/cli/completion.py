@@ -84,9 +84,9 @@ def _runs() -> list[str]:
     """Return the recipes that have runs, the names that runs were given, and run folders."""
     from fashion_lightning.runs.folder import LOGS
     from fashion_lightning.runs.origin import read_origin
-    from fashion_lightning.runs.summary import runs_in
+    from fashion_lightning.runs.results import runs_in
 
-    runs = list(runs_in(LOGS))
+    runs = runs_in(LOGS)
     named = [read_origin(run).get("name", "") for run in runs]
     short = [str(run.relative_to(LOGS)) for run in runs]
     return [*dict.fromkeys([*(run.parent.name for run in runs), *filter(None, named), *short, *map(str, runs)])]

@@ -7,11 +7,15 @@ import textwrap
 from argparse import Namespace
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from fashion_lightning.cli.recipes import head, names
 from fashion_lightning.errors import UserError, one_line
+from fashion_lightning.files.lock import is_being_trained
 from fashion_lightning.runs.folder import LOGS
-from fashion_lightning.runs.summary import runs_in, summarize
+from fashion_lightning.runs.origin import read_origin
+from fashion_lightning.runs.progress import read_progress
+from fashion_lightning.runs.results import FIT_KEYS, read_report, runs_in
 
 PIPE = 10_000
 """Columns where nobody looks at a terminal: each run, name and note in one line."""
@@ -46,18 +50,41 @@ def _presets(width: int) -> Iterator[str]:
 
 
 def _runs(logs: Path, width: int) -> list[str]:
-    runs = [summarize(run) for run in runs_in(logs)]
+    runs = runs_in(logs)
     if not runs:
         return [f"no runs in {logs} yet: fashion-lightning fit --config quick"]
-    rows = [[f"run in {logs}", "epochs", "state", "validation", "test"]]
-    for run in runs:
-        measured = (run.val_accuracy, run.test_accuracy)
-        accuracies = ["" if accuracy is None else f"{100 * accuracy:.2f} %" for accuracy in measured]
-        rows.append([str(run.run_dir.relative_to(logs)), run.epochs, run.state, *accuracies])
-    heading, *lines = _table(rows, right=(3, 4))
-    labels = [": ".join(filter(None, (run.name, run.note))) for run in runs]
+    headings = [f"run in {logs}", "epochs", "state", "validation", "test"]
+    rows = [[str(run.relative_to(logs)), *_summary(run)] for run in runs]
+    heading, *lines = _table([headings, *rows], right=(3, 4))
+    origins = [read_origin(run) for run in runs]
+    labels = [": ".join(origin[key] for key in ("name", "note") if key in origin) for origin in origins]
     wrapped = [textwrap.wrap(label, width - 1, initial_indent="    ", subsequent_indent="    ") for label in labels]
     return [heading, *(part for line, label in zip(lines, wrapped) for part in (line, *label))]
+
+
+def _summary(run: Path) -> list[str]:
+    """Epochs, state, validation and test accuracy of a run; what is missing or damaged is left out."""
+    fit, progress = _report(run / "fit.json", FIT_KEYS), read_progress(run)
+    best, test = fit.get("best") or {}, _report(run / "test_best.json", ("accuracy", "steps"))
+    if test.get("steps") != best.get("steps"):  # of an earlier best checkpoint
+        test = {}
+    epochs = str(fit["epochs"] if fit else progress.epoch if progress else "")
+    if progress and progress.epochs:
+        epochs += f" of {progress.epochs}"
+    state = "finished" if fit else "interrupted" if any(run.glob("checkpoints/*.ckpt")) else "empty"
+    if state == "interrupted" and progress and progress.state in ("failed", "diverged"):
+        state = progress.state
+    if is_being_trained(run):
+        state = "training"
+    accuracies = (best.get("val/accuracy"), test.get("accuracy"))
+    return [epochs, state, *("" if value is None else f"{100 * value:.2f} %" for value in accuracies)]
+
+
+def _report(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        return read_report(path, needed) or {}
+    except UserError:
+        return {}
 
 
 def _table(rows: list[list[str]], right: Collection[int] = ()) -> list[str]:

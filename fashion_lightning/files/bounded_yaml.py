@@ -1,11 +1,7 @@
-"""YAML read within bounds.
-
-References let a kilobyte of YAML stand for a billion values, and a file may be a pipe that never ends.
-"""
+"""YAML and other small files, read within bounds."""
 
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +10,6 @@ import yaml
 from fashion_lightning.errors import UserError
 
 MAX_BYTES = 256 * 1024
-MAX_DEPTH = 30
-MAX_VALUES = 20_000
-"""A reference counts as many values as it stands for."""
-
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The parser in C where PyYAML was built with it."""
 
 
 def read_yaml(path: Path) -> Any:
@@ -61,49 +51,40 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
     if len(text) > MAX_BYTES:
         raise UserError(f"{name} is larger than {MAX_BYTES // 1024} kB.")
     try:
-        _check(yaml.parse(text, Loader=LOADER))
-        return yaml.load(text, Loader=LOADER)  # a safe loader: plain values only
-    except _OutOfBounds as error:
-        raise UserError(f"{name} {error}.") from error
+        return yaml.load(text, Loader=_Loader)
+    except RecursionError as error:
+        raise UserError(f"{name} is nested too deeply.") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
-        advice = " It is indented with spaces, not with tabs." if "cannot start any token" in str(error) else ""
+        advice = " Indent it with spaces, not with tabs." if "cannot start any token" in str(error) else ""
         problem = " ".join(str(error).replace('in "<byte string>", ', "").split())
         raise UserError(f"{name} is not valid YAML: {problem[:200]}.{advice}") from error
 
 
-class _OutOfBounds(Exception):
-    """Says what is wrong, as the end of a sentence."""
+class _Loader(yaml.SafeLoader):
+    """Plain values only; no references, which let a kilobyte stand for a billion values, and no key twice."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            place = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="references (*name) are not supported", problem_mark=place)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"it names {key.value!r} twice", problem_mark=key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
 
 
-def _check(events: Iterable[yaml.Event]) -> None:
-    """Check depth, number of values and keys in the stream of events, in which no reference is expanded yet."""
-    values = 0
-    starts: list[tuple[str | None, int]] = []  # of open collections: name, values before it
-    keys: list[list[Any] | None] = []  # of open mappings: the keys so far, and whether a key is next
-    sizes: dict[str, int] = {}  # of complete collections that have a name
-    for event in events:
-        if isinstance(event, yaml.CollectionEndEvent):
-            keys.pop()
-            name, before = starts.pop()
-            if name:
-                sizes[name] = values - before
-        if not isinstance(event, yaml.NodeEvent):
-            continue
-        if keys and keys[-1] is not None:
-            seen, is_key = keys[-1]
-            keys[-1][1] = not is_key
-            if is_key and isinstance(event, yaml.ScalarEvent):
-                if event.value in seen:
-                    line = event.start_mark.line + 1 if event.start_mark else 0
-                    raise _OutOfBounds(f"names {event.value[:80]!r} twice (line {line})")
-                seen.add(event.value)
-        if isinstance(event, yaml.AliasEvent) and event.anchor not in sizes:
-            raise _OutOfBounds(f"holds a reference *{str(event.anchor)[:40]} to itself, to a word or to nothing")
-        values += sizes[str(event.anchor)] if isinstance(event, yaml.AliasEvent) else 1
-        if isinstance(event, yaml.CollectionStartEvent):
-            starts.append((event.anchor, values - 1))
-            keys.append([set(), True] if isinstance(event, yaml.MappingStartEvent) else None)
-        if len(starts) > MAX_DEPTH:
-            raise _OutOfBounds(f"is nested more than {MAX_DEPTH} levels deep")
-        if values > MAX_VALUES:
-            raise _OutOfBounds(f"stands for more than {MAX_VALUES:,} values")
+class _Dumper(yaml.SafeDumper):
+    """Writes no references, which the loader refuses."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dump_yaml(content: Any) -> str:
+    """Return plain values as YAML that ``parse_yaml`` takes."""
+    return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True))

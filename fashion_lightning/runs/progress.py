@@ -1,4 +1,4 @@
-"""How far a run is, in a small file that ``fit`` keeps in the run folder: for ``repeat``, without torch."""
+"""``progress.json``: how far a run is, for other processes to read."""
 
 import contextlib
 import json
@@ -22,22 +22,22 @@ class Progress:
     epoch: int
     """Epochs trained to their end."""
     epochs: int | None
-    """Epochs in all; ``None`` where only steps or time end the run."""
+    """Epochs in all; ``None`` if only steps or time end the run."""
     step: int
     """Optimizer steps done."""
     steps: int | None
     """Optimizer steps at most, if ``max_steps`` limits them."""
     state: State
-    """``diverged`` where numbers were no longer finite, ``training`` also of a run that was killed: only a run that
-    trains is locked (``files/lock.py``)."""
+    """``diverged`` if numbers were no longer finite. A killed run stays ``training``, but is not locked
+    (``files/lock.py``)."""
     pid: int
-    """Of the process that wrote it."""
+    """The process that wrote it."""
     threads: int
-    """That torch computes with, which decides the last bits of sums: a run that is continued keeps them."""
+    """torch's threads. They decide the last bits of sums, so a continued run keeps their number."""
 
     @property
     def fraction(self) -> float:
-        """Of the way to the end that the settings allow, 0 to 1; early stopping may end the run before."""
+        """The share of the run that is done, 0 to 1; early stopping may end it sooner."""
         parts = [done / whole for done, whole in ((self.epoch, self.epochs), (self.step, self.steps)) if whole]
         return min(1.0, max(parts, default=0.0))
 
@@ -45,8 +45,8 @@ class Progress:
 def write_progress(run_dir: Path, progress: Progress) -> None:
     """Replace ``progress.json`` in one step.
 
-    Not synced, as a checkpoint is: that would take longer than an epoch of a small network may. Nor does a
-    training end because this cannot be written: the next checkpoint will say so.
+    It is not synced: that could take longer than an epoch of a small network. Training does not end if it cannot be
+    written; the next checkpoint will report the problem.
     """
     partial = run_dir / ".progress.json.partial"
     with contextlib.suppress(OSError):
@@ -56,11 +56,8 @@ def write_progress(run_dir: Path, progress: Progress) -> None:
 
 
 def read_progress(run_dir: Path) -> Progress | None:
-    """What a run folder says; ``None`` if it says nothing that can be understood, as those of version 0.1."""
+    """Read ``progress.json``; ``None`` if it is missing or damaged."""
     try:
-        progress = Progress(**json.loads(read_bounded(run_dir / "progress.json", MAX_PROGRESS_BYTES)))
-        whole = [progress.epoch, progress.step, progress.pid, progress.threads]
-        limits = [limit for limit in (progress.epochs, progress.steps) if limit is not None]
+        return Progress(**json.loads(read_bounded(run_dir / "progress.json", MAX_PROGRESS_BYTES)))
     except (OSError, UserError, ValueError, TypeError, RecursionError):
         return None
-    return progress if all(type(number) is int and number >= 0 for number in whole + limits) else None

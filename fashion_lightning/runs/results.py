@@ -1,4 +1,4 @@
-"""What a run folder holds, read back without training anything and without torch."""
+"""Read back what a run folder holds, without torch."""
 
 import contextlib
 import glob
@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_bounded, read_yaml
-from fashion_lightning.files.names import MAX_BYTES
 from fashion_lightning.runs.find import find_run
 from fashion_lightning.runs.folder import LOGS
 from fashion_lightning.tta import TTA, suffix
@@ -51,14 +50,10 @@ PLACES_AND_DEVICES = (
 
 FIT_KEYS = ("seed", "epochs", "parameters", "fit_seconds")
 
-SHARES = ("accuracy", "top5")
-COUNTS = ("seed", "epochs", "epoch", "parameters", "steps")
-"""What the numbers in a report can be, by the ends of their names and by their names."""
-
 MAX_REPORT_BYTES = 1024 * 1024
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""Of an event file whose curves are read; one of the default recipe has about 1 MB."""
+"""The largest event file whose curves are read; the default recipe writes about 1 MB."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +62,13 @@ class RunResults:
 
     run_dir: Path
     name: str
-    """Of the recipe."""
+    """The recipe's name."""
     settings: dict[str, str]
-    """What makes the recipe: dotted names and values."""
+    """The settings that make the recipe, by dotted names."""
     fit: dict[str, Any]
     """The content of fit.json."""
     tests: dict[str, dict[str, Any]]
-    """What ``test`` measured of the best checkpoint, by its test-time augmentation."""
+    """The test metrics of the best checkpoint, by test-time augmentation."""
 
     @property
     def seed(self) -> int:
@@ -81,7 +76,7 @@ class RunResults:
 
 
 def flattened(settings: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings by their dotted names."""
+    """Yield nested settings by their dotted names."""
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from flattened(value, f"{prefix}{key}.")
@@ -90,9 +85,9 @@ def flattened(settings: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def recipe_settings(config: dict[str, Any]) -> dict[str, str]:
-    """The settings of a config that decide what a run with a given seed ends with.
+    """Select the settings of a config that decide how a run with a given seed ends.
 
-    The parts of a list, such as callbacks, go by the names of their classes.
+    Classes in a list, such as callbacks, are named by their class.
     """
     settings: dict[str, Any] = {}
     for key, value in flattened(config):
@@ -120,26 +115,24 @@ def find_runs(given: Sequence[str]) -> list[Path]:
 
 
 def read_config(run_dir: Path) -> dict[str, Any]:
-    """The config of a run.
+    """Read the config of a run.
 
     Raises:
         UserError: in a few words, what is wrong with the folder.
     """
     try:
         config = read_yaml(run_dir / "config.yaml")
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except FileNotFoundError as error:
         raise UserError("not a run folder" if run_dir.exists() else "does not exist") from error
-    except UserError as error:
+    except (OSError, UserError) as error:
         raise UserError("config.yaml is damaged") from error
-    except OSError as error:
-        raise UserError(f"config.yaml cannot be read ({error.strerror})") from error
-    if not isinstance(config, dict) or "model" not in config or "seed_everything" not in config:
+    if not isinstance(config, dict) or not {"model", "seed_everything"} <= config.keys():
         raise UserError("config.yaml is not of this project")
     return config
 
 
 def read_results(run_dir: Path) -> RunResults:
-    """The results of a run folder.
+    """Read the results of a finished run.
 
     Raises:
         UserError: in a few words, why there are none.
@@ -150,22 +143,20 @@ def read_results(run_dir: Path) -> RunResults:
         started = (run_dir / "checkpoints" / "last.ckpt").is_file()
         raise UserError("not finished" if started else "no results")
     best = fit.get("best")
-    if not isinstance(best, dict) or not best:
+    if not best:
         raise UserError("no validation metrics")
     _check_numbers(best, ("epoch", "steps", "val/accuracy", "val/loss"), "fit.json")
     tests = {}
     for tta in get_args(TTA):
         metrics = read_report(run_dir / f"test_best{suffix(tta)}.json", ("accuracy", "top5", "loss", "steps"))
-        if metrics is not None and metrics["steps"] == best["steps"]:  # else of an earlier best checkpoint
+        if metrics is not None and metrics["steps"] == best["steps"]:  # else it is from an earlier best checkpoint
             tests[tta] = metrics
-    settings["processes"] = str(fit.get("processes", 1))  # each has had batches of the recipe's size
-    recipe = str(fit.get("recipe"))
-    name = recipe if recipe.isprintable() and len(recipe) <= MAX_BYTES and "recipe" in fit else run_dir.parent.name
-    return RunResults(run_dir, name, settings, fit, tests)
+    settings["processes"] = str(fit.get("processes", 1))  # each had batches of the recipe's size
+    return RunResults(run_dir, str(fit.get("recipe", run_dir.parent.name)), settings, fit, tests)
 
 
 def has_report(run_dir: Path) -> bool:
-    """Whether a run is finished and its report can be read."""
+    """Return whether a run is finished and its report can be read."""
     try:
         return read_report(run_dir / "fit.json", FIT_KEYS) is not None
     except UserError:
@@ -173,42 +164,39 @@ def has_report(run_dir: Path) -> bool:
 
 
 def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
-    """What ``fit`` or ``test`` has written; ``None`` if it has not.
+    """Read the JSON that ``fit`` or ``test`` wrote; ``None`` if there is none.
 
     Args:
-        path: of the JSON file.
+        path: the JSON file.
         needed: names of numbers that it must hold.
 
     Raises:
         UserError: in a few words, what is wrong with the file.
     """
     try:
-        metrics = json.loads(read_bounded(path, MAX_REPORT_BYTES))
+        report = json.loads(read_bounded(path, MAX_REPORT_BYTES))
     except FileNotFoundError:
         return None
-    except (UserError, ValueError, RecursionError) as error:  # also a number of 5,000 digits
+    except (OSError, UserError, ValueError, RecursionError) as error:
         raise UserError(f"{path.name} is damaged") from error
-    except OSError as error:
-        raise UserError(f"{path.name} cannot be read ({error.strerror})") from error
-    if not isinstance(metrics, dict):
-        raise UserError(f"{path.name} lacks metrics")
-    _check_numbers(metrics, needed, path.name)
-    return metrics
+    _check_numbers(report, needed, path.name)
+    return dict(report)
 
 
-def _check_numbers(metrics: dict[str, Any], needed: Sequence[str], file: str) -> None:
-    """Look whether each is a number, and one that can be meant."""
+def _check_numbers(report: Any, needed: Sequence[str], file: str) -> None:
     for name in needed:
-        value: Any = metrics.get(name)
-        if type(value) not in (int, float) or not abs(value) <= 2**53:
-            raise UserError(f"{file} lacks metrics")
-        is_share, is_count = name.endswith(SHARES), name in COUNTS
-        if (is_share and not 0 <= value <= 1) or (is_count and not (type(value) is int and value >= 0)):
-            raise UserError(f"{file} holds {name} {value}, which cannot be")
+        if not isinstance(report, dict) or not isinstance(report.get(name), int | float):
+            raise UserError(f"{file} lacks {name}")
+
+
+def runs_in(logs: Path) -> list[Path]:
+    """List the run folders in a folder of runs: by recipe, then by number."""
+    runs = [run for run in logs.glob("*/version_*") if run.name[8:].isdigit() and run.is_dir()]
+    return sorted(runs, key=lambda run: (run.parent.name, int(run.name[8:])))
 
 
 def read_curve(run_dir: Path, tag: str) -> dict[int, float]:
-    """A scalar that is logged once an epoch: values by epoch, counted from 1. Larger files are left out."""
+    """Read a scalar that is logged once an epoch, by epoch, counted from 1. Skip event files that are too large."""
     from fashion_lightning.runs.event_files import event_files, read_events  # brings protocol buffers
 
     points: dict[str, dict[int, float]] = {tag: {}, "epoch": {}}
