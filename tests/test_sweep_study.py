@@ -173,7 +173,7 @@ def test_a_study_of_another_program_is_refused(storage: Storage) -> None:
         open_study(storage, "study", DEFINITION, True, "tpe", NopPruner(), False)
 
 
-@pytest.mark.parametrize("given", ["nonsense", "postgresql://me:secret@host:port/study"])
+@pytest.mark.parametrize("given", ["nonsense", "sqlite://", "postgresql://me:secret@host:port/study"])
 def test_an_address_that_is_none_is_refused_without_its_password(tmp_path: Path, given: str) -> None:
     with pytest.raises(UserError, match="--storage is no address of a database") as refused:
         storage_url(given, tmp_path)

@@ -40,6 +40,8 @@ def storage_url(given: str | None, folder: Path) -> URL:
     """
     try:
         url = URL.create("sqlite", database=str(folder / "study.db")) if given is None else make_url(given)
+        if not url.database:  # for SQLite, this is memory, which no later command can read
+            raise ValueError("no database")
     except (ArgumentError, ValueError) as error:
         example = "postgresql://user:password@host/database or sqlite:///file.db"
         raise UserError(f"--storage is no address of a database, as {example}.") from error
