@@ -7,13 +7,18 @@ from torch import nn
 from fashion_lightning.schedules import CosineDecay, LinearDecay, RunSchedule
 
 
-def rates(schedule: type[RunSchedule], total: int, **settings: float) -> list[float]:
-    """The learning rate at each step and after the last, for a base rate of 1."""
+def rates(schedule: type[RunSchedule], total: int, stop_at: int = -1, **settings: float) -> list[float]:
+    """The learning rate at each step and after the last, for a base rate of 1; saved and restored at one of them."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = schedule(optimizer, **settings)
-    scheduler.total_steps = total
     seen = []
-    for _ in range(total):
+    for step in range(total):
+        if step == stop_at:
+            state = scheduler.state_dict()
+            scheduler = schedule(optimizer, **settings)
+            scheduler.load_state_dict(state)
+            optimizer.param_groups[0]["lr"] = state["_last_lr"][0]  # the optimizer restores it
+        scheduler.total_steps = total
         seen.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
@@ -34,20 +39,7 @@ def test_cosine_decay_is_slow_at_both_ends() -> None:
 
 
 def test_a_saved_schedule_continues_to_the_bit() -> None:
-    expected = rates(CosineDecay, 10)
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    first = CosineDecay(optimizer)
-    first.total_steps = 10
-    for _ in range(4):
-        optimizer.step()
-        first.step()
-    second = CosineDecay(optimizer)
-    second.total_steps = 10
-    second.load_state_dict(first.state_dict())
-    for step in range(5, 11):
-        optimizer.step()
-        second.step()
-        assert optimizer.param_groups[0]["lr"] == expected[step]
+    assert rates(CosineDecay, 10, stop_at=4) == rates(CosineDecay, 10)
 
 
 def test_impossible_fractions_are_refused() -> None:

@@ -18,22 +18,12 @@ def test_classes_are_equally_frequent_in_validation_and_in_a_limited_training_se
 def test_no_image_is_in_both_and_none_is_lost() -> None:
     train, val = train_val_indices(LABELS, val_size=5000)
     assert sorted(torch.cat([train, val]).tolist()) == list(range(60_000))
-
-
-def test_a_smaller_training_set_is_part_of_a_larger_one() -> None:
     small, _ = train_val_indices(LABELS, 5000, 1000)
-    large, _ = train_val_indices(LABELS, 5000, 2000)
-    assert torch.equal(small, large[:1000])
-
-
-def test_the_split_does_not_depend_on_the_runs_seed() -> None:
-    torch.manual_seed(1)
-    first = stratified_order(LABELS)
-    torch.manual_seed(2)
-    assert torch.equal(first, stratified_order(LABELS))
+    assert torch.equal(small, train[:1000])
 
 
 def test_the_split_is_the_one_that_all_published_figures_use() -> None:
+    torch.manual_seed(1)  # the run's seed changes nothing
     digest = hashlib.sha256(stratified_order(LABELS).numpy().tobytes()).hexdigest()
     assert digest[:16] == "337db66be0c26612"
 

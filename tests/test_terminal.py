@@ -109,11 +109,6 @@ def test_a_run_that_goes_on_within_an_epoch_says_where(cli: Run, recipe: Path) -
     assert "layer" not in printed  # they were shown when the run began
 
 
-def test_lines_stay_where_bars_are_not_wanted(cli: Run, recipe: Path) -> None:
-    printed = cli("fit", "--config", recipe, "--trainer.enable_progress_bar", "false")
-    assert len(LINE.findall(printed)) == 2
-
-
 def test_on_a_terminal_a_bar_is_there_while_an_epoch_runs_and_gone_after_it(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,20 +87,21 @@ class TerminalBar(TQDMProgressBar):
 
     def __init__(self, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate)
+        self.bar: Tqdm | None = None  # the one that is open
         if not sys.stdout.isatty():
             self.disable()
 
     def init_train_tqdm(self) -> Tqdm:
-        return _temporary(super().init_train_tqdm())
+        return self._temporary(super().init_train_tqdm())
 
     def init_validation_tqdm(self) -> Tqdm:
-        return Tqdm(disable=True) if self.trainer.state.fn == "fit" else _temporary(super().init_validation_tqdm())
+        return Tqdm(disable=True) if self.trainer.state.fn == "fit" else self._temporary(super().init_validation_tqdm())
 
     def init_test_tqdm(self) -> Tqdm:
-        return _temporary(super().init_test_tqdm())
+        return self._temporary(super().init_test_tqdm())
 
     def init_predict_tqdm(self) -> Tqdm:
-        return _temporary(super().init_predict_tqdm())
+        return self._temporary(super().init_predict_tqdm())
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Return loss and accuracy, without Lightning's version number."""
@@ -115,10 +116,9 @@ class TerminalBar(TQDMProgressBar):
         self.train_progress_bar.set_description_str(epoch_of(trainer))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        for bar in list(getattr(Tqdm, "_instances", ())):  # of tqdm: the bars that are still open
-            bar.close()
+        if self.bar is not None:
+            self.bar.close()
 
-
-def _temporary(bar: Tqdm) -> Tqdm:
-    bar.leave = False
-    return bar
+    def _temporary(self, bar: Tqdm) -> Tqdm:
+        self.bar, bar.leave = bar, False
+        return bar
