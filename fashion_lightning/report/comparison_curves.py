@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from statistics import mean, stdev
 from textwrap import fill
@@ -18,7 +19,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 """Okabe and Ito's, which readers with any colour vision can tell apart, and three more."""
 
 LEGEND_WIDTH = 110
-"""Characters that stand side by side below the picture."""
+"""Characters of a line of the legend."""
 
 
 def draw(groups: Sequence[Group], path: Path) -> list[str]:
@@ -34,58 +35,44 @@ def draw(groups: Sequence[Group], path: Path) -> list[str]:
         Notes on runs whose event files lack epochs.
     """
     figure = Figure(figsize=(11, 4.8), layout="constrained")
-    notes = []
-    named: list[tuple[str, Line2D]] = []
+    notes: dict[str, None] = {}  # each once, in order
+    lines: list[Line2D] = []
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         later = []
-        for group, color in zip(groups, _colors(len(groups)), strict=True):
+        for group, color in zip(groups, cycle(COLORS)):
             for part, style in (("val", "-"), ("train", ":")):
-                curves = []
-                for run in group.runs:
-                    curve, note = _complete(run, f"{part}/{quantity}")
-                    curves.append(curve)
-                    notes += [note] if note else []
-                    later += [value for epoch, value in curve.items() if epoch > 1]
+                curves = [read_curve(run.run_dir, f"{part}/{quantity}") for run in group.runs]
                 line = _draw_band(axes, curves, color, style)
-                if (part, quantity) == ("val", "loss"):
-                    named.append((f"{group.label} (n = {len(group.runs)})", line))
-        _finish(axes, quantity)
-        if quantity == "loss" and later:  # recipes differ most in their first epoch, which is not what one compares
+                lines += [line] if (part, quantity) == ("val", "loss") else []
+                later += [value for curve in curves for epoch, value in curve.items() if epoch > 1]
+                notes |= {_missing(run, part, curve): None for run, curve in zip(group.runs, curves, strict=True)}
+        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        if quantity == "loss" and later:  # recipes differ most in their first epoch, which nobody compares
             axes.set_ylim(bottom=0, top=1.15 * max(later))
-    _add_legend(figure, named)
+    labels = [fill(f"{group.label} (n = {len(group.runs)})", LEGEND_WIDTH, break_on_hyphens=False) for group in groups]
+    figure.set_figheight(4.8 + 0.21 * sum(label.count("\n") + 1 for label in labels))
+    legend = figure.legend(lines, ["…"] * len(lines), loc="outside lower center", frameon=False)
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_parse_math(False)  # else what stands between two dollar signs is a formula
+        text.set_text(label)  # given to `legend`, a label that begins with an underscore would be left out
     figure.suptitle("Validation (solid) and training (dotted), mean ± standard deviation over seeds", fontsize=11)
     with warnings.catch_warnings():  # a label in letters that matplotlib's font lacks is drawn as a box
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(path, dpi=150)
-    return list(dict.fromkeys(notes))
+    return [note for note in notes if note]
 
 
-def _add_legend(figure: Figure, named: Sequence[tuple[str, Line2D]]) -> None:
-    """Name lines below the picture, each to the letter, in as many columns as their names leave room for."""
-    lines = [line for _, line in named]
-    labels = [fill(label, LEGEND_WIDTH, break_on_hyphens=False) for label, _ in named]
-    longest = max(len(line) for label in labels for line in label.splitlines())
-    columns = max(1, min(3, len(lines), LEGEND_WIDTH // (longest + 6)))
-    legend = figure.legend(lines, ["…"] * len(lines), loc="outside lower center", ncols=columns, frameon=False)
-    height = max(sum(label.count("\n") + 1 for label in labels[start::columns]) for start in range(columns))
-    figure.set_figheight(figure.get_figheight() + 0.21 * max(0, height - 2))
-    for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_parse_math(False)  # else what stands between two dollar signs is a formula
-        text.set_text(label)  # given to `legend`, a label that begins with an underscore would be left out
-
-
-def _colors(count: int) -> list[str]:
-    return [COLORS[number % len(COLORS)] for number in range(count)]
-
-
-def _complete(run: RunResults, tag: str) -> tuple[dict[int, float], str]:
-    curve = read_curve(run.run_dir, tag)
-    every = run.settings.get("trainer.check_val_every_n_epoch", "1") if tag.startswith("val/") else "1"
-    # None of them is missing where validation follows batches ("None") and not epochs. A run's last epoch is
-    # validated too, also that of an earlier end.
-    missing = run.fit["epochs"] // int(every) - sum(e % int(every) == 0 for e in curve) if every.isdigit() else 0
-    missing = max(missing, 0)  # below it, of curves that are not this run's
-    return curve, f"the event files of {run.run_dir} lack {missing} of {run.fit['epochs']} epochs" if missing else ""
+def _missing(run: RunResults, part: str, curve: dict[int, float]) -> str:
+    """Say how many epochs the event files of a run lack, if any."""
+    every = run.settings.get("trainer.check_val_every_n_epoch", "1") if part == "val" else "1"
+    if not every.isdigit():  # "None": validation follows batches, not epochs
+        return ""
+    # The last epoch of a run is validated too, also after an early end.
+    missing = run.fit["epochs"] // int(every) - sum(epoch % int(every) == 0 for epoch in curve)
+    return f"the event files of {run.run_dir} lack {missing} of {run.fit['epochs']} epochs" if missing > 0 else ""
 
 
 def _draw_band(axes: Axes, curves: Sequence[dict[int, float]], color: str, style: str) -> Line2D:
@@ -94,15 +81,6 @@ def _draw_band(axes: Axes, curves: Sequence[dict[int, float]], color: str, style
     middle = [mean(at_epoch) for at_epoch in values]
     (line,) = axes.plot(epochs, middle, style, color=color, marker="." if len(epochs) == 1 else "", linewidth=1.6)
     if len(curves) > 1:
-        spread = [stdev(at_epoch) for at_epoch in values]
-        low, high = ([m + sign * s for m, s in zip(middle, spread, strict=True)] for sign in (-1, 1))
+        low, high = ([mean(each) + sign * stdev(each) for each in values] for sign in (-1, 1))
         axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
     return line
-
-
-def _finish(axes: Axes, quantity: str) -> None:
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(quantity)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)

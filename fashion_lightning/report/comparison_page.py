@@ -1,25 +1,14 @@
 """The page that ``compare --output`` writes: table, curves and differences of several recipes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from fashion_lightning.report.accuracy import Accuracy
 from fashion_lightning.report.comparison_table import COLUMNS, Comparison, Group, rows
-from fashion_lightning.report.differences import Difference, difference
+from fashion_lightning.report.differences import difference
 from fashion_lightning.report.page import data_uri, render
-
-
-@dataclass(frozen=True)
-class Row:
-    """One recipe against the first one, in one metric."""
-
-    label: str
-    metric: str
-    seeds: tuple[int, int]
-    """Of the recipe and of the first one."""
-    found: Difference
 
 
 def comparison_page(comparison: Comparison, curves: Path) -> bytes:
@@ -37,27 +26,26 @@ def comparison_page(comparison: Comparison, curves: Path) -> bytes:
         rows=others,
         curves=data_uri(curves.read_bytes()),
         reference=comparison.groups[0].label,
-        differences=_differences(comparison.groups),
+        differences=_differences(*comparison.groups),
         sampling=_sampling(comparison.groups),
     )
 
 
-def _differences(groups: Sequence[Group]) -> list[Row]:
-    reference, *others = groups
+def _differences(reference: Group, *others: Group) -> list[dict[str, Any]]:
+    """Compare every recipe with the first one, in every metric that is a share of images."""
     found = []
     for column in (column for column in COLUMNS if column.scale == 100):
         of_reference = column.values(reference)
         for group in others:
-            values = column.values(group)
-            if values and of_reference:
-                seeds = (len(values), len(of_reference))
-                metric = column.heading.removesuffix(", %")
-                found.append(Row(group.label, metric, seeds, difference(values, of_reference)))
+            if (values := column.values(group)) and of_reference:
+                value, interval = difference(values, of_reference)
+                row = {"label": group.label, "metric": column.heading.removesuffix(", %"), "value": value}
+                found.append({**row, "interval": interval, "seeds": (len(values), len(of_reference))})
     return found
 
 
 def _sampling(groups: Sequence[Group]) -> tuple[int, float] | None:
-    """Test images, and how far their choice moves a mean accuracy on them, to either side at 95 %."""
+    """Return the test images, and how far their choice moves a mean accuracy, to either side at 95 %."""
     tests = [run.tests["none"] for group in groups for run in group.runs if "none" in run.tests]
     counts = {test.get("images") for test in tests}
     if len(counts) != 1 or not isinstance(images := counts.pop(), int) or images < 1:

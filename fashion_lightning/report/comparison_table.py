@@ -6,7 +6,7 @@ the test set is not opened.
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
@@ -43,10 +43,11 @@ class Column:
     digits: int = 2
 
     def values(self, group: Group) -> list[float]:
-        """The value of each run that has one."""
+        """Return the value of each run that has one."""
         return [value for run in group.runs if (value := self.of(run)) is not None]
 
     def text(self, group: Group) -> str:
+        """Return mean and standard deviation; with n, if not all runs have a value."""
         values = [value * self.scale for value in self.values(group)]
         if not values:
             return "–"
@@ -54,6 +55,10 @@ class Column:
         if len(values) > 1 and (self.digits or len(set(values)) > 1):
             text += f" ± {stdev(values):,.{self.digits}f}"
         return text if len(values) == len(group.runs) else f"{text} (n = {len(values)})"
+
+
+def _fit(name: str) -> Callable[[RunResults], float | None]:
+    return lambda run: float(run.fit[name])
 
 
 def _best(name: str) -> Callable[[RunResults], float | None]:
@@ -65,9 +70,9 @@ def _test(tta: str, name: str) -> Callable[[RunResults], float | None]:
 
 
 COLUMNS = (
-    Column("parameters", "parameters", lambda run: float(run.fit["parameters"]), digits=0),
-    Column("epochs", "epochs", lambda run: float(run.fit["epochs"]), digits=0),
-    Column("fit, s", "fit_seconds", lambda run: float(run.fit["fit_seconds"]), digits=0),
+    Column("parameters", "parameters", _fit("parameters"), digits=0),
+    Column("epochs", "epochs", _fit("epochs"), digits=0),
+    Column("fit, s", "fit_seconds", _fit("fit_seconds"), digits=0),
     Column("validation, %", "val_accuracy", _best("val/accuracy"), 100),
     Column("val. loss", "val_loss", _best("val/loss"), digits=3),
     Column("test, %", "test_accuracy", _test("none", "accuracy"), 100),
@@ -119,8 +124,7 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
         # A config.yaml may come from anybody.
         group = Group(one_line(f"{name}: {_differences(settings, variants)}" if len(variants) > 1 else name))
         for run in runs:
-            earlier = [known for known in group.runs if known.seed == run.seed]
-            if earlier:  # the same seed again says nothing new
+            if any(known.seed == run.seed for known in group.runs):  # the same seed again says nothing new
                 group.notes.append(f"seed {run.seed} is there twice; {run.run_dir.name} left out")
             else:
                 group.runs.append(run)
@@ -129,45 +133,37 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
 
 
 def _differences(settings: frozenset[tuple[str, str]], variants: Sequence[frozenset[tuple[str, str]]]) -> str:
-    """The settings that tell a recipe from the others of its name, every one of them and no other."""
+    """Name the settings that tell a recipe from the others of its name, every one of them and no other."""
     shared = frozenset.intersection(*variants)
-    own = sorted(settings - shared)
-    if own:
-        texts = list(dict.fromkeys(f"{_short(key)} {_short_value(key, value)}".strip() for key, value in own))
+    if own := sorted(settings - shared):
+        texts = list(dict.fromkeys(_in_short(key, value) for key, value in own))
         return ", ".join(text for text in texts if not any(other.startswith(f"{text}.") for other in texts))
     others = sorted({key for variant in variants for key, _ in variant - shared})
-    return ", ".join(dict.fromkeys(f"no {_short(key)}" for key in others))
+    return ", ".join(dict.fromkeys(f"no {_in_short(key, '')}" for key in others))
 
 
-def _short(key: str) -> str:
-    """``model.optimizer.init_args.lr`` → ``optimizer.lr``."""
-    key = key.removeprefix("model.").removeprefix("trainer.").removesuffix(".class_path")
-    return key.replace(".init_args.", ".")
-
-
-def _short_value(key: str, value: str) -> str:
-    """A class by its name alone, which the parts of a list, such as callbacks, go by already."""
-    if not key.endswith(".class_path"):
-        return value
-    name = value.rpartition(".")[2]
-    return "" if key.endswith(f".{name}.class_path") else name
+def _in_short(key: str, value: str) -> str:
+    """Shorten ``model.optimizer.init_args.lr`` to ``optimizer.lr``, and a class path to the name of the class."""
+    name = value.rpartition(".")[2] if key.endswith(".class_path") else value
+    if key.endswith(f".{name}.class_path"):  # the parts of a list, such as callbacks, go by the name already
+        name = ""
+    short = key.removeprefix("model.").removeprefix("trainer.").removesuffix(".class_path")
+    return f"{short.replace('.init_args.', '.')} {name}".strip()
 
 
 def rows(comparison: Comparison) -> list[list[str]]:
-    """The table as text, with a heading; folders without results at its end."""
+    """Return the table as text, with a heading; folders without results come last."""
     table = [["recipe", "n", *(column.heading for column in COLUMNS), "notes"]]
     for group in comparison.groups:
         cells = [column.text(group) for column in COLUMNS]
         table.append([group.label, str(len(group.runs)), *cells, "; ".join(group.notes)])
     for path, problem in comparison.problems:
         table.append([one_line(str(path)), *[""] * (len(COLUMNS) + 1), problem])
-    if not any(row[-1] for row in table[1:]):
-        table = [row[:-1] for row in table]
-    return table
+    return table if any(row[-1] for row in table[1:]) else [row[:-1] for row in table]
 
 
 def print_table(comparison: Comparison) -> None:
-    """Print the table, as wide as it is where the output is not a terminal.
+    """Print the table, as wide as it is if the output is not a terminal.
 
     On a terminal that is too narrow, columns are left out and named; a number is never broken.
     """
@@ -175,74 +171,65 @@ def print_table(comparison: Comparison) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=1000)
-    empty = [name for number, name in enumerate(heading) if all(row[number] in ("–", "") for row in others)]
+    columns = dict(zip(heading, zip(*others, strict=True), strict=True)) if others else {}
+    # Numbers stay whole; headings are broken between words.
+    least = {name: max(map(len, [*name.split(), *cells])) for name, cells in columns.items()}
+    least |= {name: min(LEAST_TEXT, least[name]) for name in ("recipe", "notes") if name in least}
+    empty = [name for name, cells in columns.items() if all(cell in ("–", "") for cell in cells)]
     dropped: list[str] = []
     for name in [*empty, *FIRST_TO_GO]:
-        if _least_width(console, table := _table(heading, others, dropped)) <= console.width:
+        if sum(least[name] + 3 for name in columns) <= console.width:
             break
-        if name in heading and name not in dropped:
+        if columns.pop(name, None) is not None:
             dropped.append(name)
-    else:
-        table = _table(heading, others, dropped)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        justify = "left" if name in ("recipe", "notes") else "right"
+        table.add_column(name, justify=justify, overflow="fold", min_width=least[name])  # type: ignore[arg-type]
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(escape, row))  # a path may hold brackets, rich's markup
     console.print(table, highlight=False)
     if dropped:
         names = ", ".join(name.removesuffix(", %") for name in heading if name in dropped)
         print(f"Not shown at this width: {names}. All columns: in a wider terminal, or with --output FOLDER")
 
 
-def _table(heading: Sequence[str], others: Sequence[Sequence[str]], dropped: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    shown = [number for number, name in enumerate(heading) if name not in dropped]
-    for number in shown:
-        is_text = number == 0 or heading[number] == "notes"
-        cells = [row[number] for row in others]
-        # Numbers stay whole: a column is as wide as its widest cell, and its heading is broken between words.
-        least = min(LEAST_TEXT, max(map(len, cells))) if is_text else max(map(len, cells))
-        table.add_column(heading[number], justify="left" if is_text else "right", overflow="fold", min_width=least)
-    for row in others:
-        table.add_row(*(escape(row[number]) for number in shown))  # a path may hold brackets, rich's markup
-    return table
-
-
-def _least_width(console: Console, table: Table) -> int:
-    return console.measure(table, options=console.options.update(width=1000)).minimum
-
-
 def markdown(comparison: Comparison) -> str:
-    """The table for a README."""
+    """Return the table for a README."""
     heading, *others = rows(comparison)
     rule = ["---" if number == 0 else "---:" for number in range(len(heading))]
     return "".join(f"| {' | '.join(map(_markdown_cell, row))} |\n" for row in [heading, rule, *others])
 
 
 def _markdown_cell(text: str) -> str:
-    """A name to the letter: a bar would begin the next cell, a line break end the table."""
+    """Escape a name: a bar would begin the next cell, a line break end the table."""
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())
 
 
 def csv_text(comparison: Comparison) -> str:
-    """The table as numbers: a mean and a standard deviation each; seconds, and fractions of images."""
-    content = io.StringIO()
-    writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(["recipe", "n", *(f"{f.name}_{part}" for f in COLUMNS for part in ("mean", "sd", "n")), "notes"])
+    """Return the table as numbers: means and standard deviations, of seconds and of fractions of images."""
+    lines = [["recipe", "n", *(f"{each.name}_{part}" for each in COLUMNS for part in ("mean", "sd", "n")), "notes"]]
     for group in comparison.groups:
-        cells: list[Any] = []
-        for column in COLUMNS:
-            values = column.values(group)
+        cells: list[Any] = [harmless(group.label), len(group.runs)]
+        for values in (column.values(group) for column in COLUMNS):
             cells += [mean(values) if values else "", stdev(values) if len(values) > 1 else "", len(values)]
-        writer.writerow([harmless(group.label), len(group.runs), *cells, "; ".join(group.notes)])
+        lines.append([*cells, "; ".join(group.notes)])
     for path, problem in comparison.problems:
-        writer.writerow([harmless(str(path)), 0, *[""] * (3 * len(COLUMNS)), problem])
-    return content.getvalue()
+        lines.append([harmless(str(path)), "0", *[""] * (3 * len(COLUMNS)), problem])
+    return _csv(lines)
 
 
 def runs_csv(comparison: Comparison) -> str:
-    """What the means are made of: a row for every run."""
-    content = io.StringIO()
-    writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(["recipe", "seed", "run", *(column.name for column in COLUMNS)])
+    """Return what the means are made of: a row for every run."""
+    lines: list[list[Any]] = [["recipe", "seed", "run", *(column.name for column in COLUMNS)]]
     for group in comparison.groups:
         for run in sorted(group.runs, key=lambda run: run.seed):
             cells = (column.of(run) for column in COLUMNS)
-            writer.writerow([harmless(group.label), run.seed, harmless(str(run.run_dir)), *cells])
+            lines.append([harmless(group.label), run.seed, harmless(str(run.run_dir)), *cells])
+    return _csv(lines)
+
+
+def _csv(lines: Iterable[Sequence[Any]]) -> str:
+    content = io.StringIO()
+    csv.writer(content, lineterminator="\n").writerows(lines)
     return content.getvalue()

@@ -1,41 +1,32 @@
 """How far two recipes lie apart, with what the chance of their seeds leaves open."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, variance
 
 from mpmath import betainc, findroot
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Of the means of two samples, one value a seed."""
+def difference(values: Sequence[float], of_reference: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
+    """Return the mean of some values less that of a reference, and Welch's interval at 95 %.
 
-    value: float
-    interval: tuple[float, float] | None
-    """At 95 %; ``None`` where one of the samples has a single value."""
-
-
-def difference(values: Sequence[float], of_reference: Sequence[float]) -> Difference:
-    """The mean of some values less that of a reference, with the interval of Welch.
-
-    It does not take the spread of both for the same (Welch 1947, https://doi.org/10.1093/biomet/34.1-2.28).
+    It does not take the spread of both for the same (Welch 1947, https://doi.org/10.1093/biomet/34.1-2.28). There is
+    none if one of the samples has a single value.
     """
     apart = mean(values) - mean(of_reference)
     if min(len(values), len(of_reference)) < 2:
-        return Difference(apart, None)
+        return apart, None
     parts = [(variance(sample) / len(sample), len(sample) - 1) for sample in (values, of_reference)]
     square = sum(part for part, _ in parts)
     if not square:
-        return Difference(apart, (apart, apart))
+        return apart, (apart, apart)
     freedom = square**2 / sum(part**2 / degrees for part, degrees in parts)
     half = student95(freedom) * sqrt(square)
-    return Difference(apart, (apart - half, apart + half))
+    return apart, (apart - half, apart + half)
 
 
 def student95(freedom: float) -> float:
-    """What 95 % of Student's t of so many degrees of freedom, at least one, stay within."""
+    """Return what 95 % of Student's t of so many degrees of freedom, at least one, stay within."""
 
     def outside(t: float) -> float:
         return float(betainc(freedom / 2, 0.5, 0, freedom / (freedom + t**2), regularized=True)) - 0.05
