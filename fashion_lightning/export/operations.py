@@ -1,4 +1,4 @@
-"""A traced graph as a short list of plain operations on one image, for an interpreter that has no torch.
+"""A traced graph as a short list of plain operations on one image, for an interpreter without torch.
 
 ``templates/network.js`` reads the list in a browser; ``run`` does the same here, so that a file can be checked.
 An operation reads places and writes the next one: place 0 holds the image, the last one the probabilities.
@@ -18,7 +18,7 @@ from fashion_lightning.errors import UserError
 
 Operation = dict[str, Any]
 """``op``; ``in``, the places that it reads; ``shape`` of what it writes; numbers of ``weight`` and ``bias``; settings.
-What works along one dimension has ``sizes``: of all dimensions before it, of itself, of all behind it."""
+Operations along one dimension have ``sizes``: of all dimensions before it, of itself, of all behind it."""
 
 
 class Operations(NamedTuple):
@@ -31,22 +31,7 @@ class Operations(NamedTuple):
 
 aten = torch.ops.aten
 
-ACTIVATIONS: dict[Any, str] = {
-    aten.relu.default: "relu",
-    aten.gelu.default: "gelu",
-    aten.silu.default: "silu",
-    aten.sigmoid.default: "sigmoid",
-    aten.tanh.default: "tanh",
-}
-
-POOLING: dict[Any, tuple[str, list[Any]]] = {
-    aten.max_pool2d_with_indices.default: ("max_pool", [[], [0, 0], [1, 1], False]),
-    aten.avg_pool2d.default: ("avg_pool", [[], [0, 0], False, True, None]),
-}
-"""With torch's defaults of what follows the kernel: stride, padding, and what is known in this way only."""
-
 COPIES = (aten.clone.default, aten.alias.default, aten._to_copy.default)
-VIEWS = (aten.view.default, aten.unsqueeze.default, aten.squeeze.dims)
 
 
 def flatten(program: ExportedProgram) -> Operations:
@@ -65,8 +50,7 @@ class _Flattener(fx.Interpreter):
         super().__init__(program.graph_module)
         self.extra_traceback = False  # in the message of what is raised
         self.program = program
-        self.steps: list[Operation] = []
-        self.weights: list[Tensor] = []
+        self.written = Operations([], [])
         self.places: dict[fx.Node, int] = {}
 
     def flatten(self, image: Tensor) -> Operations:
@@ -80,173 +64,194 @@ class _Flattener(fx.Interpreter):
         self.places = {node: 0 for node in inputs if node.name not in named}
         with torch.no_grad():
             self.run(*(state[named[node.name]] if node.name in named else image for node in inputs))
-        return Operations(self.steps, self.weights)
+        return self.written
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         read: list[int] = []
         fx.map_arg(n.args, lambda node: read.append(self.places[node]) if node in self.places else None)
         if n.op == "call_function" and read and isinstance(result, Tensor | tuple):
-            self._write_down(n, read, result[0] if isinstance(result, tuple) else result)
+            self.places[n] = self._place_of(n, read, result[0] if isinstance(result, tuple) else result)
         return result
 
-    def _write_down(self, node: fx.Node, read: list[int], result: Tensor) -> None:
+    def _place_of(self, node: fx.Node, read: list[int], result: Tensor) -> int:
+        """Write a node down, if it is more than a copy; return the place of its result."""
         args, kwargs = self.fetch_args_kwargs_from_env(node)
         copies = node.target in COPIES and result.is_floating_point()  # not to whole numbers
         if copies or (node.target is operator.getitem and args[1] == 0):
-            self.places[node] = read[0]
-            return
-        steps = None if kwargs else self._steps(node.target, args, len(read))
+            return read[0]
+        tensors = [part for part in (args[0] if isinstance(args[0], list) else args) if isinstance(part, Tensor)]
+        expected = len(tensors) if node.target in SEVERAL else 1  # the others are weights
+        known = node.target in OPERATIONS and len(read) == expected and not kwargs
+        steps = OPERATIONS[node.target](*args) if known else None
         if steps is None:
             raise UserError(
                 f"A page does not know {node.target}{_layer_of(node)}. Export to .onnx or .pt2; nothing was written."
             )
-        for step in steps:
-            self.steps.append({"in": read, "shape": list(result.shape), **step})
-            read = [len(self.steps)]
-        self.places[node] = len(self.steps)
-
-    def _steps(self, target: Any, args: Any, read: int) -> list[Operation] | None:
-        """An operation as it is written down, or ``None`` if there is no such."""
-        if target in ACTIVATIONS:
-            return [{"op": ACTIVATIONS[target]}]
-        if target in (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor):
-            return _arithmetic(target, args[0], args[1], read)
-        if target is aten.convolution.default:
-            _, weight, bias, stride, padding, dilation, transposed, _, groups = args
-            plain = not transposed and groups == 1 and dilation == [1, 1] and read == 1
-            settings = {"kernel": list(weight.shape[2:]), "stride": stride, "padding": padding}
-            return [{"op": "conv", **settings, **self._with(weight, bias)}] if plain and weight.dim() == 4 else None
-        if target is aten._native_batch_norm_legit_no_training.default:
-            features, gain, bias, mean, variance, _, eps = args
-            scale = (variance.double() + eps).rsqrt() * (1 if gain is None else gain)
-            shift = -mean * scale + (0 if bias is None else bias)
-            return [{"op": "scale", "sizes": _sizes(features, 1), **self._with(scale, shift)}]
-        if target in (aten.mm.default, aten.addmm.default) and read == 1:
-            bias, matrix = (args[0], args[2]) if target is aten.addmm.default else (None, args[1])
-            return [{"op": "linear", **self._with(matrix.T, bias)}]
-        return _pooled(target, *args) or _rearranged(target, *args)
-
-    def _with(self, *weights: Tensor | None) -> Operation:
-        numbers: Operation = {}
-        for name, weight in zip(("weight", "bias"), weights):
-            if weight is not None:
-                numbers[name] = len(self.weights)
-                self.weights.append(weight.detach().float().contiguous())
-        return numbers
+        for step in steps if isinstance(steps, list) else [steps]:
+            for name in ("weight", "bias"):
+                if (weight := step.pop(name, None)) is not None:
+                    step[name] = len(self.written.weights)
+                    self.written.weights.append(weight.detach().float().contiguous())
+            self.written.steps.append({"in": read, "shape": list(result.shape), **step})
+            read = [len(self.written.steps)]
+        return read[0]
 
 
 def _layer_of(node: fx.Node) -> str:
-    """`` in layer network.1 (Softplus)``, as far as it is known."""
+    """Return `` in layer network.1 (Softplus)``, as far as it is known."""
     path, kind = list((node.meta.get("nn_module_stack") or {"": ("", "")}).values())[-1]
     kind = kind if isinstance(kind, str) else kind.__name__
     return f" in layer {path.removeprefix('classifier.')} ({kind.rpartition('.')[2]})" if path else ""
 
 
+def _along(name: str, features: Tensor, first: int, last: int | None = None, **settings: Any) -> Operation:
+    """Describe an operation along a dimension, or along those from ``first`` to ``last``."""
+    return {"op": name, "sizes": _sizes(features, first, last), **settings}
+
+
 def _sizes(features: Tensor, first: int, last: int | None = None) -> list[int]:
-    """Of all dimensions before ``first``, from there to ``last``, and of all behind."""
     first %= features.dim()
     end = first + 1 if last is None else last % features.dim() + 1
     return [math.prod(part) for part in (features.shape[:first], features.shape[first:end], features.shape[end:])]
 
 
-def _arithmetic(target: Any, left: Any, right: Any, read: int) -> list[Operation] | None:
-    """Two results of one shape, or a result and a number; nothing is stretched to another shape."""
-    name = str(target).split(".")[1]
-    if read == 2 and left.shape == right.shape:
-        return [{"op": name}]
-    if isinstance(left, Tensor) and isinstance(right, int | float):
-        times = right if name == "mul" else 1 / right if name == "div" else 1
-        plus = right if name == "add" else -right if name == "sub" else 0
-        return [{"op": "affine", "times": times, "plus": plus}]
-    return None
+def _arithmetic(name: str) -> Callable[[Any, Any], Operation | None]:
+    """Describe two results of one shape, or a result and a number; nothing is stretched to another shape."""
+
+    def describe(left: Any, right: Any) -> Operation | None:
+        if isinstance(right, Tensor):
+            return {"op": name} if isinstance(left, Tensor) and left.shape == right.shape else None
+        times, plus = {"add": (1, right), "sub": (1, -right), "mul": (right, 0), "div": (1 / right, 0)}[name]
+        return {"op": "affine", "times": times, "plus": plus}
+
+    return describe
 
 
-def _pooled(target: Any, features: Tensor, *settings: Any) -> list[Operation] | None:
-    if target in POOLING:
-        name, defaults = POOLING[target]
-        kernel, *given = settings
-        stride, padding, *others = [*given, *defaults[len(given) :]]
-        plain = others == defaults[2:] and (name == "max_pool" or padding == [0, 0])
-        return [{"op": name, "kernel": kernel, "stride": stride or kernel, "padding": padding}] if plain else None
-    if target is aten.mean.dim:
-        dims = sorted(dim % features.dim() for dim in settings[0])
-        adjacent = dims == list(range(dims[0], dims[-1] + 1))
-        return [{"op": "mean", "sizes": _sizes(features, dims[0], dims[-1])}] if adjacent else None
-    return None
+def _convolution(
+    _features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    _: list[int],
+    groups: int,
+) -> Operation | None:
+    if transposed or groups != 1 or dilation != [1, 1] or weight.dim() != 4:
+        return None
+    settings = {"kernel": list(weight.shape[2:]), "stride": stride, "padding": padding}
+    return {"op": "conv", **settings, "weight": weight, "bias": bias}
 
 
-def _rearranged(target: Any, features: Any, *settings: Any) -> list[Operation] | None:
-    if target in VIEWS:
-        return [{"op": "view"}]
-    if target is aten._softmax.default:
-        return [{"op": "softmax", "sizes": _sizes(features, settings[0])}]
-    if target is aten.cat.default:
-        dim = settings[0] if settings else 0
-        return [{"op": "cat", "sizes": [_sizes(part, dim) for part in features]}]
-    if target is aten.flip.default and len(settings[0]) == 1:
-        return [{"op": "flip", "sizes": _sizes(features, settings[0][0])}]
-    if target is aten.slice.Tensor and len(settings) == 3:
-        dim, start, end = settings
-        size = features.shape[dim]
-        start, end, _ = slice(start, end).indices(size)
-        return [{"op": "slice", "sizes": _sizes(features, dim), "start": start, "end": end}]
-    if target is aten.constant_pad_nd.default and len(settings[0]) == 4:
-        (left, right, top, bottom), value = settings[0], settings[1] if len(settings) > 1 else 0
-        wider = functional.pad(features, [left, right])
-        across = {"op": "pad", "sizes": _sizes(features, -1), "before": left, "after": right, "value": value}
-        down = {"op": "pad", "sizes": _sizes(wider, -2), "before": top, "after": bottom, "value": value}
-        return [{**across, "shape": list(wider.shape)}, down]
-    return None
+def _batch_norm(
+    features: Tensor, gain: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, _: float, eps: float
+) -> Operation:
+    scale = (variance.double() + eps).rsqrt() * (1 if gain is None else gain)
+    return _along("scale", features, 1, weight=scale, bias=-mean * scale + (0 if bias is None else bias))
+
+
+def _pooling(name: str, may_pad: bool, *defaults: Any) -> Callable[..., Operation | None]:
+    """Describe pooling; everything behind stride and padding must be torch's default."""
+
+    def describe(_: Tensor, kernel: list[int], stride: Any = (), padding: Any = (0, 0), *others: Any) -> Any:
+        if others != defaults[: len(others)] or not (may_pad or list(padding) == [0, 0]):
+            return None
+        return {"op": name, "kernel": kernel, "stride": list(stride) or kernel, "padding": list(padding)}
+
+    return describe
+
+
+def _mean(features: Tensor, dims: list[int], *_: bool) -> Operation | None:
+    dims = sorted(dim % features.dim() for dim in dims)
+    is_block = dims == list(range(dims[0], dims[-1] + 1))
+    return _along("mean", features, dims[0], dims[-1]) if is_block else None
+
+
+def _slice(features: Tensor, dim: int, start: int | None, end: int | None, step: int = 1) -> Operation | None:
+    start, end, _ = slice(start, end).indices(features.shape[dim])
+    return _along("slice", features, dim, start=start, end=end) if step == 1 else None
+
+
+def _padding(features: Tensor, sides: list[int], value: float = 0) -> list[Operation] | None:
+    if len(sides) != 4:
+        return None
+    left, right, top, bottom = sides
+    wider = functional.pad(features, [left, right])
+    across = _along("pad", features, -1, before=left, after=right, value=value, shape=list(wider.shape))
+    return [across, _along("pad", wider, -2, before=top, after=bottom, value=value)]
+
+
+OPERATIONS: dict[Any, Callable[..., Operation | list[Operation] | None]] = {
+    aten.relu.default: lambda features: {"op": "relu"},
+    aten.gelu.default: lambda features: {"op": "gelu"},
+    aten.silu.default: lambda features: {"op": "silu"},
+    aten.sigmoid.default: lambda features: {"op": "sigmoid"},
+    aten.tanh.default: lambda features: {"op": "tanh"},
+    aten.view.default: lambda features, shape: {"op": "view"},
+    aten.unsqueeze.default: lambda features, dim: {"op": "view"},
+    aten.squeeze.dims: lambda features, dims: {"op": "view"},
+    aten.add.Tensor: _arithmetic("add"),
+    aten.sub.Tensor: _arithmetic("sub"),
+    aten.mul.Tensor: _arithmetic("mul"),
+    aten.div.Tensor: _arithmetic("div"),
+    aten.convolution.default: _convolution,
+    aten._native_batch_norm_legit_no_training.default: _batch_norm,
+    aten.mm.default: lambda features, matrix: {"op": "linear", "weight": matrix.T},
+    aten.addmm.default: lambda bias, features, matrix: {"op": "linear", "weight": matrix.T, "bias": bias},
+    aten.max_pool2d_with_indices.default: _pooling("max_pool", True, [1, 1], False),
+    aten.avg_pool2d.default: _pooling("avg_pool", False, False, True, None),
+    aten.mean.dim: _mean,
+    aten._softmax.default: lambda features, dim, _: _along("softmax", features, dim),
+    aten.cat.default: lambda parts, dim=0: {"op": "cat", "sizes": [_sizes(part, dim) for part in parts]},
+    aten.flip.default: lambda features, dims: _along("flip", features, dims[0]) if len(dims) == 1 else None,
+    aten.slice.Tensor: _slice,
+    aten.constant_pad_nd.default: _padding,
+}
+"""How an operator's arguments are written down; ``None`` where the list does not know such a use of it."""
+
+SEVERAL = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.cat.default)
+"""Operators that may read several results."""
 
 
 @torch.inference_mode()
 def run(operations: Operations, image: Tensor) -> Tensor:
-    """Probabilities ``(1, 10)`` of an image ``(1, 1, 28, 28)`` uint8, by the list alone."""
+    """Compute the probabilities ``(1, 10)`` of an image ``(1, 1, 28, 28)`` uint8, by the list alone."""
     places = [image.float()]
     for step in operations.steps:
         read = [places[place] for place in step["in"]]
         weights = [operations.weights[step[name]] for name in ("weight", "bias") if name in step]
-        places.append(_computed(step, read, weights).reshape(step["shape"]))
+        if "sizes" in step and step["op"] != "cat":
+            read = [read[0].reshape(step["sizes"])]
+        places.append(RUN[step["op"]](step, *read, *weights).reshape(step["shape"]))
     return places[-1]
 
 
-ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
-    **{name: getattr(torch, name) for name in ("add", "sub", "mul", "div", "relu", "sigmoid", "tanh")},
-    "gelu": functional.gelu,
-    "silu": functional.silu,
-    "view": lambda features: features,
+RUN: dict[str, Callable[..., Tensor]] = {
+    "relu": lambda step, x: x.relu(),
+    "gelu": lambda step, x: functional.gelu(x),
+    "silu": lambda step, x: functional.silu(x),
+    "sigmoid": lambda step, x: x.sigmoid(),
+    "tanh": lambda step, x: x.tanh(),
+    "view": lambda step, x: x,
+    "add": lambda step, left, right: left + right,
+    "sub": lambda step, left, right: left - right,
+    "mul": lambda step, left, right: left * right,
+    "div": lambda step, left, right: left / right,
+    "affine": lambda step, x: x * float(step["times"]) + float(step["plus"]),
+    "conv": lambda step, x, weight, bias=None: functional.conv2d(x, weight, bias, step["stride"], step["padding"]),
+    "linear": lambda step, x, *weights: functional.linear(x, *weights),
+    "max_pool": lambda step, x: functional.max_pool2d(x, step["kernel"], step["stride"], step["padding"]),
+    "avg_pool": lambda step, x: functional.avg_pool2d(x, step["kernel"], step["stride"], step["padding"]),
+    "cat": lambda step, *parts: torch.cat(
+        [part.reshape(sizes) for part, sizes in zip(parts, step["sizes"], strict=True)], dim=1
+    ),
+    "scale": lambda step, x, scale, shift: x * scale[:, None] + shift[:, None],
+    "mean": lambda step, x: x.mean(dim=1),
+    "softmax": lambda step, x: x.softmax(dim=1),
+    "flip": lambda step, x: x.flip(1),
+    "slice": lambda step, x: x[:, step["start"] : step["end"]],
+    "pad": lambda step, x: functional.pad(x, [0, 0, step["before"], step["after"]], value=step["value"]),
 }
-
-
-POOLS: dict[str, Callable[..., Tensor]] = {"max_pool": functional.max_pool2d, "avg_pool": functional.avg_pool2d}
-
-
-def _computed(step: Operation, read: list[Tensor], weights: list[Tensor]) -> Tensor:
-    name, features = step["op"], read[0]
-    if name in ELEMENTWISE:
-        return ELEMENTWISE[name](*read)
-    if name == "affine":
-        return features * float(step["times"]) + float(step["plus"])
-    if name == "conv":
-        bias = weights[1] if len(weights) > 1 else None
-        return functional.conv2d(features, weights[0], bias, step["stride"], step["padding"])
-    if name == "linear":
-        return functional.linear(features, *weights)
-    if name in POOLS:
-        return POOLS[name](features, step["kernel"], step["stride"], step["padding"])
-    if name == "cat":
-        return torch.cat([part.reshape(sizes) for part, sizes in zip(read, step["sizes"], strict=True)], dim=1)
-    features = features.reshape(step["sizes"])
-    if name == "scale":
-        return features * weights[0][:, None] + weights[1][:, None]
-    if name == "mean":
-        return features.mean(dim=1)
-    if name == "softmax":
-        return features.softmax(dim=1)
-    if name == "flip":
-        return features.flip(1)
-    if name == "slice":
-        return features[:, step["start"] : step["end"]]
-    assert name == "pad", name
-    return functional.pad(features, [0, 0, step["before"], step["after"]], value=step["value"])
+"""What each operation of the list computes; one along a dimension gets ``(before, along, behind)``."""
