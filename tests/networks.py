@@ -111,14 +111,6 @@ class NotInONNX(Linear):
         return logits
 
 
-class NeverTheSame(Linear):
-    """Draws random numbers when it is evaluated."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits = super().forward(images)
-        return logits + torch.rand_like(logits)
-
-
 class EveryOperation(nn.Module):
     """Has each layer that an exported page knows, and the arithmetic between them."""
 

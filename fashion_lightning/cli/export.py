@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
@@ -30,7 +31,8 @@ def run(given: Namespace, _: Sequence[str]) -> None:
     if path.suffix.lower() not in FORMATS:
         raise UserError(f"--output must end in {SUFFIXES}, not {path.name!r}.")
     file_format = FORMATS[path.suffix.lower()]
-    file_format.check_installed()
+    if missing := [name for name in file_format.PACKAGES if find_spec(name) is None]:
+        raise UserError(f"{path.name} needs packages that are not installed: pip install {' '.join(missing)}")
     place = find_run(given.ckpt_path)
     checkpoint = find_checkpoint(place, "best", named={given.network})
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from fashion_lightning.export.operations import Operations
 
+PACKAGES: tuple[str, ...] = ()
+"""What must be installed beside this package."""
+
 SCRIPTS = ("network.js", "resampling.js", "background.js", "photographs.js", "model.js")
 
 FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP")
@@ -23,10 +26,6 @@ FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP")
 
 MEGABYTES = 40
 """Of a picture that the page opens."""
-
-
-def check_installed() -> None:
-    """Nothing is needed but a browser."""
 
 
 def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:

@@ -1,10 +1,7 @@
 """An ONNX file, for every runtime that reads them; torch is not needed to use it."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
-
-from fashion_lightning.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,16 +11,7 @@ OPSET = 20
 """Of ONNX's operators: the first that has GELU as one of them."""
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-
-
-def check_installed() -> None:
-    """Look for what writes and runs ONNX files, before anything else is done.
-
-    Raises:
-        UserError: a package is missing.
-    """
-    if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        raise UserError(f"An ONNX file needs packages that are not installed: pip install {' '.join(missing)}")
+"""What must be installed beside this package."""
 
 
 def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:

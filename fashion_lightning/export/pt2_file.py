@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-def check_installed() -> None:
-    """Nothing beside torch is needed."""
+PACKAGES: tuple[str, ...] = ()
+"""What must be installed beside this package."""
 
 
 def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def check_installed() -> None:
-    """Do nothing: the library comes with this package."""
+PACKAGES: tuple[str, ...] = ()
+"""What must be installed beside this package."""
 
 
 def write(checkpoint: Checkpoint, tta: str) -> bytes:

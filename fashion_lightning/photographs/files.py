@@ -180,6 +180,8 @@ def as_batch(images: Any) -> Tensor:
             " (B, 1, 28, 28). Pictures of another size or in colour: give files or PIL images (Image.fromarray)."
         )
     batch = pixels.reshape(-1, 1, 28, 28)
+    if batch.dtype in (torch.uint16, torch.uint32, torch.uint64):  # torch cannot compare them
+        batch = batch.to(torch.int64)
     if batch.dtype == torch.uint8 or not len(batch):
         return batch.to(torch.uint8)
     low, high = batch.min().item(), batch.max().item()

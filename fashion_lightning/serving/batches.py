@@ -13,7 +13,7 @@ from fashion_lightning.photographs.background import Pixels
 
 
 class Batches:
-    """Collects what comes while the network is at work, and hands it over as one batch.
+    """Collects the pictures that come while the network is at work, and hands them over as one batch.
 
     Nobody waits for a batch to fill: a picture that comes alone is classified at once.
 
@@ -28,14 +28,14 @@ class Batches:
         self.waiting: asyncio.Queue[tuple[Pixels, asyncio.Future[list[float]]]] = asyncio.Queue()
 
     async def classify(self, pixels: Pixels) -> list[float]:
-        """The ten probabilities of an image ``(28, 28)`` uint8."""
+        """Return the ten probabilities of an image ``(28, 28)`` uint8."""
         answer: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
         self.waiting.put_nowait((pixels, answer))
         return await answer
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Batches are classified until the block ends."""
+        """Classify batches until the block ends."""
         with ThreadPoolExecutor(1, "network") as thread:
             task = asyncio.create_task(self._run(thread))
             try:

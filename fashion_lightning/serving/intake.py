@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator
-from typing import BinaryIO
 
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
@@ -13,10 +12,10 @@ from fashion_lightning.serving.limits import Limits
 
 
 class Intake:
-    """Counts what is held of all requests.
+    """Counts what the server holds of all requests.
 
     Args:
-        limits: its bounds are of bytes, seconds and requests.
+        limits: its bounds on bytes, seconds and requests.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -24,60 +23,48 @@ class Intake:
         self.requests = self.bytes = 0
 
     @contextlib.asynccontextmanager
-    async def picture(self, request: Request) -> AsyncIterator[BinaryIO]:
-        """The body of a request as an open file, which counts until the block ends.
+    async def picture(self, request: Request) -> AsyncIterator[io.BytesIO]:
+        """Yield the body of a request as an open file, which counts until the block ends.
 
         Raises:
-            HTTPException: it is of another media type, empty, too large or too slow, or too much is held already.
+            HTTPException: it has another media type, is empty, too large or too slow, or too much is held already.
         """
         _check_headers(request, self.limits.bytes)
         if self.requests >= self.limits.requests:
             raise _busy()
         self.requests += 1
-        file = io.BytesIO()
-        held = 0
-        try:
-            async for chunk in self._chunks(request):
-                # Content-Length may be missing, as of chunks without end.
-                if held + len(chunk) > self.limits.bytes:
-                    raise _too_large(self.limits.bytes)
-                if self.bytes + len(chunk) > self.limits.bytes_of_all:
-                    raise _busy()
-                self.bytes += len(chunk)
-                held += len(chunk)
-                file.write(chunk)
-            if not held:
-                raise HTTPException(400, "The request holds no picture: send the bytes of one file as its body.")
-            file.seek(0)
-            yield file
-        finally:
-            file.close()
-            self.requests -= 1
-            self.bytes -= held
-
-    async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        """The parts of a body as they arrive, all of them in time."""
-        chunks = request.stream()
-        end = asyncio.get_running_loop().time() + self.limits.seconds
-        while True:
+        with io.BytesIO() as file:
             try:
-                async with asyncio.timeout_at(end):
-                    chunk = await anext(chunks, None)
-            except TimeoutError as error:
-                raise HTTPException(
-                    408, f"The picture did not arrive within {self.limits.seconds:g} seconds."
-                ) from error
-            except ClientDisconnect as error:  # nobody reads this
-                raise HTTPException(400, "The connection ended before the picture did.") from error
-            if chunk is None:
-                return
-            yield chunk
+                await self._receive(request, file)
+                file.seek(0)
+                yield file
+            finally:
+                self.requests -= 1
+                self.bytes -= file.getbuffer().nbytes
+
+    async def _receive(self, request: Request, file: io.BytesIO) -> None:
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                async for chunk in request.stream():
+                    # Chunks without end have no Content-Length.
+                    if file.tell() + len(chunk) > self.limits.bytes:
+                        raise _too_large(self.limits.bytes)
+                    if self.bytes + len(chunk) > self.limits.bytes_of_all:
+                        raise _busy()
+                    self.bytes += len(chunk)
+                    file.write(chunk)
+        except TimeoutError as error:
+            raise HTTPException(408, f"The picture did not arrive within {self.limits.seconds:g} seconds.") from error
+        except ClientDisconnect as error:  # nobody reads this
+            raise HTTPException(400, "The connection ended before the picture did.") from error
+        if not file.tell():
+            raise HTTPException(400, "The request holds no picture: send the bytes of one file as its body.")
 
 
 def _check_headers(request: Request, largest: int) -> None:
     """Refuse what the headers give away, before anything is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # Neither can be sent from another site's page unless this server allows it, which it does not.
+    # Another site's page can send neither unless this server allows it, which it does not.
     if not kind.startswith("image/") and kind != "application/octet-stream":
         raise HTTPException(
             415, "Send the bytes of one picture as image/jpeg, image/png and so on, or as application/octet-stream."
