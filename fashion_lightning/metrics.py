@@ -117,12 +117,12 @@ class Evaluation(Metric):
         classes = logits.size(1)
         return {
             "loss": loss,
-            "accuracy": multiclass_accuracy(logits, labels, classes, average="micro", validate_args=False),
-            "top5": multiclass_accuracy(logits, labels, classes, top_k=5, average="micro", validate_args=False),
-            "precision": multiclass_precision(logits, labels, classes, average="none", validate_args=False),
-            "recall": multiclass_recall(logits, labels, classes, average="none", validate_args=False),
-            "f1": multiclass_f1_score(logits, labels, classes, average="none", validate_args=False),
-            "confusion": multiclass_confusion_matrix(logits, labels, classes, validate_args=False),
+            "accuracy": multiclass_accuracy(logits, labels, classes, average="micro"),
+            "top5": multiclass_accuracy(logits, labels, classes, top_k=5, average="micro"),
+            "precision": multiclass_precision(logits, labels, classes, average="none"),
+            "recall": multiclass_recall(logits, labels, classes, average="none"),
+            "f1": multiclass_f1_score(logits, labels, classes, average="none"),
+            "confusion": multiclass_confusion_matrix(logits, labels, classes),
             "logits": logits,
             "labels": labels,
             "indices": indices,

@@ -16,19 +16,11 @@ import torch
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
-from fashion_lightning.runs.folder import new_run_dir
 from tests.conftest import Run
 
 STUCK = ["--early_stopping.patience", "1", "--early_stopping.min_delta", "100"]
 
 RUN = Path("tensorboard_logs/tiny/version_0")
-
-
-def test_run_folders_are_never_shared(tmp_path: Path) -> None:
-    first, second = (new_run_dir(tmp_path, "tiny") for _ in range(2))
-    assert [first.name, second.name] == ["version_0", "version_1"]
-    (tmp_path / "tiny/version_7").mkdir()
-    assert new_run_dir(tmp_path, "tiny").name == "version_8"
 
 
 @pytest.mark.parametrize("stage", ["writing", "syncing", "renaming"])

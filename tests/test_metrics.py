@@ -1,5 +1,6 @@
 """What validation and test measure."""
 
+import pytest
 import torch
 
 from fashion_lightning.metrics import MONITORS, TRAIN_METRICS, Evaluation, TrainingMetrics, direction
@@ -46,9 +47,10 @@ def test_less_of_a_loss_is_better_and_more_of_anything_else() -> None:
     assert {direction(name) for name in MONITORS} == {"min", "max"}
 
 
-def test_a_loss_that_is_not_a_number_counts_as_infinite() -> None:
+@pytest.mark.parametrize("logit", [torch.nan, -torch.inf])
+def test_a_loss_that_is_not_a_number_counts_as_infinite(logit: float) -> None:
     evaluation = Evaluation()
-    evaluation.update(torch.full((2, 10), torch.nan), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    evaluation.update(torch.eye(10)[:2].where(torch.eye(10)[:2] == 0, logit), torch.arange(2), torch.arange(2))
     assert evaluation.results()["loss"] == torch.inf
 
 

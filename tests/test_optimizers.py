@@ -9,13 +9,32 @@ from fashion_lightning.networks import CNN
 from fashion_lightning.optimizers import Muon, orthogonalized
 
 
+@pytest.mark.parametrize("steps", [1, 3, 5])
+@pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
+def test_orthogonalized_is_the_quintic_of_newton_and_schulz(
+    steps: int, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fashion_lightning.optimizers.bf16_is_native", lambda device: False)
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = matrix / matrix.norm()
+    for _ in range(steps):
+        gram = expected @ expected.T
+        expected = 3.4445 * expected - 4.7750 * gram @ expected + 2.0315 * gram @ gram @ expected
+    torch.testing.assert_close(orthogonalized(matrix, steps), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_filters_dense_layers_and_biases_have_learning_rates_of_their_own() -> None:
-    optimizer = Muon(CNN().parameters(), lr=0.1, dense_lr=0.2, bias_lr=0.3)
-    assert [(group["lr"], {p.ndim for p in group["params"]}) for group in optimizer.param_groups] == [
-        (0.1, {4}),
-        (0.2, {2}),
-        (0.3, {1}),
+    network = CNN()
+    optimizer = Muon(network.parameters(), lr=0.1, momentum=0.5, dense_lr=0.2, bias_lr=0.3, newton_schulz_steps=4)
+    groups = [{**group, "params": {p.ndim for p in group["params"]}} for group in optimizer.param_groups]
+    same = {"newton_schulz_steps": 4}
+    assert groups == [
+        {"params": {4}, "lr": 0.1, "momentum": 0.5, "muon": True, **same},
+        {"params": {2}, "lr": 0.2, "momentum": 0.9, "muon": False, **same},
+        {"params": {1}, "lr": 0.3, "momentum": 0.9, "muon": False, **same},
     ]
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    assert len(trained) == sum(p.requires_grad for p in network.parameters())
 
 
 def test_a_filter_bank_keeps_its_norm_and_moves_by_lr_relative_to_it() -> None:

@@ -1,10 +1,14 @@
 """Schedules as functions of the fraction of the run."""
 
+from unittest import mock
+
 import pytest
 import torch
+from lightning import Trainer
 from torch import nn
 
-from fashion_lightning.schedules import CosineDecay, LinearDecay, RunSchedule
+from fashion_lightning.errors import UserError
+from fashion_lightning.schedules import CosineDecay, LinearDecay, RunSchedule, steps_of_run
 
 
 def rates(schedule: type[RunSchedule], total: int, stop_at: int = -1, **settings: float) -> list[float]:
@@ -45,3 +49,26 @@ def test_a_saved_schedule_continues_to_the_bit() -> None:
 def test_impossible_fractions_are_refused() -> None:
     with pytest.raises(ValueError, match=r"warmup must be in \[0, 1\)"):
         LinearDecay(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0), warmup=1.0)
+
+
+def test_after_the_end_the_final_rate_stays_and_without_a_length_there_is_none() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = LinearDecay(optimizer, warmup=0.25, final=0.5)
+    assert [schedule.factor(fraction) for fraction in (0.125, 0.25, 1.0, 1.5)] == [0.5, 1.0, 0.5, 0.5]
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="total_steps must be set"):
+        schedule.step()
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "max_epochs", "steps"),
+    [(-1, 3, 12), (5, 3, 5), (50, 3, 12), (1, None, 1), (5, -1, 5), (-1, 1, 4), (-1, -1, None), (-1, None, None)],
+)
+def test_a_run_ends_at_the_first_of_its_limits(max_steps: int, max_epochs: int | None, steps: int | None) -> None:
+    trainer = mock.Mock(Trainer, max_steps=max_steps, max_epochs=max_epochs)
+    trainer.configure_mock(num_training_batches=7, accumulate_grad_batches=2)
+    if steps is None:
+        with pytest.raises(UserError, match="needs the length of the run"):
+            steps_of_run(trainer)
+    else:
+        assert steps_of_run(trainer) == steps

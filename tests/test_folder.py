@@ -1,0 +1,99 @@
+"""Run folders: made, found and told apart."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs import folder
+
+
+def write(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+
+
+def test_a_new_run_gets_the_next_number_or_the_one_that_it_is_told(tmp_path: Path) -> None:
+    logs = tmp_path / "of_a_user" / "logs"
+    names = [folder.new_run_dir(logs, "tiny", number).name for number in (None, "7", "7", None)]
+    (logs / "tiny" / "version_of_mine").mkdir()
+    assert [*names, folder.new_run_dir(logs, "tiny").name] == [f"version_{n}" for n in (0, 7, 7, 8, 9)]
+    write(logs / "file")
+    with pytest.raises(UserError, match="No run folder can be made"):
+        folder.new_run_dir(logs, "file")
+
+
+def test_what_a_run_left_before_its_first_checkpoint_is_cleared_but_for_its_lock(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    run = tmp_path / "run"
+    write(run / ".lock", run / "config.yaml", run / "embedding" / "points", elsewhere / "kept")
+    (run / "link").symlink_to(elsewhere)
+    folder.clear_begun(run)
+    assert [path.name for path in run.iterdir()] == [".lock"]
+    assert (elsewhere / "kept").exists()
+    write(run / "checkpoints" / "last.ckpt")
+    with pytest.raises(UserError, match="holds a run already"):
+        folder.clear_begun(run)
+
+
+@pytest.mark.parametrize(("logs", "stays"), [("tensorboard_logs", "."), ("mine", "mine")])
+def test_a_run_that_failed_leaves_no_empty_folders(tmp_path: Path, logs: str, stays: str) -> None:
+    first, second = (folder.new_run_dir(tmp_path / logs, "tiny") for _ in range(2))
+    write(first / "config.yaml")
+    folder.discard_run(first)
+    assert second.exists()
+    assert not first.exists()
+    folder.discard_run(second)
+    assert not (tmp_path / logs / "tiny").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ([] if stays == "." else [stays])
+
+
+def test_the_newest_run_is_the_one_whose_checkpoint_was_written_last(tmp_path: Path) -> None:
+    assert folder.newest_run(tmp_path) is None
+    assert folder.newest_run_hint() == " There are no runs here yet: fashion-lightning fit"
+    logs = tmp_path / "tensorboard_logs"  # in the working folder
+    for age, run in enumerate(("b/version_2", "a/version_9", "b/version_10")):
+        write(checkpoint := logs / run / "checkpoints" / "best.ckpt")
+        os.utime(checkpoint, (1000 - age, 1000 - age))
+    assert folder.newest_run(logs) == logs / "b/version_2"
+    assert folder.newest_of(logs / "a/version_9", logs / "b/version_10") == logs / "a/version_9"
+    assert folder.newest_run_hint() == " Your newest run: tensorboard_logs/b/version_2"
+
+
+@pytest.mark.parametrize(
+    ("files", "is_run"),
+    [
+        (["config.yaml"], True),
+        (["run.json"], True),
+        (["checkpoints/last.ckpt"], False),
+        (["events.out.tfevents.1"], False),
+        (["checkpoints/last.ckpt", "events.out.tfevents.1"], True),
+        (["last.ckpt"], False),
+    ],
+)
+def test_a_run_folder_is_known_by_what_fit_leaves_in_it(tmp_path: Path, files: list[str], is_run: bool) -> None:
+    run = tmp_path / "run"
+    write(*(run / file for file in files), run / "checkpoints_of_mine" / "best.ckpt")
+    assert folder.run_dir_of(str(run)) == (run if is_run else None)
+    assert folder.run_dir_of(run / "checkpoints" / "best.ckpt") == (run if is_run else None)
+    assert folder.run_dir_of(run / "checkpoints_of_mine" / "best.ckpt") is None
+    assert folder.run_dir_of(run / "checkpoints") is None
+
+
+def test_a_link_out_of_a_place_does_not_lie_in_it(tmp_path: Path) -> None:
+    (inside := tmp_path / "logs" / "run").mkdir(parents=True)
+    (tmp_path / "logs" / "link").symlink_to(tmp_path)
+    assert folder.lies_in(inside, ["nowhere", tmp_path / "logs"])
+    assert not folder.lies_in(tmp_path / "logs" / "link", [tmp_path / "logs"])
+    assert not folder.lies_in(inside, [])
+
+
+def test_a_run_keeps_the_identity_that_it_was_given(tmp_path: Path) -> None:
+    assert folder.run_id_of(tmp_path) is None
+    known = folder.mark_run(tmp_path)
+    assert folder.mark_run(tmp_path) == folder.run_id_of(tmp_path) == known
+    for content in ("", "[1]", '{"run": 3}', "[" * 100_000, '{"run": "' + "a" * folder.MAX_RUN_FILE_BYTES + '"}'):
+        (tmp_path / folder.RUN_FILE).write_text(content)
+        assert folder.run_id_of(tmp_path) is None
