@@ -1,10 +1,12 @@
 """Files that are whole or not there, one process a run, and the newest checkpoint that can be read."""
 
+import contextlib
 import errno
 import os
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -73,6 +75,24 @@ def test_nothing_is_in_place_before_it_is_whole_and_synced(tmp_path: Path, monke
         "replace",
         "fsync",
     ]  # the file, its new name, the folder
+
+
+@pytest.mark.parametrize(("number", "fails"), [(errno.EINVAL, False), (errno.EBADF, False), (errno.EIO, True)])
+def test_a_file_system_that_syncs_no_folders_is_taken_and_a_failing_disk_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fails: bool
+) -> None:
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    expected = pytest.raises(OSError, match="error") if fails else contextlib.nullcontext()
+    with expected, replacing(tmp_path / "fit.json") as file:
+        file.write(b"whole")
+    assert (tmp_path / "fit.json").read_bytes() == b"whole"
 
 
 def test_what_a_kill_left_half_written_is_overwritten_not_piled_up(cli: Run, trained: Path) -> None:
