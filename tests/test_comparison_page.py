@@ -22,13 +22,6 @@ def test_students_t_is_that_of_the_tables() -> None:
     assert student95(1e5) == pytest.approx(NormalDist().inv_cdf(0.975), abs=1e-3)
 
 
-def test_equal_spreads_and_numbers_have_the_degrees_of_freedom_of_both() -> None:
-    value, interval = difference([0.92, 0.94, 0.96], [0.82, 0.84, 0.86])
-    half = 2.776445 * sqrt(2 * 0.02**2 / 3)
-    assert value == pytest.approx(0.10)
-    assert interval == pytest.approx((0.10 - half, 0.10 + half), rel=1e-5)
-
-
 def test_one_seed_has_no_interval_and_equal_values_have_an_empty_one() -> None:
     assert difference([0.9], [0.8, 0.7])[1] is None
     assert difference([0.5, 0.5], [0.25, 0.25])[1] == (0.25, 0.25)

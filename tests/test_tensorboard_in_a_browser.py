@@ -91,17 +91,13 @@ def test_the_first_tab_begins_with_accuracy_and_loss_and_has_no_chart_of_epochs(
     assert {"lr", "train/loss", "val/accuracy"} <= tags.keys()
 
 
-def test_the_custom_layout_shows_training_beside_validation(page: "Page") -> None:
+def test_the_custom_layout_and_pictures_are_shown(page: "Page") -> None:
     page.goto("/#custom_scalars")
     page.get_by_text("Accuracy and loss, over images trained on").wait_for()
     chart = page.locator("tf-custom-scalar-multi-line-chart-card").first
     chart.get_by_text("Matches (2)").wait_for()  # accuracy/train and accuracy/val
-
-
-def test_pictures_are_shown(page: "Page") -> None:
     page.goto("/?tagFilter=pictures#timeseries")
-    image = page.locator("image-card img").first
-    image.wait_for()
+    page.locator("image-card img").first.wait_for()
     page.wait_for_function("document.querySelector('image-card img').naturalWidth == 740")
 
 
@@ -125,14 +121,10 @@ def test_the_projector_loads_every_image(page: "Page") -> None:
     assert len(metadata.value.text().splitlines()) == 1 + 100
 
 
-def test_the_hparams_tab_shows_settings_and_real_numbers(page: "Page", drawn: Path) -> None:
+def test_the_hparams_tab_shows_settings_and_real_numbers_and_the_graph_is_drawn(page: "Page", drawn: Path) -> None:
     page.goto("/#hparams")
     page.get_by_text("Learning rate").first.wait_for()
-    accuracy = curve(drawn, "accuracy/val")[-1][1]
-    page.get_by_text(f"{accuracy:#.5g}").first.wait_for()
+    page.get_by_text(f"{curve(drawn, 'accuracy/val')[-1][1]:#.5g}").first.wait_for()
     page.get_by_text("0.12000").first.wait_for()
-
-
-def test_the_graph_is_drawn(page: "Page") -> None:
     page.goto("/#graphs")
     page.locator("svg g.node").first.wait_for()
