@@ -55,7 +55,5 @@ def place_in_own_code(error: BaseException) -> str:
 
 
 def os_error_behind(error: BaseException | None) -> OSError | None:
-    """The system's error that another one came from: torch and Lightning hide it behind their own."""
-    while error is not None and not isinstance(error, OSError):
-        error = error.__cause__ or error.__context__
-    return error
+    """Return the system's error that another one came from: torch and Lightning hide it behind their own."""
+    return next((cause for cause in causes(error) if isinstance(cause, OSError)), None)

@@ -2,14 +2,12 @@
 
 import json
 import os
-import platform
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 
-import fashion_lightning
 from fashion_lightning.runs import origin
 from fashion_lightning.runs.folder import RUN_FILE, mark_run, run_id_of
 from fashion_lightning.runs.origin import MOST_CONTINUED, git_state, read_origin, record_origin
@@ -41,13 +39,9 @@ def test_a_run_tells_its_name_note_command_versions_and_machine(cli: Run, recipe
     assert told["command"] == f"fashion-lightning fit --config {recipe} {shift}"
     assert told["started"].endswith("+00:00")
     assert told["versions"]["torch"] == torch.__version__
-    assert told["versions"]["python"] == platform.python_version()
-    assert told["versions"]["fashion-lightning"] == fashion_lightning.__version__
-    assert told["versions"].keys() >= {"torchvision", "lightning"}
-    assert told["machine"]["cores"] == os.cpu_count()
-    assert told["machine"]["threads"] == 1
-    assert told["machine"]["processor"]
-    assert told["machine"]["memory_gb"] > 0
+    assert told["versions"].keys() == {"python", "torch", "torchvision", "lightning", "fashion-lightning"}
+    assert told["machine"].keys() == {"processor", "cores", "threads", "memory_gb", "gpu"}
+    assert (told["machine"]["cores"], told["machine"]["threads"]) == (os.cpu_count(), 1)
     assert "continued" not in told
 
 
@@ -96,9 +90,7 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     for step in range(60):
         record_origin(tmp_path, {"command": "\u00fc" * 2000, "started": str(step)}, step)
     assert (tmp_path / RUN_FILE).stat().st_size <= 64 * 1024
-    continued = read_origin(tmp_path)["continued"]
-    assert len(continued) <= MOST_CONTINUED
-    assert [part["after_steps"] for part in continued][-2:] == [58, 59]
+    assert [part["after_steps"] for part in read_origin(tmp_path)["continued"]] == list(range(60 - MOST_CONTINUED, 60))
     assert run_id_of(tmp_path) == run_id
 
 

@@ -72,8 +72,7 @@ def test_a_pickle_runs_no_code_and_takes_no_memory(pickled: bytes) -> None:
     with Audit() as audit, pytest.raises(UserError, match=r"^sent.ckpt cannot be used: it "):
         read_weights(path)
     assert not Path("harmed").exists()
-    assert not audit.begun | audit.executed
-    assert not audit.outside()
+    assert not audit.begun | audit.executed | audit.written
 
 
 def compressed(_: bytes) -> bytes:

@@ -96,34 +96,25 @@ def hparams_tab(logs: Path) -> tuple[list[str], list[str], dict[str, dict[str, o
 
 
 @pytest.mark.slow
-def test_the_hparams_tab_shows_what_people_compare_first_with_real_figures(cli: Run, trained: Path) -> None:
+def test_the_hparams_tab_shows_all_settings_and_real_metrics_of_all_runs(cli: Run, recipe: Path, trained: Path) -> None:
+    """TensorBoard would take the list of settings from the first run that has one."""
+    average = "fashion_lightning.callbacks.weight_averaging.WeightEMA"
+    dense = ["--model.network", "fashion_lightning.networks.MLP", "--model.network.init_args.hidden", "[8]"]
     cli("test", "--ckpt_path", trained)
     settings, metrics, runs = hparams_tab(Path("tensorboard_logs"))
     assert settings[:6] == ["Batch size", "Epochs", "Learning rate", "Network", "Optimizer", "Seed"]
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "1", *dense, "--trainer.callbacks+", average)
+    settings, metrics, runs = hparams_tab(Path("tensorboard_logs"))
+    assert settings[:2] == ["Epochs", "Network"]
+    assert {"model.network.init_args.hidden", "model.network.init_args.stem"} <= set(settings)
+    assert str(runs["tiny/version_1"]["trainer.callbacks"]).startswith("WeightEMA(decay=0.999")
     assert {"val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss"} <= set(metrics)
     cells = runs["tiny/version_0"]
     for tag in set(metrics) - {"epoch"}:
         assert cells[tag] == pytest.approx(curve(trained, tag)[-1][1])
-        assert curve(trained, tag)[-1][1] > 0
     assert (cells["Network"], cells["Optimizer"], cells["recipe"]) == ("CNN", "Muon", "tiny")
     assert (cells["Batch size"], cells["Epochs"], cells["Learning rate"], cells["Seed"]) == (50, 2, 0.12, 0)
     assert curve(trained, "test/accuracy")[-1][0] == 19
-    assert [step for step, _ in curve(trained, "epoch")] == [9, 19]
-
-
-def test_the_hparams_tab_shows_the_settings_of_all_runs_those_that_differ_first(
-    cli: Run, recipe: Path, trained: Path
-) -> None:
-    """TensorBoard takes the list of settings of the run that it finds first, unless there is none."""
-    average = "fashion_lightning.callbacks.weight_averaging.WeightEMA"
-    dense = ["--model.network", "fashion_lightning.networks.MLP", "--model.network.init_args.hidden", "[8]"]
-    assert trained.is_dir()
-    cli("fit", "--config", recipe, "--trainer.max_epochs", "1", *dense, "--trainer.callbacks+", average)
-    settings, _, runs = hparams_tab(Path("tensorboard_logs"))
-    assert settings[:2] == ["Epochs", "Network"]
-    assert {"model.network.init_args.hidden", "model.network.init_args.stem"} <= set(settings)
-    assert runs["tiny/version_0"]["trainer.callbacks"] == ""
-    assert str(runs["tiny/version_1"]["trainer.callbacks"]).startswith("WeightEMA(decay=0.999")
 
 
 def test_validate_and_predict_add_nothing_to_the_curves_of_a_run(cli: Run, trained: Path) -> None:

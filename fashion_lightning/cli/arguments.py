@@ -70,7 +70,8 @@ def complete(given: argparse.Namespace, others: Sequence[str]) -> CompletedComma
         weights = _resolve("weights", given_weights, others, configs, named)
         if not recipes and not any(option.startswith("--model.network") for option in others):
             configs[0]["model"]["network"] = weights.config["model"]["network"]
-    if checkpoint is not None and checkpoint.is_own:  # its config.yaml is the user's
+    base = checkpoint or weights
+    if base is not None and base.is_own:  # its config.yaml is the user's
         named |= _named_classes([], configs)
     own_modules.look_in_working_folder(named)
     configs += _optimizer_of(others, configs)

@@ -235,7 +235,8 @@ class FashionMNISTCLI(LightningCLI):
     def _start_from(self, weights: Checkpoint) -> None:
         """Take the weights of ``--weights`` that fit, and say which."""
         print(f"Weights of {weights.path}: {start_from(self.model.network, weights.weights)}", flush=True)
-        theirs, ours = weights.config["data"]["val_size"], self.config["data"]["val_size"]
+        ours = self.config["data"]["val_size"]
+        theirs = weights.config.get("data", {}).get("val_size", ours)
         if theirs != ours:
             print(f"They were trained with --data.val_size {theirs}, so on some of this run's validation images.")
 

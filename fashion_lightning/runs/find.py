@@ -1,4 +1,4 @@
-"""Which run a name means: ``quick`` is the newest run of that recipe, wherever runs are kept."""
+"""Find a run by name: ``quick`` is the newest run of that recipe."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ from fashion_lightning.runs.folder import LOGS, newest_of, newest_run_hint, run_
 from fashion_lightning.runs.origin import read_origin
 
 FOLDER_OF_RECIPES = "seeds/"
-"""Of the recipes' names: their runs lie in a folder without it."""
+"""A prefix of recipes' names that their folders of runs do not have."""
 
 
 def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
-    """What ``--ckpt_path`` names: a path, or else the newest run of a recipe, or of a name that ``--name`` gave.
+    """Find what ``--ckpt_path`` names: a path, or else the newest run of a recipe or of a name that ``--name`` gave.
 
     Args:
         given: run folder, checkpoint file, folder of a recipe's runs (``tensorboard_logs/quick``), recipe
@@ -22,10 +22,10 @@ def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
         places: where runs are kept.
 
     Returns:
-        A run folder or a checkpoint file. Where it is not ``given`` itself, who calls it says so.
+        A run folder or a file. The caller prints it if it is not ``given`` itself.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such run.
     """
     path = Path(given).expanduser()
     if path.is_file() or run_dir_of(path) is not None:
@@ -38,14 +38,14 @@ def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
     if run := newest_of(path) or (_newest_called(name, places) if is_name else None):
         return run
     if path.exists():
-        return path  # whoever reads it will say what it lacks
+        return path  # the reader will say what it lacks
     close = difflib.get_close_matches(name, {folder.name for folder in _folders(places) if newest_of(folder)}, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     raise UserError(f"There is no run folder or checkpoint at {given}{hint}.{newest_run_hint()}")
 
 
 def _newest_called(name: str, places: Sequence[str | Path]) -> Path | None:
-    """The newest run of a recipe, in the first place that has any; else the newest that was given this name."""
+    """Find the newest run of a recipe, in the first place that has any; else the newest with this ``--name``."""
     for folder in _folders(places):
         if folder.name == name and (run := newest_of(folder)) is not None:
             return run
@@ -54,6 +54,6 @@ def _newest_called(name: str, places: Sequence[str | Path]) -> Path | None:
 
 
 def _folders(places: Sequence[str | Path]) -> Iterator[Path]:
-    """Those of recipes, where runs are kept."""
+    """Yield the folders of recipes."""
     for place in places:
         yield from sorted(folder for folder in Path(place).expanduser().glob("*") if folder.is_dir())

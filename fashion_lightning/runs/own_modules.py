@@ -1,4 +1,4 @@
-"""Modules of the user's own, in the working folder: found where the user has named them, and only then."""
+"""Import the user's own modules from the working folder, if the user names them."""
 
 import importlib.util
 import re
@@ -20,13 +20,13 @@ def import_paths(settings: Any) -> set[str]:
 
 
 def look_in_working_folder(named: Iterable[str]) -> None:
-    """Let Python import from the working folder too, behind every other place, if a class that was named lies there.
+    """Let Python import from the working folder, after every other place, if a named class lies there.
 
     ``python -m fashion_lightning`` always does; the ``fashion-lightning`` command does not.
 
     Args:
-        named: import paths that the user has typed, or that stand in a config of the user's. Not those of a
-            checkpoint: whoever sends one must not choose what is imported.
+        named: import paths that the user typed or has in a config. Not those of a checkpoint: its sender must not
+            choose what is imported.
     """
     for package in sorted({path.partition(".")[0] for path in named}):
         is_here = Path(f"{package}.py").is_file() or Path(package).is_dir()
