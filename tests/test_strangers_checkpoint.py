@@ -91,13 +91,14 @@ def twice(_: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (lambda honest: b"\x80\x02cos\nsystem\n." + honest, "it does not begin as a zip archive"),
+        (lambda honest: b"\x80\x02cos\nsystem\n." + honest, "it does not begin with its first record"),
+        (lambda honest: honest + honest, "it does not begin with its first record"),
         (lambda honest: honest[: len(honest) // 2], "it is not a whole checkpoint file"),
         (
             lambda honest: honest.replace(struct.pack("<4f", 1, 1, 1, 1), struct.pack("<4f", 1, 1, 1, 2)),
             "the checksum of",
         ),
-        (lambda honest: b"", "it does not begin as a zip archive"),
+        (lambda honest: b"", "it is not a whole checkpoint file"),
         (compressed, "it is compressed, which torch's are not"),
         (twice, "its records overlap"),
     ],

@@ -98,10 +98,12 @@ def _check_archive(path: Path) -> None:
     size = _check_regular(path)
     try:
         with path.open("rb") as file:
-            if file.read(4) != b"PK\x03\x04":  # else it may be a pickle as well, which torch would read instead
-                raise zipfile.BadZipFile("it does not begin as a zip archive")
+            begin = file.read(4)
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
+            # Else the file may be a pickle or another archive as well, which torch would read instead.
+            if begin != b"PK\x03\x04" or min(record.header_offset for record in records):
+                raise zipfile.BadZipFile("it does not begin with its first record")
             names = {record.filename.lower() for record in records}  # torch ignores case
             if any(record.compress_type != zipfile.ZIP_STORED for record in records):
                 raise zipfile.BadZipFile("it is compressed, which torch's are not")
