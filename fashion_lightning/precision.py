@@ -1,4 +1,4 @@
-"""What the machine computes fastest without losing accuracy."""
+"""Choose the fastest precision that loses no accuracy."""
 
 from functools import cache
 from typing import Literal
@@ -8,7 +8,7 @@ import torch
 
 @cache
 def bf16_is_native(device_type: str) -> bool:
-    """Whether the hardware multiplies bfloat16 itself; emulating it is slower than float32."""
+    """Check whether the hardware multiplies bfloat16 itself; emulating it is slower than float32."""
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type == "cpu":
@@ -18,7 +18,7 @@ def bf16_is_native(device_type: str) -> bool:
 
 
 def default_precision(accelerator: object = "auto") -> Literal["bf16-mixed", "32-true"]:
-    """The Trainer's ``precision`` where neither the recipe nor the user names one.
+    """Return the Trainer's ``precision`` where neither the recipe nor the user names one.
 
     On a CPU with AVX-512-BF16, bf16-mixed is 2.5 to 3.3 times as fast as float32.
 
@@ -29,6 +29,6 @@ def default_precision(accelerator: object = "auto") -> Literal["bf16-mixed", "32
 
 
 def device_type(accelerator: object = "auto") -> str:
-    """Where a Trainer with this ``accelerator`` trains, as torch names it: ``cpu``, ``cuda`` or ``mps``."""
+    """Return the device type of a Trainer with this ``accelerator``: ``cpu``, ``cuda`` or ``mps``."""
     gpu = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     return gpu if accelerator in ("auto", "gpu") else str(accelerator)

@@ -12,16 +12,16 @@ import torch
 
 
 def run_seed() -> int:
-    """The seed given to ``lightning.seed_everything``, which publishes it in ``PL_GLOBAL_SEED``; else 0."""
+    """Return the seed given to ``lightning.seed_everything``, which publishes it in ``PL_GLOBAL_SEED``; else 0."""
     return int(os.environ.get("PL_GLOBAL_SEED", "0"))
 
 
 def derive_seed(*place: int | str) -> int:
-    """A seed in [0, 2**63) that depends on every part of ``place`` and on their order."""
+    """Return a seed in [0, 2**63) that depends on every part of ``place`` and on their order."""
     digest = hashlib.blake2b("/".join(map(str, place)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
 def generator(*place: int | str) -> torch.Generator:
-    """A CPU generator for one place; drawing on the CPU gives every device the same draws."""
+    """Return a CPU generator for one place; drawing on the CPU gives every device the same draws."""
     return torch.Generator().manual_seed(derive_seed(*place))

@@ -24,7 +24,7 @@ SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 
 
 def views(images: Tensor, tta: TTA) -> Iterator[Tensor]:
-    """The images themselves, and then other views of them.
+    """Yield the images themselves, and then other views of them.
 
     Args:
         images: ``(B, 1, 28, 28)`` of any dtype, on any device.
@@ -48,5 +48,5 @@ def views(images: Tensor, tta: TTA) -> Iterator[Tensor]:
 
 
 def suffix(tta: TTA) -> str:
-    """What is added to the names of metrics with test-time augmentation: nothing without, else ``_flip``, say."""
+    """Return the suffix of metric names: ``_flip``, say; empty without test-time augmentation."""
     return "" if tta == "none" else f"_{tta}"

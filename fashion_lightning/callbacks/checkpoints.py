@@ -15,9 +15,8 @@ class BestCheckpoint(ModelCheckpoint):
     """Keeps ``checkpoints/best.ckpt``, judged on the validation images after each epoch.
 
     Args:
-        monitor: the metric that decides, a loss by the least and others by the most. Of two equal epochs
-            the earlier one stays. A metric of training is judged at the end of every epoch, also of those
-            without validation.
+        monitor: the metric that decides: the lowest loss, or the highest of any other metric. The earlier of two
+            equal epochs stays. A metric of training is judged after every epoch, also without validation.
     """
 
     def __init__(self, monitor: str = "val/accuracy") -> None:
@@ -64,18 +63,18 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def may_stop(trainer: Trainer) -> bool:
-    """Whether a run that is asked to stop does so: ``min_epochs`` and ``min_steps`` are behind it."""
+    """Check whether a run may stop early: ``min_epochs`` and ``min_steps`` are done."""
     return trainer.current_epoch >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
 
 
 def ends_within_epoch(trainer: Trainer) -> bool:
-    """Whether a run is over although its epoch is not; Lightning counts that epoch as done."""
+    """Check whether a run ends in the middle of an epoch; Lightning counts that epoch as done."""
     over = trainer.global_step == trainer.max_steps or (trainer.should_stop and may_stop(trainer))
     return over and not trainer.is_last_batch
 
 
 def validation_follows(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether Lightning validates, or ends the epoch, after this batch; it would skip that in a run continued here."""
+    """Check whether Lightning validates or ends the epoch after this batch; a run continued here would skip that."""
     if trainer.is_last_batch:
         return True
     nth_epoch, every = trainer.check_val_every_n_epoch, trainer.val_check_batch
@@ -87,7 +86,7 @@ def validation_follows(trainer: Trainer, batch_idx: int) -> bool:
 
 
 def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether a run that is continued from the end of this batch loses nothing.
+    """Check whether a checkpoint after this batch loses nothing.
 
     No checkpoint holds the gradients of a step that is half accumulated.
     """
@@ -95,18 +94,17 @@ def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps ``checkpoints/last.ckpt``: written at the start, after each epoch, within long ones, and on a signal.
+    """Keeps ``checkpoints/last.ckpt``: saves at the start, after each epoch, within long ones, and on a signal.
 
     Not a ModelCheckpoint, which would leave out epochs without validation.
 
     Args:
-        every_n_minutes: minutes after which it is written again within an epoch.
-        every_n_steps: optimizer steps after which it is written again within an epoch; by time only if there
-            is none.
+        every_n_minutes: minutes between two saves within an epoch.
+        every_n_steps: optimizer steps between two saves within an epoch; by default only the time counts.
 
     Attributes:
-        dirpath: the folder to write to; beside the curves if nothing else is said before the fit.
-        first_step: optimizer steps that were done when the fit began.
+        dirpath: the folder to write to; by default beside the curves.
+        first_step: optimizer steps done when the fit began.
     """
 
     def __init__(self, every_n_minutes: float = 1.0, every_n_steps: int | None = None) -> None:
@@ -119,18 +117,12 @@ class LastCheckpoint(Checkpoint):
         self.first_step: int | None = None
         self.saved_at = 0.0
 
-    @property
-    def state_key(self) -> str:
-        """That of version 0.1: by another one, Lightning would warn of a callback that its checkpoints lack."""
-        triggers = "'every_n_train_steps': 0, 'every_n_epochs': 1, 'train_time_interval': None"
-        return f"LastCheckpoint{{'monitor': None, 'mode': 'min', {triggers}}}"
-
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self.dirpath is None:
             self.dirpath = str(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save before anything is trained: a run killed at any later time goes on, with the settings that hold now."""
+        """Save before training, so that a run killed at any later time continues with its current settings."""
         self.saved_step, self.first_step = None, trainer.global_step
         self.save_now(trainer)
 
@@ -139,7 +131,7 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Save when it is time, and when the run ends within an epoch (``max_time``, say), before that counts as done.
 
-        Where a validation follows, the run ends after it, and is saved then.
+        If a validation follows, the run ends after it, and ``on_validation_end`` saves.
         """
         ends = ends_within_epoch(trainer) and not validation_follows(trainer, batch_idx)
         if ends or (can_go_on_from(trainer, batch_idx) and self._is_due(trainer)):
@@ -160,7 +152,7 @@ class LastCheckpoint(Checkpoint):
         return bool(trainer.strategy.broadcast(late)) if trainer.world_size > 1 else late
 
     def save_now(self, trainer: Trainer) -> None:
-        """Write the checkpoint unless this very step was already written."""
+        """Save unless this step is already saved."""
         if trainer.fast_dev_run or self.saved_step == trainer.global_step:  # type: ignore[attr-defined]
             return
         trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt", weights_only=False)

@@ -1,4 +1,4 @@
-"""EarlyStopping that goes on where it was."""
+"""EarlyStopping that continues exactly."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from fashion_lightning.runs.continuing import has_asked_to_stop
 class EarlyStopping(callbacks.EarlyStopping):
     """Stops when the monitored metric has not improved for ``patience`` validations.
 
-    Stock EarlyStopping takes its patience from the checkpoint, over the one that was typed. It does not
-    remember either that it has asked the Trainer to stop, which ``min_epochs`` and ``min_steps`` put off.
+    Stock EarlyStopping prefers the checkpoint's patience to the typed one. It also forgets that it has asked the
+    Trainer to stop, which ``min_epochs`` and ``min_steps`` put off.
 
     Args:
         patience: validations (one an epoch, unless the Trainer is told otherwise) without improvement
             before training stops; 0 stops at the first, as 1 does.
-        monitor: the metric to watch; less is better of a loss, more of anything else. A metric of training
-            is looked at after each epoch.
+        monitor: the metric to watch; a loss should fall, anything else should rise. A metric of training is checked
+            after each epoch.
         min_delta: the smallest change that counts as an improvement.
     """
 

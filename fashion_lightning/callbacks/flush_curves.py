@@ -1,4 +1,4 @@
-"""What a checkpoint counts as done is in the event file."""
+"""Write logged points to the event file before each checkpoint."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class FlushCurves(Callback):
-    """Writes out what the loggers hold back before each checkpoint is written.
+    """Flushes the loggers before each checkpoint.
 
-    TensorBoard's writer keeps points in memory for up to two minutes. A kill would lose those before
-    the checkpoint, and the continued run does not log them again.
+    TensorBoard's writer keeps points in memory for up to two minutes. A kill would lose the points before the
+    checkpoint, and the continued run does not log them again.
     """
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

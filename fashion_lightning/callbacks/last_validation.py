@@ -11,11 +11,12 @@ from fashion_lightning.metrics import validated_in_epoch
 class ValidateLastEpoch(Callback):
     """Validates at the end of the epoch that a run ends with, also where ``check_val_every_n_epoch`` would not.
 
-    Else a run of two epochs that validates every third one would end without any accuracy and without a best
-    checkpoint. Runs that end within an epoch are left as they are: Lightning logs one step too low when a run goes
-    on from a validation in the middle of an epoch (training_epoch_loop.py, ``_batches_that_stepped``).
+    Without it, a run of two epochs that validates every third one would end without any accuracy and without a best
+    checkpoint. Runs that end within an epoch get no validation: Lightning logs one step too low when a run continues
+    from a validation in the middle of an epoch (training_epoch_loop.py, ``_batches_that_stepped``).
 
-    To be hung behind a ``Timer``, and before what looks whether a validation follows.
+    Must come after ``Timer``, which stops a run in the same hook. Checkpoints, which look whether a validation follows,
+    come last anyway.
     """
 
     def on_train_batch_end(

@@ -1,4 +1,4 @@
-"""Optimizer settings that are typed when a run is continued."""
+"""Apply the optimizer settings that were typed when a run is continued."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from lightning import Callback, LightningModule, Trainer
 class KeepOptimizerSettings(Callback):
     """Applies to a resumed run the optimizer settings that its config has changed.
 
-    Restoring an optimizer also restores its learning rate and every other setting, and would silently
-    drop a typed ``--model.optimizer.init_args.lr``. A learning rate that a schedule has lowered keeps
-    its fraction. With an unchanged config nothing is touched.
+    Restoring an optimizer also restores its learning rate and every other setting, and would silently drop a typed
+    ``--model.optimizer.init_args.lr``. A learning rate that a schedule has lowered keeps its fraction. An unchanged
+    config changes nothing.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Dropout that can be repeated."""
+"""Make dropout repeatable."""
 
 from typing import Any
 

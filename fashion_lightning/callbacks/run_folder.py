@@ -1,4 +1,4 @@
-"""All processes of a run know the folder that the first one has made."""
+"""Tell all processes of a run which folder the first one has made."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +7,10 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class ShareRunFolder(Callback):
-    """Tells the others where the first process writes, as soon as they are connected.
+    """Tells the other processes where the first one writes, as soon as they are connected.
 
-    To be hung before all callbacks that need the folder. An environment variable would do for the processes that
-    Lightning starts, not for those of torchrun and SLURM, which are there before the folder is.
+    Must come before all callbacks that need the folder. An environment variable would only reach the processes that
+    Lightning starts: those of torchrun and SLURM run before there is a folder.
 
     Args:
         use: makes the Trainer of another process use the folder.

@@ -25,11 +25,11 @@ class Interrupted(BaseException):
 
 
 class StopOnSignal(Checkpoint):
-    """On the first SIGINT or SIGTERM, finish the step, save ``last.ckpt``, raise ``Interrupted``.
+    """On the first SIGINT or SIGTERM, finishes the step, saves ``last.ckpt`` and raises ``Interrupted``.
 
-    A second signal ends the process at once. Stock Lightning saves nothing on Ctrl-C, which may hit
-    in the middle of a weight update, and ends with exit code 0 on SIGTERM (issue 19916). Of several processes,
-    whichever of them is signalled, all stop after the same step: saving is done by all of them together.
+    A second signal ends the process at once. Stock Lightning saves nothing on Ctrl-C, which may hit in the middle of a
+    weight update, and ends with exit code 0 on SIGTERM (issue 19916). If any of several processes gets a signal, all
+    stop after the same step, since they save together.
 
     Subclasses Checkpoint so that Lightning runs it after all callbacks whose state it saves.
     """

@@ -12,8 +12,8 @@ from fashion_lightning.classifier import FashionMNISTClassifier
 class WeightEMA(EMAWeightAveraging):
     """Validates, saves and tests an exponential moving average of the weights while the weights themselves train.
 
-    Lightning's callback, less two faults of 2.6.6: until a delayed average begins, it validated and
-    saved the initial weights as if they were the average (issue 21724); and it warned at each test.
+    Works around two faults of Lightning 2.6.6: until a delayed average begins, it validates and saves the initial
+    weights as if they were the average (issue 21724), and it warns at each test.
 
     Args:
         decay: share of the average that stays at each update.

@@ -13,7 +13,7 @@ Flip = Literal["none", "random", "alternating"]
 
 
 class Part(NamedTuple):
-    """Which images of a step a process has: every ``processes``-th of them, from its own rank on."""
+    """The images of a step that a process trains on: every ``processes``-th one, from its rank on."""
 
     whole: int
     """Images of the step in all processes."""
@@ -21,7 +21,7 @@ class Part(NamedTuple):
     processes: int = 1
 
     def of(self, draws: Tensor) -> Tensor:
-        """Of draws for all images of the step ``(…, whole)``, those for these images."""
+        """Return the draws for these images out of ``(…, whole)`` draws for all images of the step."""
         return draws[..., self.rank :: self.processes]
 
 

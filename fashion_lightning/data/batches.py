@@ -16,7 +16,7 @@ kept (cli/memory.py)."""
 
 
 class Batch(NamedTuple):
-    """What every loader yields."""
+    """A batch, as every loader yields it."""
 
     images: Tensor
     """``(B, 1, 28, 28)`` uint8, 0 is the black background."""
@@ -51,9 +51,9 @@ class ImagesInMemory(Dataset[Batch]):
 class InOrder(DistributedSampler[Tensor]):
     """Every position once, in order, ``batch_size`` at a time: for validation, test and prediction.
 
-    With several processes, each takes every ``world_size``-th image, in as many batches as the others: in each
-    they wait for one another. Nothing is padded: padding would count some images twice (Lightning issue 3325). It
-    is a DistributedSampler only by name: Lightning would wrap anything else in its own, which pads.
+    Each of several processes takes every ``world_size``-th image, in as many batches as the others, because they wait
+    for one another in each batch. Pads nothing: padding would count some images twice (Lightning issue 3325).
+    Subclasses DistributedSampler so that Lightning does not wrap it in its own, which pads.
     """
 
     def __init__(self, length: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
@@ -75,9 +75,9 @@ class InOrder(DistributedSampler[Tensor]):
 class Shuffled(DistributedSampler[Tensor]):
     """A new order each epoch, as a function of (seed, epoch), that can start in mid-epoch.
 
-    Several processes deal the images of each step out among themselves, so that any number of them shows the same
-    images in the same steps, if the batches of all together are as large. Of the last step, some get an image more
-    than others. A last batch of one image is left out: batch normalization cannot train on it.
+    Several processes share the images of each step, so that any number of them shows the same images in the same
+    steps, if their batches add up to the same size. In the last step, some processes may get one image more than
+    others. Leaves out a last batch of one image: batch normalization cannot train on it.
 
     Args:
         length: images in an epoch.
@@ -92,7 +92,7 @@ class Shuffled(DistributedSampler[Tensor]):
         self.start_at(epoch=0, first_batch=0)
 
     def start_at(self, epoch: int, first_batch: int) -> None:
-        """Begin in mid-epoch: ``first_batch`` batches of ``epoch`` were already trained on."""
+        """Start in mid-epoch, after ``first_batch`` batches of ``epoch``."""
         self.epoch, self.first_batch = epoch, first_batch
 
     def set_epoch(self, epoch: int) -> None:
@@ -111,11 +111,11 @@ class Shuffled(DistributedSampler[Tensor]):
             yield images[self.rank :: self.world_size]
 
     def order(self, draws: torch.Generator) -> Tensor:
-        """The positions ``(length,)`` that an epoch shows, by draws of its own."""
+        """Return the positions ``(length,)`` that an epoch shows, drawn from ``draws``."""
         return torch.randperm(self.length, generator=draws)
 
     def images_in_step(self, batch_idx: int) -> int:
-        """Images of this batch in all processes together."""
+        """Return the number of images of this batch in all processes together."""
         in_all = self.batch_size * self.world_size
         return min(in_all, self.length - batch_idx * in_all)
 

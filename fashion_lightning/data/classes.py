@@ -1,4 +1,4 @@
-"""The ten classes, what a classifier says in them and when it is in doubt, for whoever needs no data and no torch."""
+"""The ten classes and the result of classifying; imports no torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
 """Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
 
 DOUBTFUL = 0.5
-"""A class whose probability is lower is called doubtful: the others together are then more probable than it.
+"""Predictions below this probability are called doubtful: the other classes together are then more probable.
 
 Chosen on the 5,000 validation images: 3.7 % of them are below by the recipe cnn and 5.0 % by quick, and of those 50 %
 and 52 % are classified correctly; of all, 94.3 and 93.3 %.
@@ -38,7 +38,7 @@ WHAT_IT_CANNOT_KNOW = (
 
 
 class Classification(NamedTuple):
-    """What a classifier says of ``B`` images; a notebook shows the three best classes of the first ten.
+    """The classes of ``B`` images; a notebook shows the three best classes of the first ten images.
 
     >>> Classification(["Bag"], torch.tensor([[0.04, 0, 0, 0.01, 0, 0, 0, 0, 0.95, 0]]))
     Bag 95.0 %   T-shirt/top 4.0 %   Dress 1.0 %

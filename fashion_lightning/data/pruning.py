@@ -36,13 +36,13 @@ class ImageLosses:
         self.shown.append((indices, cross_entropy(logits.detach().float(), labels, reduction="none")))
 
     def start_epoch(self) -> Tensor:
-        """The losses ``(length,)`` by which an epoch's images are chosen; all processes must ask for them."""
+        """Return the losses ``(length,)`` that choose an epoch's images; a collective call."""
         self._gather()
         self.at_start_of_epoch = self.losses.clone()
         return self.at_start_of_epoch
 
     def _gather(self) -> None:
-        """Take what was recorded in all processes: no two of them show the same image in an epoch."""
+        """Gather the losses that all processes have recorded; no two show the same image in an epoch."""
         shown = [(indices.cpu(), losses.cpu()) for indices, losses in self.shown]
         self.shown = []
         parts: list[Any] = [shown]
@@ -53,7 +53,7 @@ class ImageLosses:
             self.losses[indices] = losses
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Both kinds of losses; all processes must ask for them."""
+        """Return the current losses and those at the start of the epoch; a collective call."""
         self._gather()
         return {"losses": self.losses, "at_start_of_epoch": self.at_start_of_epoch}
 
@@ -71,9 +71,8 @@ class ImageLosses:
 class Pruned(Shuffled):
     """An order without some of the easiest images, others in each epoch.
 
-    An epoch has all images but the ``EASIEST`` ones, by their losses when they were last shown, and a random part of
-    those. Images never shown count as the hardest, in the second epoch before all others. Nothing is weighted: hard
-    images are meant to count for more.
+    An epoch shows all images but the ``EASIEST`` ones, by their losses when they were last shown, and a random part of
+    the easy ones. Images never shown count as the hardest. Nothing is weighted: hard images are meant to count more.
     (https://arxiv.org/abs/2303.04947 leaves out half of the images with less than the mean loss and weighs the others
     of them twice.)
 
@@ -98,7 +97,7 @@ class Pruned(Shuffled):
         self.indices, self.losses = indices, losses
 
     def order(self, draws: torch.Generator) -> Tensor:
-        """The positions ``(length,)`` that an epoch shows, by draws of its own and the losses at its start."""
+        """Return the positions ``(length,)`` that an epoch shows, by its draws and the losses at its start."""
         by_losses = self.losses.at_start_of_epoch if self.first_batch else self.losses.start_epoch()
         shuffled = torch.randperm(len(self.indices), generator=draws)  # equal losses in any order
         easiest_first = shuffled[by_losses[self.indices[shuffled]].argsort(stable=True)]

@@ -81,7 +81,7 @@ class Group(nn.Sequential):
 
 
 def convolution(c_in: int, c_out: int) -> nn.Conv2d:
-    """A 3x3 convolution that first hands its input on unchanged, as far as it has channels (Dirac)."""
+    """Return a 3x3 convolution that passes its input on unchanged at first, as far as it has channels (Dirac)."""
     layer = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
     with torch.no_grad():
         nn.init.dirac_(layer.weight[:c_in])
@@ -89,7 +89,7 @@ def convolution(c_in: int, c_out: int) -> nn.Conv2d:
 
 
 def halving_convolution(c_in: int, c_out: int) -> HalvingConv2d:
-    """A 4x4 convolution of stride 2 that first hands on the mean of two by two pixels, as far as it has channels."""
+    """Return a 4x4 convolution of stride 2 that passes on the mean of 2x2 pixels at first, as far as it has channels."""
     layer = HalvingConv2d(c_in, c_out)
     with torch.no_grad():
         nn.init.zeros_(layer.weight[:c_in])
@@ -99,7 +99,7 @@ def halving_convolution(c_in: int, c_out: int) -> HalvingConv2d:
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
-    """Batch norm whose running statistics follow within a few steps, with a fixed gain of 1."""
+    """Return batch norm with a fixed gain of 1 and running statistics that follow within a few steps."""
     layer = nn.BatchNorm2d(channels, momentum=0.4)
     layer.weight.requires_grad_(False)
     return layer
