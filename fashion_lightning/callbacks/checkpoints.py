@@ -104,7 +104,6 @@ class LastCheckpoint(Checkpoint):
 
     Attributes:
         dirpath: the folder to write to; by default beside the curves.
-        first_step: optimizer steps done when the fit began.
     """
 
     def __init__(self, every_n_minutes: float = 1.0, every_n_steps: int | None = None) -> None:
@@ -114,7 +113,6 @@ class LastCheckpoint(Checkpoint):
         self.every_n_seconds, self.every_n_steps = 60 * every_n_minutes, every_n_steps
         self.dirpath: str | None = None
         self.saved_step: int | None = None
-        self.first_step: int | None = None
         self.saved_at = 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -123,7 +121,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save before training, so that a run killed at any later time continues with its current settings."""
-        self.saved_step, self.first_step = None, trainer.global_step
+        self.saved_step = None
         self.save_now(trainer)
 
     def on_train_batch_end(

@@ -81,7 +81,7 @@ class Group(nn.Sequential):
 
 
 def convolution(c_in: int, c_out: int) -> nn.Conv2d:
-    """Return a 3x3 convolution that passes its input on unchanged at first, as far as it has channels (Dirac)."""
+    """Return a 3x3 convolution that first passes its input on unchanged, as far as it has channels (Dirac)."""
     layer = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
     with torch.no_grad():
         nn.init.dirac_(layer.weight[:c_in])
@@ -89,7 +89,7 @@ def convolution(c_in: int, c_out: int) -> nn.Conv2d:
 
 
 def halving_convolution(c_in: int, c_out: int) -> HalvingConv2d:
-    """Return a 4x4 convolution of stride 2 that passes on the mean of 2x2 pixels at first, as far as it has channels."""
+    """Return a 4x4 convolution of stride 2 that first passes on the mean of 2x2 pixels, as far as it has channels."""
     layer = HalvingConv2d(c_in, c_out)
     with torch.no_grad():
         nn.init.zeros_(layer.weight[:c_in])
