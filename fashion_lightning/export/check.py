@@ -1,4 +1,4 @@
-"""Whether an exported file says what its checkpoint says, before it is kept."""
+"""Compare an exported file with its checkpoint, before the file is kept."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What every exported file computes, traced once: raw images → probabilities."""
+"""The computation of every exported file, traced once: raw images → probabilities."""
 
 import contextlib
 import io
@@ -38,7 +38,7 @@ class Probabilities(nn.Module):
 
 
 def trace(classifier: FashionMNISTClassifier) -> ExportedProgram:
-    """The graph of a classifier, for batches of any size."""
+    """Trace the graph of a classifier, for batches of any size."""
     # Saving weights that lie channels_last warns; the convolutions put them in order by themselves.
     classifier.network.to(memory_format=torch.contiguous_format)
     module = Probabilities(classifier).requires_grad_(False)
@@ -52,7 +52,7 @@ def trace(classifier: FashionMNISTClassifier) -> ExportedProgram:
 
 @contextlib.contextmanager
 def exporting(classifier: FashionMNISTClassifier) -> Iterator[None]:
-    """Make what ends an export one line; whole graphs that torch prints on the way are dropped.
+    """Turn any error of an export into one line, and drop the whole graphs that torch prints on the way.
 
     Raises:
         UserError: the network, one of the user's own, branches by its values, or does what the format does not have.
@@ -73,7 +73,7 @@ def exporting(classifier: FashionMNISTClassifier) -> Iterator[None]:
 
 
 def metadata(classifier: FashionMNISTClassifier, recipe: str) -> dict[str, str]:
-    """What a file says of itself."""
+    """Return what a file says about itself."""
     return {
         "class_names": json.dumps(CLASS_NAMES),
         "recipe": recipe,

@@ -29,7 +29,7 @@ MEGABYTES = 40
 
 
 def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
-    """The content of the file, weights included: float32, since float16 gives one test image of 10,000 another class.
+    """Return the content of the file, weights included: with float16, one of 10,000 test images gets another class.
 
     Raises:
         UserError: the network has an operation that a page does not know.
@@ -58,7 +58,7 @@ def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
 
 
 def load(content: bytes) -> "Callable[[Tensor], Tensor]":
-    """The function of a file's content: its operations and weights, carried out by torch as its script does."""
+    """Return the function of a file's content: torch carries out its operations as its script does."""
     import torch
 
     from fashion_lightning.export.operations import run
@@ -68,7 +68,7 @@ def load(content: bytes) -> "Callable[[Tensor], Tensor]":
 
 
 def _as_text(operations: "Operations") -> dict[str, str]:
-    """By the id of their elements; no character in them means anything in HTML."""
+    """Return the texts by the id of their elements; no character in them means anything in HTML."""
     content = b"".join(weight.numpy().astype("<f4").tobytes() for weight in operations.weights)
     return {
         "steps": json.dumps(operations.steps, separators=(",", ":"), allow_nan=False),

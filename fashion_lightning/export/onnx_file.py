@@ -15,7 +15,7 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
-    """The content of the file, weights included."""
+    """Return the content of the file, weights included."""
     import onnx
     import torch
 
@@ -39,7 +39,7 @@ def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
 
 
 def load(content: bytes) -> "Callable[[Tensor], Tensor]":
-    """The function of a file's content, run by onnxruntime on the CPU."""
+    """Return the function of a file's content, run by onnxruntime on the CPU."""
     import onnxruntime
     import torch
 

@@ -14,7 +14,7 @@ PACKAGES: tuple[str, ...] = ()
 
 
 def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
-    """The content of the file, weights included."""
+    """Return the content of the file, weights included."""
     import torch
 
     content = io.BytesIO()
@@ -23,7 +23,7 @@ def write(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
 
 
 def load(content: bytes) -> "Callable[[Tensor], Tensor]":
-    """The function of a file's content, run by torch on the CPU."""
+    """Return the function of a file's content, run by torch on the CPU."""
     import torch
 
     return torch.export.load(io.BytesIO(content)).module()

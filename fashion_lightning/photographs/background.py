@@ -15,10 +15,10 @@ FOUND = 0.5
 
 
 def find_background(rgb: Pixels) -> tuple[Pixels, float] | None:
-    """The background behind a whole picture ``(H, W, 3)`` float, and how far from it noise reaches, in levels.
+    """Fit the background behind a whole picture ``(H, W, 3)`` float; return it and the reach of its noise, in levels.
 
     A plane in each colour is fitted to the border, which a garment may touch; then a curved surface to all that is
-    near the plane, where that explains the border as well. None where no such surface explains the border.
+    near the plane, if that explains the border as well. Returns ``None`` if no such surface explains the border.
     """
     height, width = rgb.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
@@ -40,7 +40,7 @@ def find_background(rgb: Pixels) -> tuple[Pixels, float] | None:
 
 
 def _fit(terms: Pixels, colours: Pixels) -> tuple[Pixels, float]:
-    """Least squares in which what lies far off counts little (Cauchy weights), and the reach of the noise."""
+    """Fit by least squares with Cauchy weights, which discount outliers; return the fit and the reach of the noise."""
     step = max(1, len(terms) // 1000)
     terms, colours = terms[::step].astype(float), colours[::step].astype(float)
     weights = np.ones(len(terms))
@@ -54,13 +54,13 @@ def _fit(terms: Pixels, colours: Pixels) -> tuple[Pixels, float]:
 
 
 def distance(rgb: Pixels, background: Pixels) -> Pixels:
-    """How far each pixel is from the background, in the colour that differs most, ``(H, W)`` float."""
+    """Return how far each pixel is from the background, in the colour that differs most, ``(H, W)`` float."""
     levels: Pixels = np.abs(rgb - background).max(2)
     return levels
 
 
 def stands_out(rgb: Pixels, background: Pixels, noise: float) -> Pixels:
-    """Where a picture differs from its background or is enclosed by what does, ``(H, W)`` bool, without specks."""
+    """Return where a picture differs from its background, holes filled and specks removed, ``(H, W)`` bool."""
     mask = distance(rgb, background) > max(CLOSE, noise)
     mask &= _neighbours(mask) >= 3
     mask = ~outside_of(mask)  # of a dark garment on black only the outline may differ
@@ -69,7 +69,7 @@ def stands_out(rgb: Pixels, background: Pixels, noise: float) -> Pixels:
 
 
 def outside_of(mask: Pixels) -> Pixels:
-    """What is connected with the frame around the mask ``(H, W)``, gaps of two pixels in the mask closed."""
+    """Return the outside of a mask ``(H, W)``, with gaps of two pixels in the mask closed."""
     closed = np.pad(grown(mask), 2)
     frame = np.ones_like(closed)
     frame[1:-1, 1:-1] = False
@@ -78,7 +78,7 @@ def outside_of(mask: Pixels) -> Pixels:
 
 
 def reached_from_outside(free: Pixels) -> Pixels:
-    """The free pixels ``(H, W)`` that a way over free pixels leads to from outside of the picture."""
+    """Return the free pixels ``(H, W)`` that are connected with the outside of the picture."""
     padded = np.pad(free, 1, constant_values=True)
     frame = np.ones_like(padded)
     frame[1:-1, 1:-1] = False
@@ -87,7 +87,7 @@ def reached_from_outside(free: Pixels) -> Pixels:
 
 
 def parts(mask: Pixels) -> Iterator[Pixels]:
-    """The connected parts of a mask ``(H, W)``, one by one."""
+    """Yield the connected parts of a mask ``(H, W)``."""
     rest = mask.copy()
     while rest.any():
         seed = np.zeros_like(rest)
@@ -98,7 +98,7 @@ def parts(mask: Pixels) -> Iterator[Pixels]:
 
 
 def connected(seeds: Pixels, mask: Pixels) -> Pixels:
-    """The pixels of a mask that a way within it leads to from the seeds."""
+    """Return the pixels of a mask that are connected with the seeds."""
     reached, before = seeds & mask, -1
     while (now := int(reached.sum())) != before:
         before = now
@@ -108,7 +108,7 @@ def connected(seeds: Pixels, mask: Pixels) -> Pixels:
 
 
 def grown(mask: Pixels) -> Pixels:
-    """A mask and the four neighbours of each of its pixels."""
+    """Grow a mask by the four neighbours of each of its pixels."""
     result = mask.copy()
     result[1:] |= mask[:-1]
     result[:-1] |= mask[1:]
@@ -118,7 +118,7 @@ def grown(mask: Pixels) -> Pixels:
 
 
 def _neighbours(mask: Pixels) -> Pixels:
-    """How many of a pixel and its eight neighbours are set."""
+    """Count how many of a pixel and its eight neighbours are set."""
     height, width = mask.shape
     padded = np.pad(mask.astype(np.uint8), 1)
     count: Pixels = np.sum([padded[i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=0)

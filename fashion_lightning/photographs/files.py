@@ -79,8 +79,8 @@ def read_pictures(paths: list[Path], show_progress: bool = False) -> Photographs
     """Read and prepare image files one after the other, so that one decoded picture at a time is in memory.
 
     Args:
-        paths: of the files.
-        show_progress: with a bar, where standard error is a terminal.
+        paths: the files.
+        show_progress: show a bar if standard error is a terminal.
 
     Raises:
         UserError: none of the files can be read.
@@ -103,11 +103,11 @@ def read_pictures(paths: list[Path], show_progress: bool = False) -> Photographs
 
 
 class UnknownFormat(UserError):
-    """It is no picture of ``FORMATS``, by its content."""
+    """The content is no picture of ``FORMATS``."""
 
 
 class TooManyPixels(UserError):
-    """Decoded, it would take too much memory."""
+    """The decoded picture would take too much memory."""
 
 
 def read_picture(path: Path) -> Prepared:
@@ -122,11 +122,11 @@ def read_picture(path: Path) -> Prepared:
 
 @contextmanager
 def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None) -> Iterator[Image.Image]:
-    """An image file, not yet turned as EXIF says; a large JPEG smaller. It is decoded within the block.
+    """Open an image file; it is decoded within the block. EXIF orientation is not applied; large JPEGs are smaller.
 
     Args:
         file: its path, or open at its beginning.
-        name: what an error calls it; by default its path.
+        name: its name in errors; the path by default.
         max_pixels: that are decoded, by the file's header; ``PIL.Image.MAX_IMAGE_PIXELS`` holds in any case, also for
             a JPEG, of which fewer are decoded.
 
@@ -162,7 +162,7 @@ def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None)
 
 
 def as_batch(images: Any) -> Tensor:
-    """One image or many, in any of the usual forms, as ``(B, 1, 28, 28)``: uint8, or float32 in [0, 1].
+    """Convert one image or many, in any of the usual forms, to ``(B, 1, 28, 28)``: uint8, or float32 in [0, 1].
 
     Args:
         images: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``, ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, of
@@ -170,7 +170,7 @@ def as_batch(images: Any) -> Tensor:
             one; or a list of any of them.
 
     Raises:
-        UserError: it is none of them, or a file cannot be read; what is wrong, and what would be right.
+        UserError: it is none of them, or a file cannot be read; the message says what would be right.
     """
     pixels = _tensor(images)
     shape = tuple(pixels.shape)

@@ -43,7 +43,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the network sees of a picture, and what was found in it."""
+    """A picture as the network sees it, and what was found in it."""
 
     pixels: Pixels
     """``(28, 28)`` uint8, bright on black."""
@@ -54,7 +54,7 @@ class Prepared:
 
 
 def prepare(picture: Image.Image) -> Prepared:
-    """Make a network's input of a picture of any mode and size.
+    """Make a network's input from a picture of any mode and size.
 
     A grey picture of 28x28 with dark corners is one already, and stays as it is; one with light corners is negated.
     """
@@ -84,7 +84,7 @@ def prepare(picture: Image.Image) -> Prepared:
 
 
 def _in_eight_bits(picture: Image.Image) -> tuple[Image.Image, bool]:
-    """A picture as RGB, on white where it is transparent, and whether its border is mostly transparent."""
+    """Convert a picture to RGB, transparency to white; return it and whether its border is mostly transparent."""
     if picture.mode.startswith(("I", "F")):  # 16 bit: PIL would cut off what is above 255
         values = np.asarray(picture).astype(np.float64)
         low, high = (0.0, 65535.0) if picture.mode.startswith("I") else (float(values.min()), float(values.max()))
@@ -100,9 +100,9 @@ def _in_eight_bits(picture: Image.Image) -> tuple[Image.Image, bool]:
 
 
 def _find(rgb: Image.Image) -> tuple[Box, list[Pixels], float] | None:
-    """The box of what stands out from the background, the three bands of the background in it, and its noise.
+    """Find the garment: return its box, the three bands of the background in it, and the noise of the background.
 
-    A small garment in a large picture is looked at a second time, from nearer.
+    A small garment in a large picture is looked at again, from nearer.
     """
     area = (0, 0, *rgb.size)
     for _ in range(2):
@@ -134,11 +134,10 @@ def _find(rgb: Image.Image) -> tuple[Box, list[Pixels], float] | None:
 
 
 def _extent(profile: Pixels, cell: float) -> tuple[float, float]:
-    """Where a garment starts and ends along one axis, of its contrast there, 0 outside.
+    """Find where a garment starts and ends along one axis, from its contrast there, 0 outside.
 
-    An edge that is not sharp starts to stand out before it is reached: the edge is where the contrast is half of what
-    it is 0.6 of a row or column of the 28 further in (chosen by
-    renderings of validation images, whose edges are known).
+    A blurred edge begins to stand out too early: the edge is where the contrast is half of the contrast 0.6 of a row or
+    column (of the 28) further in. That was chosen on renderings of validation images, whose edges are known.
     """
     edges = []
     for along in (profile, profile[::-1]):
@@ -150,11 +149,11 @@ def _extent(profile: Pixels, cell: float) -> tuple[float, float]:
 
 
 def _values(fine: Pixels, background: Pixels, noise: float) -> Pixels:
-    """The garment in rows and columns of which two of three are skipped: negated grey, 0 where the background is.
+    """Skip two of three rows and columns of the garment, and negate it: grey, 0 where the background is.
 
     Args:
         fine: colours ``(3 H, 3 W, 3)`` float, 0 to 255.
-        background: those behind it.
+        background: the colours behind it.
         noise: how far a pixel of the background may be from it, in levels.
 
     Returns:
@@ -187,10 +186,10 @@ def _values(fine: Pixels, background: Pixels, noise: float) -> Pixels:
 
 
 def _outline_is_light(grey: Pixels, hole: Pixels, garment: Pixels, slack: float = 0) -> bool:
-    """Whether the pixels of a garment next to a hole, or to what is outside, are lighter than those next to them.
+    """Check whether the garment's pixels along a hole, or along the outside, are lighter than the next ones inside.
 
-    So it is in 99 % of the validation images: the outline mixes with the white behind it. Compared are the upper
-    quartiles, as some of the outline may be mixed with a dark background too.
+    They are in 99 % of the validation images: the outline mixes with the white behind it. The upper quartiles are
+    compared, since some of the outline may be mixed with a dark background too.
     """
     near = grown(hole)
     outline, inside = near & garment, grown(near) & ~near & garment
@@ -200,7 +199,7 @@ def _outline_is_light(grey: Pixels, hole: Pixels, garment: Pixels, slack: float 
 
 
 def _reduced_size(size: tuple[float, float]) -> tuple[int, int]:
-    """Width and height with the longest edge ``FINE``, both multiples of three."""
+    """Return width and height with the longest edge ``FINE``, both multiples of three."""
     width, height = (3 * max(1, round(side * FINE / max(size) / 3)) for side in size)
     return width, height
 
@@ -221,7 +220,7 @@ def _extended(values: Pixels) -> Pixels:
 
 
 def _kind(background: Pixels) -> Background:
-    """The background in a word."""
+    """Name the background."""
     colour = background.reshape(-1, 3).mean(0)
     if np.ptp(background, axis=(0, 1)).max() > 2 * 13:
         return "uneven"

@@ -1,4 +1,4 @@
-"""An accuracy with what chance leaves open."""
+"""An accuracy and its confidence interval."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -10,14 +10,14 @@ Z95 = NormalDist().inv_cdf(0.975)
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Images that were classified right, of so many."""
+    """The number of images that were classified right, and of all images."""
 
     right: int
     images: int
 
     @property
     def value(self) -> float:
-        """As a fraction of images; there must be one."""
+        """The fraction of images that were classified right; there must be an image."""
         return self.right / self.images
 
     @property

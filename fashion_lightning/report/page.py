@@ -1,4 +1,4 @@
-"""HTML from templates, those of `serving` and `export` too: one file, which needs no other and no network."""
+"""Self-contained HTML files from the templates of `report`, `serving` and `export`."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ def percent(fraction: float, digits: int = 2) -> str:
 
 
 def points(difference: float, digits: int = 2) -> str:
-    """A difference of fractions in percentage points, with its sign: −0.0012 → ``−0.12``."""
+    """Return a difference of fractions in percentage points, with its sign: −0.0012 → ``−0.12``."""
     return f"{100 * difference:+.{digits}f}".replace("-", "−")
 
 
@@ -27,7 +27,7 @@ def thousands(number: int) -> str:
 
 
 def render(template: str, **content: object) -> bytes:
-    """Fill in a template; whatever text is put in is escaped, and shows as it is."""
+    """Fill in a template; all text is escaped."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(f"fashion_lightning.{room}") for room in ("report", "serving", "export")]),
         autoescape=True,
@@ -40,12 +40,12 @@ def render(template: str, **content: object) -> bytes:
 
 
 def data_uri(content: bytes, kind: str = "image/png") -> str:
-    """A file within the page."""
+    """Return a file as a URI within the page."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def picture(image: "Tensor") -> str:
-    """An image ``(1, 28, 28)`` uint8 as a PNG within the page."""
+    """Return an image ``(1, 28, 28)`` uint8 as the URI of a PNG within the page."""
     file = io.BytesIO()
     Image.fromarray(image[0].numpy()).save(file, format="png")
     return data_uri(file.getvalue())

@@ -1,4 +1,4 @@
-"""What the endpoint says of a picture, as OpenAPI describes it."""
+"""The endpoint's answer about a picture, as OpenAPI describes it."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ EXAMPLE: dict[str, Any] = {
 
 
 class Answer(BaseModel):
-    """What a picture shows, and what the network saw of it."""
+    """The class of a picture, and the image that the network saw."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
@@ -51,7 +51,7 @@ class Problem(BaseModel):
 
 
 def look(file: BinaryIO, max_pixels: int) -> tuple[Prepared, Box]:
-    """What the network sees of an image file, and the box in it as shares of its width and height.
+    """Prepare an image file; return it and the garment's box as shares of the picture's width and height.
 
     Raises:
         UserError: it cannot be read, or has too many pixels.
@@ -66,7 +66,7 @@ def look(file: BinaryIO, max_pixels: int) -> tuple[Prepared, Box]:
 
 
 def answer(prepared: Prepared, box: Box, probabilities: Sequence[float]) -> Answer:
-    """What is said of a prepared picture and its ten probabilities."""
+    """Build the answer from a prepared picture and its ten probabilities."""
     file = io.BytesIO()
     Image.fromarray(prepared.pixels).save(file, format="png")
     by_name = dict(zip(CLASS_NAMES, probabilities, strict=True))

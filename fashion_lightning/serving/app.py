@@ -47,12 +47,12 @@ BODY = {
 
 
 def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None = None) -> FastAPI:
-    """The application for one classifier.
+    """Build the application for one classifier.
 
     Args:
         classifier: in evaluation mode; its test-time augmentation counts.
-        model: what the page calls it: recipe, run and so on.
-        limits: other ones than the usual.
+        model: its name on the page: recipe, run and so on.
+        limits: the default ones if not given.
     """
     limits = limits or Limits()
     intake = Intake(limits)

@@ -1,4 +1,4 @@
-"""What one server takes on: all of its bounds, so that its memory has one."""
+"""All bounds of a server; together they bound its memory."""
 
 import os
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ PREPARING = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of a server; none is an option, for none has to be chosen."""
+    """Bounds of a server; none is an option of the command, since none has to be chosen."""
 
     bytes: int = 20_000_000
-    """Of one picture as it is sent."""
+    """Of one picture as it is uploaded."""
     pixels: int = 25_000_000
-    """Of one picture as it is decoded, by its header; of a JPEG, as phones make them, a part is."""
+    """Of one picture as it is decoded, by its header; large JPEGs are decoded at a smaller size."""
     seconds: float = 60
-    """In which a picture must have arrived."""
+    """Until a picture must have arrived."""
     requests: int = 64
-    """Pictures at a time, be they on their way, prepared or classified."""
+    """At a time, from the first byte to the answer."""
     bytes_of_all: int = 200_000_000
-    """Of the pictures at a time."""
+    """Of all pictures at a time."""
     connections: int = 200
     """Open at a time; a browser keeps up to six."""
     batch: int = 32

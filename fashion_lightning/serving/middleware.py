@@ -1,4 +1,4 @@
-"""What every response is given, whatever it answers: headers, and an end."""
+"""Headers of every response, and an orderly end of requests that are refused early."""
 
 import asyncio
 import contextlib
@@ -12,14 +12,14 @@ LINGER = 5.0
 
 
 class WithHeaders:
-    """Adds the same headers to all responses."""
+    """Add the same headers to all responses."""
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self.app = app
         self.headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As the ASGI specification has it."""
+        """Handle a request; an ASGI application."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -30,7 +30,7 @@ class WithHeaders:
 
 
 class AnsweredEarly:
-    """Lets an answer reach a client that is still sending, and then closes the connection.
+    """Let an answer reach a client that is still sending, and then close the connection.
 
     Closed at once, with bytes unread, it would be reset, and the client would never see the answer; not closed, a body
     without end would be read without end.
@@ -40,7 +40,7 @@ class AnsweredEarly:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As the ASGI specification has it."""
+        """Handle a request; an ASGI application."""
         whole = scope["type"] != "http"
 
         async def receive_and_look() -> Message:

@@ -12,10 +12,10 @@ from fashion_lightning.version import __version__
 
 
 def page(model: str, limits: Limits) -> bytes:
-    """The HTML.
+    """Return the HTML.
 
     Args:
-        model: what it calls the classifier.
+        model: the name of the classifier.
         limits: the bytes that a picture may have.
     """
     return render(
@@ -32,7 +32,7 @@ def page(model: str, limits: Limits) -> bytes:
 
 
 def policy() -> str:
-    """The Content-Security-Policy that allows this one style and script, and questions to this server."""
+    """Return a Content-Security-Policy that allows this style and script, and requests to this server only."""
     style, script = (
         base64.b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode() for name in ("serve.css", "serve.js")
     )

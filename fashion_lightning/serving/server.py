@@ -1,4 +1,4 @@
-"""The server: an address, and an end without noise."""
+"""The server: its address, and its quiet end."""
 
 import os
 import signal
@@ -14,11 +14,11 @@ from fashion_lightning.processes import SIGNALS
 from fashion_lightning.serving.limits import Limits
 
 LAST_WORDS = 5
-"""Seconds that questions have to be answered in when the server is told to end."""
+"""Seconds for pending requests when the server is told to end."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket at this address, where connections wait from now on.
+    """Open a socket at an address; connections wait there from now on.
 
     Args:
         host: name or number of one of this machine's addresses; ``0.0.0.0`` and ``::`` are all of them.
@@ -40,14 +40,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address(listening: socket.socket) -> str:
-    """What a person types into a browser on this machine."""
+    """Return the URL to type into a browser on this machine."""
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def config(app: FastAPI) -> uvicorn.Config:
-    """How uvicorn serves an application: it says nothing but warnings."""
+    """Configure uvicorn to serve an application; it prints warnings only."""
     return uvicorn.Config(
         app,
         http="h11",
@@ -68,7 +68,7 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """That uvicorn ends by a signal is an ordinary end; it raises the signal once more when it has ended."""
+    """Treat a signal as an ordinary end; uvicorn raises it once more after its shutdown."""
     before = {signum: signal.signal(signum, lambda *_: None) for signum in SIGNALS}
     try:
         yield
