@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 import torch
 import yaml
 
-from fashion_lightning.cli.fit import print_start
 from fashion_lightning.precision import bf16_is_native, default_precision
 from tests.conftest import Run
 from tests.interruption import assert_same_state
@@ -60,13 +58,6 @@ def test_the_default_precision_is_settled_in_the_config_of_the_run(
     assert "precision: bf16-mixed   seed" in printed
     settings = yaml.safe_load(Path("tensorboard_logs/tiny/version_0/config.yaml").read_text())["trainer"]
     assert (settings["accelerator"], settings["precision"], settings["deterministic"]) == ("cpu", "bf16-mixed", True)
-
-
-def test_apples_gpus_are_not_said_to_lack_bf16(capsys: pytest.CaptureFixture[str]) -> None:
-    trainer = Mock(precision="32-true", world_size=1)
-    trainer.strategy.root_device.type = "mps"
-    print_start(None, trainer, Path("run"), has_schedule=False)
-    assert "precision: 32-true   seed" in capsys.readouterr().out
 
 
 @pytest.mark.slow

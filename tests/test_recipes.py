@@ -1,6 +1,5 @@
 """Recipes by name, config files by path, whatever the working folder and the locale."""
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -11,7 +10,6 @@ from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.parser import parse
 from fashion_lightning.cli.recipes import RECIPES, find_config, names
 from fashion_lightning.errors import UserError
-from tests.conftest import Run
 
 
 @pytest.mark.parametrize("name", ["quick", "seeds/two_conv_cnn", "presets/debug"])
@@ -60,11 +58,6 @@ def test_only_what_follows_config_is_a_recipe() -> None:
     *configs, option, value = completed.arguments
     assert (option, value) == ("--data.root", "quick")
     assert ["fast_dev_run" in config for config in configs] == [False, True]
-
-
-def test_a_typed_flag_wins_over_a_config_file_that_is_named_after_it(cli: Run, recipe: Path) -> None:
-    cli("fit", "--trainer.max_epochs", "1", "--config", recipe)
-    assert json.loads(Path("tensorboard_logs/tiny/version_0/fit.json").read_text(encoding="utf-8"))["epochs"] == 1
 
 
 NETWORK = """
