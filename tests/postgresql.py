@@ -73,12 +73,6 @@ class Server:
             self.process.wait()
             self.process = None
 
-    def create(self, database: str) -> str:
-        """Make a database; returns its URL."""
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{database}"'.encode())
-        return self.url(database)
-
     def initialize(self) -> None:
         """Make its data folder."""
         (self.folder / "password").write_text(PASSWORD)

@@ -154,7 +154,7 @@ def run(trials: int, workers: int, kill_count: int, restarts: int, seed: int) ->
             options += ["--processes", "2"]
         else:
             server = stack.enter_context(postgresql.server())
-            options += ["--storage", server.create("sweep")]
+            options += ["--storage", server.url("postgres")]
         sweep = Workers([sys.executable, str(script), "sweep", *options], folder)
         for _ in range(workers):
             sweep.start()

@@ -19,8 +19,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from fashion_lightning import children
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import is_being_trained
-from fashion_lightning.runs import progress as run_progress
 from fashion_lightning.runs.folder import RUN_NUMBER
+from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import OBSERVATION, PLACES_AND_DEVICES, flattened
 
 POLL_SECONDS = 0.2
@@ -100,7 +100,7 @@ class Fits:
             UserError: it failed; with the last line that it printed.
             SystemExit: it was ended because this process ends.
         """
-        begun = run_progress.read_progress(run_dir)
+        begun = read_progress(run_dir)
         environment = {RUN_NUMBER: run_dir.name.removeprefix("version_")}
         if self.threads is not None and begun is None:  # a run that is continued keeps its threads by itself
             environment["OMP_NUM_THREADS"] = str(self.threads)
@@ -112,7 +112,7 @@ class Fits:
             process = self.children.start(program, environment, output, subprocess.STDOUT)
             try:
                 while process.poll() is None and not self.stopping.wait(POLL_SECONDS):
-                    progress = run_progress.read_progress(run_dir)
+                    progress = read_progress(run_dir)
                     if progress is None or progress.pid != process.pid:
                         continue
                     self.fractions[label] = (part[0] + progress.fraction) / part[1]
@@ -135,7 +135,7 @@ class Fits:
     def wait_for_others(self, label: str, run_dir: Path) -> None:
         """Wait until no other process trains a run; say which one does."""
         if is_being_trained(run_dir):
-            progress = run_progress.read_progress(run_dir)
+            progress = read_progress(run_dir)
             process = f"process {progress.pid}" if progress else "another process"
             self.say(f"{label}   waits for {process}, which trains it in {run_dir}")
         while is_being_trained(run_dir):

@@ -71,16 +71,6 @@ class Repetition:
             return ["fit", *self.fit_options, f"--seed_everything={seed}"]
         return ["fit", "--ckpt_path", str(run_dir), *flags_to_continue(self.config)]
 
-    def test_command(self, run_dir: Path) -> list[str]:
-        """Return the command that tests a run's best checkpoint."""
-        return [
-            "test",
-            "--ckpt_path",
-            str(run_dir),
-            *flags_to_continue(self.config, FOR_TESTS),
-            f"--model.tta={self.tta}",
-        ]
-
     def train(self, seed: int, fits: Fits) -> None:
         """Run what is missing for a seed.
 
@@ -96,7 +86,8 @@ class Repetition:
             fits.run(label, self.fit_command(seed, run_dir), run_dir)
         results = read_results(run_dir)
         if not self.has_tests(results):
-            fits.run(label, self.test_command(run_dir), run_dir)
+            flags = [*flags_to_continue(self.config, FOR_TESTS), f"--model.tta={self.tta}"]
+            fits.run(label, ["test", "--ckpt_path", str(run_dir), *flags], run_dir)
             results = read_results(run_dir)
         tested = f"   test {100 * results.tests['none']['accuracy']:.2f} %" if "none" in results.tests else ""
         validated = f"validation {100 * results.fit['best']['val/accuracy']:.2f} %"
@@ -137,4 +128,4 @@ def repeat(
                 fits.end(futures[future], str(error))
     print_table(compare([run for seed in range(seeds) if (run := repetition.run_of(seed)) is not None]))
     if failures:
-        raise UserError(f"{'; '.join(failures)}. The same command repeats what is missing.")
+        raise UserError(f"{'; '.join(failures).rstrip('.')}. The same command repeats what is missing.")

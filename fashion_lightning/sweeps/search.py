@@ -185,4 +185,4 @@ def sweep(
             pool.submit(search.run, trials, processes).result()
         report(study, space, monitor, folder)
     if search.failures:
-        raise UserError(f"{'; '.join(search.failures)}. The same command tries again.")
+        raise UserError(f"{'; '.join(search.failures).rstrip('.')}. The same command tries again.")
