@@ -1,7 +1,6 @@
 """Pictures of every format and mode become what the data set would have made of them."""
 
 import csv
-import io
 import json
 import os
 import subprocess
@@ -15,7 +14,6 @@ from PIL import Image, ImageDraw
 
 from fashion_lightning.callbacks.predictions import print_best
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.errors import UserError
 from fashion_lightning.photographs import files as pictures
 from fashion_lightning.photographs import preview
 from fashion_lightning.photographs.background import Pixels, grown
@@ -160,24 +158,17 @@ def test_a_large_jpeg_is_decoded_smaller(tmp_path: Path, monkeypatch: pytest.Mon
     assert sizes == [(800, 1000)]
 
 
-def test_a_file_cut_short_is_broken(tmp_path: Path) -> None:
-    file = io.BytesIO()
-    shirt().save(file, "JPEG")
-    (tmp_path / "a.jpg").write_bytes(file.getvalue()[:-500])
-    with pytest.raises(UserError, match="cannot be read as an image"):
-        pictures.read_picture(tmp_path / "a.jpg")
-
-
 def test_predictions_of_a_folder_are_shown_and_written_and_broken_files_are_named(cli: Run, trained: Path) -> None:
     Path("own").mkdir()
     shirt().save("own/[red]a.png")
-    Path("own/broken.png").write_bytes(b"broken")
+    shirt().save("own/torn.jpg")
+    os.truncate("own/torn.jpg", Path("own/torn.jpg").stat().st_size - 500)
     random = np.random.default_rng(0)
     for index in range(30):
         Image.fromarray(random.integers(0, 100, (28, 28)).astype(np.uint8)).save(f"own/{index:02}.png")
     printed = cli("predict", "--ckpt_path", trained, "--images", "own", "--output", "a.json", exits=2)
     cli("predict", "--ckpt_path", trained, "--images", "own", "--output", "a.csv", exits=2)
-    assert "skipped: own/broken.png cannot be read as an image" in printed
+    assert "skipped: own/torn.jpg cannot be read as an image" in printed
     assert "error: 1 of 32 files were skipped." in printed
     records = json.loads(Path("a.json").read_text())
     rows = list(csv.DictReader(Path("a.csv").read_text().splitlines()))

@@ -259,13 +259,11 @@ def test_what_cannot_be_served_is_said_in_one_line(cli: Run, monkeypatch: pytest
         said
         == f"error: Nothing can be served at 127.0.0.1, port {taken} (Address already in use). --port names another.\n"
     )
-    assert "--port must be a number from 0 to 65535" in cli("serve", "--ckpt_path", "tiny", "--port", "99999", exits=2)
-    assert "a whole number of at least 0, not 'x'" in cli("serve", "--ckpt_path", "tiny", "--port", "x", exits=2)
-    assert "--host no-such-name.invalid is no name" in cli(
-        "serve", "--ckpt_path", "tiny", "--host", "no-such-name.invalid", exits=2
-    )
-    assert "There is no run folder or checkpoint at nothing" in cli("serve", "--ckpt_path", "nothing", exits=2)
-    assert "serve takes its run after --ckpt_path" in cli("serve", "tiny", exits=2)
+    for given, problem in (
+        (("--port", "99999"), "--port must be a number from 0 to 65535"),
+        (("--host", "no-such-name.invalid"), "--host no-such-name.invalid is no name"),
+    ):
+        assert problem in cli("serve", "--ckpt_path", "tiny", *given, exits=2)
     monkeypatch.setattr(serve, "PACKAGES", ("no_such_package",))
     assert "pip install no_such_package" in cli("serve", "--ckpt_path", "tiny", exits=2)
 
