@@ -27,6 +27,7 @@ from fashion_lightning.data.batches import EVAL_BATCH_SIZE
 from fashion_lightning.data.split import train_val_indices
 from fashion_lightning.export import onnx_file
 from fashion_lightning.export.graph import exporting, trace
+from fashion_lightning.inference import classify as classify_images
 from fashion_lightning.inference import load
 
 ROUNDS, CALLS = 7, 10
@@ -61,7 +62,7 @@ def torch_in(dtype: torch.dtype, classifier: FashionMNISTClassifier) -> Classify
 
     def classify(images: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            return classifier.classify(images)[1]
+            return classify_images(classifier, images)[1]
 
     return classify
 

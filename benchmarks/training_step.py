@@ -31,9 +31,10 @@ from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from fashion_lightning.classifier import PIXEL_MEAN, PIXEL_STD, FashionMNISTClassifier
+from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli import main as fashion_lightning
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
+from fashion_lightning.data.classes import PIXEL_MEAN, PIXEL_STD
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.precision import default_precision
 
