@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from fashion_lightning.cli.commands import COMMANDS, Command, Option
+from fashion_lightning.cli.commands import COMMANDS, Command
 from fashion_lightning.cli.flags import expand, unknown_flag
+from fashion_lightning.cli.options import Option
 from fashion_lightning.errors import UserError
 
 WIDTH = 80

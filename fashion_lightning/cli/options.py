@@ -1,0 +1,92 @@
+"""The options of the subcommands, and the short names of settings: each is declared once."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command, or the short name of a setting."""
+
+    name: str
+    """As it is typed; without dashes for an argument by its position."""
+    value: str
+    """What follows it, in the help; empty for a switch. RECIPE and RUN are completed."""
+    meaning: str
+    type: Callable[[str], Any] = str
+    default: Any = None
+    choices: tuple[str, ...] | None = None
+    setting: str = ""
+    """The setting that a short name stands for. LightningCLI parses settings, all else is parsed by this table."""
+    also: str = ""
+    """A second spelling, which the help does not show."""
+    nargs: str | None = None
+    required: bool = False
+    repeats: bool = False
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Make a type for whole numbers from ``least`` on."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+RUN = "a run folder; quick for the newest run of that recipe; a run's --name; or a checkpoint file"
+CONFIG = Option(
+    "--config",
+    "RECIPE",
+    "a recipe or preset by name, or a YAML file of settings; several add up, the later wins",
+    default=[],
+    also="-c",
+    repeats=True,
+)
+PASSED_ON = replace(CONFIG, setting="--config", also="")
+CKPT_PATH = Option("--ckpt_path", "RUN", f"its best checkpoint: {RUN}")
+NAME = Option("--name", "TEXT", "what you call the run")
+NOTE = Option("--note", "TEXT", "a line on the run; `fashion-lightning list` shows both")
+HELP = Option("--help", "", "this page", also="-h")
+HELP_ALL = Option("--help_all", "", "every setting there is")
+TTAS = ("none", "flip", "flip_shift")
+OWN_NETWORK = Option("--network", "CLASS", "import path of a network of your own", default="", also="--model.network")
+
+COMPUTING = (
+    Option("--devices", "N", "processes or GPUs to compute with", setting="--trainer.devices"),
+    Option(
+        "--precision",
+        "HOW",
+        "bf16-mixed, 32-true …; by the machine unless given",
+        choices=("16-mixed", "32-true", "bf16-mixed"),
+        setting="--trainer.precision",
+    ),
+)
+SEED = Option("--seed", "N", "the run's seed, 0 by default", setting="--seed_everything")
+TRAINING = (
+    Option("--epochs", "N", "epochs, counted from the start of the run", setting="--trainer.max_epochs"),
+    Option("--lr", "X", "learning rate of the optimizer", setting="--model.optimizer.init_args.lr"),
+    Option("--batch_size", "N", "training images in a step", setting="--data.batch_size"),
+    Option("--optimizer", "NAME", "muon, adam, sgd …, or a class path", setting="--model.optimizer"),
+    Option("--network", "NAME", "cnn, mlp, convnet, wideresnet, or my_module.MyNetwork", setting="--model.network"),
+    Option(
+        "--flip",
+        "HOW",
+        "mirror images: none, random, alternating",
+        choices=("alternating", "none", "random"),
+        setting="--data.flip",
+    ),
+    Option("--shift", "PIXELS", "shift images by up to so many", setting="--data.shift"),
+    Option("--cutout", "PIXELS", "cut out squares of that side", setting="--data.cutout"),
+    Option("--prune", "SHARE", "leave out that share of the images, easy ones", setting="--data.prune"),
+    Option("--patience", "N", "stop after N validations without a better one", setting="--early_stopping.patience"),
+    *COMPUTING,
+)
+EVALUATION = (
+    Option("--tta", "HOW", "average views: none, flip, flip_shift", choices=TTAS, setting="--model.tta"),
+    *COMPUTING,
+)
