@@ -11,10 +11,10 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from fashion_lightning.callbacks.exact_resume import ReseedEachStep
 from fashion_lightning.callbacks.images_seen import ImagesSeen
 from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.pruning import PruneEasyImages
-from fashion_lightning.callbacks.reseed import ReseedEachStep
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import PIXEL_MEAN, PIXEL_STD
 from fashion_lightning.data.datamodule import FashionMNISTDataModule

@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import pytest
 
-from fashion_lightning.report.differences import difference, student95
+from fashion_lightning.report.intervals import difference, student95
 from tests.conftest import Run
 from tests.test_report import text_of
 

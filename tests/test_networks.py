@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d
 
-from fashion_lightning.callbacks.layer_table import parameter_counts
+from fashion_lightning.callbacks.terminal import parameter_counts
 from fashion_lightning.networks import CNN, MLP, ConvNet, WideResNet
 from fashion_lightning.networks.cnn import convolution, halving_convolution
 from fashion_lightning.networks.halving import Halving, HalvingConv2d

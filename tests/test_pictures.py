@@ -13,11 +13,10 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from torch import nn
 
 from fashion_lightning.calibration import BINS
-from fashion_lightning.callbacks.plots.confusion import ConfusionMatrix
 from fashion_lightning.callbacks.plots.embedding import last_dense_layer
+from fashion_lightning.callbacks.plots.evaluation import ConfusionMatrix, Reliability
 from fashion_lightning.callbacks.plots.filters import first_filters
 from fashion_lightning.callbacks.plots.plot import GAP, HIGHEST, LINE, WIDTH
-from fashion_lightning.callbacks.plots.reliability import Reliability
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.data.datamodule import FashionMNISTDataModule

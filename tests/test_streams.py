@@ -70,7 +70,7 @@ def test_a_process_that_no_first_one_has_started_is_one_line(
 
 
 TOO_LITTLE_LATER = """
-from fashion_lightning.callbacks.reseed import ReseedEachStep
+from fashion_lightning.callbacks.exact_resume import ReseedEachStep
 
 def limit(*_):
     import torch

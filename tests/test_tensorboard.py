@@ -144,7 +144,7 @@ def raw_points(run: Path) -> dict[str, list[int]]:
 
 
 WITHIN_AN_EPOCH = """
-from fashion_lightning.callbacks.reseed import ReseedEachStep
+from fashion_lightning.callbacks.exact_resume import ReseedEachStep
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 write = RecordWriter.write

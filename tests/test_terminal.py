@@ -11,8 +11,7 @@ from lightning import Callback, Trainer
 
 from fashion_lightning import CNN, FashionMNISTClassifier, FashionMNISTDataModule
 from fashion_lightning.callbacks.images_seen import ImagesSeen
-from fashion_lightning.callbacks.layer_table import LayerTable
-from fashion_lightning.callbacks.terminal import EpochLines, TerminalBar
+from fashion_lightning.callbacks.terminal import EpochLines, LayerTable, TerminalBar
 from fashion_lightning.networks import WideResNet
 from tests.conftest import Run
 from tests.interruption import interrupt

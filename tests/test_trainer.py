@@ -7,7 +7,7 @@ import yaml
 from jsonargparse.typing import PositiveInt
 from lightning.pytorch import callbacks
 
-from fashion_lightning.callbacks.last_validation import ValidateLastEpoch
+from fashion_lightning.callbacks.stopping import ValidateLastEpoch
 from fashion_lightning.cli.build import check_order
 from fashion_lightning.cli.trainer import Trainer
 from fashion_lightning.errors import UserError

@@ -34,7 +34,7 @@ class Workaround:
 WORKAROUNDS = (
     Workaround(
         "no generator state is saved: dropout diverges",
-        "callbacks/reseed.py",
+        "callbacks/exact_resume.py",
         "torch.default_generator.manual_seed(seed)",
         "seed",
         "test_exact_resume.py same_bits and true",
@@ -118,7 +118,7 @@ WORKAROUNDS = (
     ),
     Workaround(
         "EarlyStopping forgets that it has asked to stop, which min_epochs puts off",
-        "callbacks/early_stopping.py",
+        "callbacks/stopping.py",
         "trainer.should_stop or self.stopping_reason != EarlyStoppingReason.NOT_STOPPED",
         "trainer.should_stop",
         "test_exact_resume.py asked_to_stop",
@@ -176,7 +176,7 @@ WORKAROUNDS = (
     ),
     Workaround(
         "SaveConfigCallback refuses an existing config.yaml",
-        "callbacks/run_config.py",
+        "callbacks/run_files.py",
         '        """Write nothing yet: stock SaveConfigCallback',
         '        super().setup(trainer, pl_module, stage)\n        """',
         "test_resume.py same_folder",

@@ -18,21 +18,14 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from fashion_lightning.callbacks import (
-    early_stopping,
-    flush_curves,
+    exact_resume,
     images_seen,
-    last_validation,
-    layer_table,
     not_finite,
-    optimizer_settings,
-    origin,
     plots,
-    progress_file,
     pruning,
-    reseed,
-    run_config,
-    run_folder,
+    run_files,
     stop_on_signal,
+    stopping,
     terminal,
 )
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
@@ -59,12 +52,12 @@ from fashion_lightning.short_names import MODULES
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 ORDER: tuple[tuple[type[Callback], type[Callback]], ...] = (
-    (run_folder.ShareRunFolder, progress_file.ProgressFile),  # which writes there
+    (run_files.ShareRunFolder, run_files.ProgressFile),  # which writes there
     (not_finite.StopWhenNotFinite, stop_on_signal.StopOnSignal),  # which saves
-    (Timer, last_validation.ValidateLastEpoch),  # which asks whether the run stops
-    (last_validation.ValidateLastEpoch, stop_on_signal.StopOnSignal),  # which asks whether a validation follows
+    (Timer, stopping.ValidateLastEpoch),  # which asks whether the run stops
+    (stopping.ValidateLastEpoch, stop_on_signal.StopOnSignal),  # which asks whether a validation follows
     (BestCheckpoint, LastCheckpoint),  # which holds the record of the best epoch
-    (flush_curves.FlushCurves, LastCheckpoint),  # with which the curves go on
+    (exact_resume.FlushCurves, LastCheckpoint),  # with which the curves go on
 )
 """Pairs of callbacks of which the first must be called first; the order of all others does not matter."""
 
@@ -86,7 +79,7 @@ class FashionMNISTCLI(LightningCLI):
         self.makes_run_folder = makes_run_folder
         self.given, self.command, self.name = completed.given, completed.given.command, completed.name
         self.checkpoint, self.weights = completed.checkpoint, completed.weights
-        self.origin = origin.RecordOrigin(completed.given.typed, completed.run_name, completed.note)
+        self.origin = run_files.RecordOrigin(completed.given.typed, completed.run_name, completed.note)
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
@@ -97,7 +90,7 @@ class FashionMNISTCLI(LightningCLI):
                 args=completed.arguments,
                 run=False,
                 trainer_class=Trainer,
-                save_config_callback=run_config.RunConfig,
+                save_config_callback=run_files.RunConfig,
                 save_config_kwargs={"name": self.name},
                 parser_class=OneLineErrorParser,
                 parser_kwargs={"prog": f"fashion-lightning {self.command}"},
@@ -109,7 +102,7 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_argument("--seed_everything", type=Seed, default=0, help="the run's seed")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(early_stopping.EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(stopping.EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_argument("--pictures", type=bool, default=True, help="whether fit draws pictures for TensorBoard")
@@ -131,24 +124,24 @@ class FashionMNISTCLI(LightningCLI):
             self._take_weights(self.checkpoint)
         if self.weights is not None:
             self._start_from(self.weights)
-        self.timer, self.run_folder = Timer(duration=settings["max_time"]), run_folder.ShareRunFolder(self._use_run_dir)
+        self.timer, self.run_folder = Timer(duration=settings["max_time"]), run_files.ShareRunFolder(self._use_run_dir)
         shows_layers = getattr(self.given, "layers", False)
         self.trainer_defaults["callbacks"] = [
-            *([layer_table.LayerTable(shows_layers)] if shows_layers or self.checkpoint is None else []),
+            *([terminal.LayerTable(shows_layers)] if shows_layers or self.checkpoint is None else []),
             terminal.EpochLines(),
             *([terminal.TerminalBar()] if settings["enable_progress_bar"] else []),
             self.run_folder,
-            optimizer_settings.KeepOptimizerSettings(),
-            reseed.ReseedEachStep(),
+            exact_resume.KeepOptimizerSettings(),
+            exact_resume.ReseedEachStep(),
             not_finite.StopWhenNotFinite(),
             pruning.PruneEasyImages(),
             images_seen.ImagesSeen(),
             *(plots.pictures() if self.config_init["pictures"] and self.command == "fit" else []),
-            flush_curves.FlushCurves(),
-            progress_file.ProgressFile(),
+            exact_resume.FlushCurves(),
+            run_files.ProgressFile(),
             self.origin,
             self.timer,
-            last_validation.ValidateLastEpoch(),
+            stopping.ValidateLastEpoch(),
             stop_on_signal.StopOnSignal(self.config_init["last_checkpoint"]),
         ]
         self.logs_to_run_folder = settings["logger"] in (None, True)
@@ -218,7 +211,7 @@ class FashionMNISTCLI(LightningCLI):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())
             elif hasattr(callback, "run_dir"):
                 callback.run_dir = run_dir
-            if isinstance(callback, run_config.RunConfig):
+            if isinstance(callback, run_files.RunConfig):
                 self.run_config = callback
                 callback.run_id = folder.mark_run(run_dir) if trainer.is_global_zero else folder.run_id_of(run_dir)
         if self.logs_to_run_folder:
@@ -241,7 +234,7 @@ class FashionMNISTCLI(LightningCLI):
             print(f"They were trained with --data.val_size {theirs}, so on some of this run's validation images.")
 
     def _plain_config(self) -> Any:
-        return yaml.safe_load(run_config.config_text(self.parser, self.config))
+        return yaml.safe_load(run_files.config_text(self.parser, self.config))
 
     def _logger(self, run_dir: Path) -> RunLogger:
         config = self._plain_config()

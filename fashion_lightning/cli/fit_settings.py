@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from fashion_lightning.callbacks.run_config import config_text
+from fashion_lightning.callbacks.run_files import config_text
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.messages import silence_what_is_not_news

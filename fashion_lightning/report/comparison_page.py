@@ -5,9 +5,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from fashion_lightning.report.accuracy import Accuracy
 from fashion_lightning.report.comparison_table import COLUMNS, Comparison, Group, rows
-from fashion_lightning.report.differences import difference
+from fashion_lightning.report.intervals import Accuracy, difference
 from fashion_lightning.report.page import data_uri, render
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from fashion_lightning.calibration import FEWEST_IMAGES, Calibration, calibration, fit_temperature
-from fashion_lightning.report.accuracy import Accuracy
 from fashion_lightning.report.doubted_labels import doubted_labels
+from fashion_lightning.report.intervals import Accuracy
 from fashion_lightning.report.near_duplicates import NearDuplicate
 
 Evaluation = dict[str, Tensor]

@@ -2,12 +2,9 @@
 
 from lightning import Callback
 
-from fashion_lightning.callbacks.plots.confusion import ConfusionMatrix
 from fashion_lightning.callbacks.plots.embedding import Embedding
+from fashion_lightning.callbacks.plots.evaluation import ConfusionMatrix, Mistakes, PrecisionRecall, Reliability
 from fashion_lightning.callbacks.plots.filters import Filters
-from fashion_lightning.callbacks.plots.mistakes import Mistakes
-from fashion_lightning.callbacks.plots.precision_recall import PrecisionRecall
-from fashion_lightning.callbacks.plots.reliability import Reliability
 from fashion_lightning.callbacks.plots.training_images import TrainingImages
 
 
