@@ -37,8 +37,6 @@ def pipe(name: str) -> Damage:
     return make
 
 
-BEST = ("epoch", "steps", "val/accuracy", "val/loss")
-
 EVENTS = "events.out.tfevents.1.somebody.1.0"
 
 
@@ -46,15 +44,9 @@ EVENTS = "events.out.tfevents.1.somebody.1.0"
     ("damage", "reason"),
     [
         (text("fit.json", "[" * 5000 + "]" * 5000), "fit.json is damaged"),
-        (text("fit.json", '{"seed": NaN}'), "fit.json lacks metrics"),
-        (report(seed=10**400), "fit.json lacks metrics"),
-        (report(epochs=-1e308), "fit.json lacks metrics"),
-        (report(epochs=-3), "fit.json holds epochs -3, which cannot be"),
-        (report(parameters=0.5), "fit.json holds parameters 0.5, which cannot be"),
-        (
-            report(best={"epoch": 1, "steps": 2, "val/loss": 1, "val/accuracy": 2}),
-            "fit.json holds val/accuracy 2, which cannot be",
-        ),
+        (text("fit.json", '{"seed": 0}'), "fit.json lacks epochs"),
+        (report(seed="0"), "fit.json lacks seed"),
+        (report(best={"epoch": 1, "steps": 2}), "fit.json lacks val/accuracy"),
         (pipe("fit.json"), "fit.json is damaged"),
         (pipe("config.yaml"), "config.yaml is damaged"),
         (text("config.yaml", "a: &a [*a]"), "config.yaml is damaged"),
