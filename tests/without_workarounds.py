@@ -163,7 +163,7 @@ WORKAROUNDS = (
     Workaround(
         "points before the checkpoint are lost in the writer's memory",
         "cli/build.py",
-        "            flush_curves.FlushCurves(),\n",
+        "            exact_resume.FlushCurves(),\n",
         "",
         "test_tensorboard.py killed",
     ),
