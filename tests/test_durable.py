@@ -121,7 +121,7 @@ def test_a_run_folder_that_is_deleted_meanwhile_is_one_line(
         if then == "an interruption":
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("fashion_lightning.callbacks.reseed.ReseedEachStep.on_train_batch_start", delete)
+    monkeypatch.setattr("fashion_lightning.callbacks.exact_resume.ReseedEachStep.on_train_batch_start", delete)
     printed = cli("fit", "--config", recipe, exits=2)
     (line,) = [line for line in printed.splitlines() if "error: " in line]
     assert str(RUN) in line

@@ -60,7 +60,7 @@ MISTAKES: list[tuple[str, str]] = [
     # files
     ("fit --config configs/quik.yaml", "There is no config file configs/quik.yaml (did you mean quick?)"),
     ("fit --config broken.yaml", "broken.yaml is not valid YAML"),
-    ("fit --config tab.yaml", "It is indented with spaces, not with tabs"),
+    ("fit --config tab.yaml", "Indent it with spaces, not with tabs"),
     ("fit --config list.yaml", "list.yaml is not a config"),
     ("fit --config flat.yaml", "flat.yaml: `data:` must hold settings, not 3"),
     ("fit --config checkpoint.yaml", "checkpoint.yaml: --ckpt_path belongs on the command line"),

@@ -97,7 +97,7 @@ USES = (
 
 
 def is_private(name: str) -> bool:
-    public = ("_replace", "_exit")  # of named tuples, and of os
+    public = ("_replace", "_exit", "_complete")  # of named tuples, of os, and what the completion scripts ask
     return bool(re.fullmatch(r"_[a-z]\w*[a-z]", name)) and name not in public
 
 

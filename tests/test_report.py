@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from fashion_lightning.calibration import BINS
-from fashion_lightning.cli import evaluate
 from fashion_lightning.data import source
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
+from fashion_lightning.report import near_duplicates
 from fashion_lightning.report.near_duplicates import NearDuplicate
 from fashion_lightning.runs.results import recipe_settings
 from tests.conftest import Run
@@ -85,7 +85,7 @@ def test_a_page_needs_nothing_else_and_shows_a_picture_of_each_mistake(cli: Run,
 
 def test_images_that_were_trained_on_are_told_apart(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = {5: NearDuplicate(17, True, 12.3), 7: NearDuplicate(3, False, 4.0), 8: NearDuplicate(8, False, 9.0)}
-    monkeypatch.setattr(evaluate, "near_duplicates", lambda images: pairs)
+    monkeypatch.setattr(near_duplicates, "near_duplicates", lambda images: pairs)
     cli("test", "--ckpt_path", trained)
     figures = json.loads((trained / "test_best.json").read_text())
     assert figures["near_duplicates"] == 3
@@ -139,7 +139,7 @@ def test_without_training_images_there_is_a_report_that_says_so(
         return load(split, root)
 
     monkeypatch.setattr(source, "load", of_test_only)
-    monkeypatch.setattr(evaluate, "near_duplicates", lambda images: {5: NearDuplicate(17, True, 12.3)})
+    monkeypatch.setattr(near_duplicates, "near_duplicates", lambda images: {5: NearDuplicate(17, True, 12.3)})
     cli("test", "--ckpt_path", trained)
     text = text_of(trained / "test_best.html")
     assert "with one 1 " in text

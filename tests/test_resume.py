@@ -140,7 +140,7 @@ def test_settings_typed_for_a_continuation_hold_even_if_it_is_killed_at_once(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("fashion_lightning.callbacks.reseed.ReseedEachStep.on_train_batch_start", killed)
+        patched.setattr("fashion_lightning.callbacks.exact_resume.ReseedEachStep.on_train_batch_start", killed)
         cli("fit", "--ckpt_path", interrupted, "--trainer.max_epochs", "3", "--data.shift", "2", exits=1)
     assert not (interrupted / "fit.json").exists()
     cli("fit", "--ckpt_path", interrupted)

@@ -55,8 +55,8 @@ def start(cli: FashionMNISTCLI, method: str | None = None, loader: DataLoader[Ba
 def last_of(cli: FashionMNISTCLI) -> Path | None:
     """Return what a fit that ends early can be continued from: a checkpoint that is further than its start."""
     last = cli.run_dir / "checkpoints" / "last.ckpt" if cli.run_dir and cli.command == "fit" else None
-    is_copy = cli.run_dir_is_new and cli.trainer.global_step == cli.config_init["last_checkpoint"].first_step
-    return last if last and last.is_file() and not (is_copy and cli.checkpoint is not None) else None
+    begun = cli.checkpoint.steps_done if cli.checkpoint is not None and cli.run_dir_is_new else None
+    return last if last and last.is_file() and cli.trainer.global_step != begun else None
 
 
 def beside(cli: FashionMNISTCLI, name: str) -> Path:
