@@ -1,6 +1,5 @@
 """A run knows where it came from: name, note, command line, commit, versions, machine; and how it went on."""
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -8,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from fashion_lightning.errors import UserError
 from fashion_lightning.runs import origin
-from fashion_lightning.runs.folder import RUN_FILE, mark_run, run_id_of
-from fashion_lightning.runs.origin import MOST_CONTINUED, git_state, read_origin, record_origin
+from fashion_lightning.runs.folder import MAX_RUN_FILE_BYTES, RUN_FILE, mark_run, run_id_of
+from fashion_lightning.runs.origin import MOST_CONTINUED, check_label, git_state, read_origin, record_origin
 from tests.conftest import Run
 
 RUN = Path("tensorboard_logs/tiny/version_0")
@@ -31,43 +31,37 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_tells_its_name_note_command_versions_and_machine(cli: Run, recipe: Path) -> None:
+@pytest.mark.usefixtures("repository")
+def test_a_run_tells_its_name_note_command_commit_versions_and_machine(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(origin, "git_state", git_state)
     cli("fit", "--config", recipe, "--name", "first try", "--note=with a shift of 2", "--data.shift", "2")
     told = read_origin(RUN)
     assert (told["name"], told["note"]) == ("first try", "with a shift of 2")
     shift = "--name 'first try' '--note=with a shift of 2' --data.shift 2"
     assert told["command"] == f"fashion-lightning fit --config {recipe} {shift}"
     assert told["started"].endswith("+00:00")
+    assert told["git"] == {"commit": git("rev-parse", "HEAD"), "state": "clean"}
     assert told["versions"]["torch"] == torch.__version__
     assert told["versions"].keys() == {"python", "torch", "torchvision", "lightning", "fashion-lightning"}
-    assert told["machine"].keys() == {"processor", "cores", "threads", "memory_gb", "gpu"}
     assert (told["machine"]["cores"], told["machine"]["threads"]) == (os.cpu_count(), 1)
     assert "continued" not in told
 
 
-def test_the_commit_of_the_working_folder_is_told_and_what_changed_since(
-    cli: Run, recipe: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_state_of_a_repository_starts_no_program_of_its_config(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(origin, "git_state", git_state)
-    cli("fit", "--config", recipe)
-    commit = git("rev-parse", "HEAD")
-    assert read_origin(RUN)["git"] == {"repository": str(repository), "commit": commit, "state": "clean"}
-    Path("file.txt").write_text("another")
-    assert git_state(repository / "tensorboard_logs")["state"] == "1 file changed"
-
-
-def test_without_git_or_a_commit_a_run_goes_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert git_state(tmp_path) == {}
-    git("init", "--quiet")
-    assert git_state(tmp_path) == {}
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_state(tmp_path) == {}
-
-
-def test_no_program_of_a_repositorys_config_is_started(repository: Path) -> None:
     git("config", "core.fsmonitor", "touch started; false")
-    assert git_state(repository)["state"] == "clean"
+    git("tag", "-a", "v1", "-m", "a tag")
+    Path("file.txt").write_text("another")
+    assert git_state(repository) == {"commit": git("rev-parse", "HEAD"), "state": "changed"}
     assert not Path("started").exists()
+    (empty := repository / "empty").mkdir()
+    git("init", "--quiet", str(empty))  # has no commit
+    assert git_state(empty) == {}
+    monkeypatch.setenv("PATH", str(empty))
+    assert git_state(repository) == {}
 
 
 @pytest.mark.slow
@@ -88,8 +82,8 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     run_id = mark_run(tmp_path)
     record_origin(tmp_path, {"command": "x" * 2000})
     for step in range(60):
-        record_origin(tmp_path, {"command": "\u00fc" * 2000, "started": str(step)}, step)
-    assert (tmp_path / RUN_FILE).stat().st_size <= 64 * 1024
+        record_origin(tmp_path, {"command": "\U0001f45f" * 2000, "started": str(step)}, step)
+    assert (tmp_path / RUN_FILE).stat().st_size <= MAX_RUN_FILE_BYTES
     assert [part["after_steps"] for part in read_origin(tmp_path)["continued"]] == list(range(60 - MOST_CONTINUED, 60))
     assert run_id_of(tmp_path) == run_id
 
@@ -98,41 +92,28 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     "content",
     [
         "",
-        "[]",
-        '{"run": "a"}',
         '{"origin": 3, "continued": 4}',
-        '{"origin": {"name": ["a"], "git": "x", "machine": {"cores": {"deep": {}}}}, "continued": [1, {"name": {}}]}',
+        '{"origin": {"name": ["a"], "git": "x"}, "continued": [1, {"name": {}}]}',
         '{"origin": ' * 50_000,
     ],
 )
 def test_a_damaged_file_tells_nothing_and_does_no_harm(tmp_path: Path, content: str) -> None:
     (tmp_path / RUN_FILE).write_text(content)
-    assert read_origin(tmp_path).keys() <= {"machine", "continued"}
+    assert read_origin(tmp_path).keys() <= {"continued"}
+    (tmp_path / RUN_FILE).write_text(r'{"run": "a", "origin": {"name": "\u001b[31mred\n\n"}}')
+    assert read_origin(tmp_path)["name"] == r"\x1b[31mred"
 
 
-def test_what_is_read_is_short_and_can_be_shown(tmp_path: Path) -> None:
-    hostile = {"name": "\x1b[31mred\n\n", "note": "long" * 10_000, "machine": {"cores": float("nan")}}
-    (tmp_path / RUN_FILE).write_text(json.dumps({"run": "a", "origin": hostile}))
-    told = read_origin(tmp_path)
-    assert told["name"] == r"\x1b[31mred"
-    assert len(told["note"]) == 500
-    assert told["machine"] == {"cores": "nan"}
-
-
-def test_a_fit_goes_on_where_its_origin_cannot_be_written(
-    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fit_goes_on_where_its_origin_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(origin, "replacing", full)
-    cli("fit", "--config", recipe, "--trainer.max_epochs", "1")
-    assert read_origin(RUN) == {}
-    assert (RUN / "fit.json").is_file()
+    record_origin(tmp_path, {"name": "first"})
+    assert read_origin(tmp_path) == {}
 
 
 @pytest.mark.parametrize("label", ["", " ", "two\nlines", "\x1b[31m", "x" * 501])
-def test_a_name_or_note_is_one_line_that_can_be_shown(cli: Run, recipe: Path, label: str) -> None:
-    for flag in ("--name", "--note"):
-        printed = cli("fit", "--config", recipe, flag, label, exits=2)
-        assert f"error: {flag} needs one line of 1 to" in printed
+def test_a_name_or_note_is_one_line_that_can_be_shown(label: str) -> None:
+    with pytest.raises(UserError, match="--note needs one line of 1 to 500 printable"):
+        check_label("--note", label, 500)

@@ -32,7 +32,7 @@ RUN_NUMBER = "FASHION_LIGHTNING_RUN_NUMBER"
 """Environment variable by which ``sweep`` chooses the number of a new run."""
 
 RUN_FILE = "run.json"
-MAX_RUN_FILE_BYTES = 64 * 1024
+MAX_RUN_FILE_BYTES = 512 * 1024
 
 
 def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
