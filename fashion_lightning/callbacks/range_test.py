@@ -1,7 +1,5 @@
 """The learning-rate range test (https://arxiv.org/abs/1506.01186, section 3.3)."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +28,8 @@ class LearningRateRangeTest(Callback):
     """Raises the learning rate from step to step, then stops and says where the loss was least.
 
     Lightning's own finder gives one rate to all parameter groups. This one changes only the groups that follow the
-    optimizer's ``lr``: Muon has rates of their own for dense layers and biases. Overrules any schedule. Saves the curve
-    in the run folder, as ``range_test.png`` and ``range_test.csv``, and in TensorBoard.
+    optimizer's ``lr``: Muon has rates of their own for dense layers and biases. Overrules any schedule. Draws the curve
+    in the run folder: ``range_test.png``.
 
     Args:
         lowest: learning rate of the first step.
@@ -77,18 +75,12 @@ class LearningRateRangeTest(Callback):
             return
         rates, smoothed = self.rates[: len(self.losses)], smooth(self.losses)
         least = rates[int(np.nanargmin(smoothed))]
-        figure = draw(rates, self.losses, smoothed, least)
         with writer_of(trainer) as writer:
             if writer is not None:
-                writer.add_figure("range_test", figure, trainer.global_step - 1)
-                folder = Path(writer.log_dir)
-                with replacing(folder / "range_test.png") as file:
-                    figure.savefig(file, format="png", dpi=150)
-                table = io.StringIO(newline="")
-                csv.writer(table).writerows([("lr", "loss", "smoothed loss"), *zip(rates, self.losses, smoothed)])
-                with replacing(folder / "range_test.csv") as file:
-                    file.write(table.getvalue().encode())
-                print(f"\nThe loss is least at a learning rate of {least:.2g}: {folder / 'range_test.png'}")
+                path = Path(writer.log_dir) / "range_test.png"
+                with replacing(path) as file:
+                    draw(rates, self.losses, smoothed, least).savefig(file, format="png", dpi=150)
+                print(f"\nThe loss is least at a learning rate of {least:.2g}: {path}")
                 print(f"Adam and SGD are usually begun at a tenth of it, {least / 10:.2g}; validation decides.")
 
 
