@@ -3,6 +3,7 @@
 import signal
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,6 @@ from tensorboard.plugins.hparams import api_pb2, list_session_groups
 from tensorboard.plugins.hparams.backend_context import Context
 
 from fashion_lightning.runs.checkpoint import read_checkpoint
-from fashion_lightning.runs.event_files import keep_events
 from fashion_lightning.runs.tensorboard import drop_points_behind
 from tests.conftest import Run
 
@@ -98,22 +98,16 @@ def hparams_tab(logs: Path) -> tuple[list[str], list[str], dict[str, dict[str, o
 @pytest.mark.slow
 def test_the_hparams_tab_shows_all_settings_and_real_metrics_of_all_runs(cli: Run, recipe: Path, trained: Path) -> None:
     """TensorBoard would take the list of settings from the first run that has one."""
-    average = "fashion_lightning.callbacks.weight_averaging.WeightEMA"
     dense = ["--model.network", "fashion_lightning.networks.MLP", "--model.network.init_args.hidden", "[8]"]
     cli("test", "--ckpt_path", trained)
+    cli("fit", "--config", recipe, "--trainer.max_epochs", "1", *dense)
     settings, metrics, runs = hparams_tab(Path("tensorboard_logs"))
-    assert settings[:6] == ["Batch size", "Epochs", "Learning rate", "Network", "Optimizer", "Seed"]
-    cli("fit", "--config", recipe, "--trainer.max_epochs", "1", *dense, "--trainer.callbacks+", average)
-    settings, metrics, runs = hparams_tab(Path("tensorboard_logs"))
-    assert settings[:2] == ["Epochs", "Network"]
     assert {"model.network.init_args.hidden", "model.network.init_args.stem"} <= set(settings)
-    assert str(runs["tiny/version_1"]["trainer.callbacks"]).startswith("WeightEMA(decay=0.999")
     assert {"val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss"} <= set(metrics)
     cells = runs["tiny/version_0"]
     for tag in set(metrics) - {"epoch"}:
         assert cells[tag] == pytest.approx(curve(trained, tag)[-1][1])
-    assert (cells["Network"], cells["Optimizer"], cells["recipe"]) == ("CNN", "Muon", "tiny")
-    assert (cells["Batch size"], cells["Epochs"], cells["Learning rate"], cells["Seed"]) == (50, 2, 0.12, 0)
+    assert (cells["recipe"], cells["data.batch_size"], cells["model.optimizer.init_args.lr"]) == ("tiny", 50, 0.12)
     assert curve(trained, "test/accuracy")[-1][0] == 19
 
 
@@ -135,12 +129,7 @@ def raw_steps(run: Path, scalars: bool) -> dict[str, list[int]]:
     return steps
 
 
-def raw_pictures(run: Path) -> dict[str, list[int]]:
-    return raw_steps(run, scalars=False)
-
-
-def raw_points(run: Path) -> dict[str, list[int]]:
-    return raw_steps(run, scalars=True)
+raw_points, raw_pictures = (partial(raw_steps, scalars=scalars) for scalars in (True, False))
 
 
 WITHIN_AN_EPOCH = """
@@ -235,23 +224,6 @@ def test_what_was_logged_and_drawn_beyond_a_checkpoint_is_taken_out(drawn: Path)
     assert steps["pictures/training images, as they are and augmented"] == [0]
     assert not [tag for tag in steps if tag.startswith(("_hparams_", "custom_scalars"))]  # written at each start
     assert any("Conv2d" in node.name for node in read(drawn).Graph().node)
-
-
-def event_file(run: Path) -> Path:
-    """The file with the curves of the training."""
-    return max(run.glob("events.out.tfevents.*"), key=lambda path: path.stat().st_size)
-
-
-def test_a_flipped_byte_in_an_event_file_costs_one_point(trained: Path) -> None:
-    before = raw_points(trained)
-    path = event_file(trained)
-    content = bytearray(path.read_bytes())
-    content[content.index(b"train/loss_step")] ^= 1  # of the first point
-    path.write_bytes(content)
-    keep_events(path, lambda _: True)
-    after = raw_points(trained)
-    lost = {tag: [step for step in steps if step not in after[tag]] for tag, steps in before.items()}
-    assert {tag: steps for tag, steps in lost.items() if steps} == {"train/loss_step": [4]}
 
 
 def test_files_of_that_name_that_are_no_event_files_are_left_alone(cli: Run, trained: Path) -> None:

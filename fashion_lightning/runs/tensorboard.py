@@ -1,8 +1,6 @@
 """The TensorBoard logger of a run: one folder, one point for each step, the settings in the HPARAMS tab."""
 
 import contextlib
-import os
-import socket
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,11 +17,10 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar
 
 from fashion_lightning.errors import UserError, os_error_behind
-from fashion_lightning.files.lock import one_at_a_time
 from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.networks.output import evaluating
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.runs.event_files import event_files, keep_events, write_events
+from fashion_lightning.runs.event_files import event_files, read_events, write_events
 from fashion_lightning.runs.results import flattened
 
 BY_IMAGES = ("accuracy/train", "accuracy/val", "loss/train", "loss/val")
@@ -49,16 +46,6 @@ LAYOUT = {
 
 AT_EACH_START = ("_hparams_/", "custom_scalars__config__")
 """Tags that are written when a run begins and each time that it continues."""
-
-FIRST = {
-    "Network": "model.network.class_path",
-    "Optimizer": "model.optimizer.class_path",
-    "Learning rate": "model.optimizer.init_args.lr",
-    "Epochs": "trainer.max_epochs",
-    "Batch size": "data.batch_size",
-    "Seed": "seed_everything",
-}
-"""Settings that the HPARAMS tab shows first: it sorts by name, capitals before small letters."""
 
 
 class RunLogger(TensorBoardLogger):
@@ -93,20 +80,17 @@ class RunLogger(TensorBoardLogger):
             self.writer = SummaryWriter(str(self.run_dir))
         return self.writer
 
-    def _log_settings(self) -> None:
-        """Give the HPARAMS tab the settings, and the Custom Scalars tab its charts.
-
-        Stock Lightning writes ``hp_metric = -1`` for this tab, which a later ``test`` overwrites (issue 21247).
-        TensorBoard takes its list of settings and metrics from the first run it finds; without a list, it shows all.
-        """
-        _, settings, end = hparams(hparams_of(self.recipe), {})  # type: ignore[no-untyped-call]
-        for summary in (settings, end, custom_scalars(LAYOUT)):  # type: ignore[no-untyped-call]
-            self.experiment._get_file_writer().add_summary(summary)
-
     @rank_zero_only
     def log_graph(self, model: Any, input_array: torch.Tensor | None = None) -> None:
-        """Log the settings, and draw the network for a batch of two images; Lightning calls this when a fit starts."""
-        self._log_settings()
+        """Log the settings and the layout of the charts, and draw the network; Lightning calls this when a fit starts.
+
+        Stock Lightning writes ``hp_metric = -1`` beside the settings, which a later ``test`` overwrites (issue 21247).
+        Without a list of settings and metrics, TensorBoard shows those of all runs, else those of the first one.
+        """
+        shown = {key: value if isinstance(value, int | float) else str(value) for key, value in flattened(self.recipe)}
+        _, settings, end = hparams(shown, {})  # type: ignore[no-untyped-call]
+        for summary in (settings, end, custom_scalars(LAYOUT)):  # type: ignore[no-untyped-call]
+            self.experiment._get_file_writer().add_summary(summary)
         if self.resumed is not None:
             return
         with evaluating(model), warnings.catch_warnings():  # a traced dropout would differ from itself
@@ -153,29 +137,6 @@ class RunLogger(TensorBoardLogger):
             raise UserError(f"The curves in {self.run_dir} cannot be written ({cause.strerror}).") from error
 
 
-def hparams_of(recipe: dict[str, Any]) -> dict[str, bool | int | float | str]:
-    """Return the settings of a recipe as the HPARAMS tab can show them: lists and ``None`` as text."""
-    every = dict(flattened(recipe))
-    first = {name: every.pop(key) for name, key in FIRST.items() if key in every}
-    callbacks = every.get("trainer.callbacks") or []
-    every["trainer.callbacks"] = ", ".join(map(_in_words, callbacks if isinstance(callbacks, list) else [callbacks]))
-    for name in first.keys() & {"Network", "Optimizer"}:
-        first[name] = first[name].rpartition(".")[2]  # the tab would cut the path off
-    return {
-        key: value if isinstance(value, bool | int | float | str) else str(value)
-        for key, value in {**first, **every}.items()
-    }
-
-
-def _in_words(callback: Any) -> str:
-    """Write a callback of a config as in Python."""
-    path, arguments = (
-        (callback, {}) if isinstance(callback, str) else (callback["class_path"], callback.get("init_args"))
-    )
-    words = ", ".join(f"{key}={value}" for key, value in (arguments or {}).items())
-    return f"{path.rpartition('.')[2]}({words})"
-
-
 def no_chart(tag: str, value: float) -> Summary:
     """Return a scalar of which TensorBoard draws no chart."""
     metadata = {"plugin_data": {"plugin_name": "fashion_lightning"}, "data_class": DATA_CLASS_SCALAR}
@@ -201,7 +162,8 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
         return not tag.startswith(AT_EACH_START) and bool(event.step < steps - (tag in again))
 
     for path in event_files(run_dir):
-        keep_events(path, stays)
+        if events := read_events(path):
+            write_events(path, filter(stays, events))
 
 
 def log_test_metrics(run_dir: Path, stage: str, metrics: dict[str, Any], step: int) -> None:
@@ -215,10 +177,7 @@ def log_test_metrics(run_dir: Path, stage: str, metrics: dict[str, Any], step: i
     for name in ("accuracy", "loss", "top5"):
         summary = scalar(f"{stage}/{name}", metrics[name])  # type: ignore[no-untyped-call]
         points.append(Event(wall_time=now, step=step, summary=summary))
-    with one_at_a_time(run_dir):
-        before = [path for path in event_files(run_dir) if path.suffix == suffix]
-        write_events(
-            run_dir / f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}{suffix}", points
-        )
-        for path in before:
-            path.unlink()
+    before = [path for path in event_files(run_dir) if path.suffix == suffix]
+    write_events(run_dir / f"events.out.tfevents.{time.time_ns()}{suffix}", points)
+    for path in before:
+        path.unlink(missing_ok=True)
