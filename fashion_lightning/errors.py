@@ -14,7 +14,7 @@ class UserError(Exception):
     The command line prints it without a traceback and exits with 2.
 
     Args:
-        message: whatever it quotes of a file, it becomes one line that a terminal can show.
+        message: becomes one line that a terminal can show, whatever it quotes.
     """
 
     def __init__(self, message: str) -> None:
@@ -22,16 +22,11 @@ class UserError(Exception):
 
 
 def one_line(message: str) -> str:
-    """Make a message one line, without what a file may have slipped into it: control characters, endless text."""
+    """Make a message one line, without control characters and endless text that a file may have slipped into it."""
     line = " ".join(message.split())
     if len(line) > LONGEST:
         line = f"{line[: LONGEST * 2 // 3]} … {line[-LONGEST // 3 :]}"
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
-
-
-NOT_THE_USERS = {"fashion_lightning", "torch", "torchvision", "lightning", "lightning_utilities", "pytorch_lightning"}
-NOT_THE_USERS |= {"torchmetrics", "jsonargparse", "tensorboard", *(sys.stdlib_module_names - {"__main__"})}
-"""Packages in which a fault of a user's own code may come to light, but does not lie."""
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -41,19 +36,21 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def place_in_own_code(error: BaseException) -> str:
-    """Return `` (networks.py, line 12)``: where an error left the user's own code; nothing if it never did."""
-    for cause in causes(error):
-        places = []
-        for frame, line in traceback.walk_tb(cause.__traceback__):
-            file, module = Path(frame.f_code.co_filename), str(frame.f_globals.get("__name__", ""))
-            if module.partition(".")[0] not in NOT_THE_USERS and file.is_file():
-                places.append((file, line))
-        for file, line in reversed([place for place in places if "site-packages" not in place[0].parts] or places):
-            return f" ({file}, line {line})"
-    return ""
-
-
 def os_error_behind(error: BaseException | None) -> OSError | None:
     """Return the system's error that another one came from: torch and Lightning hide it behind their own."""
     return next((cause for cause in causes(error) if isinstance(cause, OSError)), None)
+
+
+NOT_THE_USERS = {"fashion_lightning", *sys.stdlib_module_names} - {"__main__"}
+"""Packages in which a fault of a user's own code may come to light, beside those that pip installs."""
+
+
+def place_in_own_code(error: BaseException) -> str:
+    """Return `` (networks.py, line 12)``: where an error left the user's own code; empty if it never did."""
+    for cause in causes(error):
+        for frame, line in reversed(list(traceback.walk_tb(cause.__traceback__))):
+            file, module = Path(frame.f_code.co_filename), str(frame.f_globals.get("__name__", ""))
+            is_installed = "site-packages" in file.parts or module.partition(".")[0] in NOT_THE_USERS
+            if not is_installed and file.is_file():
+                return f" ({file}, line {line})"
+    return ""

@@ -7,28 +7,25 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from fashion_lightning.children import PROGRAM, Children
 from fashion_lightning.errors import UserError
+from fashion_lightning.processes import PROGRAM, Children
 from fashion_lightning.runs.find import find_run
 from fashion_lightning.runs.folder import run_dir_of
 
 ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "FORCE_COLOR": ""}  # Jupyter forces colours
 
-NO_RUN = {"help", "help_all", "print_config"}
-"""With which ``fit`` leaves no run, whatever their value."""
-
 
 def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
-    """Train a recipe, or go on with a run: the command ``fashion-lightning fit``, with its output as it comes.
+    """Train a recipe, or continue a run: the command ``fashion-lightning fit``, with its output as it comes.
 
     >>> run = fashion_lightning.fit("my_recipe.yaml", epochs=1, data__batch_size=100)
     Run folder: tensorboard_logs/my_recipe/version_0 ...
     >>> fashion_lightning.load(run).tta
     'none'
 
-    It is that command, in a process of its own: weights are the same to the bit, and this process keeps its seeds,
+    The command runs in a process of its own: weights are the same to the bit, and this process keeps its seeds,
     threads, memory and signals. Interrupting a notebook's cell (Ctrl-C) ends it after the current step;
-    ``fit(ckpt_path=run)`` goes on from there, exactly.
+    ``fit(ckpt_path=run)`` continues from there, exactly.
 
     Args:
         recipe: name or YAML file; the default recipe if there is none.
@@ -43,37 +40,33 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
         KeyboardInterrupt: it was interrupted, and the run can be continued.
     """
     flags = {key.replace("__", "."): value for key, value in overrides.items()}
-    for flag, value in flags.items():
-        if flag in NO_RUN or (flag == "trainer.fast_dev_run" and value):
-            raise UserError(f"With {flag} there would be no run to return: type fashion-lightning fit --{flag}")
     arguments = [] if recipe is None else [f"--config={recipe}"]
     arguments += [f"--{flag}={_as_typed(flag, value)}" for flag, value in flags.items()]
     printed, interrupted, line = "", False, "to come"
-    with Children() as children:
-        process = children.start([*PROGRAM, "fit", *arguments], ENVIRONMENT, subprocess.PIPE, subprocess.STDOUT)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with Children() as children, children.start([*PROGRAM, "fit", *arguments], ENVIRONMENT, **streams) as process:
         assert process.stdout is not None
-        with process.stdout:
-            while line:
-                try:
-                    line = process.stdout.readline().decode(errors="replace")
-                    printed += line
-                    if line and not line.startswith("error: "):
-                        print(line, end="", flush=True)
-                except KeyboardInterrupt:  # on a second one, the command ends at once
-                    process.send_signal(signal.SIGINT)
-                    interrupted = True
+        while line:
+            try:
+                line = process.stdout.readline().decode(errors="replace")
+                printed += line
+                if not line.startswith("error: "):
+                    print(line, end="", flush=True)
+            except KeyboardInterrupt:  # on a second one, the command ends at once
+                process.send_signal(signal.SIGINT)
+                interrupted = True
         code = process.wait()
     told = re.search(r"^Run folder: (?!none, )(.+?)   precision: ", printed, re.MULTILINE)
     if interrupted:
         raise KeyboardInterrupt(f"fashion_lightning.fit(ckpt_path={told[1]!r}) goes on" if told else "")
     if code:
         complaint = re.search(r"^error: (.*)", printed, re.MULTILINE)
-        ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        raise UserError(complaint[1] if complaint else f"fashion-lightning fit {ended}; its last lines are above.")
+        ended = f"fashion-lightning fit ended with exit code {code}; its last lines are above."
+        raise UserError(complaint[1] if complaint else ended)
     # A run that was trained to its end before makes no folder.
     run = told[1] if told else run_dir_of(find_run(str(flags["ckpt_path"]))) if "ckpt_path" in flags else None
     if run is None:
-        raise UserError("This fit saves nothing (fast_dev_run, or all was trained): there is no run to return.")
+        raise UserError("This fit saves nothing (fast_dev_run, --help …): there is no run to return.")
     return Path(run)
 
 

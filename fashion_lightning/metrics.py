@@ -22,7 +22,7 @@ SCALARS = ("accuracy", "top5")
 TRAIN_METRICS = ("train/loss", "train/accuracy")
 """The metrics of training, logged at the end of each epoch."""
 
-MONITORS = ("val/loss", *(f"val/{name}" for name in SCALARS), *TRAIN_METRICS)
+Monitor = Literal["val/loss", "val/accuracy", "val/top5", "train/loss", "train/accuracy"]
 """The metrics that a checkpoint or early stopping can monitor."""
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fashion_lightning import CLASS_NAMES, FashionMNISTClassifier, load
-from fashion_lightning.cli import export
+from fashion_lightning.cli import deploy
 from fashion_lightning.cli.recipes import RECIPES, find_config
 from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
@@ -173,7 +173,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_loaded(
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxscript" else find_spec(name))
+    monkeypatch.setattr(deploy, "find_spec", lambda name: None if name == "onnxscript" else find_spec(name))
     said = cli("export", "--ckpt_path", "nothing", "--output", "model.onnx", exits=2)
     assert "pip install onnxscript\n" in said
 

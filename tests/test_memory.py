@@ -8,12 +8,12 @@ import sys
 import pytest
 import torch
 
-from fashion_lightning.cli.memory import is_out_of_memory
+from fashion_lightning.cli.process import is_out_of_memory
 
 STEPS = """
 import resource
 import torch
-from fashion_lightning.cli.memory import keep_freed_memory
+from fashion_lightning.cli.process import keep_freed_memory
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -61,7 +61,7 @@ USES = (
     Private(
         "_get_help_string",
         "jsonargparse:DefaultHelpFormatter",
-        "cli/full_help.py",
+        "cli/messages.py",
         "what a setting's help says, of which 650 lines were torch's quantized modules; argparse means it to be"
         " overridden, as its own formatters do (CPython, no issue)",
     ),

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fashion_lightning import children
-from fashion_lightning.cli.fit_settings import fit_settings
+from fashion_lightning import processes
+from fashion_lightning.cli.many_fits import fit_settings
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import read_results
 from fashion_lightning.sweeps.repetition import Repetition
@@ -27,7 +27,7 @@ LONG = ["--seeds", "1", "--trainer.max_epochs", "30"]
 
 @pytest.fixture(autouse=True)
 def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data: list[str]) -> None:
-    monkeypatch.setattr(children, "PROGRAM", tuple(command_on_generated_data))
+    monkeypatch.setattr(processes, "PROGRAM", tuple(command_on_generated_data))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fashion_lightning.cli import serve
+from fashion_lightning.cli import deploy
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
 from fashion_lightning.inference import TrainedClassifier, load
 from fashion_lightning.photographs.prepare import prepare
@@ -264,8 +264,8 @@ def test_what_cannot_be_served_is_said_in_one_line(cli: Run, monkeypatch: pytest
         (("--host", "no-such-name.invalid"), "--host no-such-name.invalid is no name"),
     ):
         assert problem in cli("serve", "--ckpt_path", "tiny", *given, exits=2)
-    monkeypatch.setattr(serve, "PACKAGES", ("no_such_package",))
-    assert "pip install no_such_package" in cli("serve", "--ckpt_path", "tiny", exits=2)
+    monkeypatch.setattr(deploy, "find_spec", lambda name: None)
+    assert "pip install fastapi uvicorn" in cli("serve", "--ckpt_path", "tiny", exits=2)
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def test_a_reader_that_leaves_is_no_error(command: str) -> None:
 
 
 def test_characters_that_the_terminal_lacks_are_escaped() -> None:
-    code = "from fashion_lightning.cli.streams import never_fail_to_print as p; p(); print('93 ± 1 \\udcff')"
+    code = "from fashion_lightning.cli.process import never_fail_to_print as p; p(); print('93 ± 1 \\udcff')"
     Path("program.py").write_text(code)
     done = shell("FL", [sys.executable, "program.py"], {"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stdout) == (0, "93 \\xb1 1 \\udcff\n")

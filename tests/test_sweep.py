@@ -12,9 +12,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from playwright.sync_api import Browser
 
-from fashion_lightning import children
-from fashion_lightning.cli import sweep
-from fashion_lightning.cli.fit_settings import fit_settings
+from fashion_lightning import processes
+from fashion_lightning.cli import deploy
+from fashion_lightning.cli.many_fits import fit_settings
 from fashion_lightning.runs.results import read_config, read_results, recipe_settings
 from fashion_lightning.sweeps.page import sweep_page
 from tests.conftest import Run
@@ -28,7 +28,7 @@ LR = "model.optimizer.init_args.lr"
 
 @pytest.fixture(autouse=True)
 def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data: list[str]) -> None:
-    monkeypatch.setattr(children, "PROGRAM", tuple(command_on_generated_data))
+    monkeypatch.setattr(processes, "PROGRAM", tuple(command_on_generated_data))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
@@ -67,7 +67,7 @@ def test_options_that_make_no_sense_are_refused(cli: Run, typed: list[str], opti
 
 
 def test_missing_packages_are_named(cli: Run, typed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "find_spec", lambda name: None)
+    monkeypatch.setattr(deploy, "find_spec", lambda name: None)
     expected = "error: sweep needs packages that are not installed: pip install optuna plotly\n"
     assert cli(*typed, exits=2) == expected
 

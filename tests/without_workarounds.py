@@ -77,8 +77,8 @@ WORKAROUNDS = (
     Workaround(
         "a failing write is swallowed or leaves a torn file (21253, 21800)",
         "cli/build.py",
-        "trainer.strategy.checkpoint_io = DurableCheckpointIO(",
-        "DurableCheckpointIO(",
+        "trainer.strategy.checkpoint_io = checkpoint_io.DurableCheckpointIO(",
+        "checkpoint_io.DurableCheckpointIO(",
         "test_durable.py full_disk or piled_up or when_it_is_time",
     ),
     Workaround(
@@ -184,8 +184,8 @@ WORKAROUNDS = (
     Workaround(
         "a checkpoint's hyperparameters win over typed flags (21455)",
         "cli/arguments.py",
-        '*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]',
-        '*others, *(f"--config={yaml.safe_dump(config)}" for config in configs)]',
+        '*(f"--config={yaml.safe_dump(config)}" for config in configs), *settings]',
+        '*settings, *(f"--config={yaml.safe_dump(config)}" for config in configs)]',
         "test_resume.py typed_optimizer",
     ),
     Workaround(

@@ -8,7 +8,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.metrics import TRAIN_METRICS, direction, validated_in_epoch
+from fashion_lightning.metrics import TRAIN_METRICS, Monitor, direction, validated_in_epoch
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -19,7 +19,7 @@ class BestCheckpoint(ModelCheckpoint):
             equal epochs stays. A metric of training is judged after every epoch, also without validation.
     """
 
-    def __init__(self, monitor: str = "val/accuracy") -> None:
+    def __init__(self, monitor: Monitor = "val/accuracy") -> None:
         super().__init__(
             filename="best",
             monitor=monitor,

@@ -8,7 +8,7 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from fashion_lightning.callbacks.checkpoints import may_stop
-from fashion_lightning.metrics import TRAIN_METRICS, direction, validated_in_epoch
+from fashion_lightning.metrics import TRAIN_METRICS, Monitor, direction, validated_in_epoch
 from fashion_lightning.runs.continuing import has_asked_to_stop
 
 
@@ -29,7 +29,7 @@ class EarlyStopping(callbacks.EarlyStopping):
     def __init__(
         self,
         patience: NonNegativeInt = 10,
-        monitor: str = "val/loss",
+        monitor: Monitor = "val/loss",
         min_delta: float = 0.0,
     ) -> None:
         super().__init__(

@@ -18,8 +18,14 @@ from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.bounded_yaml import read_yaml
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.files.names import check_name
-from fashion_lightning.runs import find, folder, origin, own_modules, results
+from fashion_lightning.runs import find, folder, origin, own_modules
 from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
+
+DEFAULT_OPTIMIZER = {"model": {"optimizer": {"class_path": "torch.optim.AdamW"}}}
+"""What the classifier takes without one; named, so that a learning rate can be typed."""
+
+SECTIONS = ("model", "data", "trainer", "early_stopping", "best_checkpoint")
+"""Keys of a config that hold settings."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +37,21 @@ class CompletedCommandLine:
     arguments: list[str]
     """The settings."""
     name: str
-    """Of the recipe: its file's name without the suffix."""
+    """Name of the recipe: its file's name without the suffix."""
     checkpoint: Checkpoint | None
+    """What the command continues or measures."""
     weights: Checkpoint | None = None
     """What a new run starts from."""
-    run_name: str = ""
-    """What the user calls the run, with ``--name``."""
-    note: str = ""
-    """What the user notes of it, with ``--note``."""
+    labels: Sequence[str] = ("", "")
+    """The texts of ``--name`` and ``--note``."""
 
 
-def complete(given: argparse.Namespace, others: Sequence[str]) -> CompletedCommandLine:
-    """Put the base config in front of the settings, and resolve ``--ckpt_path``.
+def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCommandLine:
+    """Put the base config in front of the typed settings, and resolve ``--ckpt_path``.
 
     Args:
         given: the options of the command, parsed.
-        others: settings.
+        settings: as ``--setting=value``.
 
     Raises:
         UserError: a config file or the checkpoint cannot be used.
@@ -54,57 +59,44 @@ def complete(given: argparse.Namespace, others: Sequence[str]) -> CompletedComma
     given_weights = getattr(given, "weights", None)
     if given_weights and given.ckpt_path:
         raise UserError("--weights starts a new run, and goes without --ckpt_path.")
+    typed = {option: value for option, _, value in (setting.partition("=") for setting in settings)}
     files = [find_config(name) for name in given.config]
     configs = [_read_config(file) for file in files]
     checkpoint = weights = None
-    recipes = [file for file, settings in zip(files, configs, strict=True) if "model" in settings]
-    named = _named_classes(others, configs)
+    recipes = [file for file, config in zip(files, configs, strict=True) if "model" in config]
+    named = _named_classes(settings, configs)
     if given.ckpt_path is not None:
-        checkpoint = _resolve(given.command, given.ckpt_path, others, configs, named)
+        checkpoint = _resolve(given.command, given.ckpt_path, typed, configs, named)
         configs, name = [checkpoint.config, *configs], checkpoint.name
     elif recipes:
-        name = check_name(recipes[0].stem, f"The recipe {recipes[0]}")
+        configs, name = [DEFAULT_OPTIMIZER, *configs], check_name(recipes[0].stem, f"The recipe {recipes[0]}")
     else:  # no config, or presets only
         configs, name = [_read_config(find_config(DEFAULT_RECIPE)), *configs], DEFAULT_RECIPE
     if given_weights:
-        weights = _resolve("weights", given_weights, others, configs, named)
-        if not recipes and not any(option.startswith("--model.network") for option in others):
+        weights = _resolve("weights", given_weights, typed, configs, named)
+        if not recipes and not any(option.startswith("--model.network") for option in typed):
             configs[0]["model"]["network"] = weights.config["model"]["network"]
     base = checkpoint or weights
     if base is not None and base.is_own:  # its config.yaml is the user's
         named |= _named_classes([], configs)
     own_modules.look_in_working_folder(named)
-    configs += _optimizer_of(others, configs)
+    if typed.get("--model.optimizer", "null") != "null" and not any(option.endswith(".lr") for option in typed):
+        print("The learning rate stays the one that was set for the optimizer before; --lr sets another.", flush=True)
     labels = [
         "" if (text := getattr(given, label, None)) is None else origin.check_label(f"--{label}", text, longest)
         for label, longest in (("name", origin.LONGEST_NAME), ("note", origin.LONGEST_NOTE))
     ]
     # As text: jsonargparse would read the files in the locale's encoding.
-    arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *others]
-    return CompletedCommandLine(given, arguments, name, checkpoint, weights, *labels)
-
-
-def _optimizer_of(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the config that typed settings of the optimizer need; say where they may be misunderstood."""
-    options = {option.partition("=")[0].replace(".init_args", "") for option in typed}
-    classes = _typed("--model.optimizer", typed)
-    before = [settings.get("model", {}).get("optimizer") for settings in configs]
-    old = next((optimizer for optimizer in reversed(before) if optimizer), None)
-    if old is None and not classes and any(option.startswith("--model.optimizer.") for option in options):
-        return [{"model": {"optimizer": {"class_path": "torch.optim.AdamW"}}}]  # which the model would take
-    if isinstance(old, dict) and classes and "." in classes[-1] and "--model.optimizer.lr" not in options:
-        lr, old_class = (old.get("init_args") or {}).get("lr"), old.get("class_path")
-        if lr is not None and classes[-1] != old_class:
-            kept = f"The learning rate stays {lr}, which was meant for {old_class}; --lr sets another."
-            print(one_line(kept), flush=True)
-    return []
+    arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *settings]
+    return CompletedCommandLine(given, arguments, name, checkpoint, weights, labels)
 
 
 def _resolve(
-    command: str, given: str, typed: Sequence[str], configs: Sequence[dict[str, Any]], named: set[str]
+    command: str, given: str, typed: dict[str, str], configs: Sequence[dict[str, Any]], named: set[str]
 ) -> Checkpoint:
     """Read the checkpoint that ``--ckpt_path`` or ``--weights`` names, with the config to build on."""
-    roots = _roots(typed, configs)
+    in_files = [config.get("trainer", {}).get("default_root_dir") for config in configs]
+    roots = [str(root) for root in (*in_files, typed.get("--trainer.default_root_dir")) if root]
     places: list[str | Path] = [*reversed(roots), folder.LOGS]
     place = find.find_run(given, places)
     if place != Path(given).expanduser():
@@ -120,37 +112,14 @@ def _resolve(
             f"--trainer.default_root_dir cannot change to {roots[-1]} for {checkpoint.path}: a run goes on in its own"
             " folder. Leave it out, or start a new run without --ckpt_path."
         )
-    if command == "fit":
-        before, now = (dict(results.flattened(settings)) for settings in (checkpoint.settings, checkpoint.config))
-        if edited := sorted(key for key in before.keys() & now.keys() if before[key] != now[key]):
-            print(f"{run_dir}/config.yaml differs from the checkpoint, and counts: {', '.join(edited)}", flush=True)
     return checkpoint
 
 
-def _roots(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[str]:
-    """Return where the user says that runs are kept, in a config file or, which counts, as a flag."""
-    in_files = [(settings.get("trainer") or {}).get("default_root_dir") for settings in configs]
-    return [str(root) for root in (*in_files, *_typed("--trainer.default_root_dir", typed)) if root]
-
-
-def _typed(setting: str, arguments: Sequence[str]) -> list[str]:
-    """Return the values that were typed for a setting."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(setting, dest="values", action="append", default=[], nargs="?", const="")
-    values: list[str] = parser.parse_known_args(list(arguments))[0].values
-    return values
-
-
-def _named_classes(typed: Sequence[str], configs: Sequence[dict[str, Any]]) -> set[str]:
+def _named_classes(settings: Sequence[str], configs: Sequence[dict[str, Any]]) -> set[str]:
     """Collect the import paths that the user has named as parts of the model or as callbacks."""
-    parts = [[config.get("model"), (config.get("trainer") or {}).get("callbacks")] for config in configs]
+    parts = [[config.get("model"), config.get("trainer", {}).get("callbacks")] for config in configs]
     sections = ("--model.", "--trainer.callbacks")
-    values = [
-        value if equals else following
-        for argument, following in zip(typed, [*typed[1:], ""])
-        for option, equals, value in [argument.partition("=")]
-        if option.startswith(sections)
-    ]
+    values = [setting.partition("=")[2] for setting in settings if setting.startswith(sections)]
     return own_modules.import_paths([*parts, *values])
 
 
@@ -162,6 +131,6 @@ def _read_config(file: Path) -> dict[str, Any]:
     for key, value in content.items():
         if key in ("ckpt_path", "config"):  # the parser would open a second config without any bound
             raise UserError(f"{file}: --{key} belongs on the command line, not in a config file.")
-        if key in ("model", "data", "trainer", "early_stopping", "best_checkpoint") and not isinstance(value, dict):
+        if key in SECTIONS and not isinstance(value, dict):
             raise UserError(f"{file}: `{key}:` must hold settings, not {value!r}.")
     return content

@@ -1,7 +1,6 @@
-"""A parsed command line made into a Trainer, a model and data; what cannot be is refused before anything is touched."""
+"""Build Trainer, model and data from a parsed command line; refuse what cannot work before anything is touched."""
 
 import contextlib
-import math
 import os
 from argparse import Namespace
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from fashion_lightning import precision, processes
 from fashion_lightning.callbacks import (
     exact_resume,
     images_seen,
@@ -30,23 +30,15 @@ from fashion_lightning.callbacks import (
 )
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.cli import messages, process
 from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.commands import SHORT_NAMES
-from fashion_lightning.cli.memory import is_out_of_memory
-from fashion_lightning.cli.messages import OneLineErrorParser, silence_what_is_not_news
 from fashion_lightning.cli.trainer import Trainer
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.files.lock import lock_run
-from fashion_lightning.metrics import MONITORS
-from fashion_lightning.precision import default_precision, device_type
-from fashion_lightning.processes import is_first_process
-from fashion_lightning.runs import continuing, folder
+from fashion_lightning.runs import checkpoint_io, continuing, folder, tensorboard, weights
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
-from fashion_lightning.runs.tensorboard import RunLogger
-from fashion_lightning.runs.weights import start_from
-from fashion_lightning.schedules import RunSchedule, has_length
 from fashion_lightning.short_names import MODULES
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
@@ -79,7 +71,7 @@ class FashionMNISTCLI(LightningCLI):
         self.makes_run_folder = makes_run_folder
         self.given, self.command, self.name = completed.given, completed.given.command, completed.name
         self.checkpoint, self.weights = completed.checkpoint, completed.weights
-        self.origin = run_files.RecordOrigin(completed.given.typed, completed.run_name, completed.note)
+        self.origin = run_files.RecordOrigin(completed.given.typed, *completed.labels)
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
@@ -92,7 +84,7 @@ class FashionMNISTCLI(LightningCLI):
                 trainer_class=Trainer,
                 save_config_callback=run_files.RunConfig,
                 save_config_kwargs={"name": self.name},
-                parser_class=OneLineErrorParser,
+                parser_class=messages.OneLineErrorParser,
                 parser_kwargs={"prog": f"fashion-lightning {self.command}"},
                 auto_configure_optimizers=False,
             )
@@ -111,10 +103,10 @@ class FashionMNISTCLI(LightningCLI):
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
         settings = self.config["trainer"]
         if settings["precision"] is None:
-            settings["precision"] = default_precision(settings["accelerator"])
+            settings["precision"] = precision.default_precision(settings["accelerator"])
         if settings["deterministic"] is None:
             # Elsewhere some operations have no deterministic kernel, max pooling on Apple's GPUs for one.
-            settings["deterministic"] = True if device_type(settings["accelerator"]) == "cpu" else "warn"
+            settings["deterministic"] = True if precision.device_type(settings["accelerator"]) == "cpu" else "warn"
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the Trainer; what is wrong shows before a run folder is made or anything in it is touched."""
@@ -149,8 +141,10 @@ class FashionMNISTCLI(LightningCLI):
             kwargs["logger"] = False  # until there is a folder to log to
         trainer: Trainer = super().instantiate_trainer(**kwargs)  # type: ignore[assignment]
         check_order(trainer.callbacks)  # type: ignore[attr-defined]
-        trainer.strategy.checkpoint_io = DurableCheckpointIO(self.checkpoint.content if self.checkpoint else None)
-        if trainer.world_size == 1 and not is_first_process():
+        trainer.strategy.checkpoint_io = checkpoint_io.DurableCheckpointIO(
+            self.checkpoint.content if self.checkpoint else None
+        )
+        if trainer.world_size == 1 and not processes.is_first_process():
             raise UserError(
                 "RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID in the environment says that this process is one of"
                 " several, but the Trainer has one only. Unset them, or give --trainer.devices and --trainer.num_nodes"
@@ -163,19 +157,10 @@ class FashionMNISTCLI(LightningCLI):
         return trainer
 
     def _check_fit(self, trainer: Trainer) -> None:
-        for key in ("early_stopping", "best_checkpoint"):
-            if (monitor := self.config_init[key].monitor) not in MONITORS:
-                raise UserError(f"{key}.monitor cannot be {monitor!r}; choose from {', '.join(MONITORS)}.")
         optimizers = self.model.configure_optimizers()
         for group in optimizers["optimizer"].param_groups:
-            if not 0 <= group["lr"] < math.inf:  # not all optimizers check, and below 0 the loss would rise
+            if not 0 <= group["lr"] < float("inf"):  # not all optimizers check it
                 raise UserError(f"A learning rate of the optimizer must be a number from 0 on, not {group['lr']}.")
-        schedule = optimizers.get("lr_scheduler", {}).get("scheduler")
-        if isinstance(schedule, RunSchedule) and not has_length(trainer):
-            raise UserError(
-                f"{type(schedule).__name__} needs the length of the run: set trainer.max_epochs or trainer.max_steps."
-                " trainer.max_time alone is none."
-            )
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.checkpoint is not None:
@@ -195,7 +180,7 @@ class FashionMNISTCLI(LightningCLI):
         """Make or take the run folder; the other processes get to know it in ``ShareRunFolder``."""
         run_dir = self.run_dir if self.checkpoint is not None and self.checkpoint.in_place else None
         self.run_dir_is_new = run_dir is None
-        if not is_first_process():
+        if not processes.is_first_process():
             return
         logs, number = Path(trainer.default_root_dir), os.environ.pop(folder.RUN_NUMBER, None)
         run_dir = run_dir or folder.new_run_dir(logs, self.name, number)
@@ -225,24 +210,24 @@ class FashionMNISTCLI(LightningCLI):
             advice = "Leave out what was typed to change it."
             raise UserError(f"The weights of {checkpoint.path} do not fit this network: {reason} {advice}") from error
 
-    def _start_from(self, weights: Checkpoint) -> None:
+    def _start_from(self, given: Checkpoint) -> None:
         """Take the weights of ``--weights`` that fit, and say which."""
-        print(f"Weights of {weights.path}: {start_from(self.model.network, weights.weights)}", flush=True)
+        print(f"Weights of {given.path}: {weights.start_from(self.model.network, given.weights)}", flush=True)
         ours = self.config["data"]["val_size"]
-        theirs = weights.config.get("data", {}).get("val_size", ours)
+        theirs = given.config.get("data", {}).get("val_size", ours)
         if theirs != ours:
             print(f"They were trained with --data.val_size {theirs}, so on some of this run's validation images.")
 
     def _plain_config(self) -> Any:
         return yaml.safe_load(run_files.config_text(self.parser, self.config))
 
-    def _logger(self, run_dir: Path) -> RunLogger:
+    def _logger(self, run_dir: Path) -> tensorboard.RunLogger:
         config = self._plain_config()
         recipe = {key: config[key] for key in ("seed_everything", "model", "data")}
         recipe["data"].pop("root", None)  # does not tell recipes apart
         recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision", "callbacks")}
         continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None
-        return RunLogger(run_dir, {"recipe": self.name, **recipe}, continued)
+        return tensorboard.RunLogger(run_dir, {"recipe": self.name, **recipe}, continued)
 
 
 @contextlib.contextmanager
@@ -253,7 +238,7 @@ def _errors_in_one_line() -> Iterator[None]:
     except (UserError, OSError):
         raise
     except Exception as error:
-        if is_out_of_memory(error):
+        if process.is_out_of_memory(error):
             raise
         kind = "" if isinstance(error, MisconfigurationException | ValueError) else f"{type(error).__name__}: "
         raise UserError(f"The settings cannot be used: {kind}{error}{place_in_own_code(error)}") from error
@@ -273,7 +258,7 @@ def check_order(callbacks: list[Callback]) -> None:
 
 def print_settings(command: str) -> None:
     """Print every setting that a command takes, as jsonargparse describes them, and end."""
-    silence_what_is_not_news()
+    messages.silence_what_is_not_news()
     for module in (module for part in MODULES.values() for module, _ in part):
         import_module(module)  # jsonargparse lists the classes that are imported
     print("short names:\n" + "".join(f"  {short:16}{setting}\n" for short, setting in SHORT_NAMES.items()))

@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from fashion_lightning.children import end_with_launcher, end_with_parent
 from fashion_lightning.cli.commands import COMMANDS, Command
 from fashion_lightning.cli.flags import nearest
-from fashion_lightning.cli.memory import OUT_OF_MEMORY, is_out_of_memory
 from fashion_lightning.cli.parser import OVERVIEW, page, parse
+from fashion_lightning.cli.process import OUT_OF_MEMORY, exit_on_signal, is_out_of_memory, never_fail_to_print
 from fashion_lightning.cli.recipes import names
-from fashion_lightning.cli.signals import exit_on_signal
-from fashion_lightning.cli.streams import never_fail_to_print
 from fashion_lightning.errors import UserError, one_line
+from fashion_lightning.processes import end_with_starter
 from fashion_lightning.version import __version__
 
 SYNONYMS = {
@@ -85,8 +83,7 @@ def _no_command(first: str, arguments: list[str]) -> str:
 
 def _run(command: Command, arguments: list[str]) -> None:
     try:
-        end_with_parent()
-        end_with_launcher()
+        end_with_starter()
         if "--help_all" in arguments:
             print(page(command))
             if command.settings:

@@ -164,7 +164,7 @@ TABLE = (
             HELP_ALL,
             *TRAINING,
         ),
-        "repeat:run",
+        "many_fits:repeat",
         "settings (of the recipe, unless typed)",
         OF_A_RECIPE,
     ),
@@ -208,7 +208,7 @@ TABLE = (
             HELP_ALL,
             *TRAINING,
         ),
-        "sweep:run",
+        "many_fits:sweep",
         "settings (of the recipe, unless typed)",
         OF_A_RECIPE,
     ),
@@ -227,7 +227,7 @@ TABLE = (
             Option("--output", "FOLDER", "write tables, each run's metrics, a picture of the curves and a page there"),
             HELP,
         ),
-        "compare:run",
+        "listing:compare",
     ),
     Command(
         "export",
@@ -249,7 +249,7 @@ TABLE = (
             Option("--data.root", "FOLDER", "where the data lie that the file is checked with"),
             HELP,
         ),
-        "export:run",
+        "deploy:export",
         of_a_run=True,
     ),
     Command(
@@ -274,7 +274,7 @@ TABLE = (
             OWN_NETWORK,
             HELP,
         ),
-        "serve:run",
+        "deploy:serve",
         of_a_run=True,
     ),
     Command(
@@ -285,7 +285,7 @@ TABLE = (
         " accuracy, its name and note.",
         (("list", "recipes, presets and runs"), ("list my_runs", "runs that are kept elsewhere")),
         (Option("folder", "FOLDER", "where runs are kept; tensorboard_logs by default", nargs="?"), HELP),
-        "listing:run",
+        "listing:list_runs",
     ),
     Command(
         "completion",

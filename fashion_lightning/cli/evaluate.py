@@ -1,19 +1,26 @@
-"""``validate`` and ``test``: what each does with what ``build.py`` has built."""
+"""``validate``, ``test`` and ``predict``: measure a checkpoint, or use it on images."""
 
 import contextlib
 import json
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
+from torch.utils.data import DataLoader
 
+from fashion_lightning.callbacks.predictions import PredictionsCSV, predictions_file, print_best
 from fashion_lightning.cli.build import FashionMNISTCLI
-from fashion_lightning.cli.start import beside, start
+from fashion_lightning.cli.start import start
+from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, batch_loader
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
+from fashion_lightning.photographs.files import find_pictures, read_pictures
+from fashion_lightning.photographs.preview import preview_file, write_preview
 from fashion_lightning.report import evaluation_page, findings, near_duplicates
 from fashion_lightning.report.page import percent
 from fashion_lightning.runs.origin import read_origin
@@ -25,15 +32,20 @@ def validate(cli: FashionMNISTCLI) -> None:
     """Measure a checkpoint on the validation images."""
     evaluations = _evaluate(cli, "validation")
     if cli.trainer.is_global_zero:
-        with _saying_what_failed(cli, "metrics above"):
-            for tta, evaluation in evaluations.items():
-                _write_metrics(cli, tta, evaluation_metrics(evaluation))
+        for tta, evaluation in evaluations.items():
+            _write_metrics(cli, tta, evaluation_metrics(evaluation))
 
 
 def test(cli: FashionMNISTCLI) -> None:
-    """Measure a checkpoint on the test images, and report on it."""
+    """Measure a checkpoint on the test images, and write a report."""
     evaluations = _evaluate(cli, "test")
-    validations, no_temperature = _validate_for_report(cli)  # all processes take part
+    validations, no_temperature = {}, ""
+    if cli.trainer.is_global_zero:
+        print("\nMeasuring the validation images too, for the calibration in the report", flush=True)
+    try:
+        validations = _measure(cli, "validate")  # all processes take part
+    except (UserError, OSError) as error:
+        no_temperature = f"the validation images could not be measured. {error}"
     if not cli.trainer.is_global_zero:
         return
     assert cli.checkpoint is not None
@@ -41,56 +53,43 @@ def test(cli: FashionMNISTCLI) -> None:
     if (duplicates := near_duplicates.near_duplicates(images)) is not None:
         with contextlib.suppress(UserError):  # then the page shows no pairs
             training = cli.datamodule.load("train")
-    found_by_tta = {
-        tta: findings.find(evaluation, validations.get(tta), duplicates) for tta, evaluation in evaluations.items()
-    }
-    with _saying_what_failed(cli, "metrics above"):
-        for tta, found in found_by_tta.items():
-            metrics = {**evaluation_metrics(found.evaluation), **found.figures()}
-            if cli.run_dir is not None and cli.checkpoint.steps_done is not None:  # a run of one's own
-                log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
-            _write_metrics(cli, tta, metrics)
+    found_by_tta = {tta: findings.find(found, validations.get(tta), duplicates) for tta, found in evaluations.items()}
+    for tta, found in found_by_tta.items():
+        metrics = {**evaluation_metrics(found.evaluation), **found.figures()}
+        if cli.run_dir is not None and cli.checkpoint.steps_done is not None:  # a run of one's own
+            log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
+        _write_metrics(cli, tta, metrics)
     fitted = read_origin(cli.run_dir) if cli.run_dir is not None else {}
     validation_images = len(validations["none"]["labels"]) if validations else 0
     tested = cli.origin.of_now(cli.trainer)
     sources = evaluation_page.Sources(
         cli.checkpoint, images, training, no_temperature, validation_images, fitted, tested
     )
-    with _saying_what_failed(cli, "report"):
-        for tta in found_by_tta:
-            path = _result_file(cli, tta, "html")
-            with replacing(path) as file:
-                file.write(evaluation_page.test_page(tta, found_by_tta, sources))
-            print(f"Report: {path}")
+    for tta in found_by_tta:
+        path = _result_file(cli, tta, "html")
+        with replacing(path) as file:
+            file.write(evaluation_page.test_page(tta, found_by_tta, sources))
+        print(f"Report: {path}")
 
 
 def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, findings.Evaluation]:
-    """Measure, and print tables; the evaluations are on the CPU."""
-    assert cli.checkpoint is not None  # command.py sees to it
-    start(cli)
-    if not cli.model.evaluations:
-        raise UserError(f"There was nothing to {cli.command}: a trainer.limit_ setting left no image.")
-    evaluations = _on_cpu(cli.model.evaluations)
+    """Measure, and print tables."""
+    assert cli.checkpoint is not None  # command.py checks it
+    evaluations = _measure(cli, cli.command)
     if cli.trainer.is_global_zero:
         for tta, evaluation in evaluations.items():
             _print(f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}", evaluation_metrics(evaluation))
     return evaluations
 
 
-def _validate_for_report(cli: FashionMNISTCLI) -> tuple[dict[TTA, findings.Evaluation], str]:
-    """Measure the validation images, for the temperature; or return why they cannot be, for the report."""
-    if cli.trainer.is_global_zero:
-        print("\nMeasuring the validation images too, for the calibration in the report", flush=True)
+def _measure(cli: FashionMNISTCLI, method: str) -> dict[TTA, findings.Evaluation]:
+    """Call a method of the Trainer; return its evaluations, on the CPU."""
     cli.model.evaluations = {}
-    try:
-        start(cli, "validate")
-    except (UserError, OSError) as error:
-        return {}, f"the validation images could not be measured. {error}"
-    return _on_cpu(cli.model.evaluations), "" if cli.model.evaluations else "a trainer.limit_ setting left no image."
-
-
-def _on_cpu(evaluations: dict[TTA, findings.Evaluation]) -> dict[TTA, findings.Evaluation]:
-    return {tta: {name: value.cpu() for name, value in found.items()} for tta, found in evaluations.items()}
+    start(cli, method)
+    if not cli.model.evaluations:
+        raise UserError(f"There was nothing to {method}: a trainer.limit_ setting left no image.")
+    evaluations = cli.model.evaluations.items()
+    return {tta: {name: value.cpu() for name, value in found.items()} for tta, found in evaluations}
 
 
 def evaluation_metrics(evaluation: findings.Evaluation) -> dict[str, Any]:
@@ -134,15 +133,45 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
     assert cli.checkpoint is not None
-    return beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.{kind}")
+    return _beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.{kind}")
 
 
-@contextlib.contextmanager
-def _saying_what_failed(cli: FashionMNISTCLI, what: str) -> Iterator[None]:
-    """Say what could not be written: whoever reads the file next would read one of another checkpoint."""
-    try:
-        yield
-    except OSError as error:
-        no_report = " There is no report either." if cli.command == "test" and what != "report" else ""
-        place = beside(cli, "")
-        raise UserError(f"The {what} could not be written to {place} ({error.strerror}).{no_report}") from error
+def _beside(cli: FashionMNISTCLI, name: str) -> Path:
+    """Return a file in the run folder, or beside a checkpoint that lies elsewhere."""
+    assert cli.checkpoint is not None
+    return (cli.run_dir or cli.checkpoint.path.parent) / name
+
+
+def predict(cli: FashionMNISTCLI) -> None:
+    """Write classes and probabilities of the test images, or of the user's photographs."""
+    output, images, preview = cli.given.output, cli.given.images, cli.given.preview
+    path = _beside(cli, "predictions.csv" if images is None else "predictions_images.csv")
+    path = path if output is None else predictions_file(output)
+    preview = None if preview is None else preview_file(preview, images is not None)
+    photographs, loader = None, None
+    if images is not None:
+        photographs = read_pictures(find_pictures(images), cli.trainer.is_global_zero)
+        loader = _loader(photographs.images, cli.trainer.global_rank, cli.trainer.world_size)
+    writer = PredictionsCSV(path, photographs and photographs.paths)
+    cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
+    start(cli, loader=loader)
+    if not cli.trainer.is_global_zero:
+        return
+    probabilities = [list(map(float, row)) for row in writer.probabilities.values()]
+    if photographs is not None:
+        print_best(photographs.paths, probabilities)
+    print(f"{len(probabilities):,} prediction{'s' if len(probabilities) != 1 else ''} written to {path}")
+    if photographs is not None and preview is not None:
+        print(write_preview(preview, photographs.paths, probabilities))
+    if photographs is not None and photographs.broken:
+        print(*(f"skipped: {line}" for line in photographs.broken), sep="\n", file=sys.stderr)
+        skipped = len(photographs.broken)
+        raise UserError(f"{skipped:,} of {skipped + len(photographs.paths):,} files were skipped.")
+
+
+def _loader(images: Tensor, rank: int, world_size: int) -> DataLoader[Batch]:
+    """Make batches of images without labels; a process that gets none of them repeats the first image."""
+    sampler = InOrder(len(images), EVAL_BATCH_SIZE, rank, world_size)
+    if not len(sampler.positions):
+        sampler.positions = torch.tensor([0])
+    return batch_loader(ImagesInMemory(images, torch.full((len(images),), -1)), sampler)

@@ -1,6 +1,7 @@
-"""``fit``: train, or go on training; and the way from a parsed command line to what the command does."""
+"""``fit``: train, or continue training; and the way from a parsed command line to its command."""
 
 import contextlib
+import io
 import os
 from argparse import Namespace
 from collections.abc import Sequence
@@ -13,9 +14,8 @@ from lightning import Trainer
 from fashion_lightning.callbacks.stop_on_signal import Interrupted
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
-from fashion_lightning.cli.evaluate import test, validate, write_json
+from fashion_lightning.cli.evaluate import predict, test, validate, write_json
 from fashion_lightning.cli.messages import silence_what_is_not_news
-from fashion_lightning.cli.predict import predict
 from fashion_lightning.cli.start import last_of, start
 from fashion_lightning.errors import UserError
 from fashion_lightning.precision import bf16_is_native
@@ -32,9 +32,7 @@ def run(given: Namespace, settings: Sequence[str]) -> None:
     Of several processes, the first one says what all would say; errors are any process's own.
     """
     silence_what_is_not_news()
-    with contextlib.ExitStack() as stack:
-        if not is_first_process():
-            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
+    with contextlib.nullcontext() if is_first_process() else contextlib.redirect_stdout(io.StringIO()):
         try:
             RUNS[given.command](FashionMNISTCLI(complete(given, settings)))
         finally:
@@ -43,19 +41,18 @@ def run(given: Namespace, settings: Sequence[str]) -> None:
 
 
 def fit(cli: FashionMNISTCLI) -> None:
-    """Train, or go on training; then say what came of it and what to do next."""
+    """Train, or continue training; then say how it ended and what to do next."""
     goes_on = cli.checkpoint is not None and cli.checkpoint.in_place
     is_first = cli.trainer.is_global_zero
     if cli.checkpoint is not None and cli.finished:
         print(cli.finished)
         if goes_on and cli.run_dir and is_first and not results.has_report(cli.run_dir):
-            print("Its report is missing or damaged, and is written now.")
             _report(cli, cli.run_dir, continuing.report_of(cli.checkpoint))
         return
     if goes_on and cli.run_dir:
         _keep_threads(cli.run_dir)
     if is_first:
-        print_start(cli.checkpoint, cli.trainer, cli.run_dir, cli.model.make_scheduler is not None)
+        _print_start(cli.checkpoint, cli.trainer, cli.run_dir)
     if is_first and cli.run_dir:
         (cli.run_dir / "fit.json").unlink(missing_ok=True)  # a run that goes on is not finished
     try:
@@ -63,10 +60,10 @@ def fit(cli: FashionMNISTCLI) -> None:
     except (UserError, OSError, SystemExit) as error:
         last = last_of(cli)
         if is_first and last is None and cli.run_dir and cli.run_dir_is_new:
-            folder.discard_run(cli.run_dir)  # leave no folder of a new run that came to nothing
-        if isinstance(error, SystemExit) or not is_first:
+            folder.discard_run(cli.run_dir)  # leave no folder of a new run that failed at once
+        if isinstance(error, SystemExit) or not is_first or last is None:
             raise
-        raise UserError(f"{error}{f' The last good checkpoint: {last}' if last else ''}") from error
+        raise UserError(f"{error} The last good checkpoint: {last}") from error
     except Interrupted as interrupted:
         if is_first and cli.run_dir:
             print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {cli.run_dir}")
@@ -86,10 +83,9 @@ def fit(cli: FashionMNISTCLI) -> None:
 
 
 def _keep_threads(run_dir: Path) -> None:
-    """Compute with as many threads as the run began with, or say that it cannot be.
+    """Compute with as many threads as the run began with, or say why not.
 
-    The number of threads decides in what order sums are taken, and so their last bits. ``OMP_NUM_THREADS`` wins, as
-    whatever the user sets; no file starts more threads than the machine has cores.
+    The number of threads decides in what order sums are taken, and so their last bits.
     """
     begun, cores = progress.read_progress(run_dir), os.cpu_count() or 1
     if begun is None or begun.threads in (0, torch.get_num_threads()):
@@ -97,14 +93,13 @@ def _keep_threads(run_dir: Path) -> None:
     if "OMP_NUM_THREADS" not in os.environ and begun.threads <= cores:
         torch.set_num_threads(begun.threads)
         return
-    why = "OMP_NUM_THREADS" if begun.threads <= cores else f"this machine has {cores} cores"
     print(
-        f"The run began with {begun.threads} threads and goes on with {torch.get_num_threads()} ({why}): the last"
-        " bits of its sums, and so its weights, will be others."
+        f"The run began with {begun.threads} threads and goes on with {torch.get_num_threads()} (OMP_NUM_THREADS or the"
+        " machine's cores): the last bits of its sums, and so its weights, will be others."
     )
 
 
-def print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None, has_schedule: bool) -> None:
+def _print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None) -> None:
     """Say what a fit is about to do."""
     device = trainer.strategy.root_device.type  # of Apple's GPUs it is not known
     lacking = trainer.precision == "32-true" and device in ("cpu", "cuda") and not bf16_is_native(device)
@@ -112,14 +107,12 @@ def print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path |
     where = run_dir or "none, nothing is saved (fast_dev_run)"
     processes = f"   processes: {trainer.world_size}" if trainer.world_size > 1 else ""
     print(f"Run folder: {where}   precision: {trainer.precision}{fallback}   seed: {run_seed()}{processes}")
-    if checkpoint is None:
-        return
-    epochs, batches = checkpoint.epochs_done, checkpoint.batches_of_epoch_done
-    place = f"in epoch {epochs + 1}, after {batches} batches of it" if batches else f"after {epochs} epochs"
-    print(f"Continuing {checkpoint.path} {place}.")
-    before = checkpoint.settings["trainer"].get("max_epochs", trainer.max_epochs)
-    if before != trainer.max_epochs and has_schedule:
-        print(f"The learning rate's schedule now spans {trainer.max_epochs} epochs, not {before}.")
+    if checkpoint is not None:
+        epochs, batches = checkpoint.epochs_done, checkpoint.batches_of_epoch_done
+        place = f"in epoch {epochs + 1}, after {batches} batches of it" if batches else f"after {epochs} epochs"
+        before, now = checkpoint.settings["trainer"].get("max_epochs"), trainer.max_epochs
+        stretched = "" if before == now else f" Its schedule now spans {now} epochs, not {before}."
+        print(f"Continuing {checkpoint.path} {place}.{stretched}")
 
 
 def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:

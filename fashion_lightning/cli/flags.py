@@ -1,7 +1,7 @@
 """Short names of settings and of classes, and what a misspelt flag may mean.
 
-A short name is replaced by what it stands for before anything else reads the command line; every message names a
-setting as a recipe does.
+A short name is replaced by what it stands for before anything else reads the settings; every message names a setting as
+a recipe does.
 """
 
 import difflib
@@ -44,23 +44,23 @@ def class_names(part: str) -> dict[str, str]:
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
-    """Replace every short name by what it stands for.
+    """Write each setting as ``--setting=value``, with every short name replaced by what it stands for.
 
     Raises:
-        UserError: a value is missing, or a class goes by no such name; says which one may be meant.
+        UserError: a value is missing, a word belongs to no flag, or a class goes by no such name.
     """
     expanded: list[str] = []
-    setting = ""  # that the next argument is the value of
-    for argument, following in zip(arguments, [*arguments[1:], "--"]):
-        option, equals, value = argument.partition("=")
-        if option in SHORT_NAMES and not (value if equals else not following.startswith("--")):
+    words = list(arguments)
+    while words:
+        option, equals, value = words.pop(0).partition("=")
+        if not option.startswith("--"):
+            raise UserError(unknown_flag(option, SHORT_NAMES))
+        if not equals and words and not words[0].startswith("--"):
+            value = words.pop(0)
+        if option in SHORT_NAMES and not value:
             raise UserError(f"{option} needs a value after it.")
-        if argument.startswith("--"):
-            setting = SHORT_NAMES.get(option, option)
-            expanded.append(f"{setting}={_class_path(value, setting)}" if equals else setting)
-        else:
-            expanded.append(_class_path(argument, setting))
-            setting = ""
+        setting = SHORT_NAMES.get(option, option)
+        expanded.append(f"{setting}={_class_path(value, setting)}" if value or equals else setting)
     return expanded
 
 

@@ -1,11 +1,7 @@
-"""``fashion-lightning list``: the recipes and presets, and the runs that are there; without torch."""
+"""``list``: the recipes, presets and runs that are there, without torch. ``compare``: runs side by side."""
 
-import os
-import shutil
-import sys
-import textwrap
 from argparse import Namespace
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +11,13 @@ from fashion_lightning.files.lock import is_being_trained
 from fashion_lightning.runs.folder import LOGS
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import FIT_KEYS, read_report, runs_in
+from fashion_lightning.runs.results import FIT_KEYS, find_runs, read_report, runs_in
 
-PIPE = 10_000
-"""Columns where nobody looks at a terminal: each run, name and note in one line."""
+FILES = ("comparison.md", "comparison.csv", "runs.csv", "curves.png", "comparison.html")
+"""Files of ``compare --output``: the table twice, the metrics of each run, the learning curves, and a page of all."""
 
 
-def run(given: Namespace, _: Sequence[str]) -> None:
+def list_runs(given: Namespace, _: Sequence[str]) -> None:
     """List recipes, presets and the runs in a folder.
 
     Raises:
@@ -30,40 +26,28 @@ def run(given: Namespace, _: Sequence[str]) -> None:
     logs = Path(given.folder or LOGS).expanduser()
     if given.folder and not logs.is_dir():
         raise UserError(f"There is no folder {logs}; list takes one where runs are kept.")
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE
-    print(*_recipes(), "", *_presets(width), "", *_runs(logs, width), sep="\n")
-
-
-def _recipes() -> list[str]:
-    recipes = [name for name in names() if not name.startswith("presets/")]
-    heads = [(name, head(name)) for name in sorted(recipes, key=lambda name: ("/" in name, name))]
-    rows = [[name, about.cost or "not measured", about.accuracy] for name, about in heads]
-    return _table([["recipe", "to fit", "test accuracy"], *rows])
-
-
-def _presets(width: int) -> Iterator[str]:
-    presets = [name for name in names() if name.startswith("presets/")]
-    column = max(map(len, presets)) + 2
-    yield "preset, on top of a recipe"
-    for name in presets:
-        yield from textwrap.wrap(f"{name:{column}}{head(name).about}", width - 1, subsequent_indent=" " * column)
-
-
-def _runs(logs: Path, width: int) -> list[str]:
+    heads = [(name, head(name)) for name in sorted(names(), key=lambda name: ("/" in name, name))]
+    presets = [[name, about.about] for name, about in heads if name.startswith("presets/")]
+    recipes = [
+        [name, about.cost or "not measured", about.accuracy] for name, about in heads if not name.startswith("presets/")
+    ]
+    print(*_table([["recipe", "to fit", "test accuracy"], *recipes]), "", sep="\n")
+    print(*_table([["preset", "on top of a recipe"], *presets]), "", sep="\n")
     runs = runs_in(logs)
     if not runs:
-        return [f"no runs in {logs} yet: fashion-lightning fit --config quick"]
+        print(f"no runs in {logs} yet: fashion-lightning fit --config quick")
+        return
     headings = [f"run in {logs}", "epochs", "state", "validation", "test"]
-    rows = [[str(run.relative_to(logs)), *_summary(run)] for run in runs]
-    heading, *lines = _table([headings, *rows], right=(3, 4))
-    origins = [read_origin(run) for run in runs]
-    labels = [": ".join(origin[key] for key in ("name", "note") if key in origin) for origin in origins]
-    wrapped = [textwrap.wrap(label, width - 1, initial_indent="    ", subsequent_indent="    ") for label in labels]
-    return [heading, *(part for line, label in zip(lines, wrapped) for part in (line, *label))]
+    heading, *lines = _table([headings, *([str(run.relative_to(logs)), *_summary(run)] for run in runs)], right=(3, 4))
+    print(heading)
+    for run, line in zip(runs, lines):
+        origin = read_origin(run)
+        label = ": ".join(origin[key] for key in ("name", "note") if key in origin)
+        print(line, *([f"    {one_line(label)}"] if label else []), sep="\n")
 
 
 def _summary(run: Path) -> list[str]:
-    """Epochs, state, validation and test accuracy of a run; what is missing or damaged is left out."""
+    """Return epochs, state, validation and test accuracy of a run; leave out what is missing or damaged."""
     fit, progress = _report(run / "fit.json", FIT_KEYS), read_progress(run)
     best, test = fit.get("best") or {}, _report(run / "test_best.json", ("accuracy", "steps"))
     if test.get("steps") != best.get("steps"):  # of an earlier best checkpoint
@@ -88,8 +72,36 @@ def _report(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _table(rows: list[list[str]], right: Collection[int] = ()) -> list[str]:
-    """Align cells in columns; what a file name may hold is made printable."""
+    """Align cells in columns; make printable whatever a file name holds."""
     cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     aligns = [(">" if number in right else "<") + str(width) for number, width in enumerate(widths)]
     return ["  ".join(f"{cell:{align}}" for cell, align in zip(row, aligns)).rstrip() for row in cells]
+
+
+def compare(given: Namespace, _: Sequence[str]) -> None:
+    """Compare runs: a table and, with ``--output``, files.
+
+    Raises:
+        UserError: none of the folders holds results.
+    """
+    from fashion_lightning.report import comparison_table as tables
+
+    comparison = tables.compare(find_runs(given.runs))
+    tables.print_table(comparison)
+    if not comparison.groups:
+        raise UserError("None of these folders holds the results of a run. Train one first: fashion-lightning fit")
+    if given.output is None:
+        print("As Markdown, CSV, a picture of the curves and a page: add --output FOLDER")
+        return
+    from fashion_lightning.report import comparison_curves, comparison_page  # matplotlib takes a second to load
+
+    folder = Path(given.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = (tables.markdown(comparison), tables.csv_text(comparison), tables.runs_csv(comparison))
+    for name, text in zip(FILES, texts):
+        (folder / name).write_text(text, encoding="utf-8")
+    for note in comparison_curves.draw(comparison.groups, folder / FILES[3]):
+        print(f"note: {note}")
+    (folder / FILES[4]).write_bytes(comparison_page.comparison_page(comparison, folder / FILES[3]))
+    print(f"Written to {folder}: {', '.join(FILES)}")

@@ -1,18 +1,20 @@
-"""What the libraries say, in a user's words or not at all."""
+"""Messages and help of the libraries, in a user's words or not at all."""
 
 import logging
 import re
 import threading
 import warnings
+from argparse import Action
 from collections.abc import Collection
 from typing import Any, NoReturn
 
+from jsonargparse import DefaultHelpFormatter
 from lightning.pytorch.cli import LightningArgumentParser
 
 from fashion_lightning.cli.commands import COMMANDS
 from fashion_lightning.cli.flags import nearest, unknown_flag
-from fashion_lightning.cli.full_help import FullHelp
 from fashion_lightning.errors import UserError
+from fashion_lightning.short_names import MODULES
 
 EXPECTED_WARNINGS = (
     "LightningCLI's args parameter is intended",  # a command line that was completed is how we run it
@@ -52,13 +54,31 @@ def silence_what_is_not_news() -> None:
         logging.getLogger(f"lightning.{name}").addFilter(
             lambda record: not re.sub(r"^\[rank: \d+\] ", "", record.getMessage()).startswith(NO_NEWS)
         )
-    threading.excepthook = _thread_failed
+
+    def thread_failed(failure: threading.ExceptHookArgs) -> None:
+        if not type(failure.thread).__module__.startswith("tensorboard."):  # whose error the main thread raises, too
+            threading.__excepthook__(failure)
+
+    threading.excepthook = thread_failed
 
 
-def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    """Ignore TensorBoard's writer: it raises the error of its thread once more, in the main thread."""
-    if not type(failure.thread).__module__.startswith("tensorboard."):
-        threading.__excepthook__(failure)
+class FullHelp(DefaultHelpFormatter):
+    """Lists the classes that have a short name, and only counts the others.
+
+    Stock jsonargparse lists every subclass that any library has: for a network, 650 of them are torch's quantized ones.
+    """
+
+    def _get_help_string(self, action: Action) -> str:
+        return re.sub(r"known subclasses: ([^()]*)", _shortened, super()._get_help_string(action))
+
+
+def _shortened(known: re.Match[str]) -> str:
+    paths = known[1].split(", ")
+    names = {path.rpartition(".")[2] for path in paths}
+    short = [f"{module}.{name}" for part in MODULES.values() for module, named in part for name in named]
+    shown = [path for path in short if path.rpartition(".")[2] in names] or paths[:8]
+    rest = len(paths) - len(shown)
+    return f"for example {', '.join(shown)}{f' and {rest} more, by class path' if rest else ''}"
 
 
 class OneLineErrorParser(LightningArgumentParser):
@@ -116,21 +136,15 @@ def in_a_users_words(message: str, known: Collection[str]) -> str:
         message = re.sub(pattern, words, message)
     if unknown := re.match(r"unrecognized arguments: (\S+)", message):
         return unknown_flag(unknown[1], known)
-    if unknown := re.match(r"(?:Group '(\w+)' does not accept option|Option) '([\w.]+)'", message):
-        return _no_such_setting(f"{unknown[1]}." if unknown[1] else "", unknown[2], known)
+    if unknown := re.match(r"(?:Group '(\w+)' does not accept option|Option) '([\w]+)", message):
+        section = f"{unknown[1]}." if unknown[1] else ""
+        there = {section + flag.removeprefix(f"--{section}").split(".")[0] for flag in known if f"--{section}" in flag}
+        close = nearest(f"--{section}{unknown[2]}", {f"--{setting}" for setting in there})
+        hint = f" (did you mean {close.removeprefix('--')}?)" if close else f"; there are: {', '.join(sorted(there))}"
+        return f"setting '{section}{unknown[2]}' is not accepted{hint[:300]}"
     if "Union subtypes" not in message and "Expected a path but" not in message:
         return message
     typed = re.search(r"Given value: (.*)", message, flags=re.DOTALL)
     reasons = dict.fromkeys(reason for reason in re.findall(r"- (.+)", message) if not NOT_TELLING.search(reason))
     value = f"{' '.join(typed[1].split())[:80]} cannot be used. " if typed else ""
     return f"{message.split(':')[0]}: {value}{'; '.join(reasons)}"
-
-
-def _no_such_setting(section: str, name: str, known: Collection[str]) -> str:
-    """Say that a config or a class takes no such setting, and which one may be meant, or which there are."""
-    first = section + name.split(".")[0]
-    inside = {flag.removeprefix(f"--{section}").split(".")[0] for flag in known if flag.startswith(f"--{section}")}
-    choices = sorted(section + choice for choice in inside - {"help", "print_config"})
-    close = nearest(f"--{first}", [f"--{choice}" for choice in choices])
-    hint = f" (did you mean {close.removeprefix('--')}?)" if close else f"; there are: {', '.join(choices)[:300]}"
-    return f"setting '{first}' is not accepted{hint}"

@@ -47,7 +47,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list
 
     Returns:
         Their values, with ``command``, the command line as ``typed``, and ``began`` in seconds of
-        ``time.monotonic()``; and the rest: settings, in which every short name is replaced by what it stands for.
+        ``time.monotonic()``; and the settings, as ``--setting=value``.
 
     Raises:
         UserError: an option cannot be used, or the command takes no settings and something is left.
@@ -60,10 +60,10 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list
             required = {"required": True} if option.required else {}
             parser.add_argument(*names, **{**_keywords(option), **required})
     given = argparse.Namespace(command=name, typed=(name, *arguments), began=time.monotonic())
-    given, others = parser.parse_known_args(expand(arguments) if command.settings else list(arguments), given)
+    given, others = parser.parse_known_args(arguments, given)
     if others and not command.settings:
         raise UserError(unknown_flag(others[0], {option.name for option in command.options}))
-    return given, others
+    return given, expand(others)
 
 
 def page(command: Command) -> str:

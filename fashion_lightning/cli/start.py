@@ -1,4 +1,4 @@
-"""Handing over to the Trainer, and what becomes of its errors."""
+"""From a built command line to the Trainer, with one line for each of its errors."""
 
 import traceback
 from pathlib import Path
@@ -7,20 +7,20 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
+from fashion_lightning.cli import process
 from fashion_lightning.cli.build import FashionMNISTCLI
-from fashion_lightning.cli.memory import OUT_OF_MEMORY, is_out_of_memory, keep_freed_memory
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.errors import UserError, causes, place_in_own_code
 from fashion_lightning.files.durable import replacing
 
 
 def start(cli: FashionMNISTCLI, method: str | None = None, loader: DataLoader[Batch] | None = None) -> None:
-    """Hand over to the Trainer's method of this command or to another one, with the DataModule or with a loader.
+    """Call the Trainer's method for this command, or another one, with the DataModule or with a loader.
 
     Raises:
         UserError: whatever a network or an optimizer of the user's raises within a step, in one line.
     """
-    keep_freed_memory()
+    process.keep_freed_memory()
     # With `deterministic`, torch fills all that it allocates, for code that reads what nobody wrote: 3 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # Only `fit` restores more than weights, which the model has already.
@@ -36,8 +36,8 @@ def start(cli: FashionMNISTCLI, method: str | None = None, loader: DataLoader[Ba
     except Exception as error:
         if stop := next((cause for cause in causes(error) if isinstance(cause, SystemExit)), None):
             raise stop from None  # a signal: Lightning failed to put away what was not there yet
-        if is_out_of_memory(error):
-            raise UserError(OUT_OF_MEMORY) from error
+        if process.is_out_of_memory(error):
+            raise UserError(process.OUT_OF_MEMORY) from error
         # A collective operation failed: gloo says so with a RuntimeError, nccl with an error of its own.
         if cli.trainer.world_size > 1 and (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
             raise UserError("Another process of this run has ended; this one cannot go on alone.") from error
@@ -53,13 +53,7 @@ def start(cli: FashionMNISTCLI, method: str | None = None, loader: DataLoader[Ba
 
 
 def last_of(cli: FashionMNISTCLI) -> Path | None:
-    """Return what a fit that ends early can be continued from: a checkpoint that is further than its start."""
+    """Return the checkpoint from which a fit that ends early can continue; ``None`` if it is no further than before."""
     last = cli.run_dir / "checkpoints" / "last.ckpt" if cli.run_dir and cli.command == "fit" else None
-    begun = cli.checkpoint.steps_done if cli.checkpoint is not None and cli.run_dir_is_new else None
-    return last if last and last.is_file() and cli.trainer.global_step != begun else None
-
-
-def beside(cli: FashionMNISTCLI, name: str) -> Path:
-    """Return a file in the run folder, or beside a checkpoint that lies elsewhere."""
-    assert cli.checkpoint is not None
-    return (cli.run_dir or cli.checkpoint.path.parent) / name
+    began = cli.checkpoint.steps_done if cli.checkpoint and cli.run_dir_is_new else None
+    return last if last and last.is_file() and cli.trainer.global_step != began else None

@@ -12,7 +12,7 @@ from fashion_lightning.seeding import generator
 EVAL_BATCH_SIZE = 200
 """Images classified at once, in evaluation and prediction as in ``classify``. On one thread of a CPU, a thousand at
 once take 1.2 (bf16) to 1.5 (fp32) times the time where freed memory goes back to the system, and 6 % less where it is
-kept (cli/memory.py)."""
+kept (cli/process.py)."""
 
 
 class Batch(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from fashion_lightning import children
+from fashion_lightning import processes as own_processes
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import is_being_trained
 from fashion_lightning.runs.folder import RUN_NUMBER
@@ -39,7 +39,7 @@ class Fits:
         self.already = 0.0
         """How much of all was trained before."""
         self.stopping = threading.Event()
-        self.children = children.Children()
+        self.children = own_processes.Children()
         self.fractions: dict[str, float] = {}
         console = Console(soft_wrap=True)
         columns = BarColumn(), TextColumn("{task.fields[left]}")
@@ -108,8 +108,8 @@ class Fits:
             self.already += begun.fraction / part[1]
         epoch = 0
         with tempfile.TemporaryFile() as output:
-            program = [*children.PROGRAM, *command]
-            process = self.children.start(program, environment, output, subprocess.STDOUT)
+            program = [*own_processes.PROGRAM, *command]
+            process = self.children.start(program, environment, stdout=output, stderr=subprocess.STDOUT)
             try:
                 while process.poll() is None and not self.stopping.wait(POLL_SECONDS):
                     progress = read_progress(run_dir)

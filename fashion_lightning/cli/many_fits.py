@@ -1,0 +1,89 @@
+"""``repeat`` and ``sweep``: fits of one recipe, each a run of its own in a process of the ordinary ``fit`` command.
+
+``repeat`` varies the seed. One at a time, runs end with the weights that ``fit --seed SEED`` gives alone, to the bit;
+several at a time share the threads, and sums by another number of threads differ in their last bits. ``sweep`` varies
+settings and judges each trial by its recipe's own metric on the validation images. Both skip finished runs and continue
+interrupted ones: type the same command until all are there.
+"""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fashion_lightning.callbacks.run_files import config_text
+from fashion_lightning.cli.arguments import complete
+from fashion_lightning.cli.build import FashionMNISTCLI
+from fashion_lightning.cli.commands import SHORT_NAMES
+from fashion_lightning.cli.deploy import need_packages
+from fashion_lightning.cli.messages import silence_what_is_not_news
+from fashion_lightning.cli.parser import parse
+from fashion_lightning.errors import UserError
+from fashion_lightning.files.names import check_name
+
+
+def repeat(given: Namespace, fit_options: Sequence[str]) -> None:
+    """Fit a recipe with several seeds.
+
+    Raises:
+        UserError: the options cannot be used, another ``repeat`` of this recipe runs, or a run failed.
+    """
+    from fashion_lightning.sweeps import repetition
+
+    _refuse_options_of_a_run(fit_options, f"the seeds are 0 to {given.seeds - 1}")
+    repetition.repeat(*fit_settings(fit_options), fit_options, given.seeds, given.processes, given.test)
+
+
+def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
+    """Search a space, after its corners were checked as ``fit`` does.
+
+    Raises:
+        UserError: the options or the space cannot be used, the study is another one's, its database cannot be used,
+            or a trial failed.
+    """
+    need_packages("sweep", ("optuna", "plotly"))
+    from fashion_lightning.sweeps import fits, search
+    from fashion_lightning.sweeps.space import corners, read_space
+
+    _refuse_options_of_a_run(fit_options, "each trial has the seeds 0 and on")
+    space = read_space(Path(given.space), SHORT_NAMES)
+    if typed_too := sorted({option.partition("=")[0].removeprefix("--") for option in fit_options} & space.keys()):
+        raise UserError(f"{typed_too[0]} is searched in {given.space}, and typed as well: leave one of them out.")
+    recipe, config = fit_settings(fit_options)
+    name = check_name(given.study or f"{recipe}_sweep", "The study")
+    try:
+        for values in corners(space):
+            fit_settings([*fit_options, *fits.as_flags(values)])
+    except UserError as error:
+        raise UserError(f"{given.space}: {error}") from error
+    labels = {label: text for label in ("name", "note") if (text := getattr(given, label)) is not None}
+    how = {option: getattr(given, option) for option in ("processes", "seeds", "sampler", "pruner", "storage")}
+    search.sweep(name, config, space, given.trials, labels=labels, **how)
+
+
+def fit_settings(options: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Build all that ``fit`` would build from these options, but no run folder.
+
+    Returns:
+        The recipe's name and every setting as plain values.
+
+    Raises:
+        UserError: ``fit`` would refuse these options.
+    """
+    silence_what_is_not_news()
+    built = FashionMNISTCLI(complete(*parse("fit", options)), makes_run_folder=False)
+    return built.name, yaml.safe_load(config_text(built.parser, built.config))
+
+
+def _refuse_options_of_a_run(fit_options: Sequence[str], seeds: str) -> None:
+    """Refuse options of a single run, which ``repeat`` and ``sweep`` choose by themselves.
+
+    Raises:
+        UserError: naming the option.
+    """
+    reasons = {"--seed_everything": seeds, "--ckpt_path": "the runs to continue are found without it"}
+    for option in fit_options:
+        if reason := reasons.get(option.partition("=")[0]):
+            raise UserError(f"{reason}: leave {option.partition('=')[0]} out.")

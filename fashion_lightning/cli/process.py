@@ -1,0 +1,110 @@
+"""What the command does with its own process: signals, standard streams and memory."""
+
+import contextlib
+import ctypes
+import io
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn, TextIO
+
+from fashion_lightning.errors import causes
+from fashion_lightning.processes import SIGNALS
+
+
+@contextlib.contextmanager
+def exit_on_signal(to_the_end: bool) -> Iterator[None]:
+    """Exit with 130 or 143 on the first SIGINT or SIGTERM, and end the process at once on a second.
+
+    Args:
+        to_the_end: ignore signals that come later, while Python ends. Otherwise restore the handlers.
+    """
+    received: list[int] = []
+
+    def leave(signum: int, _: FrameType | None) -> NoReturn:
+        if received:
+            os._exit(128 + received[0])
+        received.append(signum)
+        with contextlib.suppress(OSError, RuntimeError, ValueError):  # the signal came in the middle of a print
+            print("\nInterrupted.", file=sys.stderr, flush=True)
+        raise SystemExit(128 + signum)
+
+    before = {signum: signal.signal(signum, leave) for signum in SIGNALS}
+    try:
+        yield
+    except BaseException:  # a library may have turned the SystemExit into another error
+        if received:
+            raise SystemExit(128 + received[0]) from None
+        raise
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, signal.SIG_IGN if to_the_end else handler)
+
+
+class Output(io.FileIO):
+    """A file descriptor that never raises: it drops what a full disk or a closed pipe does not take."""
+
+    def write(self, content: Any, /) -> int:
+        """Write or drop; return the number of bytes that are done with."""
+        try:
+            return super().write(content)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return memoryview(content).nbytes
+
+
+def never_fail_to_print() -> None:
+    """Make the standard streams safe to write to; escape characters that the encoding lacks."""
+    if os.name != "nt":  # a Windows console takes text, not bytes
+        sys.stdout, sys.stderr = _safe(sys.stdout, 1), _safe(sys.stderr, 2)
+
+
+def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
+    if stream is None:  # closed by whoever started the program
+        return Path(os.devnull).open("w", encoding="utf-8")
+    return io.TextIOWrapper(
+        io.BufferedWriter(Output(descriptor, "w", closefd=False)),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=descriptor == 2 or stream.isatty(),
+        write_through=bool(os.environ.get("PYTHONUNBUFFERED")),
+    )
+
+
+OUT_OF_MEMORY = (
+    "There is not enough memory. Make something smaller: data.batch_size or the network; or free memory, and raise a"
+    " limit that `ulimit -v` shows."
+)
+
+SIGNS = re.compile("failed to map segment|an(no|')t allocate memory|out of memory|bad_alloc")
+"""Messages of the loader, of Python, of torch on CPUs and GPUs, and of C++."""
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+"""Parameters of glibc's malloc.h; see ``man mallopt``."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Check whether an error, or one that it came from, means that memory has run out, on the CPU or on a device."""
+    kinds = (OSError, ImportError, RuntimeError)
+    return any(
+        isinstance(cause, MemoryError) or (isinstance(cause, kinds) and SIGNS.search(str(cause)) is not None)
+        for cause in causes(error)
+    )
+
+
+def keep_freed_memory() -> None:
+    """Make glibc keep freed blocks for the next step instead of giving them back to the system.
+
+    Activations are blocks of 5 to 50 MB. By default glibc maps such blocks and unmaps them when they are freed. The
+    kernel then zeroes their pages anew, one by one: up to 36,000 page faults and a quarter of a step's time.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_TOP_PAD, 64 * 2**20)
