@@ -16,7 +16,7 @@ FIT = "fit --config tiny.yaml"
 
 MISTAKES: list[tuple[str, str]] = [
     # where a name belongs
-    ("test quick", "test needs a trained checkpoint: fashion-lightning test --ckpt_path RUN (your newest run)"),
+    ("test quick", "unrecognized arguments: quick (a recipe follows --config, a run --ckpt_path)"),
     ("fit quick --lr 0.1", "unrecognized arguments: quick (a recipe follows --config, a run --ckpt_path)"),
     ("repeat RUN", "unrecognized arguments: RUN (a recipe follows --config"),
     ("quick", "(did you mean fashion-lightning fit --config quick?)"),
@@ -48,7 +48,7 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --trainer.limit_train_batches=0.0001", "Please increase the `limit_train_batches` argument"),
     (f"{FIT} --trainer.val_check_interval=1000000", "must be less than or equal to the number of the training batches"),
     (f"{FIT} --early_stopping.patience=-1", "--early_stopping.patience: must be >=0"),
-    (f"{FIT} --best_checkpoint.monitor val/acc", "best_checkpoint.monitor cannot be 'val/acc'; choose from val/loss"),
+    (f"{FIT} --best_checkpoint.monitor val/acc", "--best_checkpoint.monitor: Expected one of ['val/loss'"),
     (f"{FIT} --precision half", "--trainer.precision: half cannot be used. Expected one of ['32-true', 'bf16-mixed'"),
     (f"{FIT} --seed true", "--seed_everything: Expected a whole number from 0 to 4294967295"),
     (f"{FIT} --flip both", "--data.flip: Expected one of ['none', 'random', 'alternating']"),
@@ -130,10 +130,10 @@ UNION = """Parser key "trainer.max_epochs":
     [
         (UNION, "--trainer.max_epochs: 1.5 cannot be used. Expected a whole number"),
         ('Parser key "a.b":\n  Not of type Limit: -5 does not conform to restriction v>=-1', "--a.b: must be >=-1"),
-        ("unrecognized arguments: --data.rot=3", "unrecognized arguments: --data.rot=3 (did you mean --data.root?)"),
+        ("unrecognized arguments: --data.rot=3", "unrecognized arguments: --data.rot (did you mean --data.root?)"),
         ("Group 'data' does not accept option 'rot'", "setting 'data.rot' is not accepted (did you mean data.root?)"),
         ("Option 'zebra' is not accepted", "setting 'zebra' is not accepted; there are: data"),
     ],
 )
 def test_what_jsonargparse_says_becomes_what_was_typed_and_what_would_be_right(message: str, said: str) -> None:
-    assert " ".join(in_a_users_words(message, {"--data.root", "--help"}).split()) == said
+    assert " ".join(in_a_users_words(message, {"--data.root"}).split()) == said

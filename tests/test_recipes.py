@@ -55,9 +55,9 @@ def test_a_name_unlike_any_other_gets_the_list() -> None:
 def test_only_what_follows_config_is_a_recipe() -> None:
     completed = complete(*parse("fit", ["-c", "quick", "--data.root", "quick", "--config=presets/debug"]))
     assert completed.name == "quick"
-    *configs, option, value = completed.arguments
-    assert (option, value) == ("--data.root", "quick")
-    assert ["fast_dev_run" in config for config in configs] == [False, True]
+    *configs, root = completed.arguments
+    assert root == "--data.root=quick"
+    assert ["fast_dev_run" in config for config in configs] == [False, False, True]
 
 
 NETWORK = """

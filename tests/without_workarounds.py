@@ -206,7 +206,7 @@ WORKAROUNDS = (
     Workaround(
         "the traceback of TensorBoard's own thread is printed before our line",
         "cli/messages.py",
-        "    threading.excepthook = _thread_failed\n",
+        "    threading.excepthook = thread_failed\n",
         "",
         "test_tensorboard.py full_disk",
     ),

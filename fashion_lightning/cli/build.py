@@ -39,6 +39,7 @@ from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.runs import checkpoint_io, continuing, folder, tensorboard, weights
 from fashion_lightning.runs.checkpoint import Checkpoint
+from fashion_lightning.schedules import RunSchedule, has_length
 from fashion_lightning.short_names import MODULES
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
@@ -161,6 +162,9 @@ class FashionMNISTCLI(LightningCLI):
         for group in optimizers["optimizer"].param_groups:
             if not 0 <= group["lr"] < float("inf"):  # not all optimizers check it
                 raise UserError(f"A learning rate of the optimizer must be a number from 0 on, not {group['lr']}.")
+        schedule = optimizers.get("lr_scheduler", {}).get("scheduler")
+        if isinstance(schedule, RunSchedule) and not has_length(trainer):
+            raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.checkpoint is not None:

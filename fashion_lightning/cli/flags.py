@@ -107,4 +107,4 @@ def unknown_flag(argument: str, known: Collection[str]) -> str:
         return f"unrecognized arguments: {argument} (a recipe follows --config, a run --ckpt_path)"
     close = nearest(flag, known)
     hint = "another command takes it" if close == flag else f"did you mean {close}?"
-    return f"unrecognized arguments: {argument}{f' ({hint})' if close else ''}"
+    return f"unrecognized arguments: {flag}{f' ({hint})' if close else ''}"
