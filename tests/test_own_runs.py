@@ -64,7 +64,7 @@ def test_a_network_of_ones_own_is_used_from_where_runs_are_kept(cli: Run, recipe
         cli("fit", *own, *root)
     cli("test", "--ckpt_path", "tensorboard_logs/tiny/version_0")
     printed = cli("test", "--ckpt_path", "elsewhere/tiny/version_0", exits=2)
-    assert "its network is tests.networks.WithDropout. If you trust that class, name it: --model.network" in printed
+    assert "its network is tests.networks.WithDropout. If you trust it, name it: --model.network" in printed
     cli("test", "--ckpt_path", "elsewhere/tiny/version_0", "--trainer.default_root_dir", "elsewhere")
 
 

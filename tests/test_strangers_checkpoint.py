@@ -16,10 +16,12 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import parse_yaml
 from fashion_lightning.networks import CNN
 from fashion_lightning.runs.card import Card, card_of
+from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.continuing import check_optimizer_state
 from fashion_lightning.runs.weights import read_weights, start_from, write_safetensors
 from tests.audit import Audit
 from tests.conftest import Run
+from tests.networks import WithDropout
 
 SIZES: dict[str, Any] = {"stem": 2, "widths": [2]}
 CARD = Card({"class_path": "fashion_lightning.networks.CNN", "init_args": SIZES}, "tiny")
@@ -89,24 +91,21 @@ def twice(_: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("damage", "line"),
+    "damage",
     [
-        (lambda honest: b"\x80\x02cos\nsystem\n." + honest, "it does not begin with its first record"),
-        (lambda honest: honest + honest, "it does not begin with its first record"),
-        (lambda honest: honest[: len(honest) // 2], "it is not a whole checkpoint file"),
-        (
-            lambda honest: honest.replace(struct.pack("<4f", 1, 1, 1, 1), struct.pack("<4f", 1, 1, 1, 2)),
-            "the checksum of",
-        ),
-        (lambda honest: b"", "it is not a whole checkpoint file"),
-        (compressed, "it is compressed, which torch's are not"),
-        (twice, "its records overlap"),
+        lambda honest: b"\x80\x02cos\nsystem\n." + honest,
+        lambda honest: honest + honest,
+        lambda honest: honest[: len(honest) // 2],
+        lambda honest: honest.replace(struct.pack("<4f", 1, 1, 1, 1), struct.pack("<4f", 1, 1, 1, 2)),
+        lambda honest: b"",
+        compressed,
+        twice,
     ],
 )
-def test_an_archive_is_whole_plain_and_a_zip_from_its_first_byte(damage: Callable[[bytes], bytes], line: str) -> None:
+def test_an_archive_is_whole_plain_and_a_zip_from_its_first_byte(damage: Callable[[bytes], bytes]) -> None:
     path = checkpoint(state_dict={"weight": torch.full((4,), 1.0)})
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match=line):
+    with pytest.raises(UserError, match="it is not a whole checkpoint file"):
         read_weights(path)
 
 
@@ -125,26 +124,29 @@ def network(path: Any = "fashion_lightning.networks.CNN", **arguments: Any) -> s
         ("[" * 5000, "its card is damaged"),
         ("x" * 70_000, "its card is damaged"),
         (changed(extra=1), "its card is damaged"),
-        (changed(val_size=10**400), "its val_size is"),
-        (changed(val_size=float("nan")), "its val_size is"),
-        (changed(tta="os.system"), "its tta is"),
+        (changed(val_size=10**400), "its tta or its val_size"),
+        (changed(val_size=float("nan")), "its tta or its val_size"),
+        (changed(tta="os.system"), "its tta or its val_size"),
         (changed(mean=0.5), "its classes or its normalization are not those of Fashion-MNIST"),
         (changed(class_names=["cat", "dog"]), "its classes or its normalization"),
         (changed(recipe="../../escaped"), "Its recipe cannot be called"),
         (changed(recipe="\x1b[31m"), "Its recipe cannot be called"),
         (changed(network="os.system"), "its network is not a class with arguments"),
-        (network("os.system", command="ls"), r"its network is os.system. If you trust that class"),
+        (network("os.system", command="ls"), r"its network is os.system. If you trust it"),
         (network("torch.nn.Linear"), "its network is torch.nn.Linear"),
-        (network("\x1b[31m.x"), "its network has no class path"),
+        (network("\x1b[31m.x"), "its network is not a class with arguments"),
         (network(activation="os.system"), "its network's arguments hold 'os.system'"),
         (network(stem=10**9), "its network's arguments hold '1000000000'"),
         (network(stem={"class_path": "x"}), "its network's arguments hold"),
         (network(widths=[2] * 40), "its network has more than 32 arguments"),
-        (network(stem=-1), "its network cannot be built"),
-        (network(width="x"), "its network cannot be built"),
-        (network(stem=4096, widths=[4096] * 4), "its weights do not fit its network: network.groups.1"),
-        (network("fashion_lightning.networks.WideResNet", depth=4096), "its network's depth is '4096'"),
-        (network(stem=3, widths=[2]), r"its weights do not fit its network: network.stem.0.weight is \(2, 1, 3, 3\)"),
+        (network(stem=-1), "its weights do not fit its network"),
+        (network(width="x"), "its weights do not fit its network"),
+        (network(stem=4096, widths=[4096] * 4), "its weights do not fit its network .*groups.1"),
+        (
+            network("fashion_lightning.networks.WideResNet", depth=4096),
+            "more than 32 arguments or 256 layers",
+        ),
+        (network(stem=3, widths=[2]), "its weights do not fit its network .* size mismatch for stem.0.weight"),
     ],
 )
 def test_a_card_has_bounds_and_its_network_is_that_of_the_weights(card: str, line: str) -> None:
@@ -158,7 +160,7 @@ def test_a_card_has_bounds_and_its_network_is_that_of_the_weights(card: str, lin
     [
         (torch.zeros(1).expand(2, 1, 3, 3), "its weights are not plain tensors"),
         (torch.zeros(2, 1, 3, 3, dtype=torch.complex64), "it holds more than plain values and tensors"),
-        (torch.zeros(2, 1, 3, 3, dtype=torch.int64), "its weights do not fit its network"),
+        (torch.zeros(2, 1, 3, 3, dtype=torch.int64), "its weights are not plain tensors"),
         (torch.zeros(2, 1, 3, 3).to_sparse(), "it holds more than plain values and tensors"),
         ("x", "its weights are not plain tensors"),
     ],
@@ -167,11 +169,8 @@ def test_weights_are_plain_tensors_no_larger_than_their_bytes(tensor: Any, line:
     path = checkpoint(state_dict={**weights(), "network.stem.0.weight": tensor})
     with pytest.raises(UserError, match=line):
         read_weights(path)
-
-
-def test_weights_that_share_their_bytes_are_no_larger_than_the_file() -> None:
     shared = torch.zeros(1000, 1000)
-    with pytest.raises(UserError, match="its weights are larger than the file"):
+    with pytest.raises(UserError, match="its weights are not plain tensors, or larger"):
         read_weights(checkpoint(state_dict={str(number): shared for number in range(9)}))
 
 
@@ -188,7 +187,7 @@ def test_a_pipe_or_a_device_is_not_waited_for() -> None:
     os.mkfifo("pipe.ckpt")
     os.mkfifo("pipe.safetensors")
     for path in ("pipe.ckpt", "pipe.safetensors", "/dev/zero"):
-        with pytest.raises(UserError, match="it is not a regular file"):
+        with pytest.raises(UserError, match="it is missing, or not a regular file"):
             read_weights(Path(path))
 
 
@@ -209,17 +208,11 @@ def test_weights_and_card_are_read_as_they_were_written(kind: str) -> None:
 
 def test_a_network_of_ones_own_is_used_if_it_is_named() -> None:
     named = "tests.networks.WithDropout"
-    content = {f"network.{name}": tensor for name, tensor in fashion_network().state_dict().items()}
+    content = {f"network.{name}": tensor for name, tensor in WithDropout().state_dict().items()}
     path = checkpoint(card=network(named), state_dict=content)
-    with pytest.raises(UserError, match=f"its network is {named}. If you trust that class, name it: --model.network"):
+    with pytest.raises(UserError, match=f"its network is {named}. If you trust it, name it: --model.network"):
         fashion_lightning.load(path)
     assert type(fashion_lightning.load(path, named).network).__name__ == "WithDropout"
-
-
-def fashion_network() -> torch.nn.Module:
-    from tests.networks import WithDropout
-
-    return WithDropout()
 
 
 def test_a_network_whose_arguments_exceed_a_card_gets_none() -> None:
@@ -239,8 +232,6 @@ def test_a_new_run_takes_the_layers_that_fit() -> None:
 @pytest.mark.parametrize("state", [{"exp_avg": torch.zeros(())}, {"exp_avg": torch.zeros(3)}, {"step": torch.zeros(0)}])
 def test_an_optimizers_state_has_the_shape_of_its_parameters(trained: Path, state: dict[str, Any]) -> None:
     """torch's fused Adam writes beyond the end of a smaller tensor."""
-    from fashion_lightning.runs.checkpoint import find_checkpoint
-
     found = find_checkpoint(trained, "last")
     assert found.content is not None
     found.content["optimizer_states"] = [{"state": {0: {"step": torch.zeros(()), "exp_avg": torch.zeros(2, 3)}}}]

@@ -5,7 +5,6 @@ A card may come from anybody. It is JSON within bounds: a network, and a few wor
 
 import json
 import re
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -52,41 +51,24 @@ class Card:
     def __post_init__(self) -> None:
         if (self.class_names, self.mean, self.std) != (CLASS_NAMES, PIXEL_MEAN, PIXEL_STD):
             raise UserError("its classes or its normalization are not those of Fashion-MNIST")
-        if self.tta not in get_args(TTA):
-            raise UserError(f"its tta is {str(self.tta)[:40]!r}")
-        if type(self.val_size) not in (int, float) or not 0 < self.val_size <= 60_000:
-            raise UserError(f"its val_size is {str(self.val_size)[:40]!r}")
+        val_size = self.val_size if type(self.val_size) in (int, float) else 0
+        if self.tta not in get_args(TTA) or not 0 < val_size <= 60_000:
+            raise UserError("its tta or its val_size cannot be")
         check_name(self.recipe, "Its recipe")
         if not isinstance(self.network, dict) or self.network.keys() != {"class_path", "init_args"}:
             raise UserError("its network is not a class with arguments")
         path, arguments = self.network["class_path"], self.network["init_args"]
-        if not isinstance(path, str) or not _CLASS_PATH.fullmatch(path):
-            raise UserError("its network has no class path")
-        if not isinstance(arguments, dict) or not all(_WORD.fullmatch(name) for name in arguments):
-            raise UserError("its network's arguments have no names")
-        if "depth" in arguments and not (type(arguments["depth"]) is int and arguments["depth"] <= DEEPEST):
-            raise UserError(f"its network's depth is {str(arguments['depth'])[:40]!r}")
-        if _count_values(list(arguments.values())) > MOST_VALUES:
-            raise UserError(f"its network has more than {MOST_VALUES} arguments")
+        is_path = isinstance(path, str) and _CLASS_PATH.fullmatch(path)
+        if not is_path or not isinstance(arguments, dict) or not all(_WORD.fullmatch(name) for name in arguments):
+            raise UserError("its network is not a class with arguments")
+        depth = arguments.get("depth", 0)
+        if _count_values(list(arguments.values())) > MOST_VALUES or type(depth) is not int or depth > DEEPEST:
+            raise UserError(f"its network has more than {MOST_VALUES} arguments or {DEEPEST} layers")
 
     @property
     def is_ours(self) -> bool:
         """Whether the network is one of this package."""
         return self.network["class_path"] in OURS
-
-    def check_named(self, named: Collection[str]) -> None:
-        """Refuse a network that is neither of this package nor named by the user; it was not imported.
-
-        Raises:
-            UserError: the end of a sentence about the file.
-        """
-        path = self.network["class_path"]
-        if not self.is_ours and path not in named:
-            raise UserError(f"its network is {path}. If you trust that class, name it: --model.network {path}")
-
-    def config(self) -> dict[str, Any]:
-        """The part of a config that the card decides."""
-        return {"model": {"network": self.network, "tta": self.tta}, "data": {"val_size": self.val_size}}
 
     def to_json(self) -> str:
         """The card as it stands in a file."""

@@ -176,7 +176,8 @@ def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: C
     run_id = run_id_of(run_dir) if run_dir and lies_in(run_dir, places) and path.suffix != SAFETENSORS else None
     if run_dir is None or run_id is None:
         weights, card = read_weights(path, named)
-        return Checkpoint(path, run_dir, card.recipe, weights, card.config())
+        config = {"model": {"network": card.network, "tta": card.tta}, "data": {"val_size": card.val_size}}
+        return Checkpoint(path, run_dir, card.recipe, weights, config)
     try:
         content = read_checkpoint_file(path)
     except UserError as error:

@@ -1,7 +1,6 @@
 """Weights and their card, read from a file that anybody may have written."""
 
 import pickletools
-import stat
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -19,7 +18,6 @@ CARD = "fashion_lightning"
 PREFIX = "network."
 """How the names of a classifier's weights begin."""
 
-MAX_HEADER_BYTES = 1024 * 1024
 MAX_PICKLE_STEPS = 200_000
 """A checkpoint of the largest recipe takes 6,000."""
 MAX_PICKLE_BYTES = 16 * 1024 * 1024
@@ -52,10 +50,12 @@ def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Te
             own = content.get("fashion_lightning")
             state_dict, text = content.get("state_dict"), own.get("card") if isinstance(own, dict) else None
         card = read_card(text)
-        card.check_named(named)
+        class_path = card.network["class_path"]
+        if not card.is_ours and class_path not in named:  # it was not imported
+            raise UserError(f"its network is {class_path}. If you trust it, name it: --model.network {class_path}")
         weights = _plain_weights(state_dict, 2 * path.stat().st_size)
         if card.is_ours:
-            check_fit(build_on_meta(card), weights)
+            _check_fit(card, weights)
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error}.") from error
     return weights, card
@@ -79,45 +79,30 @@ def read_checkpoint_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_regular(path: Path) -> int:
-    """Return the size of a regular file; opening a pipe would wait."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise UserError(f"it cannot be read ({error.strerror})") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError("it is not a regular file")
-    return status.st_size
-
-
 def _check_archive(path: Path) -> None:
     """Look through the zip archive before torch opens it.
 
     torch stores records as they are, so nothing in the file can become more than the file.
     """
-    size = _check_regular(path)
+    if not path.is_file():  # opening a pipe would wait
+        raise UserError("it is missing, or not a regular file")
     try:
         with path.open("rb") as file:
             begin = file.read(4)
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
-            # Else the file may be a pickle or another archive as well, which torch would read instead.
-            if begin != b"PK\x03\x04" or min(record.header_offset for record in records):
-                raise zipfile.BadZipFile("it does not begin with its first record")
             names = {record.filename.lower() for record in records}  # torch ignores case
-            if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-                raise zipfile.BadZipFile("it is compressed, which torch's are not")
-            if len(names) < len(records) or sum(record.file_size for record in records) > size:
-                raise zipfile.BadZipFile("its records overlap")
-            if damaged := archive.testzip():  # torch does not compare checksums
-                raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+            plain = len(names) == len(records) and all(record.compress_type == zipfile.ZIP_STORED for record in records)
+            size = sum(record.file_size for record in records)
+            # Else the file may be a pickle or another archive as well, which torch would read instead.
+            plain = plain and begin == b"PK\x03\x04" and min(record.header_offset for record in records) == 0
+            if not plain or size > path.stat().st_size or archive.testzip():  # torch does not compare checksums
+                raise zipfile.BadZipFile("its records are not plain, whole and the first bytes of the file")
             for record in records:
                 if record.filename.lower().endswith(".pkl"):
                     _check_pickle(archive.read(record))
     except UserError:
         raise
-    except OSError as error:
-        raise UserError(f"it cannot be read ({error.strerror or error})") from error
     except Exception as error:  # zipfile raises a dozen kinds for damaged bytes
         raise UserError(f"it is not a whole checkpoint file ({str(error).lower()})") from error
 
@@ -138,11 +123,8 @@ def _check_pickle(pickled: bytes) -> None:
 def _read_safetensors(path: Path) -> tuple[dict[str, "Tensor"], str | None]:
     from safetensors import SafetensorError, safe_open
 
-    size = _check_regular(path)
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
-        raise UserError("it is not a whole safetensors file")
+    if not path.is_file():
+        raise UserError("it is missing, or not a regular file")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
@@ -164,24 +146,25 @@ def _plain_weights(state_dict: Any, most_bytes: int) -> dict[str, "Tensor"]:
 
     if not isinstance(state_dict, dict) or not state_dict:
         raise UserError("it holds no weights")
+    total = 0
     for name, tensor in state_dict.items():
         if not isinstance(name, str) or type(tensor) not in (torch.Tensor, torch.nn.Parameter):
             raise UserError("its weights are not plain tensors")
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        is_number = tensor.is_floating_point() or (tensor.dim() == 0 and not tensor.is_complex())  # a count of batches
         bytes_needed = tensor.numel() * tensor.element_size()
-        if not plain or tensor.is_complex() or bytes_needed > tensor.untyped_storage().nbytes():
-            raise UserError("its weights are not plain tensors")
-    if sum(tensor.numel() * tensor.element_size() for tensor in state_dict.values()) > most_bytes:
-        raise UserError("its weights are larger than the file")
+        total += bytes_needed
+        if not plain or not is_number or bytes_needed > tensor.untyped_storage().nbytes() or total > most_bytes:
+            raise UserError("its weights are not plain tensors, or larger than the file")
     # A new dictionary, without the notes on loading that torch keeps beside the weights.
     return {name: tensor.detach() for name, tensor in state_dict.items()}
 
 
-def build_on_meta(card: Card) -> "nn.Module":
-    """Build a network of this package without memory for its weights.
+def _check_fit(card: Card, weights: Mapping[str, "Tensor"]) -> None:
+    """Build the network of a card without memory for its weights, and give it these.
 
     Raises:
-        UserError: its arguments cannot be used; the end of a sentence about the file.
+        UserError: the end of a sentence about the file.
     """
     import torch
 
@@ -190,29 +173,9 @@ def build_on_meta(card: Card) -> "nn.Module":
     try:
         with torch.device("meta"):
             network = getattr(networks, card.network["class_path"].rpartition(".")[2])(**card.network["init_args"])
-    except Exception as error:  # a negative width, a word for a number
-        raise UserError(f"its network cannot be built ({' '.join(str(error).split())[:200]})") from error
-    return network  # type: ignore[no-any-return]
-
-
-def check_fit(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> None:
-    """Compare names, shapes and kinds of numbers of a network's tensors with those of weights.
-
-    Raises:
-        UserError: naming the first difference; the end of a sentence about the file.
-    """
-    expected = {PREFIX + name: tensor for name, tensor in network.state_dict().items()}
-    if different := sorted(expected.keys() ^ weights.keys()):
-        name = different[0]
-        raise UserError(
-            f"its weights do not fit its network: {name} is {'missing' if name in expected else 'left over'}"
-        )
-    for name, tensor in expected.items():
-        have, want = weights[name], tensor
-        if have.shape != want.shape or have.is_floating_point() != want.is_floating_point():
-            raise UserError(
-                f"its weights do not fit its network: {name} is {tuple(have.shape)}, not {tuple(want.shape)}"
-            )
+        put_in(network, weights)
+    except Exception as error:  # a negative width, a word for a number, other shapes
+        raise UserError(f"its weights do not fit its network ({' '.join(str(error).split())[:200]})") from error
 
 
 def put_in(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> None:
