@@ -4,9 +4,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 NEEDED = "FASHION_LIGHTNING_NEEDS_BROWSER"
 """Set where a missing browser is a failure, as CI does where one can be had."""
@@ -27,3 +28,27 @@ def open_browser() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def open_page(browser: Browser, url: str, width: int, scheme: str = "light", **options: Any) -> tuple[Page, list[str]]:
+    """Open a page of one file; return it and the list of its errors and of all other URLs that it asks for."""
+    page = browser.new_page(viewport={"width": width, "height": 850}, color_scheme=scheme, **options)  # type: ignore[arg-type]
+    page.set_default_timeout(120_000)
+    complaints: list[str] = []
+    # Chromium itself writes "Failed to load resource" for an answer that is an error.
+    page.on("console", lambda said: None if said.text.startswith("Failed to load") else complaints.append(said.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    own = ("data:", "blob:", url)
+    page.on("request", lambda asked: None if asked.url.startswith(own) else complaints.append(asked.url))
+    page.goto(url)
+    return page, complaints
+
+
+def check_layout(page: Page, width: int) -> None:
+    """Check that nothing sticks out of the page and that every picture is there."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.images].every(it => it.complete && it.naturalWidth > 0)")
+    # Wide tables scroll within a frame of their own; everything else ends where the page does.
+    outside = "[...document.querySelectorAll('main *')].filter(it => !it.closest('.scroll, svg')"
+    right = "it.getBoundingClientRect().right > document.documentElement.clientWidth + 1"
+    assert page.evaluate(f"{outside} && {right}).map(it => it.outerHTML)") == []

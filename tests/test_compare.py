@@ -4,20 +4,20 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
-from functools import partial
+from math import sqrt
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from rich.console import Console
 
 from fashion_lightning.report.comparison_curves import draw
-from fashion_lightning.report.comparison_table import compare, markdown, print_table, rows
+from fashion_lightning.report.comparison_table import compare, rows
+from fashion_lightning.report.intervals import difference, student95
 from fashion_lightning.runs.results import find_runs
 from tests.conftest import Run
+from tests.test_report import text_of
 
 Runs = Callable[..., Path]
 
@@ -60,19 +60,6 @@ def test_runs_of_a_recipe_are_a_row_with_mean_and_standard_deviation(cli: Run, t
     assert "notes" not in printed
 
 
-def test_the_test_figures_that_are_there_are_shown(cli: Run, trained: Path) -> None:
-    assert rows(compare([trained]))[1][7:] == ["–"] * 5
-    cli("test", "--ckpt_path", trained, "--model.tta", "flip")
-    measured = [json.loads((trained / f"test_{name}.json").read_text()) for name in ("best", "best_flip")]
-    shown = dict(zip(*rows(compare([trained])), strict=True))
-    assert shown["test, %"] == f"{100 * measured[0]['accuracy']:.2f}"
-    assert shown["flip-averaged, %"] == f"{100 * measured[1]['accuracy']:.2f}"
-    assert shown["test loss"] == f"{measured[0]['loss']:.3f}"
-    fit = json.loads((trained / "fit.json").read_text())
-    edit(trained, best=fit["best"] | {"steps": fit["best"]["steps"] + 10})  # it was continued and became better
-    assert dict(zip(*rows(compare([trained])), strict=True))["test, %"] == "–"
-
-
 def test_a_label_holds_every_difference_and_no_other(trained: Path, runs: Runs) -> None:
     other = runs(1, 0.5, shift="2", cutout="4", batch_size="25", label_smoothing="0.1", max_epochs="3")
     labels = [row[0] for row in rows(compare([trained, runs(2, 0.9), other]))][1:]
@@ -80,49 +67,6 @@ def test_a_label_holds_every_difference_and_no_other(trained: Path, runs: Runs) 
         "tiny: data.batch_size 50, data.cutout 0, data.shift 1, label_smoothing 0.0, max_epochs 2",
         "tiny: data.batch_size 25, data.cutout 4, data.shift 2, label_smoothing 0.1, max_epochs 3",
     ]
-
-
-def test_a_callback_is_a_setting(trained: Path, runs: Runs) -> None:
-    averaged = runs(1, 0.5)
-    config = (averaged / "config.yaml").read_text()
-    assert "  callbacks: null\n" in config
-    average = "[{class_path: fashion_lightning.callbacks.weight_averaging.WeightEMA, init_args: {decay: 0.9}}]"
-    (averaged / "config.yaml").write_text(config.replace("  callbacks: null\n", f"  callbacks: {average}\n"))
-    labels = [row[0] for row in rows(compare([trained, averaged]))][1:]
-    assert labels == ["tiny: callbacks None", "tiny: callbacks.WeightEMA.decay 0.9"]
-
-
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_a_terminal_that_is_too_narrow_shows_fewer_columns_and_breaks_no_number(
-    trained: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], width: int
-) -> None:
-    comparison = compare([trained, runs(1, 0.9), runs(2, 0.5, shift="2", cutout="4")])
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr("fashion_lightning.report.comparison_table.Console", partial(Console, force_terminal=True))
-    print_table(comparison)
-    table, _, note = capfd.readouterr().out.partition("Not shown at this width: ")
-    assert max(map(len, re.sub(r"\x1b\[[\d;]*m", "", table).splitlines())) <= width
-    shown, hidden = dict(zip(*rows(comparison)[:2], strict=True)), note.partition(". All columns")[0].split(", ")
-    for name in ("n", "validation, %", *(() if width < 120 else ("epochs", "parameters", "val. loss"))):
-        assert shown[name] in table
-    assert hidden[:1] == ["test"] if width == 120 else "flip-averaged" in hidden
-
-
-def test_the_legend_is_whole_however_long_a_label_is(
-    trained: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    long = runs(1, 0.5, shift="2", cutout="4", batch_size="25", label_smoothing="0.1", max_epochs="3", flip="none")
-    groups = compare([trained, long, runs(2, 0.6, shift="3")]).groups
-    drawn: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
-    draw(groups, Path("curves.png"))
-    FigureCanvasAgg(drawn[0]).draw()  # type: ignore[no-untyped-call]
-    (legend,) = drawn[0].legends
-    texts = [text.get_text().replace("\n", " ") for text in legend.get_texts()]
-    assert texts == [f"{group.label} (n = 1)" for group in groups]
-    box, axes = legend.get_window_extent(), drawn[0].axes[0].get_window_extent()
-    assert 0 <= box.x0 < box.x1 <= drawn[0].bbox.width
-    assert 0 <= box.y0 < box.y1 <= axes.y0 < axes.y1 - 200
 
 
 def test_places_and_logging_do_not_make_another_recipe_but_processes_do(trained: Path, runs: Runs) -> None:
@@ -144,16 +88,11 @@ def test_a_seed_that_is_there_twice_counts_once(trained: Path, runs: Runs) -> No
         (lambda run: shutil.rmtree(run), "does not exist"),
         (lambda run: (run / "config.yaml").unlink(), "not a run folder"),
         (lambda run: (run / "config.yaml").write_text("model: ["), "config.yaml is damaged"),
-        (lambda run: (run / "config.yaml").write_text("nothing: 1"), "config.yaml is not of this project"),
         (lambda run: (run / "fit.json").unlink(), "not finished"),
         (lambda run: (run / "fit.json").write_text('{"epochs": 2, "se'), "fit.json is damaged"),
-        (lambda run: (run / "fit.json").write_text("[]"), "fit.json lacks seed"),
         (lambda run: edit(run, epochs=None), "fit.json lacks epochs"),
-        (lambda run: edit(run, best={"epoch": 1, "val/accuracy": 0.5}), "fit.json lacks steps"),
         (lambda run: edit(run, best={}), "no validation metrics"),
-        (lambda run: [(run / "fit.json").unlink(), (run / "fit.json").mkdir()], "fit.json is damaged"),
         (lambda run: (run / "test_best.json").write_bytes(b"\xff\xfe"), "test_best.json is damaged"),
-        (lambda run: [path.unlink() for path in run.glob("*/*.ckpt")] and (run / "fit.json").unlink(), "no results"),
     ],
 )
 def test_a_folder_without_results_is_named_and_the_rest_is_shown(
@@ -161,58 +100,65 @@ def test_a_folder_without_results_is_named_and_the_rest_is_shown(
 ) -> None:
     bad = runs(1, 0.9)
     spoil(bad)
-    lines = cli("compare", trained, bad, "README.md", "brackets[/x]").splitlines()
-    assert any("brackets[/x]" in line for line in lines)
+    lines = cli("compare", trained, bad, "brackets[/x]").splitlines()
     assert any(str(bad) in line and line.rstrip().endswith(problem) for line in lines)
-    assert any("README.md" in line and "does not exist" in line for line in lines)
-    assert any(line.startswith(" tiny") or line.startswith("tiny") for line in lines)
+    assert any("brackets[/x]" in line and "does not exist" in line for line in lines)
+    assert any(line.lstrip().startswith("tiny") for line in lines)
 
 
-def test_nothing_to_compare_is_an_error(cli: Run) -> None:
+def test_without_results_compare_is_an_error(cli: Run) -> None:
     assert "error: None of these folders holds the results of a run." in cli("compare", "nowhere", exits=2)
-    assert cli("compare", exits=2) == "error: the following arguments are required: RUN\n"
 
 
-def test_markdown_csv_and_picture_hold_the_same(cli: Run, trained: Path, runs: Runs) -> None:
-    other = runs(1, 0.5, shift="2")
-    printed = cli("compare", trained, other, "gone", "--output", "report")
-    assert "Written to report: comparison.md, comparison.csv, runs.csv, curves.png" in printed
-    table = Path("report/comparison.md").read_text()
-    assert table == markdown(compare([trained, other, Path("gone")]))
-    assert table.splitlines()[1].startswith("| --- | ---:")
-    lines = list(csv.DictReader(Path("report/comparison.csv").read_text().splitlines()))
-    assert [line["recipe"] for line in lines] == ["tiny: data.shift 1", "tiny: data.shift 2", "gone"]
-    assert float(lines[1]["val_accuracy_mean"]) == 0.5
-    each = list(csv.DictReader(Path("report/runs.csv").read_text().splitlines()))
-    assert [(line["recipe"], line["seed"], line["run"]) for line in each] == [
-        ("tiny: data.shift 1", "0", str(trained)),
-        ("tiny: data.shift 2", "1", str(other)),
-    ]
-    assert float(each[1]["val_accuracy"]) == 0.5
+def test_markdown_csv_page_and_picture_hold_the_same(cli: Run, trained: Path, runs: Runs) -> None:
+    cli("test", "--ckpt_path", trained)
+    tested = json.loads((trained / "test_best.json").read_text())["accuracy"]
+    name = "$\\frac <b>a|b\\"
+    edit(runs(1, 0.5), recipe=name)
+    edit(runs(2, 0.7), recipe=name)
+    printed = cli("compare", "tiny", "gone", "--output", "report")
+    assert "Written to report: comparison.md, comparison.csv, runs.csv, curves.png, comparison.html" in printed
+    heading, _, tiny, other, gone = Path("report/comparison.md").read_text(encoding="utf-8").splitlines()
+    columns = re.compile(r"(?<!\\)(?:\\\\)*\|")
+    assert {len(columns.findall(line)) for line in (heading, tiny, other, gone)} == {len(columns.findall(heading))}
+    assert (f"{100 * tested:.2f}" in tiny, "60.00 ± 14.14" in other, "does not exist" in gone) == (True, True, True)
+    lines = list(csv.DictReader(Path("report/comparison.csv").read_text(encoding="utf-8").splitlines()))
+    assert [line["recipe"] for line in lines] == ["tiny", name, "gone"]
+    assert float(lines[1]["val_accuracy_mean"]) == 0.6
+    each = list(csv.DictReader(Path("report/runs.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(line["recipe"], line["seed"]) for line in each] == [("tiny", "0"), (name, "1"), (name, "2")]
     assert Path("report/curves.png").read_bytes().startswith(b"\x89PNG")
+    page = Path("report/comparison.html").read_text(encoding="utf-8")
+    assert (page.count("data:image/png;base64,"), "<b>" in page) == (1, False)
+    assert "the choice of the 100 test images" in text_of(Path("report/comparison.html"))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "cost_$5_vs_$6",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("$\\frac$", "_hidden", "=1+1")),
-        "a|b\\",
-    ],
-)
-def test_a_recipes_name_is_written_to_the_letter(cli: Run, trained: Path, name: str) -> None:
-    edit(trained, recipe=name)
-    groups = compare([trained]).groups
-    cli("compare", trained, "--output", "report")
-    assert Path("report/curves.png").read_bytes().startswith(b"\x89PNG")
-    draw(groups, Path("curves.svg"))
-    assert f"<!-- {escape(name)} (n = 1) -->" in Path("curves.svg").read_text(encoding="utf-8")
-    heading, _, row = Path("report/comparison.md").read_text(encoding="utf-8").splitlines()
-    unescaped = re.compile(r"(?<!\\)(?:\\\\)*\|")
-    assert len(unescaped.findall(row)) == len(unescaped.findall(heading))
-    for file in ("comparison.csv", "runs.csv"):
-        (line,) = csv.DictReader(Path("report", file).read_text(encoding="utf-8").splitlines())
-        assert line["recipe"] == ("'=1+1" if name == "=1+1" else name)
+def test_the_page_compares_every_recipe_with_the_first(cli: Run, trained: Path, runs: Runs) -> None:
+    for seed, accuracy in enumerate((0.80, 0.82, 0.84)):
+        runs(seed, accuracy)
+        edit(runs(seed, accuracy + 0.1), recipe="second")
+    shutil.rmtree(trained)
+    cli("compare", "tiny", "--output", "report")
+    text = text_of(Path("report/comparison.html"))
+    assert "Against first , in percentage points" in text.replace("tiny", "first")
+    half = 2.776445 * sqrt(2 * 2.0**2 / 3)
+    assert f"second validation +10.00 +{10 - half:.2f} to +{10 + half:.2f} 3 and 3" in text
+
+
+def test_the_page_is_made_without_torch() -> None:
+    code = "import sys, fashion_lightning.report.comparison_page; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_students_t_is_that_of_the_tables() -> None:
+    """Of the two-sided 5 % column that every textbook prints."""
+    for freedom, t in ((1, 12.706), (2, 4.303), (4, 2.776), (10, 2.228), (30, 2.042)):
+        assert student95(freedom) == pytest.approx(t, abs=5e-4)
+
+
+def test_one_seed_has_no_interval_and_equal_values_have_an_empty_one() -> None:
+    assert difference([0.9], [0.8, 0.7])[1] is None
+    assert difference([0.5, 0.5], [0.25, 0.25])[1] == (0.25, 0.25)
 
 
 @pytest.mark.slow

@@ -6,20 +6,15 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from html import unescape
 from pathlib import Path
+from unittest.mock import Mock
 
-import numpy as np
 import pytest
 
-from fashion_lightning.calibration import BINS
-from fashion_lightning.data import source
+from fashion_lightning.cli import evaluate
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.errors import UserError
-from fashion_lightning.report import near_duplicates
 from fashion_lightning.report.near_duplicates import NearDuplicate
-from fashion_lightning.runs.results import recipe_settings
 from tests.conftest import Run
 
 
@@ -39,53 +34,41 @@ def test_the_figures_are_those_of_the_predictions_computed_anew(cli: Run, traine
     assert f"Report: {trained}/test_best.html" in printed
     cli("predict", "--ckpt_path", trained)
     with (trained / "predictions.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    probabilities = np.array([[row[name] for name in CLASS_NAMES] for row in rows], dtype=np.float64)
-    labels = np.array([CLASS_NAMES.index(row["label"]) for row in rows])
-    guesses, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    right = guesses == labels
-    confusion = np.zeros((10, 10), dtype=int)
-    np.add.at(confusion, (labels, guesses), 1)
-    ece = 0.0
-    for low in np.arange(BINS) / BINS:
-        inside = (confidence > low) & (confidence <= low + 1 / BINS)
-        ece += abs(right[inside].sum() - confidence[inside].sum()) / len(rows)
-
+        pairs = [(CLASS_NAMES.index(row["label"]), CLASS_NAMES.index(row["class"])) for row in csv.DictReader(file)]
+    wrong = [index for index, (label, guess) in enumerate(pairs) if label != guess]
     figures = json.loads((trained / "test_best.json").read_text())
-    assert figures["accuracy"] == pytest.approx(right.mean(), abs=1e-7)
-    assert figures["confusion"] == confusion.tolist()
-    assert figures["ece"] == pytest.approx(ece, abs=1e-6)
-    text = text_of(trained / "test_best.html")
-    assert f"All {(~right).sum()}, the most confident first" in text
-    for index in np.flatnonzero(~right):
-        assert f"#{index} " in text
-    assert f"here {figures['temperature']:.3f} , which gives the 100 validation images" in text
-    assert f"with the temperature {percent(figures['scaled_ece'])} {figures['scaled_loss']:.4f}" in text
+    assert figures["accuracy"] == pytest.approx(1 - len(wrong) / 100, abs=1e-7)
+    assert figures["confusion"] == [[pairs.count((label, guess)) for guess in range(10)] for label in range(10)]
     assert "near_duplicates" not in figures  # known of the real images only
-    assert "They are known for the 10,000 test images of Fashion-MNIST only." in text
-    for told in (f"fashion-lightning test --ckpt_path {trained}", "fashion-lightning fit --config", "torch 2", "cores"):
+    text = text_of(trained / "test_best.html")
+    for told in (
+        f"All {len(wrong)}, the most confident first",
+        *(f"#{index} " for index in wrong),
+        f"here {figures['temperature']:.3f} , which gives the 100 validation images",
+        f"with the temperature {percent(figures['scaled_ece'])} {figures['scaled_loss']:.4f}",
+        "They are known for the 10,000 test images of Fashion-MNIST only.",
+        f"fashion-lightning test --ckpt_path {trained}",
+        "fashion-lightning fit --config",
+        "model.network.init_args.widths [4, 4, 8]",
+    ):
         assert told in text
-    assert "model.network.init_args.widths [4, 4, 8]" in text
 
 
 def test_a_page_needs_nothing_else_and_shows_a_picture_of_each_mistake(cli: Run, trained: Path) -> None:
     cli("test", "--ckpt_path", trained, "--model.tta", "flip")
-    for name in ("test_best", "test_best_flip"):
-        page = (trained / f"{name}.html").read_text(encoding="utf-8")
-        figures = json.loads((trained / f"{name}.json").read_text())
-        wrong = figures["images"] - round(figures["accuracy"] * figures["images"])
-        assert page.count('alt="test image') >= wrong > 0
-        assert set(re.findall(r'(?:src|href|url)[=(]"?([^#"][^:"]*:)', page)) == {"data:"}
-        assert len(page) < 3_000_000
-        text = text_of(trained / f"{name}.html")
-        both = [json.loads((trained / f"test_best{suffix}.json").read_text()) for suffix in ("", "_flip")]
-        assert f"as they are {percent(both[0]['accuracy'])}" in text
-        assert f"averaged with their mirror images {percent(both[1]['accuracy'])}" in text
+    plain, averaged = (json.loads((trained / f"test_{name}.json").read_text()) for name in ("best", "best_flip"))
+    page = (trained / "test_best_flip.html").read_text(encoding="utf-8")
+    wrong = averaged["images"] - round(averaged["accuracy"] * averaged["images"])
+    assert page.count('alt="test image') >= wrong > 0
+    assert set(re.findall(r'(?:src|href|url)[=(]"?([^#"][^:"]*:)', page)) == {"data:"}
+    text = text_of(trained / "test_best_flip.html")
+    assert f"as they are {percent(plain['accuracy'])}" in text
+    assert f"averaged with their mirror images {percent(averaged['accuracy'])}" in text
 
 
 def test_images_that_were_trained_on_are_told_apart(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = {5: NearDuplicate(17, True, 12.3), 7: NearDuplicate(3, False, 4.0), 8: NearDuplicate(8, False, 9.0)}
-    monkeypatch.setattr(near_duplicates, "near_duplicates", lambda images: pairs)
+    monkeypatch.setattr(evaluate, "near_duplicates", lambda images: pairs)
     cli("test", "--ckpt_path", trained)
     figures = json.loads((trained / "test_best.json").read_text())
     assert figures["near_duplicates"] == 3
@@ -93,22 +76,6 @@ def test_images_that_were_trained_on_are_told_apart(cli: Run, trained: Path, mon
     assert f"without a near-duplicate 97 {percent(figures['accuracy_without_near_duplicates'])}" in text
     shown = re.findall(r"test #(\d+) [\w/ -]+? training #(\d+) [\w/ -]+? ([\d.]+) grey levels(, mirrored)?", text)
     assert shown == [("7", "3", "4.0", ""), ("8", "8", "9.0", ""), ("5", "17", "12.3", ", mirrored")]
-
-
-def test_text_of_a_strangers_checkpoint_is_shown_and_not_obeyed(
-    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hostile = {"<script>alert(1)</script>": "</td><img src=http://example.org>", "long": "x" * 10_000}
-    monkeypatch.setattr(
-        "fashion_lightning.report.evaluation_page.recipe_settings",
-        lambda settings: {**recipe_settings(settings), **hostile},
-    )
-    cli("test", "--ckpt_path", trained)
-    page = (trained / "test_best.html").read_text(encoding="utf-8")
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "<script" not in page
-    assert "<img src=http" not in page
-    assert "x" * 201 not in page
 
 
 @pytest.mark.slow
@@ -126,24 +93,6 @@ def test_without_validation_images_there_is_a_report_that_says_so(
     cli("test", "--ckpt_path", trained, *setting)
     assert f"There is no temperature: {reason}" in text_of(trained / "test_best.html")
     assert "temperature" not in json.loads((trained / "test_best.json").read_text())
-
-
-def test_without_training_images_there_is_a_report_that_says_so(
-    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load = source.load
-
-    def of_test_only(split: source.Split, root: Path) -> object:
-        if split == "train":
-            raise UserError("not today")
-        return load(split, root)
-
-    monkeypatch.setattr(source, "load", of_test_only)
-    monkeypatch.setattr(near_duplicates, "near_duplicates", lambda images: {5: NearDuplicate(17, True, 12.3)})
-    cli("test", "--ckpt_path", trained)
-    text = text_of(trained / "test_best.html")
-    assert "with one 1 " in text
-    assert "the validation images could not be measured. not today" in text
 
 
 def test_a_part_of_the_test_images_is_called_one(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,35 +113,11 @@ def test_the_report_of_a_moved_checkpoint_lies_beside_it(cli: Run, trained: Path
 def test_where_nothing_can_be_written_the_figures_are_shown_and_nothing_is_left(
     cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     cli("test", "--ckpt_path", trained)
-    before = {path.name: path.read_bytes() for path in trained.glob("test_*")}
-    monkeypatch.setattr("fashion_lightning.files.durable.os.fsync", full)
+    before = {path.name: path.read_bytes() for path in trained.glob("*") if path.is_file()}
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr("fashion_lightning.files.durable.os.fsync", Mock(side_effect=full))
     printed = cli("test", "--ckpt_path", trained, exits=2)
     assert "(100 images)" in printed
     assert f"error: The metrics above could not be written to {trained} (No space left on device)." in printed
-    assert "There is no report either." in printed
-    assert {path.name: path.read_bytes() for path in trained.glob("test_*")} == before
-    assert not list(trained.glob("*.partial"))
-
-
-@pytest.mark.slow
-def test_two_tests_at_once_leave_one_whole_report(trained: Path, command_on_generated_data: list[str]) -> None:
-    command = [*command_on_generated_data, "test", "--ckpt_path", str(trained)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    for process in both:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-    assert (trained / "test_best.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
-    assert json.loads((trained / "test_best.json").read_text())["images"] == 100
-    assert not list(trained.glob(".*.partial"))
-
-
-@pytest.mark.slow
-def test_the_epochs_of_a_checkpoint_from_a_late_validation_are_counted_whole(cli: Run, recipe: Path) -> None:
-    cli("fit", "--config", recipe, "--epochs", "2", "--trainer.check_val_every_n_epoch", "3")
-    cli("test", "--ckpt_path", "tiny")
-    page = Path("tensorboard_logs/tiny/version_0/test_best.html").read_text(encoding="utf-8")
-    assert "after 20 steps (2 epochs)" in page
+    assert {path.name: path.read_bytes() for path in trained.glob("*") if path.is_file()} == before
