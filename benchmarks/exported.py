@@ -25,7 +25,7 @@ from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data import source
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE
 from fashion_lightning.data.split import train_val_indices
-from fashion_lightning.export import onnx_file
+from fashion_lightning.export.formats import load_onnx, write_onnx
 from fashion_lightning.export.graph import exporting, trace
 from fashion_lightning.inference import classify as classify_images
 from fashion_lightning.inference import load
@@ -82,15 +82,15 @@ def main(path: str) -> None:
     train, val = train_val_indices(labels, VALIDATION_IMAGES, None)
     classifier = load(path)
     with exporting(classifier):
-        content = onnx_file.write(trace(classifier), {})
+        content = write_onnx(trace(classifier), {})
     logging.disable(logging.WARNING)  # advice on quantization that is followed above
     small = quantized(content, images[train[:CALIBRATION_IMAGES]])
     classifier = load(path)  # channels_last again
     programs: dict[str, tuple[Classify, int | None]] = {
         "torch, fp32": (torch_in(torch.float32, classifier), None),
         "torch, bf16": (torch_in(torch.bfloat16, classifier), None),
-        "onnxruntime, fp32": (onnx_file.load(content), len(content)),
-        "onnxruntime, int8": (onnx_file.load(small), len(small)),
+        "onnxruntime, fp32": (load_onnx(content), len(content)),
+        "onnxruntime, int8": (load_onnx(small), len(small)),
     }
     times: dict[tuple[str, int], list[float]] = {(name, size): [] for name in programs for size in (1, 200)}
     for _ in range(ROUNDS):

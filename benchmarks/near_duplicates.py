@@ -11,7 +11,7 @@ import csv
 import hashlib
 
 from fashion_lightning.data import source
-from fashion_lightning.report.near_duplicates import FILE, LIMIT, TEST_IMAGES
+from fashion_lightning.report.findings import FILE, LIMIT, TEST_IMAGES
 
 AT_ONCE = 250
 """Test images; it bounds the memory, to 60 MB of distances."""

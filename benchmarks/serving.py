@@ -33,8 +33,7 @@ from rich.table import Table
 
 from fashion_lightning import inference
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.serving.answer import look
-from fashion_lightning.serving.limits import Limits
+from fashion_lightning.photographs.files import read_picture
 
 REQUESTS, CLIENTS, ROUNDS = 1000, 20, 3
 
@@ -132,7 +131,7 @@ def measure(run: str, console: Console) -> None:
     classifier = inference.load(run)
     loads = {"28x28": files(REQUESTS, photographs=False), "every tenth a photograph": files(REQUESTS)}
     expected = {
-        name: classifier.classify(np.stack([look(io.BytesIO(file), Limits.pixels)[0].pixels for file in pictures]))
+        name: classifier.classify(np.stack([read_picture(io.BytesIO(file)).pixels for file in pictures]))
         for name, pictures in loads.items()
     }
     columns = ("requests a second", "p50, ms", "p95, ms", "p99, ms", "as Python says", "largest difference")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.serving.app import create_app
-from fashion_lightning.serving.limits import Limits
+from fashion_lightning.serving.intake import Limits
 from fashion_lightning.serving.server import config, listen
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]

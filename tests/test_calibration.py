@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from fashion_lightning.calibration import BINS, HOTTEST, calibration, fit_temperature, is_at_an_end
-from fashion_lightning.report.doubted_labels import doubted_labels
+from fashion_lightning.report.findings import doubted_labels
 from fashion_lightning.report.intervals import Accuracy
 
 

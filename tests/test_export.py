@@ -21,9 +21,8 @@ from fashion_lightning.cli import deploy
 from fashion_lightning.cli.recipes import RECIPES, find_config
 from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
-from fashion_lightning.export import html_file, onnx_file, pt2_file
-from fashion_lightning.export.check import largest_difference
-from fashion_lightning.export.graph import exporting, metadata, trace
+from fashion_lightning.export import formats
+from fashion_lightning.export.graph import exporting, largest_difference, metadata, trace
 from fashion_lightning.inference import build_network
 from tests.conftest import Run
 from tests.networks import BranchesByValue, NotInONNX
@@ -62,26 +61,6 @@ def answers(file: Path, images: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype
     return probabilities
 
 
-@pytest.mark.slow
-def test_an_onnx_file_says_what_the_checkpoint_says_and_describes_itself(
-    exported: Path, trained: Path, images: Tensor
-) -> None:
-    classifier = load(trained)
-    classifier.tta = "flip_shift"
-    for size in (1, 2, 3, 300):
-        _, expected = classifier.classify(images[:size])
-        np.testing.assert_allclose(answers(exported, images[:size]), expected.numpy(), atol=1e-5)
-    plain = load(trained).classify(images)[1].numpy()
-    assert np.abs(answers(exported, images) - plain).max() > 1e-3  # the file averages over views by itself
-    model = onnx.load(exported, load_external_data=False)
-    onnx.checker.check_model(model, full_check=True)
-    assert {entry.key: entry.value for entry in model.metadata_props} == metadata(classifier, "tiny")
-    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", onnx_file.OPSET)]
-    assert not any(onnx.external_data_helper.uses_external_data(weights) for weights in model.graph.initializer)
-    for value, shape in ((model.graph.input[0], ["batch", 1, 28, 28]), (model.graph.output[0], ["batch", 10])):
-        assert [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim] == shape
-
-
 def test_the_lines_of_the_readme_use_an_onnx_file_without_torch(exported: Path, images: Tensor) -> None:
     assert not re.search(rb"[\w/.-]+\.py\b", exported.read_bytes())  # a folder of this machine
     Image.fromarray(images[7, 0].numpy()).save("picture.png")
@@ -105,35 +84,6 @@ def test_the_command_writes_a_file_of_torch_export_and_says_how_it_was_checked(
         torch.testing.assert_close(run(images[:size]), expected.classify(images[:size])[1])
     assert [path.name for path in Path("new").iterdir()] == ["model.pt2"]
     assert not re.search(rb"[\w/.-]+\.py\b", Path("new/model.pt2").read_bytes())  # a folder of this machine
-
-
-def test_a_file_that_says_something_else_is_not_kept(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def off_by_a_little(content: bytes) -> Callable[[Tensor], Tensor]:
-        run = load_unchanged(content)
-        return lambda images: run(images) + 2e-4 * (len(images) == 7)
-
-    load_unchanged = pt2_file.load
-    monkeypatch.setattr(pt2_file, "load", off_by_a_little)
-    Path("model.pt2").write_text("an earlier one")
-    said = cli("export", "--ckpt_path", trained, "--output", "model.pt2", exits=2)
-    assert "does not say what the checkpoint says: 0 of 600 images get another class" in said
-    assert Path("model.pt2").read_text() == "an earlier one"
-    assert not list(Path().glob(".model*"))
-
-
-@pytest.mark.parametrize(
-    ("network", "reason"),
-    [(BranchesByValue, r"data-dependent.* \(.*networks\.py, line \d+\)"), (NotInONNX, "bessel_j0")],
-)
-def test_a_network_that_has_no_such_graph_is_named_in_one_line(
-    network: type[nn.Module], reason: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    classifier = FashionMNISTClassifier(network()).eval()
-    said = f"Network {network.__name__} cannot be exported: .*{reason}"
-    with pytest.raises(UserError, match=said), exporting(classifier):
-        onnx_file.write(trace(classifier), {})
-    printed = capfd.readouterr()
-    assert (printed.out, printed.err) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -179,13 +129,53 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 
 
 @pytest.mark.slow
+def test_an_onnx_file_says_what_the_checkpoint_says_and_describes_itself(
+    exported: Path, trained: Path, images: Tensor
+) -> None:
+    classifier = load(trained)
+    classifier.tta = "flip_shift"  # the file averages over views by itself
+    for size in (1, 2, 3, 300):
+        expected = classifier.classify(images[:size]).probabilities
+        np.testing.assert_allclose(answers(exported, images[:size]), expected.numpy(), atol=1e-5)
+    model = onnx.load(exported, load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    assert {entry.key: entry.value for entry in model.metadata_props} == metadata(classifier, "tiny")
+    for value, shape in ((model.graph.input[0], ["batch", 1, 28, 28]), (model.graph.output[0], ["batch", 10])):
+        assert [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim] == shape
+
+
+def test_a_file_that_says_something_else_is_not_kept(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def off_by_a_little(content: bytes) -> Callable[[Tensor], Tensor]:
+        run = formats.load_pt2(content)
+        return lambda images: run(images) + 2e-4 * (len(images) == 7)
+
+    monkeypatch.setitem(formats.FORMATS, ".pt2", (formats.write_pt2, off_by_a_little))
+    Path("model.pt2").write_text("an earlier one")
+    said = cli("export", "--ckpt_path", trained, "--output", "model.pt2", exits=2)
+    assert "does not say what the checkpoint says: 0 of 600 images get another class" in said
+    assert Path("model.pt2").read_text() == "an earlier one"
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [(BranchesByValue, r"data-dependent.* \(.*networks\.py, line \d+\)"), (NotInONNX, "bessel_j0")],
+)
+def test_a_network_that_has_no_such_graph_is_named_in_one_line(
+    network: type[nn.Module], reason: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    classifier = FashionMNISTClassifier(network()).eval()
+    said = f"Network {network.__name__} cannot be exported: .*{reason}"
+    with pytest.raises(UserError, match=said), exporting(classifier):
+        formats.write_onnx(trace(classifier), {})
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn", "accurate", *(f"seeds/{path.stem}" for path in RECIPES.glob("seeds/*.yaml"))])
 def test_what_each_recipe_trains_can_be_exported(name: str, images: Tensor) -> None:
-    config = yaml.safe_load(find_config(name).read_text(encoding="utf-8"))
-    classifier = FashionMNISTClassifier(
-        build_network(config["model"]["network"]), tta=config["model"].get("tta", "none")
-    ).eval()
-    for file_format in (html_file, onnx_file, pt2_file):
+    model = yaml.safe_load(find_config(name).read_text(encoding="utf-8"))["model"]
+    classifier = FashionMNISTClassifier(build_network(model["network"]), tta=model.get("tta", "none")).eval()
+    for write, read in formats.FORMATS.values():
         with exporting(classifier):
-            exported = file_format.load(file_format.write(trace(classifier), metadata(classifier, "untrained")))
+            exported = read(write(trace(classifier), metadata(classifier, "untrained")))
         assert largest_difference(classifier, exported, images[:250]) < 1e-5

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from fashion_lightning import load
 from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
-from fashion_lightning.export import html_file
 from fashion_lightning.export.graph import exporting, metadata, trace
+from fashion_lightning.export.page import load_page, write_page
 from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.networks import WideResNet
 from tests.conftest import Run
@@ -26,7 +26,7 @@ def images(data: Path) -> Tensor:
 
 
 def page_of(classifier: TrainedClassifier) -> bytes:
-    return html_file.write(trace(classifier), metadata(classifier, "some_recipe"))
+    return write_page(trace(classifier), metadata(classifier, "some_recipe"))
 
 
 def test_the_page_holds_the_network_of_the_checkpoint_and_needs_nothing_else(
@@ -37,7 +37,7 @@ def test_the_page_holds_the_network_of_the_checkpoint_and_needs_nothing_else(
     content = Path("model.html").read_bytes()
     classifier = load(trained)
     classifier.tta = "flip_shift"
-    torch.testing.assert_close(html_file.load(content)(images), classifier.classify(images).probabilities)
+    torch.testing.assert_close(load_page(content)(images), classifier.classify(images).probabilities)
     page = content.decode()
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -59,7 +59,7 @@ def test_every_operation_that_is_written_down_is_computed_as_torch_does(network:
             nn.init.uniform_(module.running_var, 0.5, 2)  # type: ignore[arg-type]
             nn.init.uniform_(module.weight)
     classifier = TrainedClassifier(network, tta="flip").eval()
-    exported = html_file.load(page_of(classifier))
+    exported = load_page(page_of(classifier))
     torch.testing.assert_close(exported(images), classifier.classify(images).probabilities, atol=1e-6, rtol=1e-5)
 
 
@@ -82,15 +82,3 @@ def test_a_layer_that_a_page_does_not_know_is_named(layer: nn.Module, operation:
     said = rf"A page does not know aten\.{operation}\.\w+ in layer network\.1 \({type(layer).__name__}\)\."
     with pytest.raises(UserError, match=said), exporting(classifier):
         page_of(classifier)
-
-
-def test_of_a_network_that_a_page_does_not_know_nothing_is_written(
-    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> bytes:
-        raise UserError("A page does not know aten.softplus.default in network.1.")
-
-    monkeypatch.setattr(html_file, "write", refuse)
-    said = cli("export", "--ckpt_path", trained, "--output", "model.html", exits=2)
-    assert said.endswith("error: A page does not know aten.softplus.default in network.1.\n")
-    assert not list(Path().glob("*model*"))

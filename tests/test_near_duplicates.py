@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fashion_lightning.report.near_duplicates import LIMIT, near_duplicates
+from fashion_lightning.report.findings import LIMIT, near_duplicates
 
 REAL = Path("/usr/share/datasets/fashion-mnist")
 

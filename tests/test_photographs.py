@@ -99,7 +99,7 @@ def test_what_is_transparent_is_background() -> None:
 def test_the_background_is_found_and_the_garment_boxed(background: str, kind: str) -> None:
     prepared = prepare(shirt(background))
     assert prepared.background == kind
-    assert prepared.box == pytest.approx((100, 60, 260, 200), abs=3)
+    assert prepared.box == pytest.approx((0.25, 0.12, 0.65, 0.4), abs=0.006)
     assert is_the_shirt(prepared)
 
 

@@ -12,9 +12,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from fashion_lightning.cli import evaluate
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.report.near_duplicates import NearDuplicate
+from fashion_lightning.report import findings
+from fashion_lightning.report.findings import NearDuplicate
 from tests.conftest import Run
 
 
@@ -68,7 +68,7 @@ def test_a_page_needs_nothing_else_and_shows_a_picture_of_each_mistake(cli: Run,
 
 def test_images_that_were_trained_on_are_told_apart(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = {5: NearDuplicate(17, True, 12.3), 7: NearDuplicate(3, False, 4.0), 8: NearDuplicate(8, False, 9.0)}
-    monkeypatch.setattr(evaluate, "near_duplicates", lambda images: pairs)
+    monkeypatch.setattr(findings, "near_duplicates", lambda images: pairs)
     cli("test", "--ckpt_path", trained)
     figures = json.loads((trained / "test_best.json").read_text())
     assert figures["near_duplicates"] == 3
@@ -82,7 +82,7 @@ def test_images_that_were_trained_on_are_told_apart(cli: Run, trained: Path, mon
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        (("--trainer.limit_val_batches", "0"), "a trainer.limit_ setting left no validation image."),
+        (("--trainer.limit_val_batches", "0"), "a trainer.limit_ setting left no image."),
         (("--data.val_size", "0"), "the validation images could not be measured. data.val_size is 0"),
         (("--data.val_size", "99"), "only 99 validation images, of which at least 100 are needed."),
     ],

@@ -27,9 +27,9 @@ from fashion_lightning.cli import deploy
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
 from fashion_lightning.inference import TrainedClassifier, load
 from fashion_lightning.photographs.prepare import prepare
-from fashion_lightning.serving import middleware
+from fashion_lightning.serving import intake
 from fashion_lightning.serving.batches import Batches
-from fashion_lightning.serving.limits import Limits
+from fashion_lightning.serving.intake import Limits
 from fashion_lightning.tta import TTA
 from tests.conftest import Run
 from tests.served import ask, file_of, served, shirt
@@ -154,7 +154,7 @@ SLOW = b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nConten
 
 @pytest.mark.slow
 def test_whoever_sends_without_end_gets_an_answer_and_then_no_ear(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "LINGER", 0.3)
+    monkeypatch.setattr(intake, "LINGER", 0.3)
     chunk = b"c350\r\n" + bytes(50_000) + b"\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(SLOW.replace(b"Content-Length: 9", b"Transfer-Encoding: chunked") + 7 * chunk)

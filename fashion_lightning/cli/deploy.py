@@ -7,13 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.export import html_file, onnx_file, pt2_file, safetensors_file
 from fashion_lightning.files.output_file import output_file, write_output
 from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
 from fashion_lightning.runs.find import find_run
 
-FORMATS = {".onnx": onnx_file, ".pt2": pt2_file, ".html": html_file, ".safetensors": safetensors_file}
-"""Formats by the suffix of the file."""
+PACKAGES = {".onnx": ("onnx", "onnxscript", "onnxruntime"), ".pt2": (), ".html": (), ".safetensors": ()}
+"""What must be installed beside this package, by the suffix of the file."""
 
 IMAGES = 1000
 """Number of training images that a file is checked with: two programs are compared, and not with labels."""
@@ -26,31 +25,32 @@ def export(given: Namespace, _: Sequence[str]) -> None:
         UserError: there is no checkpoint, its network cannot be exported, or nothing can be written to ``--output``.
     """
     path = output_file("--output", given.output)
-    file_format = FORMATS.get(path.suffix.lower())
-    if file_format is None:
-        raise UserError(f"--output must end in {' or '.join(FORMATS)}, not {path.name!r}.")
-    need_packages(path.name, file_format.PACKAGES)
+    suffix = path.suffix.lower()
+    if suffix not in PACKAGES:
+        raise UserError(f"--output must end in {' or '.join(PACKAGES)}, not {path.name!r}.")
+    need_packages(path.name, PACKAGES[suffix])
     checkpoint = _best_checkpoint(given)
 
     from fashion_lightning.data import source
-    from fashion_lightning.export import check, graph
+    from fashion_lightning.export import formats, graph
     from fashion_lightning.inference import load
 
     classifier = load(checkpoint.path, given.network)
     classifier.tta = given.tta or classifier.tta
     root = vars(given)["data.root"]
     images = source.load("train", None if root is None else Path(root).expanduser())[0][:IMAGES]
-    if file_format is safetensors_file:
+    if suffix == ".safetensors":
         network = str(checkpoint.config["model"]["network"]["class_path"])  # the user's own run or typed class names it
-        content = safetensors_file.write(checkpoint, classifier.tta)
-        exported = safetensors_file.load(content, network)
+        content = formats.write_card_and_weights(checkpoint, classifier.tta)
+        exported = formats.load_card_and_weights(content, network)
     else:
+        write, load_exported = formats.FORMATS[suffix]
         with graph.exporting(classifier):
-            content = file_format.write(graph.trace(classifier), graph.metadata(classifier, checkpoint.name))
-            exported = file_format.load(content)
-    difference = check.largest_difference(classifier, exported, images)
+            content = write(graph.trace(classifier), graph.metadata(classifier, checkpoint.name))
+            exported = load_exported(content)
+    difference = graph.largest_difference(classifier, exported, images)
     write_output(path, content)
-    how = "one by one" if file_format is html_file else f"in batches of {', '.join(map(str, check.BATCHES))}"
+    how = "one by one" if suffix == ".html" else f"in batches of {', '.join(map(str, graph.BATCHES))}"
     print(
         f"Checked on {len(images):,} training images {how}: the classes are those of {checkpoint.path}, and the"
         f" probabilities within {difference:.1g}."

@@ -21,7 +21,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.photographs.files import find_pictures, read_pictures
 from fashion_lightning.photographs.preview import preview_file, write_preview
-from fashion_lightning.report import evaluation_page, findings, near_duplicates
+from fashion_lightning.report import evaluation_page, findings
 from fashion_lightning.report.page import percent
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.tensorboard import log_test_metrics
@@ -50,7 +50,7 @@ def test(cli: FashionMNISTCLI) -> None:
         return
     assert cli.checkpoint is not None
     images, training = cli.datamodule.test_set.images, None
-    if (duplicates := near_duplicates.near_duplicates(images)) is not None:
+    if (duplicates := findings.near_duplicates(images)) is not None:
         with contextlib.suppress(UserError):  # then the page shows no pairs
             training = cli.datamodule.load("train")
     found_by_tta = {tta: findings.find(found, validations.get(tta), duplicates) for tta, found in evaluations.items()}

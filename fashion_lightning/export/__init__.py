@@ -1,2 +1,2 @@
-"""A trained classifier as one file that runs elsewhere: read graph.py, onnx_file.py, pt2_file.py, check.py; of a page
-that runs in a browser, operations.py, html_file.py and templates/."""
+"""A trained classifier as one file that runs elsewhere: read graph.py and formats.py; for the
+page that runs in a browser, operations.py, page.py and templates/."""

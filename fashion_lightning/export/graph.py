@@ -1,10 +1,10 @@
-"""The computation of every exported file, traced once: raw images → probabilities."""
+"""The computation of every exported file: traced once, raw images → probabilities, and compared with the checkpoint."""
 
 import contextlib
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.data.batches import EVAL_BATCH_SIZE
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError, place_in_own_code
+from fashion_lightning.inference import classify
 from fashion_lightning.tta import views
 from fashion_lightning.version import __version__
 
@@ -82,3 +84,42 @@ def metadata(classifier: FashionMNISTClassifier, recipe: str) -> dict[str, str]:
         "description": "images: (batch, 1, 28, 28) uint8, bright on black, as in Fashion-MNIST."
         " probabilities: (batch, 10) float32, in the order of class_names.",
     }
+
+
+BATCHES = (1, 2, 7, EVAL_BATCH_SIZE)
+"""Images in the first batches; a size that tracing has frozen shows at once."""
+
+TOLERANCE = 1e-4
+"""Of a probability. Sums in another order differ by about 1e-6."""
+
+
+@torch.inference_mode()
+def largest_difference(
+    classifier: FashionMNISTClassifier, exported: Callable[[Tensor], Tensor], images: Tensor
+) -> float:
+    """Compare an exported file with the classifier that it was made of.
+
+    Args:
+        classifier: answers in float32.
+        exported: images ``(B, 1, 28, 28)`` uint8 → probabilities ``(B, 10)``.
+        images: ``(N, 1, 28, 28)`` uint8, at least ``sum(BATCHES)`` of them.
+
+    Returns:
+        The largest difference between two probabilities.
+
+    Raises:
+        UserError: a class is another, or a probability differs by more than ``TOLERANCE``.
+    """
+    _, expected = classify(classifier, images)
+    first, others = images[: sum(BATCHES)], images[sum(BATCHES) :]
+    answers = torch.cat(
+        [exported(part) for part in (*torch.split(first, list(BATCHES)), *torch.split(others, EVAL_BATCH_SIZE))]
+    )
+    difference = (answers - expected).abs().max().item()
+    changed = int((answers.argmax(dim=1) != expected.argmax(dim=1)).sum())
+    if changed or not difference <= TOLERANCE:  # "not": of weights that are not finite
+        raise UserError(
+            f"The exported file does not say what the checkpoint says: {changed:,} of {len(images):,} images get"
+            f" another class, and probabilities differ by up to {difference:.2g}. Nothing was written."
+        )
+    return difference

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 from torch import Tensor
 
 from fashion_lightning.errors import UserError
@@ -85,21 +85,17 @@ def read_pictures(paths: list[Path], show_progress: bool = False) -> Photographs
     Raises:
         UserError: none of the files can be read.
     """
-    read: list[Path] = []
-    pixels: list[Pixels] = []
+    read: dict[Path, Pixels] = {}
     broken: list[str] = []
-    bar = Progress(*Progress.get_default_columns(), console=Console(stderr=True), transient=True)
-    bar.disable = not (show_progress and len(paths) > 1 and sys.stderr.isatty())
-    with bar:
-        for path in bar.track(paths, description="Preparing pictures"):
-            try:
-                pixels.append(read_picture(path).pixels)
-                read.append(path)
-            except UserError as error:
-                broken.append(str(error))
+    hidden = not (show_progress and len(paths) > 1 and sys.stderr.isatty())
+    for path in track(paths, "Preparing pictures", console=Console(stderr=True), transient=True, disable=hidden):
+        try:
+            read[path] = read_picture(path).pixels
+        except UserError as error:
+            broken.append(str(error))
     if not read:
         raise UserError(broken[0])
-    return Photographs(read, torch.from_numpy(np.stack(pixels)).unsqueeze(1), broken)
+    return Photographs(list(read), torch.from_numpy(np.stack(list(read.values()))).unsqueeze(1), broken)
 
 
 class UnknownFormat(UserError):
@@ -110,13 +106,9 @@ class TooManyPixels(UserError):
     """The decoded picture would take too much memory."""
 
 
-def read_picture(path: Path) -> Prepared:
-    """Read one image file and prepare it.
-
-    Raises:
-        UserError: it cannot be read; see ``opened``.
-    """
-    with opened(path) as picture:
+def read_picture(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None) -> Prepared:
+    """Read one image file and prepare it; ``opened`` describes arguments and errors."""
+    with opened(file, name, max_pixels) as picture:
         return prepare(picture)
 
 
@@ -172,6 +164,11 @@ def as_batch(images: Any) -> Tensor:
     Raises:
         UserError: it is none of them, or a file cannot be read; the message says what would be right.
     """
+    if isinstance(images, list | tuple) and any(isinstance(part, LISTED) for part in images):
+        parts = [as_batch(part).cpu() for part in images]
+        if len({part.dtype for part in parts}) > 1:  # pixels of files beside floats
+            parts = [part if part.is_floating_point() else part / 255 for part in parts]
+        return torch.cat(parts)
     pixels = _tensor(images)
     shape = tuple(pixels.shape)
     if len(shape) not in (2, 3, 4) or shape[-2:] != (28, 28) or (len(shape) == 4 and shape[1] != 1):
@@ -180,27 +177,22 @@ def as_batch(images: Any) -> Tensor:
             " (B, 1, 28, 28). Pictures of another size or in colour: give files or PIL images (Image.fromarray)."
         )
     batch = pixels.reshape(-1, 1, 28, 28)
-    if batch.dtype in (torch.uint16, torch.uint32, torch.uint64):  # torch cannot compare them
-        batch = batch.to(torch.int64)
     if batch.dtype == torch.uint8 or not len(batch):
         return batch.to(torch.uint8)
-    low, high = batch.min().item(), batch.max().item()
-    if batch.is_floating_point():
-        if not 0 <= low <= high <= 1:  # NaN neither
-            raise UserError(
-                f"Floats from {low:g} to {high:g} cannot be classified: they must lie in [0, 1], black is 0. Give what"
-                " is not normalized: of pixels from 0 to 255, `images / 255` or uint8."
-            )
+    values = batch.double()  # torch cannot compare all of its kinds of whole numbers
+    low, high = values.min().item(), values.max().item()
+    if batch.is_floating_point() and 0 <= low <= high <= 1:  # not NaN either
         return batch.float()
-    if batch.dtype == torch.bool or not 0 <= low <= high <= 255 or 0 < high <= 1:
-        raise UserError(
-            f"Pixels of {str(batch.dtype).removeprefix('torch.')} from {low:g} to {high:g} cannot be classified: give"
-            " uint8 from 0 to 255, or floats in [0, 1]."
-        )
-    return batch.to(torch.uint8)
+    if not batch.is_floating_point() and batch.dtype != torch.bool and 0 <= low <= high <= 255 and not 0 < high <= 1:
+        return batch.to(torch.uint8)
+    raise UserError(
+        f"Pixels of {str(batch.dtype).removeprefix('torch.')} from {low:g} to {high:g} cannot be classified: give whole"
+        " numbers from 0 to 255, or floats in [0, 1], black is 0, that are not normalized."
+    )
 
 
 def _tensor(images: Any) -> Tensor:
+    """Convert one image, or numbers."""
     if isinstance(images, Tensor):
         return images
     if isinstance(images, Image.Image):
@@ -211,14 +203,8 @@ def _tensor(images: Any) -> Tensor:
             raise UserError(f"There is no image file {path}.")
         return torch.from_numpy(read_picture(path).pixels)
     try:
-        if isinstance(images, list | tuple) and any(isinstance(part, LISTED) for part in images):
-            parts = [_tensor(part).cpu() for part in images]
-            if len({part.dtype for part in parts}) > 1:  # pixels of files beside floats
-                parts = [as_batch(part) for part in parts]
-                parts = [part if part.is_floating_point() else part.float() / 255 for part in parts]
-            return torch.cat([part.reshape(-1, *part.shape[-2:]) for part in parts])
         return torch.from_numpy(np.array(images))
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:  # names, nothing, images of several sizes
+    except (TypeError, ValueError) as error:  # nothing, or rows of several lengths
         raise UserError(
             f"{type(images).__name__} cannot be classified ({str(error).splitlines()[0][:100]}): give images as a"
             " tensor, an array or lists of equal length, PIL images, or paths of files."

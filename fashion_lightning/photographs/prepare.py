@@ -50,7 +50,7 @@ class Prepared:
     background: Background
     """``none``: none was found, and the whole picture was taken for the garment."""
     box: Box
-    """The garment, as left, top, right and bottom, in pixels of the upright picture."""
+    """The garment: left, top, right and bottom, as shares of the upright picture's width and height."""
 
 
 def prepare(picture: Image.Image) -> Prepared:
@@ -59,7 +59,7 @@ def prepare(picture: Image.Image) -> Prepared:
     A grey picture of 28x28 with dark corners is one already, and stays as it is; one with light corners is negated.
     """
     picture = ImageOps.exif_transpose(picture)
-    whole = (0.0, 0.0, float(picture.width), float(picture.height))
+    whole = (0.0, 0.0, 1.0, 1.0)
     rgb, seen_through = _in_eight_bits(picture)
     if picture.size == (28, 28) and not seen_through and len({band.tobytes() for band in rgb.split()}) == 1:
         grey = np.asarray(rgb.getchannel(0))
@@ -73,14 +73,17 @@ def prepare(picture: Image.Image) -> Prepared:
         grey = np.asarray(rgb.resize((width, height), Image.Resampling.BOX), np.float32) @ LUMA
         return Prepared(_extended(_every_third(255 - grey)), "none", whole)
     box, background, noise = garment
-    size = _reduced_size((box[2] - box[0], box[3] - box[1]))
-    how = Image.Resampling.BOX if box[2] - box[0] > size[0] else Image.Resampling.BICUBIC
+    left, top, right, bottom = box
+    width, height = picture.size
+    size = _reduced_size((right - left, bottom - top))
+    how = Image.Resampling.BOX if right - left > size[0] else Image.Resampling.BICUBIC
     fine = np.asarray(rgb.resize(size, how, box=box), np.float32)
     behind = np.stack(
         [np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR)) for part in background], axis=-1
     )
     kind: Background = "transparent" if seen_through else _kind(behind)
-    return Prepared(_extended(_values(fine, behind, noise)), kind, box)
+    pixels = _extended(_values(fine, behind, noise))
+    return Prepared(pixels, kind, (left / width, top / height, right / width, bottom / height))
 
 
 def _in_eight_bits(picture: Image.Image) -> tuple[Image.Image, bool]:

@@ -5,10 +5,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
 from fashion_lightning.errors import UserError, one_line
@@ -25,7 +25,7 @@ LONGEST_EDGE = 340
 """Pixels of a photograph as it is drawn."""
 
 LONGEST_NAME = 44
-"""Characters of a file's name that are shown."""
+"""Characters of a file's name that are shown: its last ones."""
 
 
 def preview_file(given: str, has_photographs: bool) -> Path:
@@ -50,8 +50,19 @@ def write_preview(path: Path, photographs: Sequence[Path], probabilities: Sequen
     cells = figure.subplots(rows, 2 * columns, squeeze=False).flatten()
     for axes in cells:
         axes.set_axis_off()
-    for number, (file, row) in enumerate(shown):
-        _draw(cells[2 * number], cells[2 * number + 1], file, row)
+    for left, right, (file, row) in zip(cells[::2], cells[1::2], shown, strict=False):
+        with opened(file) as picture:
+            prepared = prepare(picture)
+            small = ImageOps.exif_transpose(picture).convert("RGBA")
+        small.thumbnail((LONGEST_EDGE, LONGEST_EDGE))
+        left.imshow(small)
+        x0, y0, x1, y1 = np.array(prepared.box) * (2 * small.size)
+        left.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="#e8590c", linewidth=1.5))
+        right.imshow(prepared.pixels, cmap="gray", vmin=0, vmax=255)
+        doubt = ", doubtful" if max(row) < DOUBTFUL else ""
+        said = f"{CLASS_NAMES[list(row).index(max(row))]} {100 * max(row):.1f} %{doubt}"
+        name = one_line(file.name)[-LONGEST_NAME:]
+        left.set_title(f"{said}\n{name}", fontsize=9, loc="left", parse_math=False).set_in_layout(False)
     content = io.BytesIO()
     with warnings.catch_warnings():  # a letter that matplotlib's font lacks is drawn as a box
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -59,25 +70,3 @@ def write_preview(path: Path, photographs: Sequence[Path], probabilities: Sequen
     write_output(path, content.getvalue())
     which = f"The first {SHOWN} of {len(photographs):,} pictures" if len(photographs) > SHOWN else "The pictures"
     return f"{which} and what the network saw of them: {path}"
-
-
-def _draw(left: Axes, right: Axes, file: Path, probabilities: Sequence[float]) -> None:
-    """Draw a photograph with a frame around the garment, and what the network saw, and what it said."""
-    with opened(file) as picture:
-        picture = ImageOps.exif_transpose(picture)
-        prepared = prepare(picture)
-        small = picture.convert("RGBA")
-    scale = min(1.0, LONGEST_EDGE / max(small.size))
-    small = small.resize([max(1, round(side * scale)) for side in small.size])
-    left.imshow(Image.alpha_composite(Image.new("RGBA", small.size, "#bbb"), small))  # grey where it is transparent
-    x0, y0, x1, y1 = (side * scale for side in prepared.box)
-    left.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="#e8590c", linewidth=1.5))
-    right.imshow(prepared.pixels, cmap="gray", vmin=0, vmax=255)
-    probability = max(probabilities)
-    doubt = ", doubtful" if probability < DOUBTFUL else ""
-    said = f"{CLASS_NAMES[list(probabilities).index(probability)]} {100 * probability:.1f} %{doubt}"
-    name = one_line(file.name)
-    half = LONGEST_NAME // 2
-    name = name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
-    text = left.set_title(f"{said}\n{name}", fontsize=9, loc="left", parse_math=False)
-    text.set_in_layout(False)

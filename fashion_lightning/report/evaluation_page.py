@@ -8,8 +8,7 @@ from torch import Tensor
 
 from fashion_lightning.calibration import BINS, FEWEST_IMAGES, HOTTEST, is_at_an_end
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.report.findings import Findings
-from fashion_lightning.report.near_duplicates import LIMIT
+from fashion_lightning.report.findings import LIMIT, Findings
 from fashion_lightning.report.page import picture, render
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.results import recipe_settings
@@ -96,7 +95,7 @@ def _cards(found: Findings, images: Tensor, places: Tensor, guesses: Tensor) -> 
         shown += [] if truth in shown else [truth]
         rows = [(CLASS_NAMES[cls], probabilities[cls].item()) for cls in shown]
         named = {"truth": CLASS_NAMES[truth], "guess": CLASS_NAMES[guess]}
-        cards.append({"picture": picture(images[index]), "index": index, "probabilities": rows, **named})
+        cards.append({"picture": picture(images[index, 0].numpy()), "index": index, "probabilities": rows, **named})
     return cards
 
 
@@ -108,14 +107,14 @@ def _pairs(found: Findings, images: Tensor, training: Tensor, labels: Tensor) ->
     pairs = []
     for number in range(count):
         index, near = in_order[number * (len(in_order) - 1) // max(1, count - 1)]
-        image = training[near.nearest]
+        image = training[near.nearest, 0].flip(-1) if near.mirrored else training[near.nearest, 0]
         pairs.append(
             {
-                "picture": picture(images[index]),
+                "picture": picture(images[index, 0].numpy()),
                 "index": index,
                 "label": CLASS_NAMES[truths[index]],
                 "near": near,
-                "near_picture": picture(image.flip(-1) if near.mirrored else image),
+                "near_picture": picture(image.numpy()),
                 "near_label": CLASS_NAMES[int(labels[near.nearest])],
             }
         )

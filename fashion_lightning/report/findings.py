@@ -1,15 +1,83 @@
-"""What the report says of one evaluation of test images, as numbers."""
+"""The report's figures of one evaluation, with known near-duplicates and doubted labels.
 
+About 5 % of Fashion-MNIST's test images are near-duplicates of a training image (Geier 2019,
+https://arxiv.org/abs/1906.08255, found about 6 % by another rule): the same product photographed once, or in another
+size. A network may know them by heart, so the accuracy on the others says more about new images.
+``benchmarks/near_duplicates.py`` made their list once for the data set.
+"""
+
+import csv
+import hashlib
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from fashion_lightning.calibration import FEWEST_IMAGES, Calibration, calibration, fit_temperature
-from fashion_lightning.report.doubted_labels import doubted_labels
 from fashion_lightning.report.intervals import Accuracy
-from fashion_lightning.report.near_duplicates import NearDuplicate
+
+FILE = Path(__file__).with_name("near_duplicates.csv")
+
+LIMIT = 18.0
+"""Grey levels of 255: the largest root mean square, over the pixels, of the difference of two near-duplicates."""
+
+TEST_IMAGES = "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a"
+"""SHA-256 of the pixels of the 10,000 test images that the list was made for."""
+
+
+class NearDuplicate(NamedTuple):
+    """The nearest training image of a test image."""
+
+    nearest: int
+    """Its index."""
+    mirrored: bool
+    """Whether its mirror image is near."""
+    distance: float
+    """Root mean square of the difference, in grey levels."""
+
+
+def near_duplicates(images: Tensor) -> dict[int, NearDuplicate] | None:
+    """Return the near-duplicates by the index of the test image.
+
+    Args:
+        images: all test images, ``(10000, 1, 28, 28)`` uint8; for others than Fashion-MNIST's, the result is ``None``.
+    """
+    if hashlib.sha256(images.numpy().tobytes()).hexdigest() != TEST_IMAGES:
+        return None
+    with FILE.open(encoding="utf-8", newline="") as file:
+        return {
+            int(row["test_image"]): NearDuplicate(
+                int(row["training_image"]), row["mirrored"] == "1", float(row["distance"])
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+def doubted_labels(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Find doubtful labels by confident learning (Northcutt, Jiang and Chuang 2021, https://arxiv.org/abs/1911.00068).
+
+    The network is confident that an image shows a class if it gives it at least the probability that it gives to
+    the images of that class on average. A label is doubted if the most probable of such classes is another one.
+
+    Args:
+        probabilities: ``(N, C)``.
+        labels: ``(N,)`` int64.
+
+    Returns:
+        Places of images ``(K,)`` int64, from the one whose label has the lowest probability on, and the class ``(K,)``
+        int64 that the network is confident of instead.
+    """
+    members = torch.nn.functional.one_hot(labels, probabilities.shape[1]).to(probabilities.dtype)
+    # A class without an image has no threshold, and nothing is confidently of it.
+    threshold = (members * probabilities).sum(dim=0) / members.sum(dim=0)
+    confident = probabilities.where(probabilities >= threshold, -torch.inf)
+    best, suggested = confident.max(dim=1)
+    places = ((best > -torch.inf) & (suggested != labels)).nonzero().flatten()
+    order = probabilities[places, labels[places]].argsort(stable=True)
+    return places[order], suggested[places[order]]
+
 
 Evaluation = dict[str, Tensor]
 """One of ``FashionMNISTClassifier.evaluations``."""

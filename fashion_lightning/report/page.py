@@ -2,13 +2,11 @@
 
 import base64
 import io
-from typing import TYPE_CHECKING
 
+import numpy as np
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
 from PIL import Image
-
-if TYPE_CHECKING:
-    from torch import Tensor  # `compare` starts without torch
 
 
 def percent(fraction: float, digits: int = 2) -> str:
@@ -44,8 +42,8 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def picture(image: "Tensor") -> str:
-    """Return an image ``(1, 28, 28)`` uint8 as the URI of a PNG within the page."""
+def picture(pixels: NDArray[np.uint8]) -> str:
+    """Return an image ``(28, 28)`` uint8 as the URI of a PNG within the page."""
     file = io.BytesIO()
-    Image.fromarray(image[0].numpy()).save(file, format="png")
+    Image.fromarray(pixels).save(file, format="png")
     return data_uri(file.getvalue())

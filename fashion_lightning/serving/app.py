@@ -1,24 +1,108 @@
 """The web application: a page, and the endpoint that it and any program asks."""
 
 import asyncio
+import base64
 import contextlib
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, Field
 
+from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL, WHAT_IT_CANNOT_KNOW
 from fashion_lightning.errors import UserError
 from fashion_lightning.inference import TrainedClassifier
-from fashion_lightning.photographs.files import FORMATS, TooManyPixels, UnknownFormat
-from fashion_lightning.serving.answer import Answer, Problem, answer, look
+from fashion_lightning.photographs.files import FORMATS, TooManyPixels, UnknownFormat, read_picture
+from fashion_lightning.photographs.prepare import Background, Box, Prepared
+from fashion_lightning.report.page import picture, render
 from fashion_lightning.serving.batches import Batches
-from fashion_lightning.serving.intake import Intake
-from fashion_lightning.serving.limits import PREPARING, Limits
-from fashion_lightning.serving.middleware import AnsweredEarly, WithHeaders
-from fashion_lightning.serving.page import page, policy
+from fashion_lightning.serving.intake import PREPARING, AnsweredEarly, Intake, Limits, WithHeaders
 from fashion_lightning.version import __version__
+
+EXAMPLE: dict[str, Any] = {
+    "class": "Sneaker",
+    "probabilities": {name: 0.91 if name == "Sneaker" else 0.01 for name in CLASS_NAMES},
+    "doubtful": False,
+    "background": "light",
+    "box": [0.07, 0.16, 0.93, 0.81],
+    "image": "iVBORw0KGgo…",
+}
+
+
+class Answer(BaseModel):
+    """The class of a picture, and the image that the network saw."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    name: str = Field(alias="class", description="The most probable of the ten classes.")
+    probabilities: dict[str, float] = Field(description="Of each class by its name; they add up to 1.")
+    doubtful: bool = Field(
+        description=f"Whether that class has a probability below {DOUBTFUL:g}: of validation images, half of these are"
+        " classified wrongly."
+    )
+    background: Background = Field(
+        description="What was found behind the garment. `none`: nothing even was found, and the whole picture was taken"
+        " for the garment; `already prepared`: 28x28 and grey, like the images of the data set."
+    )
+    box: Box = Field(
+        description="The garment: left, top, right and bottom, as shares of the picture's width and height as it is"
+        " seen, turned as its EXIF orientation says."
+    )
+    image: str = Field(description="What the network saw: 28x28 pixels, bright on black, as a PNG file in base64.")
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str = Field(description="What is wrong, in one line.", examples=["This is no picture."])
+
+
+def answer(prepared: Prepared, probabilities: Sequence[float]) -> Answer:
+    """Build the answer from a prepared picture and its ten probabilities."""
+    by_name = dict(zip(CLASS_NAMES, probabilities, strict=True))
+    return Answer(
+        **{"class": max(by_name, key=by_name.__getitem__)},
+        probabilities=by_name,
+        doubtful=max(probabilities) < DOUBTFUL,
+        background=prepared.background,
+        box=prepared.box,
+        image=picture(prepared.pixels).partition(",")[2],
+    )
+
+
+def page(model: str, limits: Limits) -> bytes:
+    """Return the HTML.
+
+    Args:
+        model: the name of the classifier.
+        limits: the bytes that a picture may have.
+    """
+    return render(
+        "serve.html",
+        model=model,
+        version=__version__,
+        cannot_know=WHAT_IT_CANNOT_KNOW,
+        classes=CLASS_NAMES,
+        formats=list(FORMATS),
+        megabytes=limits.bytes / 1e6,
+        style=render("serve.css").decode(),
+        script=render("serve.js").decode(),
+    )
+
+
+def policy() -> str:
+    """Return a Content-Security-Policy that allows this style and script, and requests to this server only."""
+    style, script = (
+        base64.b64encode(hashlib.sha256(render(name)).digest()).decode() for name in ("serve.css", "serve.js")
+    )
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; connect-src 'self';"
+        " img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -93,10 +177,11 @@ def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None 
         """
         async with intake.picture(request) as file:
             try:
-                prepared, box = await asyncio.get_running_loop().run_in_executor(preparing, look, file, limits.pixels)
+                loop = asyncio.get_running_loop()
+                prepared = await loop.run_in_executor(preparing, read_picture, file, "The picture", limits.pixels)
             except UserError as error:
                 status = {UnknownFormat: 415, TooManyPixels: 413}.get(type(error), 422)
                 raise HTTPException(status, str(error)) from error
-            return answer(prepared, box, await batches.classify(prepared.pixels))
+            return answer(prepared, await batches.classify(prepared.pixels))
 
     return app

@@ -1,14 +1,42 @@
-"""Request bodies, taken in within bounds."""
+"""All bounds of a server, and request bodies taken in within them.
+
+Together the bounds limit the server's memory.
+"""
 
 import asyncio
 import contextlib
 import io
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 
 from fastapi import HTTPException, Request
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fashion_lightning.serving.limits import Limits
+PREPARING = min(4, os.cpu_count() or 1)
+"""Pictures that are decoded at the same time, each in a thread."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of a server; none is an option of the command, since none has to be chosen."""
+
+    bytes: int = 20_000_000
+    """Of one picture as it is uploaded."""
+    pixels: int = 25_000_000
+    """Of one picture as it is decoded, by its header; large JPEGs are decoded at a smaller size."""
+    seconds: float = 60
+    """Until a picture must have arrived."""
+    requests: int = 64
+    """At a time, from the first byte to the answer."""
+    bytes_of_all: int = 200_000_000
+    """Of all pictures at a time."""
+    connections: int = 200
+    """Open at a time; a browser keeps up to six."""
+    batch: int = 32
+    """Pictures in one pass of the network."""
 
 
 class Intake:
@@ -84,3 +112,60 @@ def _busy() -> HTTPException:
     return HTTPException(
         503, "Too many pictures at the same time. Try again in a second.", headers={"Retry-After": "1"}
     )
+
+
+LINGER = 5.0
+"""Seconds in which a client that was refused may still send; it is read and dropped."""
+
+
+class WithHeaders:
+    """Add the same headers to all responses."""
+
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+        self.app = app
+        self.headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request; an ASGI application."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self.headers)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+class AnsweredEarly:
+    """Let an answer reach a client that is still sending, and then close the connection.
+
+    Closed at once, with bytes unread, it would be reset, and the client would never see the answer; not closed, a body
+    without end would be read without end.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request; an ASGI application."""
+        whole = scope["type"] != "http"
+
+        async def receive_and_look() -> Message:
+            nonlocal whole
+            message = await receive()
+            whole = whole or not message.get("more_body", False)
+            return message
+
+        async def send_to_the_end(message: Message) -> None:
+            if message["type"] == "http.response.start" and not whole and scope["method"] not in ("GET", "HEAD"):
+                MutableHeaders(scope=message)["Connection"] = "close"
+            if message["type"] == "http.response.body" and not message.get("more_body", False) and not whole:
+                await send({**message, "more_body": True})
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LINGER):
+                        while not whole:
+                            await receive_and_look()
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        await self.app(scope, receive_and_look, send_to_the_end)

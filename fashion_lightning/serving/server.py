@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.processes import SIGNALS
-from fashion_lightning.serving.limits import Limits
+from fashion_lightning.serving.intake import Limits
 
 LAST_WORDS = 5
 """Seconds for pending requests when the server is told to end."""
