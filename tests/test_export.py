@@ -74,7 +74,7 @@ def test_the_command_writes_a_file_of_torch_export_and_says_how_it_was_checked(
     cli: Run, trained: Path, images: Tensor
 ) -> None:
     said = cli("export", "--ckpt_path", trained / "checkpoints/last.ckpt", "--output", "new/model.pt2")
-    assert "Checked on 600 training images in batches of 1, 2, 7 and 200" in said
+    assert "Checked on 600 training images in batches of 1, 2, 7, 200" in said
     assert "Written to new/model.pt2" in said
     described = dict.fromkeys(("class_names", "recipe", "tta", "fashion_lightning_version", "description"), "")
     run = torch.export.load("new/model.pt2", extra_files=described).module()
