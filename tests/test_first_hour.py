@@ -14,8 +14,7 @@ import yaml
 
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.commands import COMMANDS, SHORT_NAMES, Command
-from fashion_lightning.cli.flags import CLASSES, expand, nearest
-from fashion_lightning.cli.parser import parse
+from fashion_lightning.cli.parser import CLASSES, expand, nearest, parse
 from fashion_lightning.cli.recipes import RECIPES, head, names
 from tests.conftest import Run
 

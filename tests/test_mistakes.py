@@ -24,7 +24,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("train", "(did you mean fashion-lightning fit?)"),
     # checkpoints
     ("test", "test needs a trained checkpoint: fashion-lightning test --ckpt_path RUN (your newest run)"),
-    ("validate --checkpoint RUN", "validate has no --checkpoint (did you mean --ckpt_path?)"),
+    ("validate --checkpoint RUN", "validate needs a trained checkpoint: fashion-lightning validate --ckpt_path RUN"),
     ("test --ckpt_path", "argument --ckpt_path: expected one argument"),
     ("test --ckpt_path tinny", "no run folder or checkpoint at tinny (did you mean tiny?). Your newest run: RUN"),
     ("test --ckpt_path text.ckpt", "text.ckpt"),

@@ -209,13 +209,14 @@ def test_continuing_from_the_best_checkpoint_branches_off_into_a_new_run(cli: Ru
     assert {path.name for path in (branch / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
-def test_an_error_within_training_is_one_line_and_its_traceback_is_kept(cli: Run, recipe: Path) -> None:
+def test_an_error_within_training_is_one_line(cli: Run, recipe: Path) -> None:
     printed = cli("fit", "--config", recipe, "--model.network", "tests.networks.FailsLater", exits=2)
     lines = Path(networks.__file__).read_text().splitlines()
     place = f"({networks.__file__}, line {1 + next(n for n, line in enumerate(lines) if '(step 4)' in line)})"
-    assert f"error: Training failed: RuntimeError: by design (step 4) {place} The whole" in printed
+    assert (
+        f"error: Training failed: RuntimeError: by design (step 4) {place} The last good checkpoint: {RUN}" in printed
+    )
     assert "Traceback" not in printed
-    assert "tests/networks.py" in (RUN / "traceback.txt").read_text()
 
 
 def test_a_validation_loss_that_is_not_finite_stops_the_run(cli: Run, recipe: Path) -> None:

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import NoReturn
 
 from fashion_lightning.cli.commands import COMMANDS, Command
-from fashion_lightning.cli.flags import nearest
 from fashion_lightning.cli.parser import OVERVIEW, page, parse
 from fashion_lightning.cli.process import OUT_OF_MEMORY, exit_on_signal, is_out_of_memory, never_fail_to_print
 from fashion_lightning.cli.recipes import names
@@ -93,7 +92,7 @@ def _run(command: Command, arguments: list[str]) -> None:
             return
         given, settings = parse(command.name, arguments)
         if command.of_a_run and given.ckpt_path is None and "--print_config" not in settings:
-            raise UserError(_needs_checkpoint(command.name, settings))
+            raise UserError(_needs_checkpoint(command.name))
         module, _, function = command.run.partition(":")
         getattr(import_module(f"fashion_lightning.cli.{module}"), function)(given, settings)
     except UserError as error:
@@ -106,12 +105,8 @@ def _run(command: Command, arguments: list[str]) -> None:
         raise
 
 
-def _needs_checkpoint(command: str, settings: Sequence[str]) -> str:
+def _needs_checkpoint(command: str) -> str:
     """Say what to type, so that random weights are never scored."""
-    known = {option.name for option in COMMANDS[command].options}
-    flags = [argument.partition("=")[0] for argument in settings if argument.startswith("-")]
-    if misspelt := [flag for flag in flags if nearest(flag, known) == "--ckpt_path"]:
-        return f"{command} has no {misspelt[0]} (did you mean --ckpt_path?)"
     from fashion_lightning.runs.folder import newest_run
 
     run = newest_run()

@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from fashion_lightning.cli.commands import COMMANDS
-from fashion_lightning.cli.flags import CLASSES, class_names
+from fashion_lightning.cli.parser import CLASSES, class_names
 from fashion_lightning.cli.recipes import names
 
 SCRIPTS = {
@@ -54,15 +54,8 @@ def answer(words: Sequence[str]) -> None:
     Args:
         words: after the program's name.
     """
-    words = [word for word in words if word != "="]  # a word of its own to bash: --config = qu
-    *before, typed = words or [""]
-    option, equals, _ = typed.partition("=")
-    if not before:
-        found = list(COMMANDS)
-    elif option.startswith("--") and equals:  # a part of the word to the other shells
-        found = [f"{option}={candidate}" for candidate in _candidates([*before, option], "")]
-    else:
-        found = _candidates(before, typed)
+    *before, typed = [word for word in words if word != "="] or [""]  # a word of its own to bash: --config = qu
+    found = _candidates(before, typed) if before else list(COMMANDS)
     print("".join(f"{candidate}\n" for candidate in found if candidate.startswith(typed)), end="")
 
 

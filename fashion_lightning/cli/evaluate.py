@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 
 from fashion_lightning.callbacks.predictions import PredictionsCSV, predictions_file, print_best
 from fashion_lightning.cli.build import FashionMNISTCLI
-from fashion_lightning.cli.start import start
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, batch_loader
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.errors import UserError
@@ -85,7 +84,7 @@ def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, findings.Evaluatio
 def _measure(cli: FashionMNISTCLI, method: str) -> dict[TTA, findings.Evaluation]:
     """Call a method of the Trainer; return its evaluations, on the CPU."""
     cli.model.evaluations = {}
-    start(cli, method)
+    cli.start(method)
     if not cli.model.evaluations:
         raise UserError(f"There was nothing to {method}: a trainer.limit_ setting left no image.")
     evaluations = cli.model.evaluations.items()
@@ -154,7 +153,7 @@ def predict(cli: FashionMNISTCLI) -> None:
         loader = _loader(photographs.images, cli.trainer.global_rank, cli.trainer.world_size)
     writer = PredictionsCSV(path, photographs and photographs.paths)
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
-    start(cli, loader=loader)
+    cli.start("predict", loader)
     if not cli.trainer.is_global_zero:
         return
     probabilities = [list(map(float, row)) for row in writer.probabilities.values()]

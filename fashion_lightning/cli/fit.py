@@ -16,7 +16,6 @@ from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.evaluate import predict, test, validate, write_json
 from fashion_lightning.cli.messages import silence_what_is_not_news
-from fashion_lightning.cli.start import last_of, start
 from fashion_lightning.errors import UserError
 from fashion_lightning.precision import bf16_is_native
 from fashion_lightning.processes import is_first_process
@@ -56,9 +55,9 @@ def fit(cli: FashionMNISTCLI) -> None:
     if is_first and cli.run_dir:
         (cli.run_dir / "fit.json").unlink(missing_ok=True)  # a run that goes on is not finished
     try:
-        start(cli)
+        cli.start("fit")
     except (UserError, OSError, SystemExit) as error:
-        last = last_of(cli)
+        last = _last_of(cli)
         if is_first and last is None and cli.run_dir and cli.run_dir_is_new:
             folder.discard_run(cli.run_dir)  # leave no folder of a new run that failed at once
         if isinstance(error, SystemExit) or not is_first or last is None:
@@ -80,6 +79,13 @@ def fit(cli: FashionMNISTCLI) -> None:
             "last": cli.run_config.latest_metrics(cli.trainer),
         }
         _report(cli, cli.run_dir, metrics)
+
+
+def _last_of(cli: FashionMNISTCLI) -> Path | None:
+    """Return the checkpoint from which a fit that fails can continue; ``None`` if it is no further than before."""
+    last = cli.run_dir / "checkpoints" / "last.ckpt" if cli.run_dir else None
+    began = cli.checkpoint.steps_done if cli.checkpoint and cli.run_dir_is_new else None
+    return last if last and last.is_file() and cli.trainer.global_step != began else None
 
 
 def _keep_threads(run_dir: Path) -> None:

@@ -12,7 +12,7 @@ from jsonargparse import DefaultHelpFormatter
 from lightning.pytorch.cli import LightningArgumentParser
 
 from fashion_lightning.cli.commands import COMMANDS
-from fashion_lightning.cli.flags import nearest, unknown_flag
+from fashion_lightning.cli.parser import nearest, unknown_flag
 from fashion_lightning.errors import UserError
 from fashion_lightning.short_names import MODULES
 

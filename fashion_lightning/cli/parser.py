@@ -1,16 +1,22 @@
-"""The parser of a command and its help page, made from the table in ``commands.py``."""
+"""Parse and explain a command as the table in ``commands.py`` declares it: options, short names, misspelt flags.
+
+A short name is replaced by what it stands for before anything else reads the settings; every message names a setting as
+a recipe does.
+"""
 
 import argparse
+import difflib
 import functools
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from fashion_lightning.cli.commands import COMMANDS, Command
-from fashion_lightning.cli.flags import expand, unknown_flag
+from fashion_lightning.cli.commands import COMMANDS, SHORT_NAMES, Command
 from fashion_lightning.cli.options import Option
 from fashion_lightning.errors import UserError
+from fashion_lightning.short_names import MODULES
 
 WIDTH = 80
 """Characters of a line."""
@@ -99,3 +105,101 @@ def _keywords(option: Option) -> dict[str, Any]:
     if option.repeats:
         return {**keywords, "action": "append"}
     return {**keywords, "nargs": option.nargs}
+
+
+CLASSES = {"--model.network": "network", "--model.optimizer": "optimizer", "--model.scheduler": "scheduler"}
+"""Settings that name a class, and their parts in a config."""
+
+SYNONYMS = {
+    "--checkpoint": "--ckpt_path",
+    "--ckpt": "--ckpt_path",
+    "--data_dir": "--data.root",
+    "--device": "--trainer.accelerator",
+    "--gpus": "--devices",
+    "--learning_rate": "--lr",
+    "--logdir": "--trainer.default_root_dir",
+    "--model_path": "--ckpt_path",
+    "--n_epochs": "--epochs",
+    "--num_epochs": "--epochs",
+    "--optim": "--optimizer",
+    "--output_dir": "--trainer.default_root_dir",
+    "--random_seed": "--seed",
+    "--recipe": "--config",
+    "--resume": "--ckpt_path",
+    "--run": "--ckpt_path",
+    "--scheduler": "--model.scheduler",
+    "--weight_decay": "--model.optimizer.init_args.weight_decay",
+}
+"""Flags of other programs, and what they are called here."""
+
+
+def class_names(part: str) -> dict[str, str]:
+    """Return class paths of this package and of torch by their short names: ``adamw``, ``cosinedecay``, ``cnn``."""
+    return {name.lower(): f"{module}.{name}" for module, names in reversed(MODULES[part]) for name in names}
+
+
+def expand(arguments: Sequence[str]) -> list[str]:
+    """Write each setting as ``--setting=value``, with every short name replaced by what it stands for.
+
+    Raises:
+        UserError: a value is missing, a word belongs to no flag, or a class goes by no such name.
+    """
+    expanded: list[str] = []
+    words = list(arguments)
+    while words:
+        option, equals, value = words.pop(0).partition("=")
+        if not option.startswith("--"):
+            raise UserError(unknown_flag(option, SHORT_NAMES))
+        if not equals and words and not words[0].startswith("--"):
+            value = words.pop(0)
+        if option in SHORT_NAMES and not value:
+            raise UserError(f"{option} needs a value after it.")
+        setting = SHORT_NAMES.get(option, option)
+        expanded.append(f"{setting}={_class_path(value, setting)}" if value or equals else setting)
+    return expanded
+
+
+def _class_path(value: str, option: str) -> str:
+    """Return the class path of a short name, and other values as they are."""
+    part = CLASSES.get(option)
+    if part is None:
+        return value
+    names = class_names(part)
+    if path := names.get(value.lower().replace("_", "")):
+        return path
+    if not value.isidentifier() or value == "null" or Path(value).exists():
+        return value
+    close = difflib.get_close_matches(value.lower(), names, n=1)
+    hint = f"did you mean {close[0]}? By name" if close else "by name"
+    raise UserError(
+        f"{option}: there is no {part} {value} ({hint}: {', '.join(sorted(names))}). Any other goes by its class path:"
+        f" my_module.{value if value[0].isupper() else 'MyClass'}"
+    )
+
+
+def nearest(flag: str, known: Collection[str]) -> str | None:
+    """Find the flag that a misspelt or unknown one may mean.
+
+    Args:
+        flag: as it was typed, without its value.
+        known: every flag that there is, short ones among them.
+    """
+    spelt = f"--{flag.lstrip('-').replace('-', '_').lower()}"
+    last = {f"--{name.rpartition('.')[2].lstrip('-')}": name for name in sorted(known, key=len, reverse=True)}
+    by_spelling = last | {name: name for name in known}
+    short = f"--{spelt[2:].rpartition('.')[2]}"
+    for candidate in (spelt, SYNONYMS.get(spelt), short, SHORT_NAMES.get(short)):
+        if candidate in by_spelling:
+            return by_spelling[candidate]
+    close = difflib.get_close_matches(spelt, by_spelling, n=1, cutoff=0.75)
+    return by_spelling[close[0]] if close else None
+
+
+def unknown_flag(argument: str, known: Collection[str]) -> str:
+    """Say that an argument is not understood, and which flag may be meant."""
+    flag = argument.partition("=")[0]
+    if not flag.startswith("-"):
+        return f"unrecognized arguments: {argument} (a recipe follows --config, a run --ckpt_path)"
+    close = nearest(flag, known)
+    hint = "another command takes it" if close == flag else f"did you mean {close}?"
+    return f"unrecognized arguments: {flag}{f' ({hint})' if close else ''}"
