@@ -44,13 +44,12 @@ def test_a_run_folder_that_lost_its_config_is_continued_in_place(cli: Run, train
     assert yaml.safe_load((trained / "config.yaml").read_text())["trainer"]["max_epochs"] == 3
 
 
-def test_an_edited_config_counts_and_is_told(cli: Run, trained: Path) -> None:
+def test_an_edited_config_counts(cli: Run, trained: Path) -> None:
     config = (trained / "config.yaml").read_text()
     (trained / "config.yaml").write_text(
         config.replace("max_epochs: 2", "max_epochs: 3").replace("shift: 1", "shift: 2")
     )
-    printed = cli("fit", "--ckpt_path", trained)
-    assert f"{trained}/config.yaml differs from the checkpoint, and counts: data.shift, trainer.max_epochs" in printed
+    cli("fit", "--ckpt_path", trained)
     saved = yaml.safe_load((trained / "config.yaml").read_text())
     assert (saved["data"]["shift"], saved["trainer"]["max_epochs"]) == (2, 3)
     (trained / "config.yaml").write_text(config.replace("seed_everything: 0", "seed_everything: 5"))
@@ -68,34 +67,6 @@ def test_a_network_of_ones_own_is_used_from_where_runs_are_kept(cli: Run, recipe
     cli("test", "--ckpt_path", "elsewhere/tiny/version_0", "--trainer.default_root_dir", "elsewhere")
 
 
-def torn(run: Path) -> None:
-    (run / "checkpoints/last.ckpt").write_bytes(b"torn")
-
-
-@pytest.mark.slow
-def test_in_the_place_of_a_torn_checkpoint_comes_the_best_one_not_that_of_another_callback(
-    cli: Run, recipe: Path
-) -> None:
-    """Both are of the last step, but the other one was written before its validation was done."""
-    every = ["--config", "presets/every_epoch", "--trainer.max_epochs", "2"]
-    cli("fit", "--config", recipe, *every)
-    run = Path("tensorboard_logs/tiny/version_0")
-    assert (run / "checkpoints/epoch_01.ckpt").is_file()
-    torn(run)
-    printed = cli("fit", "--ckpt_path", run, "--trainer.max_epochs", "3")
-    assert f"Going on from {run}/checkpoints/best.ckpt, the best checkpoint.\n" in printed
-
-
-@pytest.mark.slow
-def test_a_checkpoint_of_another_run_takes_no_torn_ones_place(cli: Run, trained: Path, recipe: Path) -> None:
-    cli("fit", "--config", recipe, "--trainer.max_epochs", "4")
-    other = Path("tensorboard_logs/tiny/version_1/checkpoints/last.ckpt")
-    shutil.copy(other, trained / "checkpoints/more_steps.ckpt")
-    torn(trained)
-    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
-    assert f"Going on from {trained}/checkpoints/best.ckpt" in printed
-
-
 @pytest.mark.slow
 def test_a_checkpoint_that_holds_half_a_step_is_taken_with_a_warning(cli: Run, recipe: Path) -> None:
     """Validated after 3 of 10 batches, of which 4 make a step; nothing gets better after that."""
@@ -103,11 +74,9 @@ def test_a_checkpoint_that_holds_half_a_step_is_taken_with_a_warning(cli: Run, r
     worse = [f"--model.optimizer.init_args.{name}=1e3" for name in ("lr", "bias_lr", "dense_lr")]
     cli("fit", "--config", recipe, *half, *worse)
     run = Path("tensorboard_logs/tiny/version_0")
-    torn(run)
+    (run / "checkpoints/last.ckpt").write_bytes(b"torn")
     printed = cli("fit", "--ckpt_path", run, "--trainer.max_epochs", "2")
-    assert (
-        f"Going on from {run}/checkpoints/best.ckpt, the newest whole checkpoint. The run will not end with" in printed
-    )
+    assert f"Going on from {run}/checkpoints/best.ckpt, the best checkpoint. The run will not end with" in printed
 
 
 def test_a_fit_that_is_ended_before_its_first_step_leaves_no_folder(

@@ -93,7 +93,7 @@ def test_another_batch_size_holds_from_the_next_epoch(cli: Run, trained: Path) -
 
 
 @pytest.mark.parametrize("damage", ["torn", pytest.param("missing", marks=pytest.mark.slow)])
-def test_a_bad_last_checkpoint_is_replaced_by_the_newest_whole_one(cli: Run, trained: Path, damage: str) -> None:
+def test_the_best_checkpoint_takes_the_place_of_a_bad_last_one(cli: Run, trained: Path, damage: str) -> None:
     """The best checkpoint of this run is from its last epoch, so that nothing at all is lost."""
     undisturbed = trained.with_name("version_1")
     shutil.copytree(trained, undisturbed)

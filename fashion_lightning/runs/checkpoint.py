@@ -3,9 +3,8 @@
 torch is not imported before a file is read.
 """
 
-import contextlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ class Checkpoint:
     weights: dict[str, "Tensor"]
     config: dict[str, Any]
     """The settings that a command builds on: the run's ``config.yaml``, or what the card decides."""
-    content: dict[str, Any] | None = None
+    content: dict[str, Any] = field(default_factory=dict)
     """All that Lightning saved, if this is a run of one's own."""
     in_place: bool = False
     """Whether ``fit`` goes on in the run folder itself, not in a new one."""
@@ -39,36 +38,28 @@ class Checkpoint:
     @property
     def is_own(self) -> bool:
         """Whether it belongs to a run in a folder where the user keeps runs."""
-        return self.content is not None
+        return bool(self.content)
 
     @property
     def own(self) -> dict[str, Any]:
         """What this package saved beside Lightning's content."""
-        assert self.content is not None
         return self.content["fashion_lightning"]  # type: ignore[no-any-return]
-
-    @property
-    def callbacks(self) -> dict[str, Any]:
-        """The states of the callbacks."""
-        assert self.content is not None
-        return self.content["callbacks"]  # type: ignore[no-any-return]
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The settings that it was trained with, as far as they are known."""
-        if self.content is None:
+        if not self.is_own:
             return self.config
         return parse_yaml(self.own["config"], f"The config in {self.path}")  # type: ignore[no-any-return]
 
     @property
     def steps_done(self) -> int | None:
         """Optimizer steps; ``None`` if this is not a run of one's own."""
-        return None if self.content is None else int(self.content["global_step"])
+        return self.content.get("global_step")
 
     @property
     def loop(self) -> dict[str, Any]:
         """The progress of Lightning's fit loop."""
-        assert self.content is not None
         return self.content["loops"]["fit_loop"]  # type: ignore[no-any-return]
 
     @property
@@ -82,22 +73,6 @@ class Checkpoint:
         batches = self.loop["epoch_loop.batch_progress"]
         return 0 if batches["is_last_batch"] else int(batches["current"]["processed"])
 
-    @property
-    def within_epoch(self) -> bool:
-        """Whether an epoch has begun whose training metrics are still to be logged, be it after its last batch."""
-        epochs, batches = (self.loop[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
-        return bool(epochs["processed"] < epochs["started"] and batches["processed"] > 0)
-
-    @property
-    def images_done(self) -> int:
-        """Images trained on, each as often as it was."""
-        return int(self.callbacks["ImagesSeen"]["images"])
-
-    @property
-    def holds_half_a_step(self) -> bool:
-        """Whether gradients were accumulated, which no checkpoint holds."""
-        return bool(self.batches_of_epoch_done % (self.settings["trainer"].get("accumulate_grad_batches") or 1))
-
 
 def find_checkpoint(
     given: str | Path, wanted: str, places: Sequence[str | Path] = (LOGS,), named: Collection[str] = ()
@@ -106,8 +81,8 @@ def find_checkpoint(
 
     Args:
         given: run folder, checkpoint file or safetensors file.
-        wanted: ``best``; or ``last``, to continue a run. A torn or missing last checkpoint is replaced by another
-            one of its run, which is said.
+        wanted: ``best``; or ``last``, to continue a run. The best checkpoint takes the place of a torn or missing
+            last one, which is said.
         places: where the user keeps runs.
         named: import paths of networks that the user has named.
 
@@ -115,55 +90,42 @@ def find_checkpoint(
         UserError: there is no checkpoint, or it cannot be used.
     """
     path = Path(given).expanduser()
-    if not path.exists():
-        raise UserError(f"There is no run folder or checkpoint at {given}.{newest_run_hint()}")
     if path.is_dir() and not any(path.glob("checkpoints/*.ckpt")):
         raise UserError(f"{path} is not a run folder with a checkpoint.{newest_run_hint()}")
+    best, last = (path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
     if not path.is_dir():
         checkpoint = read_checkpoint(path, places, named)
     elif wanted == "last":
-        return _last_of(path, places)
-    else:
-        best, last = (path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
-        if not best.is_file():
-            raise UserError(f"{path} has no best checkpoint yet; to use the last one: --ckpt_path {last}")
+        checkpoint = _last_of(last, best, places, named)
+    elif best.is_file():
         checkpoint = read_checkpoint(best, places, named)
+    else:
+        raise UserError(f"{path} has no best checkpoint yet; to use the last one: --ckpt_path {last}")
     if wanted == "last" and not checkpoint.is_own:
-        raise UserError(_not_own(path))
-    return replace(checkpoint, in_place=path.name == "last.ckpt" and checkpoint.is_own)
+        logs = checkpoint.run_dir.parent.parent if checkpoint.run_dir else None
+        kept = f" If you keep runs in {logs}, add --trainer.default_root_dir {logs}." if logs else ""
+        raise UserError(
+            f"{path} does not belong to a run of yours, so it cannot be continued.{kept} To start a new run from its"
+            f" weights: fashion-lightning fit --weights {path}"
+        )
+    return replace(checkpoint, in_place=checkpoint.is_own and (path.is_dir() or path.name == "last.ckpt"))
 
 
-def _not_own(path: Path) -> str:
-    run_dir = run_dir_of(path)
-    logs = run_dir.parent.parent if run_dir else None
-    kept = f" If you keep runs in {logs}, add --trainer.default_root_dir {logs}." if logs else ""
-    return (
-        f"{path} does not belong to a run of yours, so it cannot be continued.{kept} To start a new run from its"
-        f" weights: fashion-lightning fit --weights {path}"
-    )
-
-
-def _last_of(run_dir: Path, places: Sequence[str | Path]) -> Checkpoint:
-    """The last checkpoint; else the best one, which is as exact; else the newest one."""
-    last = run_dir / "checkpoints" / "last.ckpt"
-    if run_id_of(run_dir) is None or not lies_in(run_dir, places):
-        raise UserError(_not_own(run_dir))
+def _last_of(last: Path, best: Path, places: Sequence[str | Path], named: Collection[str]) -> Checkpoint:
+    """Read the last checkpoint of a run, else its best one, and say so."""
     try:
-        return replace(read_checkpoint(last, places), in_place=True)
+        return read_checkpoint(last, places, named)
     except UserError as error:
-        problem = error
-    found = []
-    for path in last.parent.glob("*.ckpt"):
-        with contextlib.suppress(UserError):  # cannot be used either
-            found.append(replace(read_checkpoint(path, places), in_place=True))
-    if not found:
-        raise problem
-    exact = [other for other in found if other.path.name == "best.ckpt" and not other.holds_half_a_step]
-    chosen = exact[0] if exact else max(found, key=lambda other: other.steps_done or 0)
-    which = "the best checkpoint" if exact else "the newest whole checkpoint"
-    loss = "" if exact else " The run will not end with the same bits as an undisturbed one."
-    print(f"{problem} Going on from {chosen.path}, {which}.{loss}", flush=True)
-    return chosen
+        if not best.is_file():
+            raise
+        checkpoint = read_checkpoint(best, places, named)
+        if checkpoint.is_own:
+            # Gradients that were accumulated are in no checkpoint.
+            steps = checkpoint.settings["trainer"].get("accumulate_grad_batches") or 1
+            is_exact = checkpoint.batches_of_epoch_done % steps == 0
+            loss = "" if is_exact else " The run will not end with the same bits as an undisturbed one."
+            print(f"{error} Going on from {best}, the best checkpoint.{loss}", flush=True)
+        return checkpoint
 
 
 def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: Collection[str] = ()) -> Checkpoint:
@@ -182,12 +144,10 @@ def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: C
         content = read_checkpoint_file(path)
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error}.") from error
-    own = content.get("fashion_lightning")
+    own, file = content.get("fashion_lightning"), run_dir / "config.yaml"
     if not isinstance(own, dict) or own.get("run") != run_id:
         raise UserError(f"{path} belongs to another run than the folder it lies in; move it elsewhere to use it.")
-    checkpoint = Checkpoint(path, run_dir, own["name"], content["state_dict"], {}, content)
-    file = run_dir / "config.yaml"
-    config = read_yaml(file) if file.is_file() else checkpoint.settings
-    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+    settings = read_yaml(file) if file.is_file() else parse_yaml(own["config"], f"The config in {path}")
+    if not isinstance(settings, dict) or not isinstance(settings.get("model"), dict):
         raise UserError(f"{file} holds no settings. Delete it, and those of the checkpoint are taken.")
-    return replace(checkpoint, config=config)
+    return Checkpoint(path, run_dir, own["name"], content["state_dict"], settings, content)

@@ -25,7 +25,7 @@ class DurableCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return the content of the checkpoint that the run continues from."""
-        if self.content is None:
+        if not self.content:
             raise UserError(f"{path} is not the checkpoint that --ckpt_path has named.")
         return dict(self.content)
 

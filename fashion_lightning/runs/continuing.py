@@ -1,6 +1,5 @@
 """What may change when a run is continued, and when there is nothing left to do."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,20 +29,21 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
     Raises:
         UserError: naming the first such setting.
     """
-    rules: list[tuple[str, str, Callable[[Any], Any]]] = []
+    rules = []
     if command in ("fit", "validate"):
-        rules.append(("data.val_size", "some images would be both trained and validated on", _itself))
+        rules.append(("data.val_size", "some images would be both trained and validated on"))
     if command == "fit":
-        rules.append(("model.optimizer", "the optimizer's state would not fit", _class_path))
-        rules.append(("model.scheduler", "the checkpoint's schedule would go on", _saved_part))
+        rules.append(("model.optimizer", "the optimizer's state would not fit"))
+        rules.append(("model.scheduler", "the checkpoint's schedule would go on"))
     if command == "fit" and checkpoint.in_place:
-        rules.append(("seed_everything", "the run would be of neither seed", _itself))
-        rules.append(("best_checkpoint", "the record of the best epoch would be lost", _itself))
+        rules.append(("seed_everything", "the run would be of neither seed"))
+        rules.append(("best_checkpoint", "the record of the best epoch would be lost"))
     if command == "fit" and checkpoint.batches_of_epoch_done:
-        why = "the checkpoint lies within an epoch, whose rest would be another one"
-        rules += [(name, why, _itself) for name in OF_AN_EPOCH]
-    for name, why, part in rules:
-        before, after = (part(_setting(settings, name)) for settings in (checkpoint.settings, config))
+        rules += [
+            (name, "the checkpoint lies within an epoch, whose rest would be another one") for name in OF_AN_EPOCH
+        ]
+    for name, why in rules:
+        before, after = (_fixed(settings, name) for settings in (checkpoint.settings, config))
         if before != after:
             raise UserError(
                 f"--{name} cannot change from {before} to {after} for {checkpoint.path}: {why}."
@@ -51,25 +51,13 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
             )
 
 
-def _setting(settings: Any, name: str) -> Any:
-    """A setting by its dotted name; ``None`` if it is not there."""
+def _fixed(settings: Any, name: str) -> Any:
+    """Return the part of a setting that may not change: the class alone for optimizers and this package's schedules."""
     for key in name.split("."):
         settings = settings.get(key) if isinstance(settings, dict) else None
-    return settings
-
-
-def _itself(setting: Any) -> Any:
-    return setting
-
-
-def _class_path(setting: Any) -> Any:
-    return setting.get("class_path") if isinstance(setting, dict) else setting
-
-
-def _saved_part(scheduler: Any) -> Any:
-    """The part of a schedule that a checkpoint fixes: the class of this package's schedules, all of torch's."""
-    own = str(_class_path(scheduler)).startswith("fashion_lightning.")
-    return _class_path(scheduler) if own else scheduler
+    path = settings.get("class_path") if isinstance(settings, dict) else None
+    takes_arguments = name == "model.optimizer" or str(path).startswith("fashion_lightning.")
+    return path if path and takes_arguments else settings
 
 
 def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
@@ -78,7 +66,7 @@ def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
     Raises:
         UserError: naming the first tensor that does not fit.
     """
-    if isinstance(optimizer, LBFGS | Adafactor) or checkpoint.content is None:  # keep tensors of other shapes
+    if isinstance(optimizer, LBFGS | Adafactor) or not checkpoint.is_own:  # keep tensors of other shapes
         return
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, state in checkpoint.content["optimizer_states"][0]["state"].items():
@@ -110,7 +98,7 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
         return f"{path} has finished its {epochs} epochs; {unchanged} --trainer.max_epochs {2 * epochs}"
     if epochs < (trainer.min_epochs or 0) or steps < (trainer.min_steps or 0):
         return None
-    for key, state in checkpoint.callbacks.items():
+    for key, state in checkpoint.content["callbacks"].items():
         if key.startswith("EarlyStopping") and has_asked_to_stop(state, patience):
             more = 2 * max(state["patience"], state["wait_count"])
             return (
@@ -133,7 +121,7 @@ def has_asked_to_stop(state: dict[str, Any], patience: int) -> bool:
 
 def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the metrics of a finished run's report, from its last checkpoint."""
-    callbacks = checkpoint.callbacks
+    callbacks = checkpoint.content["callbacks"]
     (best,) = (state["best_metrics"] for key, state in callbacks.items() if key.startswith("BestCheckpoint"))
     return {
         "processes": checkpoint.own["processes"],

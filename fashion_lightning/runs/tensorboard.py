@@ -150,8 +150,10 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
     tag, but other readers of the files find both (issue 5403). Its own ``purge_step`` knows one axis only, and some
     curves are over images.
     """
-    steps, images = checkpoint.steps_done or 0, checkpoint.images_done
-    again = AFTER_THE_EPOCH if checkpoint.within_epoch else ()
+    steps, images = checkpoint.steps_done or 0, checkpoint.content["callbacks"]["ImagesSeen"]["images"]
+    epochs, batches = (checkpoint.loop[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
+    # An epoch has begun whose training metrics are still to be logged, be it after its last batch.
+    again = AFTER_THE_EPOCH if epochs["processed"] < epochs["started"] and batches["processed"] > 0 else ()
 
     def stays(event: Event) -> bool:
         if not event.summary.value:
