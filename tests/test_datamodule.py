@@ -49,9 +49,9 @@ def test_test_images_come_each_once_in_the_order_of_the_file(data: Path) -> None
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 0}, "data.batch_size must be at least 1, not 0"),
+        ({"batch_size": 0}, "data.batch_size must be at least 1 and below inf, not 0"),
         ({"shift": -1}, "data.shift must be at least 0"),
-        ({"cutout": 40}, "pixels of a 28x28 picture"),
+        ({"cutout": 40}, "data.cutout must be at least 0 and below 29, not 40"),
         ({"val_size": 0}, "data.val_size is 0"),
         ({"val_size": 600}, "data.val_size is 600"),
         ({"val_size": 1.5}, "data.val_size is 1.5"),

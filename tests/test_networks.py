@@ -7,8 +7,7 @@ from torch.nn.functional import avg_pool2d
 
 from fashion_lightning.callbacks.terminal import parameter_counts
 from fashion_lightning.networks import CNN, MLP, ConvNet, WideResNet
-from fashion_lightning.networks.cnn import convolution, halving_convolution
-from fashion_lightning.networks.halving import Halving, HalvingConv2d
+from fashion_lightning.networks.cnn import Halving, HalvingConv2d, convolution, halving_convolution
 
 IMAGES = torch.randn(3, 1, 28, 28)
 

@@ -16,7 +16,7 @@ from fashion_lightning import processes
 from fashion_lightning.cli import deploy
 from fashion_lightning.cli.many_fits import fit_settings
 from fashion_lightning.runs.results import read_config, read_results, recipe_settings
-from fashion_lightning.sweeps.page import sweep_page
+from fashion_lightning.sweeps.results import sweep_page
 from tests.conftest import Run
 from tests.sweep_kills import RECIPE
 from tests.test_repeat import wait_for
@@ -48,7 +48,7 @@ def rows() -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--space", "missing.yaml"], "The space missing.yaml cannot be read (No such file or directory)."),
+        (["--space", "missing.yaml"], "No such file or directory: missing.yaml"),
         (["--trials", "0"], "must be a whole number of at least 1"),
         (["--sampler", "grid"], "'grid'"),
         (["--seed", "3"], "leave --seed_everything out."),
@@ -74,7 +74,7 @@ def test_missing_packages_are_named(cli: Run, typed: list[str], monkeypatch: pyt
 
 def test_a_corner_of_the_space_that_fit_cannot_take_is_refused_in_fits_own_words(cli: Run, typed: list[str]) -> None:
     Path("space.yaml").write_text("data.shift: {low: 0, high: 28}")
-    assert re.match(r"error: space.yaml: data.shift and data.cutout are in pixels", cli(*typed, exits=2))
+    assert re.match(r"error: space.yaml: data.shift must be at least 0 and below 28, not 28", cli(*typed, exits=2))
     assert not Path("tensorboard_logs").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.sweeps.storage import errors_in_one_line, open_storage, storage_url
+from fashion_lightning.sweeps.study import errors_in_one_line, open_storage, storage_url
 from tests import postgresql, sweep_kills
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(postgresql.MISSING, reason=postgresql.REASON)]

@@ -20,8 +20,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.sweeps import search as module
 from fashion_lightning.sweeps.search import Search
 from fashion_lightning.sweeps.space import Space
-from fashion_lightning.sweeps.storage import Storage, errors_in_one_line, open_storage, storage_url
-from fashion_lightning.sweeps.study import latest, open_study
+from fashion_lightning.sweeps.study import Storage, errors_in_one_line, latest, open_storage, open_study, storage_url
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
@@ -169,7 +168,7 @@ def test_a_study_goes_on_with_what_it_was_begun_with(storage: Storage, change: d
 
 def test_a_study_of_another_program_is_refused(storage: Storage) -> None:
     optuna.create_study(storage=storage, study_name="study").enqueue_trial({"x": 1})
-    with pytest.raises(UserError, match="was not begun by this command"):
+    with pytest.raises(UserError, match=r"begun with data\.batch_size not there; now it is 50"):
         open_study(storage, "study", DEFINITION, True, "tpe", NopPruner(), False)
 
 

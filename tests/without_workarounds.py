@@ -212,7 +212,7 @@ WORKAROUNDS = (
     ),
     Workaround(
         "SQLite gives two threads the same waiting trial (Optuna 4002)",
-        "sweeps/storage.py",
+        "sweeps/study.py",
         "with self.lock:",
         "if True:",
         "test_sweep_study.py two_threads",

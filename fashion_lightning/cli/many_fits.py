@@ -22,6 +22,7 @@ from fashion_lightning.cli.messages import silence_what_is_not_news
 from fashion_lightning.cli.parser import parse
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.names import check_name
+from fashion_lightning.sweeps import fits
 
 
 def repeat(given: Namespace, fit_options: Sequence[str]) -> None:
@@ -30,10 +31,8 @@ def repeat(given: Namespace, fit_options: Sequence[str]) -> None:
     Raises:
         UserError: the options cannot be used, another ``repeat`` of this recipe runs, or a run failed.
     """
-    from fashion_lightning.sweeps import repetition
-
-    _refuse_options_of_a_run(fit_options, f"the seeds are 0 to {given.seeds - 1}")
-    repetition.repeat(*fit_settings(fit_options), fit_options, given.seeds, given.processes, given.test)
+    name, config = fit_settings(fit_options)
+    fits.repeat(name, config, fit_options, given.seeds, given.processes, given.test)
 
 
 def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
@@ -44,10 +43,9 @@ def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
             or a trial failed.
     """
     need_packages("sweep", ("optuna", "plotly"))
-    from fashion_lightning.sweeps import fits, search
+    from fashion_lightning.sweeps import search
     from fashion_lightning.sweeps.space import corners, read_space
 
-    _refuse_options_of_a_run(fit_options, "each trial has the seeds 0 and on")
     space = read_space(Path(given.space), SHORT_NAMES)
     if typed_too := sorted({option.partition("=")[0].removeprefix("--") for option in fit_options} & space.keys()):
         raise UserError(f"{typed_too[0]} is searched in {given.space}, and typed as well: leave one of them out.")
@@ -70,20 +68,13 @@ def fit_settings(options: Sequence[str]) -> tuple[str, dict[str, Any]]:
         The recipe's name and every setting as plain values.
 
     Raises:
-        UserError: ``fit`` would refuse these options.
+        UserError: ``fit`` would refuse these options, or they belong to a single run.
     """
+    for name in {option.partition("=")[0] for option in options} & {"--seed_everything", "--ckpt_path"}:
+        raise UserError(f"repeat and sweep choose seeds and find runs to continue by themselves: leave {name} out.")
     silence_what_is_not_news()
     built = FashionMNISTCLI(complete(*parse("fit", options)), makes_run_folder=False)
-    return built.name, yaml.safe_load(config_text(built.parser, built.config))
-
-
-def _refuse_options_of_a_run(fit_options: Sequence[str], seeds: str) -> None:
-    """Refuse options of a single run, which ``repeat`` and ``sweep`` choose by themselves.
-
-    Raises:
-        UserError: naming the option.
-    """
-    reasons = {"--seed_everything": seeds, "--ckpt_path": "the runs to continue are found without it"}
-    for option in fit_options:
-        if reason := reasons.get(option.partition("=")[0]):
-            raise UserError(f"{reason}: leave {option.partition('=')[0]} out.")
+    config = yaml.safe_load(config_text(built.parser, built.config))
+    if config["trainer"]["fast_dev_run"]:
+        raise UserError("repeat and sweep need runs that are saved: leave trainer.fast_dev_run out.")
+    return built.name, config

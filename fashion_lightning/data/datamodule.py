@@ -1,5 +1,6 @@
 """The LightningDataModule: verified files → fixed split → batches of uint8 images."""
 
+import math
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fashion_lightning.data import source
-from fashion_lightning.data.augment import Augment, Flip, Part
+from fashion_lightning.data.augment import SIDE, Augment, Flip, Part
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
 from fashion_lightning.data.split import train_val_indices
@@ -47,21 +48,15 @@ class FashionMNISTDataModule(LightningDataModule):
         cutout: int = 0,
     ) -> None:
         super().__init__()
-        for name, value, lowest in (
-            ("batch_size", batch_size, 1),
-            ("val_size", val_size, 0),
-            ("train_size", 1 if train_size is None else train_size, 1),
-            ("shift", shift, 0),
-            ("cutout", cutout, 0),
+        for name, value, lowest, limit in (
+            ("batch_size", batch_size, 1, math.inf),
+            ("train_size", 1 if train_size is None else train_size, 1, math.inf),
+            ("prune", prune, 0, EASIEST),
+            ("shift", shift, 0, SIDE),
+            ("cutout", cutout, 0, SIDE + 1),
         ):
-            if value < lowest:
-                raise UserError(f"data.{name} must be at least {lowest}, not {value}.")
-        if not 0 <= prune < EASIEST:
-            raise UserError(f"data.prune must be at least 0 and below {EASIEST}, not {prune}.")
-        if root == "":
-            raise UserError("data.root is empty; name a folder.")
-        if shift >= 28 or cutout > 28:
-            raise UserError("data.shift and data.cutout are in pixels of a 28x28 picture.")
+            if not lowest <= value < limit:
+                raise UserError(f"data.{name} must be at least {lowest} and below {limit}, not {value}.")
         self.root = None if root is None else Path(root).expanduser()
         self.batch_size = batch_size
         self.val_size = val_size
@@ -91,7 +86,13 @@ class FashionMNISTDataModule(LightningDataModule):
         """Read the split that this stage needs; ``fit`` and ``validate`` never open the test files."""
         if stage in ("fit", "validate"):
             images, labels = self.load("train")
-            train, val = train_val_indices(labels, self._val_count(len(labels)), self.train_size)
+            count = round(self.val_size * len(labels)) if isinstance(self.val_size, float) else self.val_size
+            if not 0 < count < len(labels):
+                raise UserError(
+                    f"data.val_size is {self.val_size}: give a number of images below {len(labels):,}"
+                    " or a fraction between 0 and 1; every choice is made on the validation images."
+                )
+            train, val = train_val_indices(labels, count, self.train_size)
             if self.train_size is not None and self.train_size > len(train):
                 raise UserError(
                     f"data.train_size is {self.train_size}, but only {len(train)} images are left to train on."
@@ -110,15 +111,6 @@ class FashionMNISTDataModule(LightningDataModule):
             self._loaded[split] = source.load(split, self.root)
         return self._loaded[split]
 
-    def _val_count(self, available: int) -> int:
-        count = round(self.val_size * available) if isinstance(self.val_size, float) else self.val_size
-        if not 0 < count < available:
-            raise UserError(
-                f"data.val_size is {self.val_size}: give a number of images below {available:,}"
-                " or a fraction between 0 and 1; every choice is made on the validation images."
-            )
-        return count
-
     def train_dataloader(self) -> DataLoader[Batch]:
         """Load batches in a new order each epoch; a continued run starts at the batch where it stopped."""
         sampler = self.sampler = self._order(*self._rank_and_world_size())
@@ -136,10 +128,6 @@ class FashionMNISTDataModule(LightningDataModule):
             return Shuffled(len(self.train_set), self.batch_size, self.seed, rank, world_size)
         indices, losses = self.train_set.indices, self.image_losses or ImageLosses(len(self.train_set.labels))
         return Pruned(indices, self.prune, losses, self.batch_size, self.seed, rank, world_size)
-
-    def batches_of(self, world_size: int) -> tuple[int, int]:
-        """Return the batches of an epoch and of a validation in each of so many processes."""
-        return len(self._order(0, world_size)), len(InOrder(len(self.val_set), EVAL_BATCH_SIZE, 0, world_size))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Load the validation images, each once."""

@@ -49,9 +49,8 @@ FETCHING = ".fetching-"  # beginning of the name of a folder whose fetch is not 
 
 
 def user_folder() -> Path:
-    """Return the data folder of a user, beside what torch itself keeps (``$TORCH_HOME``, see ``torch.hub``)."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "datasets"
+    """Return the data folder of a user, beside what torch itself keeps below ``$TORCH_HOME``."""
+    return Path(torch.hub.get_dir()).with_name("datasets")
 
 
 def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
@@ -110,13 +109,12 @@ def _read_verified(split: Split, folder: Path) -> list[bytes]:
     """Read images and labels of a split.
 
     Raises:
-        UserError: a file is missing, damaged or has another content.
+        OSError: a file is missing, or cannot be read.
+        UserError: a file is damaged or has another content.
     """
     contents = []
     for name in FILES[split]:
-        path = _existing(folder, name)
-        if path is None:
-            raise UserError(f"{folder / name} is missing.")
+        path = _existing(folder, name) or folder / name
         advice = "Delete it to have it fetched again, or name another folder with --data.root."
         try:
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -205,7 +203,5 @@ def _download_with_apt(folder: Path) -> Path:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise UserError(f"{command[0]}: {lines[-1]}")
+    if (done := subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)).returncode:
+        raise UserError(f"{command[0]} {done.stderr.strip().rpartition(os.linesep)[2]}")

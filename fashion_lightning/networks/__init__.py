@@ -1,8 +1,7 @@
 """Plain ``nn.Module`` networks: normalized images ``(B, 1, 28, 28)`` float → logits ``(B, 10)``."""
 
+from fashion_lightning.networks.classic import MLP, ConvNet
 from fashion_lightning.networks.cnn import CNN
-from fashion_lightning.networks.conv_net import ConvNet
-from fashion_lightning.networks.mlp import MLP
 from fashion_lightning.networks.wide_resnet import WideResNet
 
 __all__ = ["CNN", "MLP", "ConvNet", "WideResNet"]

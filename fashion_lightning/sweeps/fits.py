@@ -1,4 +1,4 @@
-"""Run commands of this program as child processes, some at a time, and show how far all of them are."""
+"""Run fits as child processes, some at a time: any, and those of one recipe with several seeds."""
 
 import contextlib
 import json
@@ -7,21 +7,30 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from fashion_lightning import processes as own_processes
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.lock import is_being_trained
-from fashion_lightning.runs.folder import RUN_NUMBER
+from fashion_lightning.files.lock import is_being_trained, lock_recipe
+from fashion_lightning.report.comparison_table import compare, print_table
+from fashion_lightning.runs.folder import RUN_NUMBER, new_run_dir
 from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import OBSERVATION, PLACES_AND_DEVICES, flattened
+from fashion_lightning.runs.results import (
+    OBSERVATION,
+    PLACES_AND_DEVICES,
+    RunResults,
+    flattened,
+    has_report,
+    read_config,
+    read_results,
+    recipe_settings,
+)
 
 POLL_SECONDS = 0.2
 
@@ -35,15 +44,12 @@ class Fits:
 
     def __init__(self, processes: int) -> None:
         self.processes = processes
-        self.done = self.total = 0
-        self.already = 0.0
-        """How much of all was trained before."""
         self.stopping = threading.Event()
         self.children = own_processes.Children()
         self.fractions: dict[str, float] = {}
-        console = Console(soft_wrap=True)
-        columns = BarColumn(), TextColumn("{task.fields[left]}")
-        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.console = Console(soft_wrap=True)
+        columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self.threads: int | None = None  # as many as a fit alone takes
 
     @contextlib.contextmanager
@@ -56,8 +62,8 @@ class Fits:
             total: how many.
             done: how many of them are finished already.
         """
-        self.total, self.done, self.already, self.began = total, done, float(done), time.monotonic()
-        self.bar.add_task("", total=total, completed=done, left="")
+        self.total, self.done = total, done
+        self.task = self.bar.add_task("", total=total, completed=done)
         self.say(f"{what}, {total - done} to run, {self.processes} at a time")
         if self.processes > 1 and done < total and "OMP_NUM_THREADS" not in os.environ:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -67,17 +73,14 @@ class Fits:
                 f" its weights differ in the last bits: for the same ones, OMP_NUM_THREADS={self.threads}"
                 " fashion-lightning fit, or --processes 1 here."
             )
-        try:
-            with self.children, self.bar, ThreadPoolExecutor(threads) as pool:
-                try:
-                    yield pool
-                except BaseException:
-                    self.stopping.set()
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
-        except BaseException:
-            self.say("The same command goes on from here.")
-            raise
+        with self.children, self.bar, ThreadPoolExecutor(threads) as pool:
+            try:
+                yield pool
+            except BaseException:
+                self.stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.say("The same command goes on from here.")
+                raise
 
     def run(
         self,
@@ -100,12 +103,9 @@ class Fits:
             UserError: it failed; with the last line that it printed.
             SystemExit: it was ended because this process ends.
         """
-        begun = read_progress(run_dir)
         environment = {RUN_NUMBER: run_dir.name.removeprefix("version_")}
-        if self.threads is not None and begun is None:  # a run that is continued keeps its threads by itself
+        if self.threads is not None and read_progress(run_dir) is None:  # a continued run keeps its threads by itself
             environment["OMP_NUM_THREADS"] = str(self.threads)
-        if begun is not None and label not in self.fractions:
-            self.already += begun.fraction / part[1]
         epoch = 0
         with tempfile.TemporaryFile() as output:
             program = [*own_processes.PROGRAM, *command]
@@ -116,7 +116,7 @@ class Fits:
                     if progress is None or progress.pid != process.pid:
                         continue
                     self.fractions[label] = (part[0] + progress.fraction) / part[1]
-                    self._update()
+                    self.bar.update(self.task, completed=self.done + sum(self.fractions.values()))
                     if progress.epoch > epoch:
                         epoch = progress.epoch
                         each_epoch()
@@ -130,14 +130,14 @@ class Fits:
                 raise SystemExit
             if process.returncode:
                 output.seek(0)
-                raise UserError(_complaint(process.returncode, output.read()))
+                last = (output.read().decode(errors="replace").strip().splitlines() or [""])[-1]
+                killed = process.returncode < 0 and f"ended by {signal.Signals(-process.returncode).name}"
+                raise UserError(killed or last.removeprefix("error: "))
 
     def wait_for_others(self, label: str, run_dir: Path) -> None:
-        """Wait until no other process trains a run; say which one does."""
+        """Wait until no other process trains a run."""
         if is_being_trained(run_dir):
-            progress = read_progress(run_dir)
-            process = f"process {progress.pid}" if progress else "another process"
-            self.say(f"{label}   waits for {process}, which trains it in {run_dir}")
+            self.say(f"{label}   waits for another process, which trains it in {run_dir}")
         while is_being_trained(run_dir):
             if self.stopping.wait(POLL_SECONDS):
                 raise SystemExit
@@ -146,26 +146,12 @@ class Fits:
         """Count a label as done, and say what came of it."""
         self.fractions.pop(label, None)
         self.done += 1
-        self.say(f"{label}   {line}   {self._update()}")
+        self.bar.update(self.task, completed=self.done + sum(self.fractions.values()))
+        self.say(f"{label}   {line}   {self.done} of {self.total} done")
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self.bar.console.print(line, highlight=False, markup=False)
-
-    def _update(self) -> str:
-        completed, text = self.done + sum(self.fractions.values()), f"{self.done} of {self.total} done"
-        if self.already < completed < self.total:
-            seconds = (self.total - completed) * (time.monotonic() - self.began) / (completed - self.already)
-            text += f", about {f'{seconds / 60:.0f} min' if seconds > 90 else f'{seconds:.0f} s'} left"
-        self.bar.update(self.bar.task_ids[0], completed=completed, left=text)
-        return text
-
-
-def _complaint(code: int, output: bytes) -> str:
-    """Return the error that a process printed last, or the signal that ended it."""
-    if code < 0:
-        return f"ended by {signal.Signals(-code).name}"
-    return (output.decode(errors="replace").strip().splitlines() or [""])[-1].removeprefix("error: ")
+        self.console.print(line, highlight=False, markup=False)
 
 
 def typed(value: Any) -> str:
@@ -181,3 +167,109 @@ def as_flags(settings: Mapping[str, Any]) -> list[str]:
 def flags_to_continue(config: dict[str, Any], keys: Sequence[str] = (*PLACES_AND_DEVICES, *OBSERVATION)) -> list[str]:
     """Return the settings of a config that must be typed again to continue a run, or those of other names."""
     return as_flags({key: value for key, value in flattened(config) if key.startswith(tuple(keys))})
+
+
+FOR_TESTS = (*PLACES_AND_DEVICES, "trainer.enable_progress_bar", "trainer.limit_test_batches")
+
+
+class Repetition:
+    """All seeds of one recipe.
+
+    Args:
+        name: of the recipe.
+        config: every setting of its fit, as plain values.
+        fit_options: what the user typed for ``fit``.
+        test: also run ``test`` on each best checkpoint, with and without test-time augmentation: the
+            recipe's kind, else flip averaging.
+    """
+
+    def __init__(self, name: str, config: dict[str, Any], fit_options: Sequence[str], test: bool) -> None:
+        self.name, self.config, self.fit_options, self.test = name, config, list(fit_options), test
+        self.recipe = recipe_settings(config)
+        self.tta = "flip" if config["model"]["tta"] == "none" else config["model"]["tta"]
+        self.folder = Path(config["trainer"]["default_root_dir"]) / name
+
+    def run_of(self, seed: int) -> Path | None:
+        """Return the run folder of this recipe with this seed that got furthest; it may still be trained."""
+        candidates = []
+        for run_dir in self.folder.glob("version_*"):
+            with contextlib.suppress(UserError):
+                config = read_config(run_dir)
+                if config["seed_everything"] == seed and recipe_settings(config) == self.recipe:
+                    has_checkpoint = any(run_dir.glob("checkpoints/*.ckpt"))
+                    candidates.append(([has_report(run_dir), is_being_trained(run_dir), has_checkpoint], run_dir))
+        furthest = max(candidates, default=None)
+        return furthest[1] if furthest and any(furthest[0]) else None
+
+    def has_tests(self, results: RunResults) -> bool:
+        """Check whether a run has every test that was asked for."""
+        return not self.test or {"none", self.tta} <= results.tests.keys()
+
+    def is_done(self, seed: int) -> bool:
+        """Check whether nothing is left to be run for a seed."""
+        with contextlib.suppress(UserError):
+            return (run_dir := self.run_of(seed)) is not None and self.has_tests(read_results(run_dir))
+        return False
+
+    def fit_command(self, seed: int, run_dir: Path) -> list[str]:
+        """Return the command that begins a run, or goes on with it."""
+        if not any(run_dir.glob("checkpoints/*.ckpt")):
+            return ["fit", *self.fit_options, f"--seed_everything={seed}"]
+        return ["fit", "--ckpt_path", str(run_dir), *flags_to_continue(self.config)]
+
+    def train(self, seed: int, fits: Fits) -> None:
+        """Run what is missing for a seed.
+
+        Raises:
+            UserError: a command failed, or the run has no results.
+        """
+        label, run_dir = f"seed {seed}", self.run_of(seed)
+        if run_dir is not None:
+            fits.wait_for_others(label, run_dir)
+            run_dir = self.run_of(seed)  # it may have come to nothing
+        run_dir = run_dir or new_run_dir(self.folder.parent, self.name)
+        if not has_report(run_dir):
+            fits.run(label, self.fit_command(seed, run_dir), run_dir)
+        results = read_results(run_dir)
+        if not self.has_tests(results):
+            flags = [*flags_to_continue(self.config, FOR_TESTS), f"--model.tta={self.tta}"]
+            fits.run(label, ["test", "--ckpt_path", str(run_dir), *flags], run_dir)
+            results = read_results(run_dir)
+        tested = f"   test {100 * results.tests['none']['accuracy']:.2f} %" if "none" in results.tests else ""
+        validated = f"validation {100 * results.fit['best']['val/accuracy']:.2f} %"
+        fits.end(label, f"{validated}{tested}   {results.fit['fit_seconds']:.0f} s   {run_dir}")
+
+
+def repeat(
+    name: str, config: dict[str, Any], fit_options: Sequence[str], seeds: int, processes: int, test: bool
+) -> None:
+    """Fit a recipe with seeds 0, 1, 2 and so on, as far as that is missing, and print a table of the runs.
+
+    Args:
+        name: of the recipe.
+        config: every setting of its fit, as plain values.
+        fit_options: what the user typed for ``fit``.
+        seeds: how many.
+        processes: how many runs at a time.
+        test: also test each run.
+
+    Raises:
+        UserError: another ``repeat`` of this recipe runs, or a run failed.
+    """
+    repetition = Repetition(name, config, fit_options, test)
+    repetition.folder.mkdir(parents=True, exist_ok=True)
+    lock_recipe(repetition.folder)
+    missing = [seed for seed in range(seeds) if not repetition.is_done(seed)]
+    failures = []
+    fits = Fits(processes)
+    with fits.pool(processes, f"{name}: {seeds} seeds", seeds, seeds - len(missing)) as pool:
+        futures = {pool.submit(repetition.train, seed, fits): f"seed {seed}" for seed in missing}
+        for future in as_completed(futures):
+            try:
+                future.result()
+            except UserError as error:
+                failures.append(f"{futures[future]}: {error}")
+                fits.end(futures[future], str(error))
+    print_table(compare([run for seed in range(seeds) if (run := repetition.run_of(seed)) is not None]))
+    if failures:
+        raise UserError(f"{'; '.join(failures).rstrip('.')}. The same command repeats what is missing.")

@@ -1,29 +1,34 @@
-"""What a sweep ends with: the best recipe as a config, a table on the terminal and as CSV, and a page."""
+"""What a sweep ends with: the best recipe as a config, a table on the terminal and as CSV, and a page with plots."""
 
 import csv
 import io
-from collections.abc import Mapping
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
 import yaml
+from jsonargparse import dict_to_namespace
+from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
+from plotly.offline import get_plotlyjs
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.files.csv_cells import harmless
+from fashion_lightning.errors import one_line
 from fashion_lightning.files.durable import replacing
+from fashion_lightning.report.page import render
 from fashion_lightning.runs.results import NOT_OF_THE_RECIPE, read_config
 from fashion_lightning.sweeps.fits import typed
-from fashion_lightning.sweeps.page import sweep_page
 from fashion_lightning.sweeps.space import Space, in_words, short, shown
 from fashion_lightning.sweeps.study import latest
 
 SHOWN = 10
-"""Trials in the terminal's table."""
+"""Trials in the terminal's table; trials.csv has all."""
 
 
 def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> None:
@@ -46,7 +51,12 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
         value = quantity(monitor, trial.value) if number in ended else "–"
         settings = (shown(trial.params[key]) if key in trial.params else "–" for key in space)
         rows.append([str(number), value, *settings, str(trial.last_step or "–"), end(trial)])
-    _print(heading, rows)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in heading:
+        table.add_column(escape(name), justify="left" if name == "end" else "right", overflow="fold")
+    for row in rows[:SHOWN]:
+        table.add_row(*map(escape, row))
+    Console(width=None if sys.stdout.isatty() else 1000).print(table, highlight=False)
     ranges = {key: in_words(found) for key, found in space.items()}
     page = sweep_page(study, folder.name, title(monitor), ranges, len(ended), heading, rows)
     files = {"trials.csv": csv_text(trials, space, monitor).encode(), "sweep.html": page}
@@ -60,30 +70,12 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
             f" {reached}.\n# Searched: {one_line(', '.join(f'{key} {typed(best.params[key])}' for key in space))}.\n"
             "# It was chosen by this figure, which is therefore a little too good.\n"
         )
-        try:
+        if run_dir.exists():  # not where another machine trained it, into a folder of its own
             files["best.yaml"] = f"{comment}{recipe_of(run_dir)}".encode()
-        except UserError as error:
-            print(f"note: best.yaml is not written, since {run_dir} is not here ({error})")
     for name, content in files.items():
         with replacing(folder / name) as file:
             file.write(content)
     print(f"Written to {folder}: {', '.join(files)}")
-    if "best.yaml" in files:
-        print(f"With several seeds: fashion-lightning repeat --config {folder / 'best.yaml'} --seeds 5")
-
-
-def _print(heading: list[str], rows: list[list[str]]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=1000)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in heading:
-        table.add_column(escape(name), justify="left" if name == "end" else "right", overflow="fold")
-    for row in rows[:SHOWN]:
-        table.add_row(*map(escape, row))
-    console.print(table, highlight=False)
-    if len(rows) > SHOWN:
-        print(f"The best {SHOWN} are shown; {len(rows) - SHOWN} more are in trials.csv.")
 
 
 def csv_text(trials: Mapping[int, FrozenTrial], space: Space, monitor: str) -> str:
@@ -95,7 +87,7 @@ def csv_text(trials: Mapping[int, FrozenTrial], space: Space, monitor: str) -> s
         value = trial.value if trial.state == TrialState.COMPLETE else None  # Optuna keeps one of pruned trials, too
         runs = " ".join(map(str, trial.user_attrs.get("runs", [])))
         cells = [value, *map(trial.params.get, space), trial.last_step, trial.user_attrs.get("fit_seconds"), runs]
-        writer.writerow([number, end(trial), *(harmless(cell) if isinstance(cell, str) else cell for cell in cells)])
+        writer.writerow([number, end(trial), *cells])
     return content.getvalue()
 
 
@@ -105,14 +97,10 @@ def recipe_of(run_dir: Path) -> str:
     Raises:
         UserError: in a few words, what is wrong with the folder.
     """
-    config = read_config(run_dir)
+    config = dict_to_namespace(read_config(run_dir))
     for key in (*NOT_OF_THE_RECIPE, "trainer.fast_dev_run"):
-        *parents, last = key.split(".")
-        section = config
-        for parent in parents:
-            section = section.get(parent) or {}
-        section.pop(last, None)
-    return yaml.safe_dump({key: value for key, value in config.items() if value != {}}, sort_keys=False)
+        config.pop(key, None)
+    return yaml.safe_dump({key: value for key, value in config.as_dict().items() if value != {}}, sort_keys=False)
 
 
 def end(trial: FrozenTrial) -> str:
@@ -134,3 +122,66 @@ def title(name: str) -> str:
 def quantity(name: str, value: float | None) -> str:
     """Return a share in percent, and a loss as it is."""
     return f"{value or 0:.4f}" if name.endswith("loss") else f"{100 * (value or 0):.2f} %"
+
+
+LAYOUT = {
+    "title": None,
+    "template": "plotly_white",
+    "margin": {"l": 8, "r": 8, "t": 40, "b": 8},
+    "xaxis": {"automargin": True},
+    "yaxis": {"automargin": True},
+}
+
+PLOTS: Mapping[str, tuple[Any, dict[str, Any]]] = {
+    "History": (
+        visualization.plot_optimization_history,
+        {"xaxis_title": "trial", "legend": {"orientation": "h", "y": 1.12}},
+    ),
+    "Importance": (
+        visualization.plot_param_importances,
+        {"xaxis": {"title": "importance", "range": [0, 1.2]}, "yaxis_title": None},
+    ),
+    "Parallel coordinates": (
+        visualization.plot_parallel_coordinate,
+        {"margin": {"l": 60, "r": 30, "t": 60, "b": 30}},
+    ),
+    "Curves": (visualization.plot_intermediate_values, {"xaxis_title": "epoch"}),
+}
+"""Function and layout of each plot."""
+
+
+def sweep_page(
+    study: optuna.Study,
+    name: str,
+    objective: str,
+    space: Mapping[str, str],
+    complete: int,
+    heading: Sequence[str],
+    rows: Sequence[Sequence[str]],
+) -> bytes:
+    """Make the page; with its plots it is about 5 MB, most of it plotly's own code, and needs no network.
+
+    Args:
+        study: whose trials are plotted.
+        name: of the sweep.
+        objective: what the trials are judged by, in words.
+        space: what was searched, in words.
+        complete: how many trials were trained to their end.
+        heading: of the table of trials.
+        rows: of that table.
+    """
+    plots = []
+    for words, (draw, layout) in PLOTS.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # the importances of equal trials are equal
+                figure = draw(study) if words == "Curves" else draw(study, target_name=objective)
+        except (RuntimeError, ValueError):  # too few trials, or all alike
+            continue
+        figure.update_layout(**LAYOUT).update_layout(**layout)
+        text = figure.to_json().replace("<", "\\u003c").replace("Intermediate Value", objective)
+        for key in space:
+            text = text.replace(key, short(key))
+        plots.append((words, text))
+    content = {"objective": objective, "space": space, "complete": complete, "heading": heading, "rows": rows}
+    return render("sweep.html", title=f"Sweep {name}", plots=plots, plotly=get_plotlyjs(), **content)

@@ -10,9 +10,6 @@ from typing import Any
 
 import optuna
 import yaml
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.pruners import MedianPruner, NopPruner
-from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
 
 from fashion_lightning.errors import UserError
@@ -23,8 +20,14 @@ from fashion_lightning.runs.results import has_report, read_curve, read_results,
 from fashion_lightning.sweeps.fits import Fits, as_flags, flags_to_continue
 from fashion_lightning.sweeps.results import metric, report
 from fashion_lightning.sweeps.space import Space, in_words, short, shown, suggest
-from fashion_lightning.sweeps.storage import errors_in_one_line, is_shared, open_storage, storage_url
-from fashion_lightning.sweeps.study import latest, open_study, try_again
+from fashion_lightning.sweeps.study import (
+    errors_in_one_line,
+    is_shared,
+    latest,
+    open_storage,
+    open_study,
+    storage_url,
+)
 
 POLL_SECONDS = 1
 """Between two looks at a study of which other workers train the last trials."""
@@ -49,12 +52,8 @@ class Search:
     failures: list[str] = field(default_factory=list)
 
     def run(self, trials: int, processes: int) -> None:
-        """Train until so many trials have ended, those of other workers among them.
-
-        Raises:
-            UserError: another worker has taken a trial from this one, which gave no sign of life for long.
-        """
-        enough = MaxTrialsCallback(trials, (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
+        """Train until so many trials have ended, those of other workers among them."""
+        enough = optuna.study.MaxTrialsCallback(trials, (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
         while True:
             optuna.storages.fail_stale_trials(self.study)
             states = [trial.state for trial in latest(self.study).values()]
@@ -63,10 +62,7 @@ class Search:
                 return
             if missing > states.count(TrialState.RUNNING):
                 missing -= states.count(TrialState.RUNNING)
-                try:
-                    self.study.optimize(self, missing, n_jobs=processes, catch=(UserError,), callbacks=[enough])
-                except (UpdateFinishedTrialError, ValueError) as error:
-                    raise UserError(f"Another worker has taken a trial from this one ({error}).") from error
+                self.study.optimize(self, missing, n_jobs=processes, catch=(UserError,), callbacks=[enough])
             elif self.fits.stopping.wait(POLL_SECONDS):
                 raise SystemExit
 
@@ -92,9 +88,6 @@ class Search:
         except UserError as error:
             self.failures.append(f"{label}: {error}")
             self.fits.end(label, str(error))
-            raise
-        except SystemExit:
-            try_again(self.study, self.study.trials[trial.number])
             raise
 
     def _fit(self, trial: optuna.Trial, label: str, values: dict[str, Any], seed: int, run_dir: Path) -> None:
@@ -159,14 +152,12 @@ def sweep(
     Raises:
         UserError: the study is another one's, its database cannot be used, or a trial failed.
     """
-    if config["trainer"]["fast_dev_run"]:
-        raise UserError("sweep needs runs that are saved: leave trainer.fast_dev_run out.")
     folder, monitor = Path(config["trainer"]["default_root_dir"]) / name, config["best_checkpoint"]["monitor"]
     definition = {key: value for key, value in recipe_settings(config).items() if key not in space}
     definition |= {f"{key} in the space": in_words(found) for key, found in space.items()}
     definition |= {"seeds": str(seeds), "monitor": monitor}
     warmup = int(config["trainer"]["max_epochs"] or 0) // 4 + 1
-    pruning = NopPruner() if pruner == "none" else MedianPruner(n_warmup_steps=warmup)
+    pruning = optuna.pruners.NopPruner() if pruner == "none" else optuna.pruners.MedianPruner(n_warmup_steps=warmup)
     optuna.logging.set_verbosity(logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", message="The reported value is ignored")

@@ -7,7 +7,6 @@
 Short names stand for the same settings as on the command line: ``lr``, ``batch_size``.
 """
 
-import difflib
 import math
 import re
 import warnings
@@ -31,12 +30,11 @@ SECTIONS = ("model.", "data.", "trainer.", "early_stopping.")
 """Sections of a config whose settings make a recipe; ``best_checkpoint`` says what a trial is judged by."""
 
 NOT_SEARCHED = (
-    *NOT_OF_THE_RECIPE,
-    *PLACES_AND_DEVICES,
-    "trainer.plugins",
-    "trainer.callbacks",
-    "trainer.fast_dev_run",
-    "early_stopping.monitor",
+    *(f"{name}." for name in (*NOT_OF_THE_RECIPE, *PLACES_AND_DEVICES)),
+    "trainer.plugins.",
+    "trainer.callbacks.",
+    "trainer.fast_dev_run.",
+    "early_stopping.monitor.",
 )
 
 
@@ -48,12 +46,10 @@ def read_space(path: Path, long_names: Mapping[str, str]) -> Space:
         long_names: short flags and the flags that they stand for.
 
     Raises:
+        OSError: it cannot be read.
         UserError: naming the setting and what is wrong with it.
     """
-    try:
-        content = read_yaml(path)
-    except OSError as error:
-        raise UserError(f"The space {path} cannot be read ({error.strerror}).") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} must hold settings with ranges, as `lr: {{low: 0.001, high: 0.1, log: true}}`.")
     space: Space = {}
@@ -61,11 +57,7 @@ def read_space(path: Path, long_names: Mapping[str, str]) -> Space:
         key = long_names.get(f"--{name}", f"--{name}").removeprefix("--")
         if key in space:
             raise UserError(f"{path} names {key} twice.")
-        if not key.startswith(SECTIONS):
-            close = difflib.get_close_matches(f"--{key}", [*long_names, *long_names.values()], n=1)
-            hint = f"did you mean {close[0][2:]}?" if close else f"they begin with {', '.join(SECTIONS)}"
-            raise UserError(f"{path}: {key} is no setting that can be searched ({hint})")
-        if any(key == other or key.startswith(f"{other}.") for other in NOT_SEARCHED):
+        if not key.startswith(SECTIONS) or f"{key}.".startswith(NOT_SEARCHED):
             raise UserError(f"{path}: {key} is no part of a recipe, and cannot be searched: type it as a flag.")
         try:
             with warnings.catch_warnings():
@@ -85,11 +77,7 @@ def _distribution(fields: Any) -> Distribution:
     fields = {name: _number_if_meant(value) for name, value in dict(fields).items()}
     if "choices" in fields:
         # Optuna keeps plain values; a list goes as the text that would be typed.
-        choices = [
-            typed(choice) if isinstance(choice, list) else _number_if_meant(choice) for choice in fields["choices"]
-        ]
-        if len(set(choices)) < len(choices):
-            raise ValueError("two of the choices are the same")
+        choices = [typed(item) if isinstance(item, list) else _number_if_meant(item) for item in fields["choices"]]
         return CategoricalDistribution(**{**fields, "choices": choices})
     is_whole = all(isinstance(fields.get(name, 1), int) for name in ("low", "high", "step"))
     found = IntDistribution(**fields) if is_whole else FloatDistribution(**fields)
@@ -100,8 +88,7 @@ def _distribution(fields: Any) -> Distribution:
 
 def _number_if_meant(value: Any) -> Any:
     """Return the number that YAML 1.1 takes for text, since it lacks a point: ``3e-4``."""
-    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value)
-    return float(value) if is_number else value
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value) else value
 
 
 def suggest(trial: Trial, key: str, found: Distribution) -> Any:
@@ -124,10 +111,9 @@ def corners(space: Space) -> list[dict[str, Any]]:
 
 
 def in_words(found: Distribution) -> str:
-    """Return ``0.001 to 0.1, log`` or ``32, 64 or 128``."""
+    """Return ``0.001 to 0.1, log`` or ``32, 64, 128``."""
     if isinstance(found, CategoricalDistribution):
-        *others, last = map(typed, found.choices)
-        return f"{', '.join(others)} or {last}"
+        return ", ".join(map(typed, found.choices))
     steps = "" if found.step in (None, 1) else f" in steps of {found.step}"
     return f"{found.low} to {found.high}{', log' if found.log else ''}{steps}"
 

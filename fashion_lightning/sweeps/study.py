@@ -1,23 +1,144 @@
-"""The study of a sweep: what it was begun with, and its trials.
+"""The study of a sweep in its database: how it is opened, what it was begun with, and its trials.
 
 Optuna fails a trial that was lost and makes a new one in its place. Here both are attempts at one trial, which keeps
-the number of the first attempt, its settings and its run folders.
+the number of the first attempt, its settings and its run folders. A fault of the database is one line, without the
+password.
 """
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner
-from optuna.samplers import RandomSampler, TPESampler
-from optuna.storages import BaseStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import URL, NullPool, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.lock import lock_for_life
 
 DEFINITION = "definition"
 """What a study keeps of the sweep that began it."""
 
+HEARTBEAT_SECONDS = 60
+"""Between two signs of life of a trial. Optuna takes a trial for lost that is silent twice as long; shorter intervals
+fail trials whose worker only waits for the database (Optuna issue 5470)."""
+
+PATIENCE_SECONDS = 300
+"""How long a database may be away, as while its server restarts."""
+
+UNREACHABLE = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
+
+
+def storage_url(given: str | None, folder: Path) -> URL:
+    """Return the database's address.
+
+    Args:
+        given: with ``--storage``; ``None`` for an SQLite file in the sweep's folder.
+        folder: of the sweep.
+
+    Raises:
+        UserError: it is no address.
+    """
+    try:
+        url = URL.create("sqlite", database=str(folder / "study.db")) if given is None else make_url(given)
+        if not url.database:  # for SQLite, this is memory, which no later command can read
+            raise ValueError("no database")
+    except (ArgumentError, ValueError) as error:
+        example = "postgresql://user:password@host/database or sqlite:///file.db"
+        raise UserError(f"--storage is no address of a database, as {example}.") from error
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def is_shared(url: URL) -> bool:
+    """Check whether several machines can use a database at a time; an SQLite file belongs to one process."""
+    return url.get_backend_name() != "sqlite"
+
+
+class Storage(RDBStorage):
+    """Optuna's storage for threads: SQLite may give two of them the same waiting trial (Optuna issue 4002)."""
+
+    lock = threading.Lock()
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        with self.lock:
+            return super().set_trial_state_values(trial_id, state, values)
+
+
+def open_storage(url: URL, stopping: threading.Event) -> Storage:
+    """Connect to the database, and make Optuna's tables in it if they are missing.
+
+    Args:
+        url: its address.
+        stopping: set when this process ends and no longer waits for a database that is away.
+
+    Raises:
+        UserError: another process uses the SQLite file, or the driver is missing.
+    """
+    shared = is_shared(url)
+    if not shared and not lock_for_life(Path(f"{url.database}.lock")):
+        raise UserError(f"Another sweep uses {url.database}. Wait for it or stop it; the same command goes on.")
+
+    def connect() -> Storage:
+        return Storage(
+            # Optuna fills {SCHEMA_VERSION} in.
+            url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}"),
+            # A connection for each question: none is kept that a server has closed meanwhile.
+            {"connect_args": {"connect_timeout": 10} if shared else {"timeout": 60}, "poolclass": NullPool},
+            heartbeat_interval=HEARTBEAT_SECONDS if shared else None,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True),
+        )
+
+    try:
+        try:
+            storage = connect()
+        except UNREACHABLE:  # another worker may have made the same tables at the same instant
+            time.sleep(1)
+            storage = connect()
+    except (ImportError, RuntimeError) as error:  # the driver is missing, or the tables are of another Optuna
+        raise UserError(f"--storage cannot be used: {error}") from error
+
+    def wait_for_server(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return dialect.connect(*arguments, **options)
+            except dialect.loaded_dbapi.OperationalError:
+                if time.monotonic() > deadline or stopping.wait(1):
+                    raise
+
+    if shared:
+        event.listen(storage.engine, "do_connect", wait_for_server)
+    return storage
+
+
+@contextlib.contextmanager
+def errors_in_one_line(url: URL) -> Iterator[None]:
+    """Say what is wrong with a database.
+
+    Raises:
+        UserError: a question to the database failed.
+    """
+    try:
+        yield
+    except UNREACHABLE as error:
+        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
+        reason = str(getattr(cause, "orig", None) or cause).strip().rstrip(".")
+        if url.password:
+            reason = reason.replace(str(url.password), "***")
+        name = f"The storage {url.render_as_string()}" if is_shared(url) else f"The study {url.database}"
+        raise UserError(
+            f"{name} cannot be used: {reason}. What was trained is kept; the same command goes on."
+        ) from error
+
 
 def open_study(
-    storage: BaseStorage,
+    storage: RDBStorage,
     name: str,
     definition: dict[str, str],
     minimize: bool,
@@ -46,12 +167,10 @@ def open_study(
         load_if_exists=True,
         pruner=pruner,
     )
-    begun, trials = study.user_attrs.get(DEFINITION), len(study.trials)
-    if begun is None and not trials:
+    begun, trials = study.user_attrs.get(DEFINITION, {}), len(study.trials)
+    if not begun and not trials:
         begun = definition
         study.set_user_attr(DEFINITION, definition)
-    if not isinstance(begun, dict):
-        raise UserError(f"The study {name} was not begun by this command. Name another one with --study.")
     for key in sorted({*begun, *definition}):
         was, is_now = (side.get(key, "not there") for side in (begun, definition))
         if was != is_now:
@@ -61,7 +180,8 @@ def open_study(
             )
     # Not the same seed for the rest of a study, or for two workers: they would propose the same trials again.
     seed = None if is_shared else trials
-    study.sampler = RandomSampler(seed) if sampler == "random" else TPESampler(seed=seed, constant_liar=True)
+    tpe = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    study.sampler = optuna.samplers.RandomSampler(seed) if sampler == "random" else tpe
     for attempt in [] if is_shared else latest(study).values():
         if attempt.state in (TrialState.RUNNING, TrialState.FAIL):
             try_again(study, attempt)
