@@ -1,8 +1,5 @@
 """Confidence against accuracy, sampling errors, and doubted labels: numbers that can be checked by hand."""
 
-from statistics import NormalDist
-
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -52,16 +49,6 @@ def test_the_calibration_error_is_that_of_torchmetrics() -> None:
     assert sum(images for images, *_ in found.bins) == 5000
 
 
-@pytest.mark.parametrize(("right", "images"), [(9425, 10_000), (9, 10), (10, 10), (0, 10)])
-def test_the_interval_holds_each_probability_that_the_count_does_not_speak_against(right: int, images: int) -> None:
-    """At the ends of Wilson's interval the count lies 1.96 standard deviations from what the probability expects."""
-    low, high = Accuracy(right, images).interval
-    assert 0 <= low < high <= 1
-    for end in (end for end in (low, high) if 1e-9 < end < 1 - 1e-9):
-        deviations = (right / images - end) / np.sqrt(end * (1 - end) / images)
-        assert abs(deviations) == pytest.approx(NormalDist().inv_cdf(0.975))
-
-
 def test_a_label_is_doubted_where_another_class_is_as_probable_as_among_its_own() -> None:
     probabilities = torch.full((40, 2), 0.1)
     labels = torch.arange(40) % 2
@@ -74,6 +61,7 @@ def test_a_label_is_doubted_where_another_class_is_as_probable_as_among_its_own(
     assert suggested.tolist() == [0, 1]
 
 
-def test_a_class_without_an_image_doubts_nothing() -> None:
-    probabilities = torch.tensor(np.eye(10)[[0, 1, 2, 9]])
-    assert doubted_labels(probabilities, torch.tensor([0, 1, 2, 2]))[0].tolist() == []
+def test_the_interval_of_an_accuracy_is_wilsons() -> None:
+    """Numbers by hand from the formula; the interval stays within 0 and 1."""
+    assert Accuracy(9425, 10_000).interval == pytest.approx((0.93777, 0.94690), abs=1e-5)
+    assert Accuracy(10, 10).interval == pytest.approx((0.72247, 1), abs=1e-5)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fashion_lightning.report.comparison_curves import draw
+from fashion_lightning.report.comparison_page import draw
 from fashion_lightning.report.comparison_table import compare, rows
 from fashion_lightning.report.intervals import difference, student95
 from fashion_lightning.runs.results import find_runs

@@ -82,30 +82,34 @@ class PredictionsCSV(BasePredictionWriter):
             self.probabilities = dict(sorted(self.probabilities.items()))
             write_output(self.path, self._json() if self.path.suffix.lower() == ".json" else self._csv())
 
+    def _told(self, index: int) -> dict[str, Any]:
+        """Return what is told of an image beside its probabilities."""
+        probabilities = list(map(float, self.probabilities[index]))
+        cls = CLASS_NAMES[probabilities.index(max(probabilities))]
+        if self.photographs is None:
+            return {"image": index, "class": cls}
+        return {"image": str(self.photographs[index]), "class": cls, "doubtful": max(probabilities) < DOUBTFUL}
+
     def _json(self) -> bytes:
-        records = []
-        for index, texts in self.probabilities.items():
-            probabilities = dict(zip(CLASS_NAMES, map(float, texts), strict=True))
-            doubtful = {} if self.photographs is None else {"doubtful": max(probabilities.values()) < DOUBTFUL}
-            name = index if self.photographs is None else str(self.photographs[index])
-            cls = max(probabilities, key=probabilities.__getitem__)
-            records.append({"image": name, "class": cls, **doubtful, "probabilities": probabilities})
+        records = [
+            {**self._told(index), "probabilities": dict(zip(CLASS_NAMES, map(float, texts), strict=True))}
+            for index, texts in self.probabilities.items()
+        ]
         return (json.dumps(records, indent=2) + "\n").encode()
 
     def _csv(self) -> bytes:
         file = io.StringIO(newline="")
         known = ["label", "correct"] if self.photographs is None else ["doubtful"]
-        table = csv.writer(file)
-        table.writerow(["image", "class", *known, *CLASS_NAMES])
+        table = csv.DictWriter(file, ["image", "class", *known, *CLASS_NAMES])
+        table.writeheader()
         for index, texts in self.probabilities.items():
-            probabilities = list(map(float, texts))
-            cls = CLASS_NAMES[probabilities.index(max(probabilities))]
+            row = self._told(index) | dict(zip(CLASS_NAMES, texts, strict=True))
             if self.photographs is None:
-                label = CLASS_NAMES[self.labels[index]]
-                table.writerow([index, cls, label, str(cls == label).lower(), *texts])
+                row["label"] = CLASS_NAMES[self.labels[index]]
+                row["correct"] = str(row["class"] == row["label"]).lower()
             else:
-                name = harmless(str(self.photographs[index]))
-                table.writerow([name, cls, str(max(probabilities) < DOUBTFUL).lower(), *texts])
+                row |= {"image": harmless(row["image"]), "doubtful": str(row["doubtful"]).lower()}
+            table.writerow(row)
         # A file name may hold bytes that are no text; then no program could read the table as UTF-8.
         return file.getvalue().encode(errors="backslashreplace")
 

@@ -94,14 +94,14 @@ def compare(given: Namespace, _: Sequence[str]) -> None:
     if given.output is None:
         print("As Markdown, CSV, a picture of the curves and a page: add --output FOLDER")
         return
-    from fashion_lightning.report import comparison_curves, comparison_page  # matplotlib takes a second to load
+    from fashion_lightning.report import comparison_page  # matplotlib takes a second to load
 
     folder = Path(given.output)
     folder.mkdir(parents=True, exist_ok=True)
     texts = (tables.markdown(comparison), tables.csv_text(comparison), tables.runs_csv(comparison))
     for name, text in zip(FILES, texts):
         (folder / name).write_text(text, encoding="utf-8")
-    for note in comparison_curves.draw(comparison.groups, folder / FILES[3]):
+    for note in comparison_page.draw(comparison.groups, folder / FILES[3]):
         print(f"note: {note}")
     (folder / FILES[4]).write_bytes(comparison_page.comparison_page(comparison, folder / FILES[3]))
     print(f"Written to {folder}: {', '.join(FILES)}")

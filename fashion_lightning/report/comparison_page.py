@@ -1,13 +1,92 @@
-"""The page that ``compare --output`` writes: table, curves and differences of several recipes."""
+"""The page that ``compare --output`` writes: table, learning curves and differences of several recipes."""
 
+import warnings
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
+from textwrap import fill
 from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from fashion_lightning.report.comparison_table import COLUMNS, Comparison, Group, rows
 from fashion_lightning.report.intervals import Accuracy, difference
 from fashion_lightning.report.page import data_uri, render
+from fashion_lightning.runs.results import RunResults, read_curve
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6914", "#7F7F7F", "#6A3D9A")
+"""Okabe and Ito's, which readers with any colour vision can tell apart, and three more."""
+
+LEGEND_WIDTH = 110
+"""Characters of a line of the legend."""
+
+
+def draw(groups: Sequence[Group], path: Path) -> list[str]:
+    """Draw loss and accuracy over epochs: mean over seeds, and a band of one standard deviation.
+
+    A curve ends with the first of its runs.
+
+    Args:
+        groups: recipes with their runs.
+        path: the picture to write; its suffix decides the format.
+
+    Returns:
+        Notes on runs whose event files lack epochs.
+    """
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    notes: dict[str, None] = {}  # each once, in order
+    lines: list[Line2D] = []
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        later = []
+        for group, color in zip(groups, cycle(COLORS)):
+            for part, style in (("val", "-"), ("train", ":")):
+                curves = [read_curve(run.run_dir, f"{part}/{quantity}") for run in group.runs]
+                line = _draw_band(axes, curves, color, style)
+                lines += [line] if (part, quantity) == ("val", "loss") else []
+                later += [value for curve in curves for epoch, value in curve.items() if epoch > 1]
+                notes |= {_missing(run, part, curve): None for run, curve in zip(group.runs, curves, strict=True)}
+        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        if quantity == "loss" and later:  # recipes differ most in their first epoch, which nobody compares
+            axes.set_ylim(bottom=0, top=1.15 * max(later))
+    labels = [fill(f"{group.label} (n = {len(group.runs)})", LEGEND_WIDTH, break_on_hyphens=False) for group in groups]
+    figure.set_figheight(4.8 + 0.21 * sum(label.count("\n") + 1 for label in labels))
+    legend = figure.legend(lines, ["…"] * len(lines), loc="outside lower center", frameon=False)
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_parse_math(False)  # else what stands between two dollar signs is a formula
+        text.set_text(label)  # given to `legend`, a label that begins with an underscore would be left out
+    figure.suptitle("Validation (solid) and training (dotted), mean ± standard deviation over seeds", fontsize=11)
+    with warnings.catch_warnings():  # a label in letters that matplotlib's font lacks is drawn as a box
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(path, dpi=150)
+    return [note for note in notes if note]
+
+
+def _missing(run: RunResults, part: str, curve: dict[int, float]) -> str:
+    """Say how many epochs the event files of a run lack, if any."""
+    every = run.settings.get("trainer.check_val_every_n_epoch", "1") if part == "val" else "1"
+    if not every.isdigit():  # "None": validation follows batches, not epochs
+        return ""
+    # The last epoch of a run is validated too, also after an early end.
+    missing = run.fit["epochs"] // int(every) - sum(epoch % int(every) == 0 for epoch in curve)
+    return f"the event files of {run.run_dir} lack {missing} of {run.fit['epochs']} epochs" if missing > 0 else ""
+
+
+def _draw_band(axes: Axes, curves: Sequence[dict[int, float]], color: str, style: str) -> Line2D:
+    epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
+    values = [[curve[epoch] for curve in curves] for epoch in epochs]
+    middle = [mean(at_epoch) for at_epoch in values]
+    (line,) = axes.plot(epochs, middle, style, color=color, marker="." if len(epochs) == 1 else "", linewidth=1.6)
+    if len(curves) > 1:
+        low, high = ([mean(each) + sign * stdev(each) for each in values] for sign in (-1, 1))
+        axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
+    return line
 
 
 def comparison_page(comparison: Comparison, curves: Path) -> bytes:

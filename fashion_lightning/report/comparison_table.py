@@ -83,22 +83,6 @@ COLUMNS = (
 )
 
 
-FIRST_TO_GO = (
-    "top-5, %",
-    "val. loss",
-    "test loss",
-    "flip- and shift-averaged, %",
-    "parameters",
-    "flip-averaged, %",
-    "fit, s",
-    "epochs",
-)
-"""Columns in the order in which a narrow terminal goes without them."""
-
-LEAST_TEXT = 24
-"""Characters of a line of a recipe's name, or of a note, in the terminal."""
-
-
 @dataclass(frozen=True)
 class Comparison:
     """Recipes, and the folders that could not be read with the reason."""
@@ -163,35 +147,20 @@ def rows(comparison: Comparison) -> list[list[str]]:
 
 
 def print_table(comparison: Comparison) -> None:
-    """Print the table, as wide as it is if the output is not a terminal.
-
-    On a terminal that is too narrow, columns are left out and named; a number is never broken.
-    """
+    """Print the table without its empty columns; without breaks if the output is not a terminal."""
     heading, *others = rows(comparison)
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=1000)
-    columns = dict(zip(heading, zip(*others, strict=True), strict=True)) if others else {}
-    # Numbers stay whole; headings are broken between words.
-    least = {name: max(map(len, [*name.split(), *cells])) for name, cells in columns.items()}
-    least |= {name: min(LEAST_TEXT, least[name]) for name in ("recipe", "notes") if name in least}
-    empty = [name for name, cells in columns.items() if all(cell in ("–", "") for cell in cells)]
-    dropped: list[str] = []
-    for name in [*empty, *FIRST_TO_GO]:
-        if sum(least[name] + 3 for name in columns) <= console.width:
-            break
-        if columns.pop(name, None) is not None:
-            dropped.append(name)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        justify = "left" if name in ("recipe", "notes") else "right"
-        table.add_column(name, justify=justify, overflow="fold", min_width=least[name])  # type: ignore[arg-type]
-    for row in zip(*columns.values(), strict=True):
-        table.add_row(*map(escape, row))  # a path may hold brackets, rich's markup
-    console.print(table, highlight=False)
-    if dropped:
-        names = ", ".join(name.removesuffix(", %") for name in heading if name in dropped)
-        print(f"Not shown at this width: {names}. All columns: in a wider terminal, or with --output FOLDER")
+    cells = []
+    for name, column in zip(heading, zip(*others, strict=True), strict=True):
+        if set(column) - {"–", ""}:
+            is_text = name in ("recipe", "notes")
+            least = None if is_text else max(map(len, column))  # numbers stay whole
+            table.add_column(name, justify="left" if is_text else "right", overflow="fold", min_width=least)
+            cells.append(map(escape, column))
+    for row in zip(*cells, strict=True):
+        table.add_row(*row)
+    (console if console.is_terminal else Console(width=1000)).print(table)
 
 
 def markdown(comparison: Comparison) -> str:

@@ -1,9 +1,7 @@
 """The web application: a page, and the endpoint that it and any program asks."""
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,7 +17,7 @@ from fashion_lightning.photographs.files import FORMATS, TooManyPixels, UnknownF
 from fashion_lightning.photographs.prepare import Background, Box, Prepared
 from fashion_lightning.report.page import picture, render
 from fashion_lightning.serving.batches import Batches
-from fashion_lightning.serving.intake import PREPARING, AnsweredEarly, Intake, Limits, WithHeaders
+from fashion_lightning.serving.intake import PREPARING, Intake, Limits
 from fashion_lightning.version import __version__
 
 EXAMPLE: dict[str, Any] = {
@@ -93,25 +91,6 @@ def page(model: str, limits: Limits) -> bytes:
     )
 
 
-def policy() -> str:
-    """Return a Content-Security-Policy that allows this style and script, and requests to this server only."""
-    style, script = (
-        base64.b64encode(hashlib.sha256(render(name)).digest()).decode() for name in ("serve.css", "serve.js")
-    )
-    return (
-        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; connect-src 'self';"
-        " img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-
 PROBLEMS = {
     400: "Nothing was sent.",
     408: "The picture came too slowly.",
@@ -158,8 +137,6 @@ def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None 
         lifespan=lifespan,
     )
     html = page(model, limits)
-    app.add_middleware(WithHeaders, headers={**HEADERS, "Content-Security-Policy": policy()})
-    app.add_middleware(AnsweredEarly)
 
     @app.get("/", response_class=HTMLResponse, summary="The page", include_in_schema=False)
     async def show_page() -> HTMLResponse:

@@ -7,16 +7,18 @@ import asyncio
 import contextlib
 import io
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from fastapi import HTTPException, Request
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PREPARING = min(4, os.cpu_count() or 1)
 """Pictures that are decoded at the same time, each in a thread."""
+
+
+LINGER = 5.0
+"""Seconds in which a client that was refused may still send; it is read and dropped."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,23 @@ class Intake:
         Raises:
             HTTPException: it has another media type, is empty, too large or too slow, or too much is held already.
         """
-        _check_headers(request, self.limits.bytes)
-        if self.requests >= self.limits.requests:
-            raise _busy()
-        self.requests += 1
-        with io.BytesIO() as file:
-            try:
-                await self._receive(request, file)
-                file.seek(0)
-                yield file
-            finally:
-                self.requests -= 1
-                self.bytes -= file.getbuffer().nbytes
+        try:
+            _check_headers(request, self.limits.bytes)
+            if self.requests >= self.limits.requests:
+                raise _busy()
+            self.requests += 1
+            with io.BytesIO() as file:
+                try:
+                    await self._receive(request, file)
+                    file.seek(0)
+                    yield file
+                finally:
+                    self.requests -= 1
+                    self.bytes -= file.getbuffer().nbytes
+        except HTTPException as refused:
+            await _drop_the_rest(request)
+            refused.headers = {**(refused.headers or {}), "Connection": "close"}
+            raise
 
     async def _receive(self, request: Request, file: io.BytesIO) -> None:
         try:
@@ -87,6 +94,17 @@ class Intake:
             raise HTTPException(400, "The connection ended before the picture did.") from error
         if not file.tell():
             raise HTTPException(400, "The request holds no picture: send the bytes of one file as its body.")
+
+
+async def _drop_the_rest(request: Request) -> None:
+    """Read what a refused client still sends, for ``LINGER`` seconds.
+
+    A connection that is closed with bytes unread would be reset, and the client would never see the answer.
+    """
+    with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: there is nothing left
+        async with asyncio.timeout(LINGER):
+            async for _ in request.stream():
+                pass
 
 
 def _check_headers(request: Request, largest: int) -> None:
@@ -112,60 +130,3 @@ def _busy() -> HTTPException:
     return HTTPException(
         503, "Too many pictures at the same time. Try again in a second.", headers={"Retry-After": "1"}
     )
-
-
-LINGER = 5.0
-"""Seconds in which a client that was refused may still send; it is read and dropped."""
-
-
-class WithHeaders:
-    """Add the same headers to all responses."""
-
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
-        self.app = app
-        self.headers = headers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request; an ASGI application."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self.headers)
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
-
-
-class AnsweredEarly:
-    """Let an answer reach a client that is still sending, and then close the connection.
-
-    Closed at once, with bytes unread, it would be reset, and the client would never see the answer; not closed, a body
-    without end would be read without end.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request; an ASGI application."""
-        whole = scope["type"] != "http"
-
-        async def receive_and_look() -> Message:
-            nonlocal whole
-            message = await receive()
-            whole = whole or not message.get("more_body", False)
-            return message
-
-        async def send_to_the_end(message: Message) -> None:
-            if message["type"] == "http.response.start" and not whole and scope["method"] not in ("GET", "HEAD"):
-                MutableHeaders(scope=message)["Connection"] = "close"
-            if message["type"] == "http.response.body" and not message.get("more_body", False) and not whole:
-                await send({**message, "more_body": True})
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LINGER):
-                        while not whole:
-                            await receive_and_look()
-                message = {"type": "http.response.body", "body": b""}
-            await send(message)
-
-        await self.app(scope, receive_and_look, send_to_the_end)

@@ -1,5 +1,7 @@
-"""The server: its address, and its quiet end."""
+"""The server: its address, the headers of its answers, and its quiet end."""
 
+import base64
+import hashlib
 import os
 import signal
 import socket
@@ -11,10 +13,21 @@ from fastapi import FastAPI
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.processes import SIGNALS
+from fashion_lightning.report.page import render
 from fashion_lightning.serving.intake import Limits
 
 LAST_WORDS = 5
 """Seconds for pending requests when the server is told to end."""
+
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Headers of every response, beside the policy."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -46,6 +59,17 @@ def address(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def policy() -> str:
+    """Return a Content-Security-Policy that allows this style and script, and requests to this server only."""
+    style, script = (
+        base64.b64encode(hashlib.sha256(render(name)).digest()).decode() for name in ("serve.css", "serve.js")
+    )
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; connect-src 'self';"
+        " img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
 def config(app: FastAPI) -> uvicorn.Config:
     """Configure uvicorn to serve an application; it prints warnings only."""
     return uvicorn.Config(
@@ -55,6 +79,7 @@ def config(app: FastAPI) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
+        headers=[*HEADERS.items(), ("Content-Security-Policy", policy())],
         limit_concurrency=Limits.connections,
         timeout_graceful_shutdown=LAST_WORDS,
     )

@@ -2,9 +2,8 @@
 
 from lightning import Callback
 
-from fashion_lightning.callbacks.plots.embedding import Embedding
 from fashion_lightning.callbacks.plots.evaluation import ConfusionMatrix, Mistakes, PrecisionRecall, Reliability
-from fashion_lightning.callbacks.plots.filters import Filters
+from fashion_lightning.callbacks.plots.network import Embedding, Filters
 from fashion_lightning.callbacks.plots.training_images import TrainingImages
 
 

@@ -23,7 +23,7 @@ class ConfusionMatrix(Plot):
         figure = new_figure()
         axes = figure.add_axes((0.165, 0.18, 0.8, 0.81))
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
-        for row, column in zip(*(shares >= 0.05).nonzero(), strict=True):
+        for row, column in zip(*(shares >= 0.5).nonzero(), strict=True):
             share = shares[row, column]
             text = f"{share:.1f}" if share < 99.95 else "100"
             color = "white" if share > 55 else "black"

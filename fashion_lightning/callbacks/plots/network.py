@@ -1,10 +1,11 @@
-"""Where the network puts images, for TensorBoard's Projector tab."""
+"""Plots of the network: what its first layer looks for, and where it puts images."""
 
 import math
 from pathlib import Path
 
 import torch
 from google.protobuf import text_format  # type: ignore[import-untyped]
+from matplotlib.figure import Figure
 from PIL import Image
 from tensorboard.plugins.projector.metadata import PLUGIN_ASSETS_NAME, PROJECTOR_FILENAME
 from tensorboard.plugins.projector.projector_config_pb2 import EmbeddingInfo, ProjectorConfig
@@ -12,13 +13,49 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
-from fashion_lightning.callbacks.plots.plot import Evaluation, Plot, images_of
+from fashion_lightning.callbacks.plots.plot import WIDTH, Evaluation, Plot, images_of, new_figure
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.augment import SIDE
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.files.durable import replacing
 
-COUNT = 500
+FILTERS, COLUMNS = 64, 16
+
+
+class Filters(Plot):
+    """Shows the weights of the first layer, red where they add and blue where they subtract, each by its own scale.
+
+    There is no plot if the first layer is neither a convolution of grey images nor dense over pixels.
+    """
+
+    name = "filters of the first layer"
+
+    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
+        filters = first_filters(model.network)
+        if filters is None:
+            return None
+        filters = filters[:FILTERS].detach().float().cpu()
+        filters = filters / filters.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+        gap = max(1, filters.shape[-1] // 8)
+        grid = make_grid(filters[:, None], nrow=min(COLUMNS, len(filters)), padding=gap, pad_value=float("nan"))[0]
+        figure = new_figure(height=max(100, WIDTH * grid.shape[0] // grid.shape[1]))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.imshow(grid.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+        axes.set_axis_off()
+        return figure
+
+
+def first_filters(network: nn.Module) -> Tensor | None:
+    """Return the weights of the first layer as images ``(N, height, width)``, if they are images."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            return layer.weight[:, 0] if layer.in_channels == 1 and max(layer.kernel_size) > 1 else None
+        if isinstance(layer, nn.Linear):
+            return layer.weight.view(-1, SIDE, SIDE) if layer.in_features == SIDE * SIDE else None
+    return None
+
+
+IMAGES = 500
 """Validation images, which go through the network once more."""
 
 MAX_FEATURES = 4096
@@ -34,7 +71,7 @@ class Embedding(Plot):
 
     def write(self, writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: Evaluation, step: int) -> None:
         layer = last_dense_layer(model.network)
-        images = images_of(model.trainer, evaluation["indices"][:COUNT])
+        images = images_of(model.trainer, evaluation["indices"][:IMAGES])
         if layer is None or layer.in_features > MAX_FEATURES or images is None:
             return
         inputs: list[Tensor] = []
@@ -44,10 +81,10 @@ class Embedding(Plot):
         hook.remove()
         if [len(part) for part in inputs] != [len(images)]:  # nothing tells which input belongs to which image
             return
-        probability, guess = evaluation["logits"][:COUNT].softmax(dim=1).max(dim=1)
+        probability, guess = evaluation["logits"][:IMAGES].softmax(dim=1).max(dim=1)
         lines = [
             f"{CLASS_NAMES[label]}\t{CLASS_NAMES[cls]}\t{100 * share:.1f} %"
-            for label, cls, share in zip(evaluation["labels"][:COUNT], guess, probability, strict=True)
+            for label, cls, share in zip(evaluation["labels"][:IMAGES], guess, probability, strict=True)
         ]
         folder = Path(writer.log_dir) / "plugins" / PLUGIN_ASSETS_NAME
         write_projector(folder, inputs[0].flatten(1), ["class\tguess\tprobability", *lines], images)
