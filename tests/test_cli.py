@@ -5,34 +5,16 @@ import json
 import math
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 import fashion_lightning
 from fashion_lightning.data.classes import CLASS_NAMES
 from tests import networks
 from tests.conftest import Run
 from tests.test_tensorboard import curve
-
-
-def test_python_m_is_the_same_command() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "fashion_lightning", "--version"], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == f"fashion-lightning {fashion_lightning.__version__}\n"
-
-
-@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
-def test_each_command_explains_its_options(cli: Run, command: str) -> None:
-    printed = cli(command, "--help_all", exits=0)
-    for option in ("--model.network", "--data.batch_size", "--early_stopping.patience", "--trainer.max_epochs"):
-        assert option in printed
-    assert ("--output" in printed) == (command == "predict")
 
 
 def test_each_fit_leaves_a_run_folder_of_its_own_and_says_what_comes_next(cli: Run, recipe: Path) -> None:
@@ -92,18 +74,6 @@ def test_validate_repeats_the_best_figures_of_the_fit(cli: Run, trained: Path) -
     assert figures["loss"] == pytest.approx(best["val/loss"])
 
 
-def test_several_pictures_may_follow_their_flag_as_a_shell_writes_them(cli: Run, trained: Path, tmp_path: Path) -> None:
-    for name in ("a.png", "it's [1], 'b'.png", "sub/ü.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("L", (28, 28)).save(tmp_path / name)
-    files = ["a.png", "it's [1], 'b'.png", "sub"]
-    for flag, output in (("--images", "mine.csv"), ("--data.images", "out/mine.csv")):
-        cli("predict", "--ckpt_path", trained, flag, *files, "--output", output)
-        rows = list(csv.reader(Path(output).read_text().splitlines()))
-        assert [row[0] for row in rows[1:]] == ["a.png", "it's [1], 'b'.png", "sub/ü.png"]
-        assert rows[0] == ["image", "class", "doubtful", *CLASS_NAMES]  # nobody knows what they show
-
-
 def test_figures_with_test_time_augmentation_stand_beside_the_others(cli: Run, trained: Path) -> None:
     cli("test", "--ckpt_path", trained)
     alone = json.loads((trained / "test_best.json").read_text())
@@ -136,23 +106,6 @@ def test_the_best_epoch_is_the_one_with_the_least_loss_or_the_most_of_anything_e
     run = Path("tensorboard_logs/tiny/version_0")
     values = [value for _, value in curve(run, monitor)]
     assert json.loads((run / "fit.json").read_text())["best"][monitor] == best_of(values)
-
-
-@pytest.mark.parametrize("validation", [["--trainer.limit_val_batches=0"], ["--trainer.check_val_every_n_epoch=3"]])
-@pytest.mark.slow
-def test_the_best_epoch_by_a_metric_of_training_is_judged_by_that_epoch(
-    cli: Run, recipe: Path, validation: list[str]
-) -> None:
-    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "4", *validation]
-    printed = cli(*fit, "--best_checkpoint.monitor", "train/loss", "--early_stopping.monitor", "train/loss")
-    run = Path("tensorboard_logs/tiny/version_0")
-    best = json.loads((run / "fit.json").read_text())["best"]
-    losses = [value for _, value in curve(run, "train/loss")]
-    assert (best["train/loss"], best["epoch"]) == (min(losses), losses.index(min(losses)))
-    in_last_epoch = "limit" not in validation[0] and best["epoch"] == 3  # which is validated whatever comes before
-    assert any(name.startswith("val/") for name in best) == in_last_epoch
-    assert f"fashion-lightning test --ckpt_path {run}" in printed
-    cli("test", "--ckpt_path", run)
 
 
 def test_a_moved_checkpoint_alone_is_tested_used_and_starts_a_new_run(cli: Run, trained: Path, tmp_path: Path) -> None:

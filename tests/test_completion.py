@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from fashion_lightning.cli.completion import SCRIPTS
-from tests.conftest import Run
-
 ROOT = Path(__file__).parents[1]
 
 
@@ -78,9 +75,3 @@ def test_bash_completes_commands_recipes_runs_and_settings(tmp_path: Path) -> No
     assert done.stderr == ""
     answers = [re.findall(r"'([^']*)'", line) for line in done.stdout.splitlines()]
     assert answers == [found for _, found in cases]
-
-
-def test_a_completion_script_is_for_a_shell_that_is_known(cli: Run) -> None:
-    for shell in SCRIPTS:
-        assert "fashion-lightning _complete" in cli("completion", shell)
-    assert "invalid choice: 'tcsh' (choose from 'bash', 'zsh', 'fish')" in cli("completion", "tcsh", exits=2)

@@ -11,7 +11,7 @@ import yaml
 from fashion_lightning.cli import deploy, fit, many_fits
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.parser import parse
-from fashion_lightning.cli.recipes import DEFAULT_RECIPE, RECIPES, find_config, names
+from fashion_lightning.cli.recipes import DEFAULT_RECIPE, RECIPES, find_config
 from tests.conftest import Run
 
 ROOT = Path(__file__).parents[1]
@@ -51,11 +51,6 @@ def test_every_yaml_begins_with_its_command_and_defines_a_model_unless_it_is_a_p
     else:
         option, name = first
         assert (option, find_config(name)) == ("--config", path)
-
-
-def test_the_recipes_of_a_checkout_are_the_ones_in_use() -> None:
-    assert RECIPES == ROOT / "configs"
-    assert DEFAULT_RECIPE in names()
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("fashion-lightning")])

@@ -48,7 +48,3 @@ def test_the_examples_of_a_docstring_are_true(
     )
     assert result.attempted
     assert not result.failed
-
-
-def test_the_front_door_has_examples() -> None:
-    assert {path.stem for path in MODULES} >= {"inference", "from_python"}

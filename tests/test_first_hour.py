@@ -60,12 +60,6 @@ def test_the_examples_of_the_help_can_be_parsed(command: Command) -> None:
             assert {*recipes} <= {*names(), "my_recipe.yaml"}
 
 
-@pytest.mark.parametrize("command", ["compare", "export", "serve"])
-def test_every_command_shows_all_its_options(cli: Run, command: str) -> None:
-    printed = cli(command, "--help_all")
-    assert all(option.name in printed for option in COMMANDS[command].options if option.name.startswith("--"))
-
-
 def test_all_of_the_help_lists_what_is_meant_first(cli: Run) -> None:
     printed = " ".join(cli("fit", "--help_all", exits=0).split())
     for short, setting in SHORT_NAMES.items():
@@ -102,19 +96,6 @@ def test_a_short_name_is_exactly_what_it_stands_for() -> None:
 )
 def test_a_class_goes_by_its_name(typed: list[str], path: str) -> None:
     assert expand(typed)[-1].partition("=")[2] == path
-
-
-@pytest.mark.parametrize("order", [["--lr", "0.5", "--optimizer", "adam"], ["--optimizer=adam", "--lr=0.5"]])
-def test_a_fit_with_short_names_has_the_settings_of_the_long_ones(cli: Run, recipe: Path, order: list[str]) -> None:
-    others = ["--epochs", "1", "--seed", "3", "--batch_size", "60", "--flip", "none", "--shift=2", "--cutout", "4"]
-    cli("fit", "--config", recipe, *order, *others, "--patience", "2", "--precision", "32-true", "--devices", "1")
-    config = yaml.safe_load(Path("tensorboard_logs/tiny/version_0/config.yaml").read_text(encoding="utf-8"))
-    assert config["model"]["optimizer"]["class_path"] == "torch.optim.Adam"
-    assert config["model"]["optimizer"]["init_args"]["lr"] == 0.5
-    assert (config["trainer"]["max_epochs"], config["seed_everything"]) == (1, 3)
-    data = config["data"]
-    assert [data[key] for key in ("batch_size", "flip", "shift", "cutout")] == [60, "none", 2, 4]
-    assert (config["early_stopping"]["patience"], config["trainer"]["precision"]) == (2, "32-true")
 
 
 def test_another_optimizer_keeps_the_learning_rate_which_is_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,10 +185,3 @@ def test_list_shows_how_far_each_run_is(cli: Run, trained: Path) -> None:
     assert lines[2].startswith(r"    \x1b[31mred: long long")
     rest = [line.split() for line in lines if line.startswith("tiny")][2:]
     assert [line[-1] for line in rest] == ["interrupted", "training", "empty"]
-
-
-def test_list_takes_another_folder(cli: Run, trained: Path) -> None:
-    trained.parent.parent.rename("elsewhere")
-    assert "no runs in tensorboard_logs yet" in cli("list")
-    assert "tiny/version_0" in cli("list", "elsewhere")  # which every command takes
-    assert "There is no folder nowhere" in cli("list", "nowhere", exits=2)

@@ -7,7 +7,6 @@ import re
 import signal
 import sys
 import threading
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import fashion_lightning
 from fashion_lightning import from_python
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import read_checkpoint
-from tests.interruption import assert_same_state, interrupt
+from tests.interruption import assert_same_state
 
 
 @pytest.fixture(autouse=True)
@@ -88,34 +87,10 @@ def test_interrupting_it_ends_it_after_a_step_and_leaves_a_run_that_goes_on(
 
 
 @pytest.mark.slow
-def test_a_fit_that_is_stopped_from_outside_is_an_error(recipe: Path) -> None:
-    flag, *values = interrupt("train", 1, 3, signal.SIGTERM)
-    overrides: dict[str, Any] = {"trainer.callbacks+": flag.partition("=")[2]}
-    overrides |= {value.partition("=")[0].removeprefix("--"): value.partition("=")[2] for value in values}
-    with pytest.raises(UserError, match="ended with exit code 143; its last lines are above"):
-        fashion_lightning.fit(recipe, **overrides)
-
-
-@pytest.mark.slow
 def test_a_setting_that_cannot_be_used_is_an_error_of_one_line(recipe: Path) -> None:
     with pytest.raises(UserError, match=r"did you mean --data\.batch_size"):
         fashion_lightning.fit(recipe, **{"data.batch_sise": 3})
     assert not Path("tensorboard_logs").exists()
-
-
-@pytest.mark.parametrize(
-    ("overrides", "said"),
-    [
-        ({"model__network": fashion_lightning.CNN}, "model.network must be plain: .* not type. A class goes by its"),
-        ({"trainer__fast_dev_run": True}, "With trainer.fast_dev_run there would be no run to return"),
-        ({"help": False}, "With help there"),
-    ],
-)
-def test_what_fit_cannot_take_is_refused_before_anything_starts(overrides: dict[str, Any], said: str) -> None:
-    began = time.monotonic()
-    with pytest.raises(UserError, match=said):
-        fashion_lightning.fit("quick", **overrides)
-    assert time.monotonic() - began < 0.5
 
 
 def test_settings_are_typed_as_a_command_takes_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -130,6 +105,11 @@ def test_settings_are_typed_as_a_command_takes_them(monkeypatch: pytest.MonkeyPa
     assert run == Path("x")
     network = '--model.network.init_args={"widths": [4, 8]}'
     assert lines[1] == f"fit|--config=a b.yaml|--epochs=3|--lr=1e-05|{network}|--pictures=false|--name=ä|1\n"
+
+
+def test_a_class_is_refused_before_anything_starts() -> None:
+    with pytest.raises(UserError, match=r"model\.network must be plain: .* not type\. A class goes by its import path"):
+        fashion_lightning.fit("quick", model__network=fashion_lightning.CNN)
 
 
 def test_a_fit_that_saves_nothing_has_no_run_to_return(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """What ``predict`` and ``test`` write, and where they must not."""
 
 import csv
-import errno
 import os
-import subprocess
 import threading
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from PIL import Image
 
 from fashion_lightning.callbacks.predictions import PredictionsCSV
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.files.output_file import output_file, write_output
+from fashion_lightning.files.output_file import write_output
 from tests.conftest import Run
 
 
@@ -44,11 +42,6 @@ def test_a_symbolic_link_stays_and_its_file_is_replaced_in_a_folder_that_is_made
     write_output(Path("link.csv"), b"x")
     assert Path("link.csv").is_symlink()
     assert Path("new/target.csv").read_bytes() == b"x"
-
-
-def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert output_file("--output", "~/mine.csv") == tmp_path / "mine.csv"
 
 
 def test_predictions_of_own_pictures_leave_those_of_the_test_images_alone(cli: Run, trained: Path) -> None:
@@ -81,29 +74,3 @@ def test_names_in_the_table_are_text_that_no_spreadsheet_runs(cli: Run, trained:
     os.chdir("own")
     cli("predict", "--ckpt_path", Path("..") / trained, "--images", "*.png", "--output", "a.csv")
     assert [row[0] for row in rows_of(Path("a.csv").read_text())] == ["image", "'=cmd.png", r"b\udcff.png"]
-
-
-@pytest.mark.slow
-def test_names_that_are_no_text_can_be_typed(trained: Path, command_on_generated_data: list[str]) -> None:
-    Image.new("L", (28, 28), 100).save(os.fsdecode(b"b\xff.png"))
-    predict = [*command_on_generated_data, "predict", "--ckpt_path", str(trained)]
-    done = subprocess.run(
-        [*map(os.fsencode, predict), b"--images", b"b\xff.png", b"--output", b"o\xff.csv"], capture_output=True
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    assert rb"written to o\udcff.csv" in done.stdout
-    assert Path(os.fsdecode(b"o\xff.csv")).is_file()
-
-
-def test_metrics_that_cannot_be_written_are_printed_all_the_same(
-    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def read_only(*_: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    monkeypatch.setattr("fashion_lightning.files.durable._own_partial", read_only)
-    printed = cli("validate", "--ckpt_path", trained, exits=2)
-    assert "Ankle boot" in printed
-    assert "(100 images)" in printed
-    assert f"error: The metrics above could not be written to {trained} (Read-only file system)." in printed
-    assert "Traceback" not in printed

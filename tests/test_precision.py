@@ -9,7 +9,6 @@ import yaml
 
 from fashion_lightning.precision import bf16_is_native, default_precision
 from tests.conftest import Run
-from tests.interruption import assert_same_state
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +57,3 @@ def test_the_default_precision_is_settled_in_the_config_of_the_run(
     assert "precision: bf16-mixed   seed" in printed
     settings = yaml.safe_load(Path("tensorboard_logs/tiny/version_0/config.yaml").read_text())["trainer"]
     assert (settings["accelerator"], settings["precision"], settings["deterministic"]) == ("cpu", "bf16-mixed", True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_the_same_recipe_gives_the_same_weights_twice(cli: Run, recipe: Path, precision: str) -> None:
-    for _ in range(2):
-        cli("fit", "--config", recipe, "--trainer.precision", precision)
-    assert_same_state(*(Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1)))

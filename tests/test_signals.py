@@ -1,7 +1,6 @@
 """Ctrl-C and SIGTERM at any instant: exit codes, no traceback, nothing lost; to a process and to its whole group."""
 
 import os
-import random
 import signal
 import subprocess
 import time
@@ -99,35 +98,3 @@ def test_a_signal_after_the_report_changes_nothing(recipe: Path, command_on_gene
     check_end(code, printed)
     assert code == 0
     assert "See its curves" in printed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("to", ["process", "group"])
-def test_signals_at_random_instants_of_a_fit(
-    cli: Run, recipe: Path, command_on_generated_data: list[str], to: str
-) -> None:
-    draw = random.Random(to)
-    fit = [*command_on_generated_data, "fit", "--config", str(recipe)]
-    began = time.monotonic()
-    subprocess.run(fit, check=True, capture_output=True)
-    seconds = time.monotonic() - began
-    codes = []
-    for number in range(4):
-        again = number == 3
-
-        def send(process: subprocess.Popen[str], again: bool = again) -> None:
-            time.sleep(draw.uniform(0, seconds))
-            for _ in range(1 + again):
-                if process.poll() is None:
-                    signum = draw.choice([INT, TERM])
-                    os.killpg(process.pid, signum) if to == "group" else process.send_signal(signum)
-                time.sleep(draw.uniform(0, 0.05))
-
-        code, printed = signalled(fit, send)
-        check_end(code, printed)
-        codes.append(code)
-        for run in Path("tensorboard_logs/tiny").glob("version_*"):
-            if (run / "checkpoints/last.ckpt").exists() and not (run / "fit.json").exists():
-                cli("fit", "--ckpt_path", run)
-                assert (run / "fit.json").exists()
-    assert set(codes) & {130, 143}, codes

@@ -11,8 +11,7 @@ from lightning import Callback, Trainer
 
 from fashion_lightning import CNN, FashionMNISTClassifier, FashionMNISTDataModule
 from fashion_lightning.callbacks.images_seen import ImagesSeen
-from fashion_lightning.callbacks.terminal import EpochLines, LayerTable, TerminalBar
-from fashion_lightning.networks import WideResNet
+from fashion_lightning.callbacks.terminal import EpochLines, TerminalBar
 from tests.conftest import Run
 from tests.interruption import interrupt
 from tests.test_tensorboard import curve
@@ -122,22 +121,6 @@ def test_on_a_terminal_a_bar_is_there_while_an_epoch_runs_and_gone_after_it(
     assert all(LINE.match(line) for line in lines)
 
 
-@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
-def test_a_bar_shows_the_place_in_an_epoch_that_is_continued(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = take_terminal(monkeypatch)
-
-    class SaveAndStop(Callback):
-        def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-            if trainer.global_step == 14:
-                trainer.save_checkpoint("half.ckpt", weights_only=False)
-                trainer.should_stop = True
-
-    trainer_of(SaveAndStop()).fit(*classifier_and_data(data))
-    terminal.truncate(0)
-    trainer_of(Slow()).fit(*classifier_and_data(data), ckpt_path="half.ckpt", weights_only=True)
-    assert re.search(r"epoch 2/2 +60 % .* 6/10", re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue()))
-
-
 def test_a_test_that_takes_longer_than_a_second_shows_a_bar_until_it_ends(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,15 +128,3 @@ def test_a_test_that_takes_longer_than_a_second_shows_a_bar_until_it_ends(
     trainer_of(Slow()).test(*classifier_and_data(data), verbose=False)
     assert "Testing DataLoader 0:   100 %" in re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
     assert not any(terminal.shown())
-
-
-def test_the_table_of_layers_shows_shapes_and_parameters_and_every_layer_if_asked(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    model = FashionMNISTClassifier(WideResNet(10, 1))
-    for whole, within in ((False, False), (True, True)):
-        LayerTable(whole).on_fit_start(Trainer(logger=False, enable_progress_bar=False), model)
-        printed = capsys.readouterr().out
-        assert "[2, 64, 7, 7]" in printed
-        assert f"parameters: {sum(p.numel() for p in model.network.parameters()):,}" in printed
-        assert ("network.features.1.residual.0" in printed) == within

@@ -112,7 +112,7 @@ class Trainer(lightning.Trainer):
         super().__init__(**settings, enable_model_summary=False)  # LayerTable prints one with shapes
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
         # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
-        self.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
+        self.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def _plain(value: Any) -> Any:

@@ -31,7 +31,7 @@ class Operations(NamedTuple):
 
 aten = torch.ops.aten
 
-COPIES = (aten.clone.default, aten.alias.default, aten._to_copy.default)
+COPIES = (aten.clone.default, aten.alias.default, aten._to_copy.default)  # noqa: SLF001
 
 
 def flatten(program: ExportedProgram) -> Operations:
@@ -197,13 +197,13 @@ OPERATIONS: dict[Any, Callable[..., Operation | list[Operation] | None]] = {
     aten.mul.Tensor: _arithmetic("mul"),
     aten.div.Tensor: _arithmetic("div"),
     aten.convolution.default: _convolution,
-    aten._native_batch_norm_legit_no_training.default: _batch_norm,
+    aten._native_batch_norm_legit_no_training.default: _batch_norm,  # noqa: SLF001
     aten.mm.default: lambda features, matrix: {"op": "linear", "weight": matrix.T},
     aten.addmm.default: lambda bias, features, matrix: {"op": "linear", "weight": matrix.T, "bias": bias},
     aten.max_pool2d_with_indices.default: _pooling("max_pool", True, [1, 1], False),
     aten.avg_pool2d.default: _pooling("avg_pool", False, False, True, None),
     aten.mean.dim: _mean,
-    aten._softmax.default: lambda features, dim, _: _along("softmax", features, dim),
+    aten._softmax.default: lambda features, dim, _: _along("softmax", features, dim),  # noqa: SLF001
     aten.cat.default: lambda parts, dim=0: {"op": "cat", "sizes": [_sizes(part, dim) for part in parts]},
     aten.flip.default: lambda features, dims: _along("flip", features, dims[0]) if len(dims) == 1 else None,
     aten.slice.Tensor: _slice,

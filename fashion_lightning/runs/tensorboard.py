@@ -90,7 +90,7 @@ class RunLogger(TensorBoardLogger):
         shown = {key: value if isinstance(value, int | float) else str(value) for key, value in flattened(self.recipe)}
         _, settings, end = hparams(shown, {})  # type: ignore[no-untyped-call]
         for summary in (settings, end, custom_scalars(LAYOUT)):  # type: ignore[no-untyped-call]
-            self.experiment._get_file_writer().add_summary(summary)
+            self.experiment._get_file_writer().add_summary(summary)  # noqa: SLF001
         if self.resumed is not None:
             return
         with evaluating(model), warnings.catch_warnings():  # a traced dropout would differ from itself
@@ -109,7 +109,7 @@ class RunLogger(TensorBoardLogger):
         with self.naming_the_folder():
             super().log_metrics(curves, step)
             if epoch is not None:
-                self.experiment._get_file_writer().add_summary(no_chart("epoch", epoch), step)
+                self.experiment._get_file_writer().add_summary(no_chart("epoch", epoch), step)  # noqa: SLF001
 
     @rank_zero_only
     def save(self) -> None:
