@@ -50,7 +50,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
             try:
                 line = process.stdout.readline().decode(errors="replace")
                 printed += line
-                if not line.startswith("error: "):
+                if line and not line.startswith("error: "):
                     print(line, end="", flush=True)
             except KeyboardInterrupt:  # on a second one, the command ends at once
                 process.send_signal(signal.SIGINT)
