@@ -14,7 +14,7 @@ from fashion_lightning.networks.output import evaluating
 from fashion_lightning.photographs.files import as_batch
 from fashion_lightning.runs.card import OURS
 from fashion_lightning.runs.checkpoint import find_checkpoint
-from fashion_lightning.runs.find import find_run
+from fashion_lightning.runs.folder import find_run
 from fashion_lightning.runs.own_modules import import_paths, look_in_working_folder
 from fashion_lightning.runs.weights import put_in
 

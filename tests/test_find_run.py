@@ -9,7 +9,7 @@ import torch
 
 from fashion_lightning import classify
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.find import find_run
+from fashion_lightning.runs.folder import find_run
 from fashion_lightning.runs.origin import record_origin
 from tests.conftest import Run
 
@@ -54,7 +54,7 @@ def test_a_path_is_itself(runs: dict[str, Path]) -> None:
 
 
 def test_a_run_goes_by_the_name_that_it_was_given(runs: dict[str, Path]) -> None:
-    (runs["older"] / "run.json").write_text('{"run": "a", "origin": {"name": "first try"}}')
+    (runs["older"] / "run.json").write_text('{"run": "a", "name": "first try"}')
     assert find_run("first try") == runs["older"]
 
 

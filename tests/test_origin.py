@@ -100,7 +100,7 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
 def test_a_damaged_file_tells_nothing_and_does_no_harm(tmp_path: Path, content: str) -> None:
     (tmp_path / RUN_FILE).write_text(content)
     assert read_origin(tmp_path).keys() <= {"continued"}
-    (tmp_path / RUN_FILE).write_text(r'{"run": "a", "origin": {"name": "\u001b[31mred\n\n"}}')
+    (tmp_path / RUN_FILE).write_text(r'{"run": "a", "name": "\u001b[31mred\n\n"}')
     assert read_origin(tmp_path)["name"] == r"\x1b[31mred"
 
 

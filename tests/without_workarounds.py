@@ -156,8 +156,8 @@ WORKAROUNDS = (
     Workaround(
         "points are logged twice after a kill",
         "runs/tensorboard.py",
-        "                drop_points_behind(self.resumed, self.run_dir)",
-        "                pass",
+        "            drop_points_behind(resumed, run_dir)",
+        "            pass",
         "test_tensorboard.py killed",
     ),
     Workaround(

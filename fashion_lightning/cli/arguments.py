@@ -18,7 +18,7 @@ from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.bounded_yaml import read_yaml
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.files.names import check_name
-from fashion_lightning.runs import find, folder, origin, own_modules
+from fashion_lightning.runs import folder, origin, own_modules
 from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
 
 DEFAULT_OPTIMIZER = {"model": {"optimizer": {"class_path": "torch.optim.AdamW"}}}
@@ -98,7 +98,7 @@ def _resolve(
     in_files = [config.get("trainer", {}).get("default_root_dir") for config in configs]
     roots = [str(root) for root in (*in_files, typed.get("--trainer.default_root_dir")) if root]
     places: list[str | Path] = [*reversed(roots), folder.LOGS]
-    place = find.find_run(given, places)
+    place = folder.find_run(given, places)
     if place != Path(given).expanduser():
         print(one_line(f"{given}: its newest run, {place}"), flush=True)
     run_dir = folder.run_dir_of(place)

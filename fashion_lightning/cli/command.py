@@ -107,9 +107,9 @@ def _run(command: Command, arguments: list[str]) -> None:
 
 def _needs_checkpoint(command: str) -> str:
     """Say what to type, so that random weights are never scored."""
-    from fashion_lightning.runs.folder import newest_run
+    from fashion_lightning.runs.folder import LOGS, newest_of
 
-    run = newest_run()
+    run = newest_of(*LOGS.glob("*"))
     which = " (your newest run)" if run else "; there are no runs here yet, train one first: fashion-lightning fit"
     advice = f"fashion-lightning {command} --ckpt_path {run or 'tensorboard_logs/cnn/version_0'}{which}"
     return f"{command} needs a trained checkpoint: {advice}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.output_file import output_file, write_output
 from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
-from fashion_lightning.runs.find import find_run
+from fashion_lightning.runs.folder import find_run
 
 PACKAGES = {".onnx": ("onnx", "onnxscript", "onnxruntime"), ".pt2": (), ".html": (), ".safetensors": ()}
 """What must be installed beside this package, by the suffix of the file."""

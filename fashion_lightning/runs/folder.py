@@ -1,4 +1,4 @@
-"""Run folders: one folder for each run.
+"""Run folders: one folder for each run, made, told apart and found by name.
 
 tensorboard_logs/<recipe>/version_N/
     run.json               which run it is, as its checkpoints say too, and where it comes from
@@ -14,11 +14,12 @@ tensorboard_logs/<recipe>/version_N/
 """
 
 import contextlib
+import difflib
 import itertools
 import json
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from fashion_lightning.files.bounded_yaml import read_bounded
 from fashion_lightning.files.durable import replacing
 
 LOGS = Path("tensorboard_logs")
+
+FOLDER_OF_RECIPES = "seeds/"
+"""A prefix of recipes' names that their folders of runs do not have."""
 
 RUN_NUMBER = "FASHION_LIGHTNING_RUN_NUMBER"
 """Environment variable by which ``sweep`` chooses the number of a new run."""
@@ -49,13 +53,10 @@ def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
     folder = logs / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if number is not None:
-            (folder / f"version_{number}").mkdir(exist_ok=True)
-            return folder / f"version_{number}"
         taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
-        for version in itertools.count(max(taken, default=-1) + 1):
+        for version in itertools.count(max(taken, default=-1) + 1) if number is None else [number]:
             with contextlib.suppress(FileExistsError):
-                (folder / f"version_{version}").mkdir()
+                (folder / f"version_{version}").mkdir(exist_ok=number is not None)
                 break
     except OSError as error:
         raise UserError(
@@ -85,11 +86,6 @@ def discard_run(run_dir: Path) -> None:
         run_dir.parent.rmdir()
         if run_dir.parent.parent.name == LOGS.name:  # any other place was there before
             run_dir.parent.parent.rmdir()
-
-
-def newest_run(logs: Path = LOGS) -> Path | None:
-    """The run folder whose checkpoint was written last, if there is one."""
-    return newest_of(*logs.glob("*"))
 
 
 def newest_of(*folders: Path) -> Path | None:
@@ -147,5 +143,52 @@ def read_run_file(run_dir: Path) -> dict[str, Any]:
 
 def newest_run_hint() -> str:
     """A sentence to add to the error that a run does not exist."""
-    run = newest_run()
+    run = newest_of(*LOGS.glob("*"))
     return f" Your newest run: {run}" if run else " There are no runs here yet: fashion-lightning fit"
+
+
+def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
+    """Find what ``--ckpt_path`` names: a path, or else the newest run of a recipe or of a name that ``--name`` gave.
+
+    Args:
+        given: run folder, checkpoint file, folder of a recipe's runs (``tensorboard_logs/quick``), recipe
+            (``quick``, ``seeds/three_dense``), run below where runs are kept (``quick/version_0``), or a run's own
+            name.
+        places: where runs are kept.
+
+    Returns:
+        A run folder or a file. The caller prints it if it is not ``given`` itself.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    path = Path(given).expanduser()
+    if path.is_file() or run_dir_of(path) is not None:
+        return path
+    for place in places if given else ():
+        if run_dir_of(below := Path(place).expanduser() / given) is not None:
+            return below
+    name = given.removeprefix(FOLDER_OF_RECIPES)
+    is_name = "/" not in name and name not in ("", ".", "..")
+    if run := newest_of(path) or (_newest_called(name, places) if is_name else None):
+        return run
+    if path.exists():
+        return path  # the reader will say what it lacks
+    close = difflib.get_close_matches(name, {folder.name for folder in _folders(places) if newest_of(folder)}, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise UserError(f"There is no run folder or checkpoint at {given}{hint}.{newest_run_hint()}")
+
+
+def _newest_called(name: str, places: Sequence[str | Path]) -> Path | None:
+    """Find the newest run of a recipe, in the first place that has any; else the newest with this ``--name``."""
+    for folder in _folders(places):
+        if folder.name == name and (run := newest_of(folder)) is not None:
+            return run
+    runs = (run for folder in _folders(places) for run in folder.glob("version_*"))
+    return newest_of(*(run for run in runs if read_run_file(run).get("name") == name))
+
+
+def _folders(places: Sequence[str | Path]) -> Iterator[Path]:
+    """Yield the folders of recipes."""
+    for place in places:
+        yield from sorted(folder for folder in Path(place).expanduser().glob("*") if folder.is_dir())

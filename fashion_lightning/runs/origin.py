@@ -1,6 +1,7 @@
 """Where a run comes from, in its folder's ``run.json``: for people and reports; nothing depends on it.
 
 run        the identity that its checkpoints carry (``runs/folder.py``)
+name       the latest that the user gave it
 origin     name, note, start, command line, commit, versions, machine
 continued  the same for each time that the run went on, and the step
 """
@@ -111,6 +112,7 @@ def record_origin(run_dir: Path, origin: dict[str, Any], went_on_after: int | No
     else:
         again = [*content.get("continued", []), {"after_steps": went_on_after, **origin}]
         content["continued"] = again[-MOST_CONTINUED:]
+    content["name"] = origin.get("name") or content.get("name")
     with contextlib.suppress(OSError), replacing(run_dir / RUN_FILE) as file:
         file.write(f"{json.dumps(content, indent=1)}\n".encode())
 
@@ -128,9 +130,7 @@ def read_origin(run_dir: Path) -> dict[str, Any]:
     origin, again = _readable(content.get("origin")), content.get("continued")
     if isinstance(again, list) and again:
         origin["continued"] = [_readable(part) for part in again]
-        names = [part["name"] for part in (origin, *origin["continued"]) if "name" in part]
-        origin |= {"name": names[-1]} if names else {}
-    return origin
+    return origin | _readable({"name": content.get("name")})
 
 
 def _readable(part: Any) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from typing import Any, get_args
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_bounded, read_yaml
-from fashion_lightning.runs.find import find_run
-from fashion_lightning.runs.folder import LOGS
+from fashion_lightning.runs.folder import LOGS, find_run
 from fashion_lightning.tta import TTA, suffix
 
 OBSERVATION = (

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary
-from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar
 
 from fashion_lightning.errors import UserError, os_error_behind
 from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.networks.output import evaluating
+from fashion_lightning.processes import is_first_process
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.event_files import event_files, read_events, write_events
 from fashion_lightning.runs.results import flattened
@@ -65,20 +64,9 @@ class RunLogger(TensorBoardLogger):
             log_graph=True,
             default_hp_metric=False,
         )
-        self.run_dir = run_dir
-        self.recipe = recipe
-        self.resumed = resumed
-        self.writer: SummaryWriter | None = None
-
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> SummaryWriter:
-        """The writer, opened on first use; for pictures and anything else beyond scalars."""
-        if self.writer is None:
-            if self.resumed is not None:
-                drop_points_behind(self.resumed, self.run_dir)
-            self.writer = SummaryWriter(str(self.run_dir))
-        return self.writer
+        self.run_dir, self.recipe, self.resumed = run_dir, recipe, resumed
+        if resumed is not None and is_first_process():
+            drop_points_behind(resumed, run_dir)
 
     @rank_zero_only
     def log_graph(self, model: Any, input_array: torch.Tensor | None = None) -> None:
@@ -120,10 +108,8 @@ class RunLogger(TensorBoardLogger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Close the event file."""
-        if self.writer is not None:
-            writer, self.writer = self.writer, None
-            with self.naming_the_folder() if status == "success" else contextlib.suppress(OSError):
-                writer.close()
+        with self.naming_the_folder() if status == "success" else contextlib.suppress(OSError):
+            super().finalize(status)
 
     @contextlib.contextmanager
     def naming_the_folder(self) -> Iterator[None]:
