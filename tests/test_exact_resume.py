@@ -82,16 +82,6 @@ def test_an_interrupted_run_is_exact_under_other_settings_of_the_trainer(
 
 
 @pytest.mark.slow
-def test_a_run_that_max_steps_ended_within_an_epoch_can_go_on(cli: Run, recipe: Path) -> None:
-    cli("fit", "--config", recipe, "--trainer.max_epochs", "3", "--model.scheduler", "null")
-    cli("fit", "--config", recipe, "--trainer.max_epochs", "3", "--model.scheduler", "null", "--trainer.max_steps=15")
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    assert "has finished its 15 steps" in cli("fit", "--ckpt_path", disturbed)
-    cli("fit", "--ckpt_path", disturbed, "--trainer.max_steps=-1")
-    assert_same_state(undisturbed, disturbed)
-
-
-@pytest.mark.slow
 def test_a_run_that_max_time_ended_within_an_epoch_goes_on_there(cli: Run, recipe: Path) -> None:
     fit = ["fit", "--config", recipe, "--trainer.max_epochs", "10000", "--model.scheduler", "null"]
     cli(*fit, "--trainer.max_time", "00:00:00:01")

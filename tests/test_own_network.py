@@ -47,12 +47,6 @@ def test_it_is_trained_tested_and_continued(cli: Run, recipe: Path, own_package:
     cli("fit", "--ckpt_path", "tiny", "--epochs", "2")
 
 
-def test_a_config_file_may_name_it_too(cli: Run, recipe: Path, own_package: str) -> None:
-    text = recipe.read_text().replace("fashion_lightning.networks.CNN", f"{own_package}.MyNetwork")
-    Path("mine.yaml").write_text(text.replace("{stem: 4, widths: [4, 4, 8]}", "{width: 8}"))
-    cli("fit", "--config", "mine.yaml", "--epochs", "1")
-
-
 def test_a_file_brings_nothing_in_from_the_working_folder(cli: Run, own_package: str) -> None:
     path = checkpoint(card=network(f"{own_package}.MyNetwork"))
     assert f"its network is {own_package}.MyNetwork" in cli("test", "--ckpt_path", path, exits=2)
@@ -96,11 +90,3 @@ def test_what_the_readme_says_of_a_network_of_ones_own_works_as_pasted(
         command = [sys.executable, "-P", command_on_generated_data[1], *arguments]
         done = subprocess.run(command, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.slow
-def test_it_is_exported_too(cli: Run, recipe: Path, own_package: str) -> None:
-    cli("fit", "--config", recipe, "--network", f"{own_package}.MyNetwork", "--epochs", "1")
-    sys.path.remove(str(Path.cwd()))  # as another process begins
-    sys.modules.pop(own_package)
-    assert "Checked on " in cli("export", "--ckpt_path", "tiny", "--output", "my.pt2")

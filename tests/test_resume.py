@@ -86,12 +86,6 @@ def test_within_an_epoch_neither_processes_nor_batch_size_can_change(cli: Run, i
     assert "lies within an epoch, whose images 2 processes have shared; 1 cannot go on there" in printed
 
 
-@pytest.mark.slow
-def test_another_batch_size_holds_from_the_next_epoch(cli: Run, trained: Path) -> None:
-    cli("fit", "--ckpt_path", trained, "--data.batch_size=25", "--trainer.max_epochs=3")
-    assert last()["global_step"] == 40
-
-
 @pytest.mark.parametrize("damage", ["torn", pytest.param("missing", marks=pytest.mark.slow)])
 def test_the_best_checkpoint_takes_the_place_of_a_bad_last_one(cli: Run, trained: Path, damage: str) -> None:
     """The best checkpoint of this run is from its last epoch, so that nothing at all is lost."""
@@ -191,14 +185,6 @@ def test_typed_optimizer_settings_hold_after_a_checkpoint(cli: Run, recipe: Path
     typed = ["--model.optimizer.init_args.lr", "0.025", "--model.optimizer.init_args.momentum", "0.5"]
     cli("fit", "--ckpt_path", RUN, "--trainer.max_epochs", "3", *typed)
     assert [round(value, 4) for _, value in curve(RUN, "lr")] == [0.1] * 4 + [0.025] * 2
-
-
-@pytest.mark.slow
-def test_a_typed_learning_rate_is_scaled_by_the_schedule_that_goes_on(cli: Run, interrupted: Path) -> None:
-    cli("fit", "--ckpt_path", interrupted, "--model.optimizer.init_args.lr", "0.24")
-    rates = dict(curve(interrupted, "lr"))
-    assert rates[9] == pytest.approx(0.12 * (1 - 9 / 40))
-    assert rates[24] == pytest.approx(0.24 * (1 - 24 / 40))
 
 
 def test_continuing_from_the_best_checkpoint_branches_off_into_a_new_run(cli: Run, trained: Path) -> None:

@@ -7,16 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
-from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
-from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer as PluginEventMultiplexer
-from tensorboard.context import RequestContext
-from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
-from tensorboard.plugins.hparams import api_pb2, list_session_groups
-from tensorboard.plugins.hparams.backend_context import Context
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from fashion_lightning.runs.checkpoint import read_checkpoint
 from fashion_lightning.runs.tensorboard import drop_points_behind
@@ -71,44 +65,12 @@ def test_the_custom_layout_shows_training_beside_validation_first_and_then_rate_
     assert [(step, speed > 0) for step, speed in curve(trained, "throughput")] == [(9, True), (19, True)]
 
 
-def hparams_tab(logs: Path) -> tuple[list[str], list[str], dict[str, dict[str, object]]]:
-    """What TensorBoard's own server shows in its HPARAMS tab: settings and metrics in order, and cells of each run."""
-    context = RequestContext()
-    multiplexer = PluginEventMultiplexer().AddRunsFromDirectory(str(logs))
-    multiplexer.Reload()
-    backend = Context(TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(logs))))
-    content = backend.hparams_metadata(context, "")
-    found = backend.hparams_from_data_provider(context, "", limit=0)
-    experiment = backend.experiment_from_metadata(context, "", True, content, found)
-    request = api_pb2.ListSessionGroupsRequest(
-        allowed_statuses=[api_pb2.STATUS_SUCCESS],
-        aggregation_type=api_pb2.AGGREGATION_AVG,
-        include_metrics=True,
-        slice_size=10,
-    )
-    groups = list_session_groups.Handler(context, backend, "", request).run().session_groups
-    cells = {}
-    for group in groups:
-        typed = {name: MessageToDict(value) for name, value in group.hparams.items()}
-        cells[group.sessions[0].name] = typed | {metric.name.tag: metric.value for metric in group.metric_values}
-    settings = [info.name for info in experiment.hparam_infos]
-    return settings, [info.name.tag for info in experiment.metric_infos], cells
-
-
-@pytest.mark.slow
-def test_the_hparams_tab_shows_all_settings_and_real_metrics_of_all_runs(cli: Run, recipe: Path, trained: Path) -> None:
-    """TensorBoard would take the list of settings from the first run that has one."""
-    dense = ["--model.network", "fashion_lightning.networks.MLP", "--model.network.init_args.hidden", "[8]"]
-    cli("test", "--ckpt_path", trained)
-    cli("fit", "--config", recipe, "--trainer.max_epochs", "1", *dense)
-    settings, metrics, runs = hparams_tab(Path("tensorboard_logs"))
-    assert {"model.network.init_args.hidden", "model.network.init_args.stem"} <= set(settings)
-    assert {"val/accuracy", "val/loss", "val/top5", "test/accuracy", "test/loss"} <= set(metrics)
-    cells = runs["tiny/version_0"]
-    for tag in set(metrics) - {"epoch"}:
-        assert cells[tag] == pytest.approx(curve(trained, tag)[-1][1])
-    assert (cells["recipe"], cells["data.batch_size"], cells["model.optimizer.init_args.lr"]) == ("tiny", 50, 0.12)
-    assert curve(trained, "test/accuracy")[-1][0] == 19
+def test_the_hparams_tab_gets_every_setting(trained: Path) -> None:
+    metadata = read(trained).SummaryMetadata("_hparams_/session_start_info")
+    settings = HParamsPluginData.FromString(metadata.plugin_data.content).session_start_info.hparams
+    assert (settings["recipe"].string_value, settings["data.batch_size"].number_value) == ("tiny", 50)
+    assert settings["model.optimizer.init_args.lr"].number_value == 0.12
+    assert settings["model.network.init_args.widths"].string_value == "[4, 4, 8]"
 
 
 def test_validate_and_predict_add_nothing_to_the_curves_of_a_run(cli: Run, trained: Path) -> None:
