@@ -19,17 +19,17 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 import yaml
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
@@ -201,37 +201,17 @@ def fingerprint(run: Path) -> dict[str, str]:
     return found
 
 
-def processes_of(process: subprocess.Popen[Any]) -> list[int]:
-    """The processes of a run, by their numbers: the first one and those that Lightning has started."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [process.pid, *(int(child) for child in children if b"LOCAL_RANK=" in _environment_of(child))]
-
-
-def _environment_of(pid: str) -> bytes:
-    """That a process was started with; empty if it has ended meanwhile."""
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return b""
+def processes_of(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
+    """The processes of a run: the first one and those that Lightning has started."""
+    first = psutil.Process(process.pid)
+    return [first, *(child for child in first.children() if "LOCAL_RANK" in child.environ())]
 
 
 def is_running(pid: int) -> bool:
     """Whether a process does anything yet; one that has ended may be listed until its parent asks for it."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
-
-
-def are_gone(pids: Sequence[int], seconds: float) -> bool:
-    """Whether processes have ended, or do so within this time."""
-    deadline = time.monotonic() + seconds
-    while any(is_running(pid) for pid in pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def kill_at(
@@ -259,15 +239,13 @@ def kill_at(
         return True
     before = (folder / "output.txt").stat().st_size
     ours = processes_of(process)
-    os.kill(draw.choice(ours), signal.SIGKILL)
-    try:
-        process.wait(BOUND)
-        if not are_gone(ours, BOUND):
-            raise RuntimeError(f"one of {ours} was still there {BOUND} s after the end of the first")
-    finally:
-        for pid in ours:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    draw.choice(ours).kill()
+    process.wait(BOUND)
+    deadline = time.monotonic() + BOUND
+    while left := [other for other in ours if is_running(other.pid)]:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{left} were still there {BOUND} s after the end of the first")
+        time.sleep(0.05)
     said = (folder / "output.txt").read_bytes()[before:].decode()
     if "Traceback" in said or said.count("error: ") > processes - 1:
         raise RuntimeError(said)

@@ -29,16 +29,11 @@ class FallsOnce(WithDropout):
         return torch.where((steps > 10).logical_and(steps <= 20), -logits, logits)
 
 
-class Linear(nn.Module):
+class Linear(nn.Sequential):
     """The smallest classifier, for networks that misbehave in one way."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(784, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(images.flatten(1))
-        return logits
+        super().__init__(nn.Flatten(), nn.Linear(784, 10))
 
 
 class FailsToBuild(nn.Module):
@@ -78,13 +73,6 @@ class FailsUntrained(Linear):
         if torch.is_inference_mode_enabled() and not self.trained:
             raise ValueError("by design")
         return super().forward(images)
-
-
-class WithoutParameters(nn.Module):
-    """Has nothing to train."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images.flatten(1)[:, :10]
 
 
 class InfiniteInValidation(Linear):

@@ -138,35 +138,6 @@ def test_losses_and_smoothing_change_the_training_loss_only(data: Path, tmp_path
     assert classifier.training_loss(logits, labels) == pytest.approx(0.05)  # (1 - (1 - 0.5)) / 10
 
 
-def test_figures_are_counted_over_images_not_averaged_over_batches(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fashion_lightning.data.datamodule.EVAL_BATCH_SIZE", 50)  # 50 + 50 + 37
-    datamodule = FashionMNISTDataModule(str(data), val_size=137)
-    datamodule.setup("validate")
-    classifier = tiny().eval()
-    with torch.no_grad():
-        logits = classifier(datamodule.val_set.images[datamodule.val_set.indices])
-    labels = datamodule.val_set.labels[datamodule.val_set.indices]
-    (figures,) = trainer(tmp_path).validate(classifier, datamodule, verbose=False)
-    assert figures["val/accuracy"] == pytest.approx((logits.argmax(1) == labels).double().mean().item())
-    assert figures["val/loss"] == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
-    in_top5 = (logits.topk(5).indices == labels[:, None]).any(1)
-    assert figures["val/top5"] == pytest.approx(in_top5.double().mean().item())
-    assert classifier.evaluations["none"]["confusion"].sum() == 137
-    assert classifier.evaluations["none"]["f1"].shape == (10,)
-
-
-@pytest.mark.parametrize("limits", [{"max_epochs": 3}, {"max_steps": 30}, {"max_epochs": 5, "max_steps": 30}])
-def test_a_schedule_takes_its_length_from_the_trainer(data: Path, tmp_path: Path, limits: dict[str, int]) -> None:
-    classifier = tiny(scheduler=LinearDecay, optimizer=torch.optim.SGD)
-    datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50)  # 10 steps an epoch
-    fit = trainer(tmp_path, enable_checkpointing=False, **limits)
-    fit.fit(classifier, datamodule)
-    assert fit.global_step == 30
-    assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0)
-
-
 def test_torchs_own_schedules_go_by_epochs(data: Path, tmp_path: Path) -> None:
     def halve(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
         return torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
@@ -238,16 +209,3 @@ def test_the_same_objects_can_be_fitted_twice_and_tested(data: Path, tmp_path: P
         assert classifier.train_metrics.images == 500  # of one epoch: nothing is left of the first
         fit.test(classifier, datamodule, verbose=False)
         assert classifier.evaluations["none"]["confusion"].sum() == 100
-
-
-def test_a_model_built_in_python_is_saved_without_its_objects(data: Path, tmp_path: Path) -> None:
-    classifier = tiny(label_smoothing=0.1)
-    fit = trainer(tmp_path, max_epochs=1, limit_train_batches=2)
-    fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100))
-    fit.save_checkpoint(tmp_path / "model.ckpt")
-    content = torch.load(tmp_path / "model.ckpt", weights_only=True)
-    assert "hyper_parameters" not in content
-    network = CNN(stem=4, widths=(4, 4, 8))
-    loaded = FashionMNISTClassifier.load_from_checkpoint(tmp_path / "model.ckpt", network=network)
-    weights = classifier.state_dict()
-    assert all(torch.equal(value, weights[name]) for name, value in loaded.state_dict().items())

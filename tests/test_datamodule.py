@@ -40,18 +40,13 @@ def test_fit_and_validate_never_open_the_test_files(data: Path, tmp_path: Path) 
         datamodule.setup("test")
 
 
-def test_test_images_come_each_once_in_the_order_of_the_file(data: Path) -> None:
-    datamodule = FashionMNISTDataModule(str(data))
-    datamodule.setup("test")
-    assert torch.cat([batch.indices for batch in datamodule.test_dataloader()]).tolist() == list(range(100))
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"batch_size": 0}, "data.batch_size must be at least 1 and below inf, not 0"),
         ({"shift": -1}, "data.shift must be at least 0"),
         ({"cutout": 40}, "data.cutout must be at least 0 and below 29, not 40"),
+        ({"prune": 0.8}, "data.prune must be at least 0 and below 0.7, not 0.8"),
         ({"val_size": 0}, "data.val_size is 0"),
         ({"val_size": 600}, "data.val_size is 600"),
         ({"val_size": 1.5}, "data.val_size is 1.5"),

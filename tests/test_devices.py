@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -125,7 +124,7 @@ LONG = ["--trainer.max_epochs=2000", "--early_stopping.patience=2000", "--pictur
 def test_a_signal_to_one_process_stops_all_after_the_same_step(recipe: Path, launch: Launch) -> None:
     started = launch(["fit", "--config", recipe, *LONG], 2)
     wait_for(RUN / "checkpoints/best.ckpt")
-    os.kill(kills.processes_of(started[0])[1], signal.SIGTERM)
+    kills.processes_of(started[0])[1].terminate()
     printed = finished(started, code=143)
     assert printed.count(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {RUN}") == 1
     assert "Traceback" not in printed

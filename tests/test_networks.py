@@ -53,10 +53,6 @@ def test_a_conv_net_pools_after_each_block(blocks: list[list[int]]) -> None:
     assert count(network, nn.MaxPool2d) == len(blocks)
 
 
-def test_an_mlp_without_hidden_layers_is_a_linear_classifier() -> None:
-    assert [type(layer) for layer in MLP(hidden=[])] == [nn.Flatten, nn.Linear]
-
-
 @pytest.mark.parametrize(("c_in", "c_out"), [(3, 5), (5, 3)])
 def test_convolutions_first_pass_their_input_on_or_its_mean_over_two_by_two_pixels(c_in: int, c_out: int) -> None:
     images, passed = torch.randn(2, c_in, 13, 13), min(c_in, c_out)

@@ -69,19 +69,6 @@ def test_filters_of_zeros_are_trained() -> None:
     assert filters.any()
 
 
-def test_a_closure_gives_its_loss() -> None:
-    layer = nn.Linear(2, 2)
-
-    def closure() -> float:
-        layer.zero_grad()
-        loss = layer(torch.ones(1, 2)).sum()
-        loss.backward()
-        return float(loss.detach())
-
-    expected = closure()
-    assert Muon(layer.parameters()).step(closure) == expected
-
-
 @pytest.mark.parametrize("steps", [3, 4, 5, 8])
 @pytest.mark.parametrize("native", [False, True])
 def test_orthogonalized_has_singular_values_near_one_also_where_few_directions_carry_the_matrix(

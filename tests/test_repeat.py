@@ -17,6 +17,7 @@ from fashion_lightning.cli.many_fits import fit_settings
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import read_results
 from fashion_lightning.sweeps.fits import Repetition
+from tests import kills
 from tests.conftest import Run
 from tests.interruption import assert_same_state
 from tests.test_tensorboard import raw_points
@@ -127,14 +128,6 @@ def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | 
         time.sleep(0.02)
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
 @pytest.mark.slow
 def test_an_interrupted_and_a_killed_repetition_go_on_where_they_stopped(
     cli: Run, recipe: Path, program: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -161,7 +154,7 @@ def test_an_interrupted_and_a_killed_repetition_go_on_where_they_stopped(
     progress = read_progress(run)
     assert progress is not None
     assert "1 of 1 done" in cli(*long)  # at once, while that process is still saving
-    wait_for(lambda: not is_alive(progress.pid))
+    wait_for(lambda: not kills.is_running(progress.pid))
     assert [folder.name for folder in LOGS.glob("version_*")] == ["version_0"]
     assert read_results(run).fit["steps"] == 300
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -150,26 +150,6 @@ def place_in(root: Path, data: Path) -> Path:
     return Path(shutil.copytree(data, source.raw_folder(root)))
 
 
-@pytest.mark.parametrize(
-    ("environment", "folder"),
-    [
-        ({"TORCH_HOME": "/somewhere/torch", "XDG_CACHE_HOME": "/cache"}, "/somewhere/torch/datasets"),
-        ({"TORCH_HOME": "~/torch"}, "/home/somebody/torch/datasets"),
-        ({"XDG_CACHE_HOME": "/cache"}, "/cache/torch/datasets"),
-        ({}, "/home/somebody/.cache/torch/datasets"),
-    ],
-)
-def test_a_users_data_lie_beside_what_torch_keeps(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], folder: str
-) -> None:
-    for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {"HOME": "/home/somebody", **environment}.items():
-        monkeypatch.setenv(name, value)
-    assert source.user_folder() == Path(folder)
-    assert Path(torch.hub._get_torch_home()) == Path(folder).parent  # type: ignore[no-untyped-call]
-
-
 def test_data_are_fetched_once_for_a_user_not_once_for_each_folder(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.trial import TrialState
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.sweeps import search as module
@@ -185,11 +184,6 @@ def test_a_server_that_is_not_there_is_said_in_one_line_without_the_password() -
         open_storage(url, threading.Event())
     assert "The storage postgresql+psycopg://me:***@127.0.0.1:1/study cannot be used" in str(refused.value)
     assert "refused" in str(refused.value)
-
-
-def test_a_driver_that_is_missing_is_said_in_one_line() -> None:
-    with pytest.raises(UserError, match=r"--storage cannot be used: .*DB access module"):
-        open_storage(make_url("postgresql+pg8000://me@host/study"), threading.Event())
 
 
 def test_a_full_disk_is_said_in_one_line(tmp_path: Path, storage: Storage) -> None:

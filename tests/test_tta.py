@@ -12,12 +12,6 @@ def test_without_augmentation_there_is_the_image_alone() -> None:
     assert torch.equal(view, IMAGE)
 
 
-def test_flip_adds_the_mirror_image() -> None:
-    image, mirrored = views(IMAGE, "flip")
-    assert torch.equal(image, IMAGE)
-    assert torch.equal(mirrored, IMAGE.flip(-1))
-
-
 def test_flip_shift_adds_both_moved_by_a_pixel_in_four_directions() -> None:
     image, mirrored, *moved = views(IMAGE, "flip_shift")
     assert torch.equal(image, IMAGE)
