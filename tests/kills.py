@@ -118,7 +118,7 @@ class Program:
     command: list[str]
     data: Path
     logs: Path
-    """Where the folders of the trainings are made; may be on another file system than the temporary folder."""
+    """Where the folders of the trainings are made."""
     processes: int = 1
     """That train together, started by Lightning."""
 
@@ -252,15 +252,12 @@ def kill_at(
     return True
 
 
-def run(
-    kills: int, seed: int, logs: Path | None = None, processes: int = 1, recipe: str | None = None
-) -> tuple[int, list[str]]:
+def run(kills: int, seed: int, processes: int = 1, recipe: str | None = None) -> tuple[int, list[str]]:
     """Kill trainings until so many kills are reached and the last one is done.
 
     Args:
         kills: how many at least.
         seed: of the instants.
-        logs: where trainings write; the temporary folder by default.
         processes: that train together.
         recipe: a name in configs/; all kinds of settings by default.
 
@@ -268,10 +265,10 @@ def run(
         The number of kills, and every difference found.
     """
     draw, done, differences = random.Random(seed), 0, []
-    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory(dir=logs) as trainings:
+    with tempfile.TemporaryDirectory() as scratch:
         hashes = write_generated_data(Path(scratch) / "data")
         command = command_with_hashes(Path(scratch) / "fashion_lightning_on_generated_data.py", hashes)
-        program = Program(command, Path(scratch) / "data", Path(trainings), processes)
+        program = Program(command, Path(scratch) / "data", Path(scratch) / "trainings", processes)
         for number, settings in enumerate(cases() if recipe is None else shipped(recipe)):
             if done >= kills:
                 break
@@ -308,9 +305,8 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--logs", type=Path, help="folder on the file system to write to")
     parser.add_argument("--recipe", help="a name in configs/; settings of all kinds by default")
     given = parser.parse_args()
-    kills, found = run(given.kills, given.seed, given.logs, given.processes, given.recipe)
+    kills, found = run(given.kills, given.seed, given.processes, given.recipe)
     print(f"{kills} kills, {len(found)} differences", *found, sep="\n")
     sys.exit(bool(found))

@@ -63,12 +63,10 @@ def server() -> Iterator[Server]:
     if account is not None:
         shutil.chown(folder, account)
     found = Server(folder, account)
-    found.run(
-        "initdb", "-D", "data", "-U", USER, "--auth=scram-sha-256", "--pwfile=password", "--no-sync", "-E", "UTF8"
-    )
+    found.run("initdb", "-D", "data", "-U", USER, "-A", "scram-sha-256", "--pwfile=password", "--no-sync", "-E", "UTF8")
+    found.start()
     try:
-        found.start()
         yield found
-        found.stop()
     finally:
+        found.stop()
         shutil.rmtree(folder)

@@ -153,20 +153,14 @@ def place_in(root: Path, data: Path) -> Path:
 def test_data_are_fetched_once_for_a_user_not_once_for_each_folder(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetched = []
-
-    def download(into: Path) -> Path:
-        fetched.append(into)
-        return Path(shutil.copytree(data, into / "unpacked"))
-
-    monkeypatch.setattr(source, "_download_with_torchvision", download)
+    monkeypatch.setattr(source, "_download_with_torchvision", copy_from(data))
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
         assert len(source.load("train")[0]) == TRAIN_IMAGES
         source.load("test", Path("data"))  # an own folder that has none is not filled for nothing
         assert list(Path().iterdir()) == []
-    assert len(fetched) == 1
+        monkeypatch.setattr(source, "_download_with_torchvision", fails)
 
 
 def test_data_in_the_working_folder_are_used_as_by_earlier_versions(data: Path, tmp_path: Path) -> None:
@@ -179,8 +173,7 @@ def test_a_named_folder_wins_and_a_bad_copy_of_the_users_is_passed_over(data: Pa
     bad = place_in(source.user_folder(), data)
     for file in bad.iterdir():
         file.write_bytes(b"bad")
-    named = tmp_path / "named"
-    place_in(named, data)
-    source.load("train", named)
+    place_in(tmp_path / "named", data)
+    source.load("train", tmp_path / "named")
     with pytest.raises(UserError, match="is damaged"):
         source.load("train")  # here the user's copy is the data folder

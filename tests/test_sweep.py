@@ -17,6 +17,7 @@ from fashion_lightning.cli import deploy
 from fashion_lightning.cli.many_fits import fit_settings
 from fashion_lightning.runs.results import read_config, read_results, recipe_settings
 from fashion_lightning.sweeps.results import sweep_page
+from tests.browser import open_page
 from tests.conftest import Run
 from tests.sweep_kills import RECIPE
 from tests.test_repeat import wait_for
@@ -143,18 +144,11 @@ def test_seeds_are_judged_by_their_mean_and_a_run_that_diverges_is_a_result(cli:
 @pytest.mark.parametrize("width", [390, 1400])
 def test_the_page_shows_every_plot_and_asks_nobody(browser: Browser, tmp_path: Path, width: int) -> None:
     (tmp_path / "sweep.html").write_bytes(page_of_made_up_trials())
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    asked: list[str] = []
-    complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto((tmp_path / "sweep.html").as_uri())
+    page, complaints = open_page(browser, (tmp_path / "sweep.html").as_uri(), width)
     for plot in range(1, 5):
         page.wait_for_selector(f"#plot-{plot} .main-svg")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert complaints == []
-    assert asked == [(tmp_path / "sweep.html").as_uri()]
     page.close()
 
 
