@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fashion_lightning import CLASS_NAMES, FashionMNISTClassifier, load
-from fashion_lightning.cli import deploy
 from fashion_lightning.cli.recipes import RECIPES, find_config
 from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
@@ -118,14 +116,6 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_loaded(
     Path("notes.txt").write_text("mine")
     assert re.search(said, cli("export", "--ckpt_path", "nothing", "--output", output, exits=2))
     assert Path("notes.txt").read_text() == "mine"
-
-
-def test_a_missing_package_is_named_with_the_command_that_installs_it(
-    cli: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deploy, "find_spec", lambda name: None if name == "onnxscript" else find_spec(name))
-    said = cli("export", "--ckpt_path", "nothing", "--output", "model.onnx", exits=2)
-    assert "pip install onnxscript\n" in said
 
 
 @pytest.mark.slow

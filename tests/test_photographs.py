@@ -111,11 +111,6 @@ def test_an_uneven_background_is_found() -> None:
     assert is_the_shirt(prepared)
 
 
-def test_noise_alone_has_no_background() -> None:
-    noise = np.random.default_rng(0).integers(0, 2, (100, 100, 3)).astype(np.uint8) * 255
-    assert prepare(Image.fromarray(np.kron(noise, np.ones((8, 8, 1), np.uint8)))).background == "none"
-
-
 def test_an_image_of_the_data_set_goes_through_untouched(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (28, 28)).astype(np.uint8)
     pixels[[0, 0, -1, -1], [0, -1, 0, -1]] = 0

@@ -12,13 +12,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from torch import nn
 
-from fashion_lightning.calibration import BINS
-from fashion_lightning.callbacks.plots.evaluation import ConfusionMatrix, Reliability
+from fashion_lightning.callbacks.plots.evaluation import ConfusionMatrix
 from fashion_lightning.callbacks.plots.network import first_filters, last_dense_layer
-from fashion_lightning.callbacks.plots.plot import GAP, HIGHEST, LINE, WIDTH
+from fashion_lightning.callbacks.plots.plot import HIGHEST, WIDTH
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import CLASS_NAMES
-from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from tests.conftest import Run
 from tests.interruption import assert_same_state
 from tests.test_tensorboard import raw_pictures
@@ -50,20 +48,6 @@ def test_pictures_change_nothing_of_the_training_and_can_be_switched_off(cli: Ru
     assert not (runs[1] / PROJECTOR).exists()
 
 
-def test_training_images_are_drawn_beside_what_the_network_was_given_of_them(drawn: Path, data: Path) -> None:
-    """Compare with the first batch of the first epoch, by the same augmentation."""
-    datamodule = FashionMNISTDataModule(str(data), batch_size=50, val_size=100, flip="random", shift=1)
-    datamodule.setup("fit")
-    batch = next(iter(datamodule.train_dataloader()))
-    augmented = datamodule.augment(batch.images, batch.indices, 0, 0)
-    first = (batch.labels == 0).nonzero()[0, 0]
-    pair = torch.cat([batch.images[first, 0], torch.full((28, 2), 255), augmented[first, 0]], dim=1).numpy()
-    ((_, picture),) = pictures(drawn)["pictures/training images, as they are and augmented"]
-    width = WIDTH // 5 - 2 * GAP
-    shown = picture.convert("L").crop((GAP, LINE, GAP + width, LINE + width * 28 // 58))
-    assert np.abs(np.asarray(shown.resize((58, 28), Image.Resampling.NEAREST)).astype(int) - pair).mean() < 8
-
-
 def test_the_confusion_matrix_has_true_classes_as_rows() -> None:
     counts = torch.eye(10)
     counts[2, 7] = 3
@@ -71,17 +55,6 @@ def test_the_confusion_matrix_has_true_classes_as_rows() -> None:
     shown = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in axes.texts}
     assert shown == {(cls, cls): "100" for cls in range(10)} | {(2, 2): "25.0", (2, 7): "75.0"}
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CLASS_NAMES)
-
-
-def test_bars_of_the_reliability_diagram_are_as_high_as_their_shares() -> None:
-    confidence, labels = torch.tensor([0.55, 0.55, 0.55, 0.95]), torch.tensor([0, 0, 1, 0])
-    logits = torch.log(torch.stack([confidence, 1 - confidence], dim=1))
-    above, below = Reliability().draw(MODEL, {"logits": logits, "labels": labels}).axes
-    right, images = ([bar.get_height() for bar in axes.containers[0]] for axes in (above, below))
-    places = [int(0.55 * BINS), int(0.95 * BINS)]
-    assert [right[place] for place in places] == pytest.approx([200 / 3, 100])
-    assert [images[place] for place in places] == pytest.approx([75, 25])
-    assert sum(images) == pytest.approx(100)
 
 
 def test_the_embedding_has_the_features_of_each_image_with_its_class_guess_and_thumbnail(drawn: Path) -> None:

