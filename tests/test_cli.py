@@ -74,16 +74,6 @@ def test_validate_repeats_the_best_figures_of_the_fit(cli: Run, trained: Path) -
     assert figures["loss"] == pytest.approx(best["val/loss"])
 
 
-def test_figures_with_test_time_augmentation_stand_beside_the_others(cli: Run, trained: Path) -> None:
-    cli("test", "--ckpt_path", trained)
-    alone = json.loads((trained / "test_best.json").read_text())
-    cli("test", "--ckpt_path", trained, "--tta", "flip_shift")
-    plain, averaged = (json.loads((trained / f"test_best{name}.json").read_text()) for name in ("", "_flip_shift"))
-    assert (plain["tta"], averaged["tta"]) == ("none", "flip_shift")
-    assert plain == alone
-    assert plain["loss"] != averaged["loss"]
-
-
 def test_test_takes_the_recorded_best_checkpoint_not_the_last(cli: Run, trained: Path) -> None:
     """The run goes on with a learning rate that ruins it: the last epoch is worse, the best one stays."""
     best = (trained / "checkpoints/best.ckpt").read_bytes()

@@ -20,26 +20,6 @@ def installed(folder: Path) -> Path:
     return program
 
 
-ZSH = """
-compdef() { : }; compadd() { shift 2; print -rl -- "$@" }; _files() { : }
-eval "$(fashion-lightning completion zsh)"; words=(fashion-lightning fit --config qu); CURRENT=4; _fashion_lightning
-"""
-FISH = "fashion-lightning completion fish | source; complete -C 'fashion-lightning fit --config qu'"
-
-
-@pytest.mark.parametrize(("shell", "script"), [(["zsh", "-f"], ZSH), (["fish"], FISH)], ids=["zsh", "fish"])
-def test_the_other_shells_complete_too(tmp_path: Path, shell: list[str], script: str) -> None:
-    if shutil.which(shell[0]) is None:
-        pytest.skip(f"no {shell[0]} on this machine")
-    environment = {
-        "PATH": f"{installed(tmp_path).parent}:/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT),
-        "HOME": str(tmp_path),
-    }
-    done = subprocess.run([*shell, "-c", script], capture_output=True, encoding="utf-8", env=environment)
-    assert done.stdout == "quick\n", done.stderr
-
-
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 def test_bash_completes_commands_recipes_runs_and_settings(tmp_path: Path) -> None:
     run = tmp_path / "tensorboard_logs/quick/version_0"

@@ -18,18 +18,29 @@ def asked_anew() -> Iterator[None]:
     bf16_is_native.cache_clear()
 
 
+BF16, OLD = {"amx_bf16": True}, {"avx2": True}
+
+
 @pytest.mark.parametrize(
-    ("capabilities", "expected"),
-    [({"avx512_bf16": True}, "bf16-mixed"), ({"amx_bf16": True}, "bf16-mixed"), ({"avx2": True}, "32-true")],
+    ("gpu", "cpu", "accelerator", "expected"),
+    [
+        (False, {"avx512_bf16": True}, "auto", "bf16-mixed"),
+        (False, BF16, "auto", "bf16-mixed"),
+        (False, OLD, "auto", "32-true"),
+        (True, OLD, "auto", "bf16-mixed"),
+        (True, OLD, "gpu", "bf16-mixed"),
+        (True, OLD, "cpu", "32-true"),
+    ],
 )
-def test_the_cpu_decides_the_default(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: str
+def test_the_device_that_is_trained_on_decides_the_default(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, cpu: dict[str, bool], accelerator: str, expected: str
 ) -> None:
     with monkeypatch.context() as machine:
-        machine.setattr(torch.cuda, "is_available", lambda: False)
+        machine.setattr(torch.cuda, "is_available", lambda: gpu)
+        machine.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
         machine.setattr(torch.backends.mps, "is_available", lambda: False)
-        machine.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-        assert default_precision() == expected
+        machine.setattr(torch.cpu, "get_capabilities", lambda: cpu)
+        assert default_precision(accelerator) == expected
 
 
 def test_without_bf16_arithmetic_a_fit_says_what_it_falls_back_to(
@@ -38,15 +49,6 @@ def test_without_bf16_arithmetic_a_fit_says_what_it_falls_back_to(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     printed = cli("fit", "--config", recipe)
     assert "precision: 32-true (no bf16 arithmetic on this machine)" in printed
-
-
-def test_the_device_that_is_trained_on_decides_not_the_best_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as machine:
-        machine.setattr(torch.cuda, "is_available", lambda: True)
-        machine.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-        machine.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-        assert default_precision() == default_precision("gpu") == default_precision("cuda") == "bf16-mixed"
-        assert default_precision("cpu") == "32-true"
 
 
 def test_the_default_precision_is_settled_in_the_config_of_the_run(

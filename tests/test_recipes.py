@@ -76,7 +76,7 @@ def test_files_are_utf_8_whatever_the_locale(recipe: Path, command_on_generated_
         assert done.returncode == 0, done.stderr
 
     one = Path("tensorboard_logs/tiny/version_0")
-    run("fit", "--config", str(recipe), "--model.tta", "none")
+    run("fit", "--config", str(recipe))
     run("fit", "--ckpt_path", str(one), "--trainer.max_epochs", "3")
     run("fit", "--config", str(recipe))
     run("compare", str(one), f"{one.parent}/version_1", "--output", "report")

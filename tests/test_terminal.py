@@ -71,9 +71,6 @@ class Slow(Callback):
     def on_train_batch_start(self, *_: object) -> None:
         time.sleep(0.06)
 
-    def on_test_batch_start(self, *_: object) -> None:
-        time.sleep(1.1)
-
 
 def classifier_and_data(data: Path) -> tuple[FashionMNISTClassifier, FashionMNISTDataModule]:
     network = CNN(stem=2, widths=[2])
@@ -119,12 +116,3 @@ def test_on_a_terminal_a_bar_is_there_while_an_epoch_runs_and_gone_after_it(
     assert heading.split() == ["seconds", "images/s", "train", "loss", "accuracy", "val", "loss", "accuracy"]
     assert [line[:9] for line in lines] == ["epoch 1/2", "epoch 2/2"]
     assert all(LINE.match(line) for line in lines)
-
-
-def test_a_test_that_takes_longer_than_a_second_shows_a_bar_until_it_ends(
-    data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    terminal = take_terminal(monkeypatch)
-    trainer_of(Slow()).test(*classifier_and_data(data), verbose=False)
-    assert "Testing DataLoader 0:   100 %" in re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
-    assert not any(terminal.shown())
