@@ -102,7 +102,7 @@ def test_a_file_that_says_nothing_or_never_the_same_is_refused(
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        ("notes.txt", r"must end in \.onnx, \.pt2, \.html or \.safetensors, not 'notes\.txt'"),
+        ("notes.txt", r"must end in one of \.onnx, \.pt2, \.html, \.safetensors, not 'notes\.txt'"),
         ("", "needs the name of a file"),
         ("folder.onnx", "needs the name of a file, not of a folder"),
         ("notes.txt/model.onnx", r"notes\.txt takes no new file"),
