@@ -38,25 +38,28 @@ def is_free(path: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    ("take", "name"), [(lock.lock_run, ".lock"), (lock.lock_recipe, ".repeat.lock")], ids=["run", "recipe"]
-)
-def test_a_lock_holds_until_its_process_is_killed(tmp_path: Path, take: Callable[[Path], None], name: str) -> None:
-    assert not lock.is_locked(tmp_path / name)
-    assert not (tmp_path / name).exists()
+@pytest.mark.parametrize("take", [lock.lock_run, lock.lock_recipe])
+def test_a_lock_holds_until_its_process_is_killed(tmp_path: Path, take: Callable[[Path], None]) -> None:
     holder = other_process(f"{take.__name__}(path)", tmp_path)
-    assert lock.is_locked(tmp_path / name)
-    assert lock.is_being_trained(tmp_path) == (name == ".lock")
     with pytest.raises(UserError, match=r"another process|Another repeat"):
         take(tmp_path)
     holder.kill()
     holder.communicate()
-    assert not lock.is_locked(tmp_path / name)
     for _ in range(2):
         take(tmp_path)
-        assert not lock.is_locked(tmp_path / name)  # by another process; and asking does not give the lock up
-    lock_file = f"path / '{name}'"
-    other = other_process(f"assert is_locked({lock_file}) and not lock_for_life({lock_file})", tmp_path)
+
+
+def test_a_run_is_being_trained_while_another_process_holds_its_lock(tmp_path: Path) -> None:
+    assert not lock.is_being_trained(tmp_path)
+    assert not (tmp_path / ".lock").exists()
+    holder = other_process("lock_run(path)", tmp_path)
+    assert lock.is_being_trained(tmp_path)
+    holder.kill()
+    holder.communicate()
+    assert not lock.is_being_trained(tmp_path)
+    lock.lock_run(tmp_path)
+    assert not lock.is_being_trained(tmp_path)  # by another process; and asking does not give the lock up
+    other = other_process("assert is_being_trained(path) and not lock_for_life(path / '.lock')", tmp_path)
     other.communicate()
     assert other.returncode == 0
 

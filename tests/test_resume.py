@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -98,25 +96,6 @@ def test_the_best_checkpoint_takes_the_place_of_a_bad_last_one(cli: Run, trained
     assert ("it is missing" if damage == "missing" else "is not a whole checkpoint file") in printed
     assert f"Going on from {trained}/checkpoints/best.ckpt, the best checkpoint." in printed
     assert_same_state(trained, undisturbed)
-
-
-@pytest.mark.slow
-def test_ctrl_c_of_a_real_process_leaves_a_checkpoint_to_continue_from(
-    cli: Run, recipe: Path, command_on_generated_data: list[str]
-) -> None:
-    command = [*command_on_generated_data, "fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 60
-    while not (RUN / "checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, printed
-    assert f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {RUN}" in printed
-    assert "Traceback" not in printed
-    steps = int(str(last()["global_step"])) + 3
-    cli("fit", "--ckpt_path", RUN, "--trainer.max_steps", str(steps))
-    assert last()["global_step"] == steps
 
 
 def test_a_finished_run_says_so_and_changes_nothing(cli: Run, trained: Path) -> None:

@@ -281,7 +281,7 @@ def test_a_new_run_starts_from_weights(cli: Run, trained: Path) -> None:
     ("text", "line"),
     [
         ("a: &a [x, x]\nb: [*a, *a]", "references .* are not supported"),
-        ("a: " + "[" * 5000 + "]" * 5000, "is nested too deeply"),
+        ("a: " + "[" * 5000 + "]" * 5000, "is not valid YAML: maximum recursion depth"),
         ("a: " + "9" * 5000, "is not valid YAML: Exceeds the limit"),
         ("trainer: {max_epochs: 1, max_epochs: 2}", "names 'max_epochs' twice"),
         ("a: " + "x" * 300_000, "larger than 256 kB"),

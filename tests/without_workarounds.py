@@ -91,8 +91,8 @@ WORKAROUNDS = (
     Workaround(
         "a truncated last.ckpt ends in a traceback, without a fallback",
         "runs/checkpoint.py",
-        'for path in last.parent.glob("*.ckpt"):',
-        "for path in (last,):",
+        "        if not best.is_file():\n            raise",
+        "        raise",
         "test_resume.py bad_last",
     ),
     Workaround(

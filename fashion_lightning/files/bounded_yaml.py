@@ -52,9 +52,7 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
         raise UserError(f"{name} is larger than {MAX_BYTES // 1024} kB.")
     try:
         return yaml.load(text, Loader=_Loader)
-    except RecursionError as error:
-        raise UserError(f"{name} is nested too deeply.") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a number that is none
         advice = " Indent it with spaces, not with tabs." if "cannot start any token" in str(error) else ""
         problem = " ".join(str(error).replace('in "<byte string>", ', "").split())
         raise UserError(f"{name} is not valid YAML: {problem[:200]}.{advice}") from error

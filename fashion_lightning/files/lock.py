@@ -55,13 +55,8 @@ def lock_recipe(folder: Path) -> None:
 
 
 def is_being_trained(run_dir: Path) -> bool:
-    """Whether another process has locked a run folder."""
-    return is_locked(run_dir / ".lock")
-
-
-def is_locked(path: Path) -> bool:
-    """Whether another process has locked a file with ``lock_for_life``."""
-    path = path.resolve()
+    """Return whether another process has locked a run folder."""
+    path = (run_dir / ".lock").resolve()
     if fcntl is None or path in _held:  # closing the file would give up the lock of this process
         return False
     try:

@@ -20,7 +20,6 @@ PREFIX = "network."
 
 MAX_PICKLE_STEPS = 200_000
 """A checkpoint of the largest recipe takes 6,000."""
-MAX_PICKLE_BYTES = 16 * 1024 * 1024
 
 STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 GLOBALS = {
@@ -109,14 +108,13 @@ def _check_archive(path: Path) -> None:
 
 def _check_pickle(pickled: bytes) -> None:
     """Look through the steps of a pickle without taking one."""
-    too_long = len(pickled) > MAX_PICKLE_BYTES
-    for number, (step, argument, _) in enumerate(pickletools.genops(pickled[:MAX_PICKLE_BYTES])):
+    for number, (step, argument, _) in enumerate(pickletools.genops(pickled)):
         if step.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4") or (
             step.name == "GLOBAL" and argument not in GLOBALS
         ):
             raise UserError("it holds more than plain values and tensors; it is not opened")
         # The hashes of large whole numbers can collide, with which a dictionary takes minutes.
-        if too_long or number > MAX_PICKLE_STEPS or (step.name.startswith("LONG") and abs(argument or 0) >= 2**63):
+        if number > MAX_PICKLE_STEPS or (step.name.startswith("LONG") and abs(argument or 0) >= 2**63):
             raise UserError("it holds more values than a checkpoint does; it is not opened")
 
 
