@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -75,7 +76,7 @@ def bars(page: Page) -> list[float]:
 
 def draw(page: Page, y: float) -> None:
     """Draw a stroke across the paper at a share of its height."""
-    box = page.locator("#paper").bounding_box() or {}
+    box: Any = page.locator("#paper").bounding_box()
     y = box["y"] + y * box["height"]
     page.mouse.move(box["x"] + 0.1 * box["width"], y)
     page.mouse.down()
@@ -94,7 +95,8 @@ def test_a_dropped_file_is_answered_as_python_answers(open_page: Open, trained: 
     assert page.locator("#doubt").is_visible() == (probabilities.max().item() < DOUBTFUL)
     assert page.inner_text("#background") == "Background: light."
     expect(page.locator("#seen")).to_have_js_property("naturalWidth", 28)
-    frame, box = (page.locator(name).bounding_box() or {} for name in ("#original", "#box"))
+    boxes: list[Any] = [page.locator(name).bounding_box() for name in ("#original", "#box")]
+    frame, box = boxes
     assert (box["x"] - frame["x"]) / frame["width"] == pytest.approx(0.25, abs=0.02)
     assert box["height"] / frame["height"] == pytest.approx(0.5, abs=0.03)
 

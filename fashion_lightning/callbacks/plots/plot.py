@@ -95,20 +95,17 @@ def new_figure(height: int = HIGHEST) -> Figure:
 
 def tiles(images: NDArray[Any], captions: Sequence[str], columns: int) -> Figure:
     """Show images ``(N, H, W)`` uint8 in rows, each below its caption."""
-    cell = WIDTH // columns
-    width = cell - 2 * GAP
-    height = width * images.shape[1] // images.shape[2]
     above = LINE * (1 + max(caption.count("\n") for caption in captions))
-    row = above + height + GAP
+    below = (WIDTH // columns - 2 * GAP) * images.shape[1] // images.shape[2]
     rows = -(-len(images) // columns)
-    figure = new_figure(rows * row)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
+    height = rows * (above + below + GAP)
+    figure = new_figure(height)
+    figure.subplots_adjust(0.02, GAP / height, 0.98, 1 - above / height, wspace=0.1, hspace=(above + GAP) / below)
     for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        left, top = number % columns * cell + GAP, number // columns * row + above
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(left, left + width, top + height, top))
-        axes.text(left + width / 2, top - 4, caption, ha="center", va="bottom", fontsize=FONT_SIZE, linespacing=1.1)
-    axes.set(xlim=(0, WIDTH), ylim=(rows * row, 0), aspect="auto")
+        axes = figure.add_subplot(rows, columns, number + 1)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto")
+        axes.set_title(caption, fontsize=FONT_SIZE, pad=4)
+        axes.set_axis_off()
     return figure
 
 
