@@ -67,7 +67,7 @@ def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
         UserError: a file in ``root`` has the wrong content, or no source can be reached.
     """
     if root is None:
-        root = WORKING_FOLDER if _folder_with(split, WORKING_FOLDER) else user_folder()
+        root = WORKING_FOLDER if _folder_with(split, raw_folder(WORKING_FOLDER), WORKING_FOLDER) else user_folder()
     images, labels = _find(split, root) or _fetch(split, root)
     # IDX: a header of 4 bytes plus 4 per dimension, then the raw bytes. The hash covers both.
     return (
@@ -83,22 +83,18 @@ def raw_folder(root: Path) -> Path:
 
 def _find(split: Split, root: Path) -> list[bytes] | None:
     """Return the verified images and labels of a split from this machine, if they are there."""
-    if folder := _folder_with(split, root):
+    if folder := _folder_with(split, raw_folder(root), root):
         return _read_verified(split, folder)
     for copy in (raw_folder(user_folder()), SYSTEM_FOLDER):
-        if _all_in(copy, split):
+        if _folder_with(split, copy):
             with contextlib.suppress(UserError):  # a bad copy that nobody asked for: try the next source
                 return _read_verified(split, copy)
     return None
 
 
-def _folder_with(split: Split, root: Path) -> Path | None:
-    """Return the folder with the files of a split, in torchvision's layout or flat."""
-    return next((folder for folder in (raw_folder(root), root) if _all_in(folder, split)), None)
-
-
-def _all_in(folder: Path, split: Split) -> bool:
-    return all(_existing(folder, name) for name in FILES[split])
+def _folder_with(split: Split, *folders: Path) -> Path | None:
+    """Return the first of the folders that holds the files of a split."""
+    return next((folder for folder in folders if all(_existing(folder, name) for name in FILES[split])), None)
 
 
 def _existing(folder: Path, name: str) -> Path | None:

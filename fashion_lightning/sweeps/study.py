@@ -183,8 +183,10 @@ def open_study(
     tpe = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     study.sampler = optuna.samplers.RandomSampler(seed) if sampler == "random" else tpe
     for attempt in [] if is_shared else latest(study).values():
-        if attempt.state in (TrialState.RUNNING, TrialState.FAIL):
-            try_again(study, attempt)
+        if attempt.state == TrialState.RUNNING:
+            study.tell(attempt.number, state=TrialState.FAIL)
+        if attempt.state in (TrialState.RUNNING, TrialState.FAIL):  # as Optuna's heartbeats do with lost ones
+            RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(study, study.trials[attempt.number])
     return study
 
 
@@ -195,13 +197,3 @@ def latest(study: optuna.Study) -> dict[int, FrozenTrial]:
         first = RetryHeartbeatStaleTrialCallback.retried_trial_number(attempt)
         found[attempt.number if first is None else first] = attempt
     return dict(enumerate(found.values()))
-
-
-def try_again(study: optuna.Study, attempt: FrozenTrial) -> None:
-    """Have a trial tried again, with its settings and what it has reported, if its last attempt did not come to an end.
-
-    Optuna's heartbeats do the same with attempts that are lost.
-    """
-    if attempt.state == TrialState.RUNNING:
-        study.tell(attempt.number, state=TrialState.FAIL)
-    RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(study, study.trials[attempt.number])
