@@ -27,7 +27,7 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     path = output_file("--output", given.output)
     suffix = path.suffix.lower()
     if suffix not in PACKAGES:
-        raise UserError(f"--output must end in {' or '.join(PACKAGES)}, not {path.name!r}.")
+        raise UserError(f"--output must end in one of {', '.join(PACKAGES)}, not {path.name!r}.")
     need_packages(path.name, PACKAGES[suffix])
     checkpoint = _best_checkpoint(given)
 
