@@ -79,18 +79,7 @@ def test_a_checkpoint_that_holds_half_a_step_is_taken_with_a_warning(cli: Run, r
     assert f"Going on from {run}/checkpoints/best.ckpt, the best checkpoint. The run will not end with" in printed
 
 
-def test_a_fit_that_is_ended_before_its_first_step_leaves_no_folder(
-    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def terminated(*_: object, **__: object) -> None:
-        raise SystemExit(143)  # as the handler of SIGTERM does until training begins
-
-    monkeypatch.setattr("lightning.Trainer.fit", terminated)
-    cli("fit", "--config", recipe, exits=143)
-    assert not Path("tensorboard_logs").exists()
-
-
-def test_a_signal_that_lightning_fails_to_clean_up_after_is_no_failure_of_the_training(
+def test_a_signal_before_the_first_step_leaves_no_folder_even_if_lightning_fails_to_clean_up(
     cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def terminated(*_: object, **__: object) -> None:
