@@ -63,4 +63,4 @@ def test_no_file_starts_more_threads_than_the_machine_has_cores(
     progress = json.loads((trained / "progress.json").read_text())
     (trained / "progress.json").write_text(json.dumps({**progress, "threads": 10**6}))
     printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
-    assert "The run began with 1000000 threads and goes on with 1 (this machine has" in printed
+    assert "The run began with 1000000 threads and goes on with 1 (OMP_NUM_THREADS or the machine" in printed
