@@ -210,7 +210,7 @@ def processes_of(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
 def is_running(pid: int) -> bool:
     """Whether a process does anything yet; one that has ended may be listed until its parent asks for it."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     return False
 
 

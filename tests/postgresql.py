@@ -50,7 +50,7 @@ class Server:
 
     def run(self, program: str, *options: str) -> None:
         """Run one of PostgreSQL's programs to its end."""
-        command = [PROGRAMS / program, *options]
+        command = [str(PROGRAMS / program), *options]
         subprocess.run(command, cwd=self.folder, user=self.account, stdout=subprocess.DEVNULL, check=True)
 
 
