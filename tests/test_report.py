@@ -82,7 +82,10 @@ def test_images_that_were_trained_on_are_told_apart(cli: Run, trained: Path, mon
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        (("--trainer.limit_val_batches", "0"), "a trainer.limit_ setting left no image."),
+        (
+            ("--trainer.limit_val_batches", "0"),
+            "the validation images could not be measured. There was nothing to validate: a trainer.limit_ setting left",
+        ),
         (("--data.val_size", "0"), "the validation images could not be measured. data.val_size is 0"),
         (("--data.val_size", "99"), "only 99 validation images, of which at least 100 are needed."),
     ],
