@@ -6,7 +6,7 @@
 
 fit(recipe, **settings)             train as the command does; the run folder
 load(run)                           the trained FashionMNISTClassifier of a run or a checkpoint file
-classify(run, images)               name what photographs, arrays or tensors show; also a classifier's method
+classify(run, images)               name what photographs, arrays or tensors show; takes a classifier, too
 FashionMNISTClassifier(network)     the LightningModule around any network; CNN() is the default one
 FashionMNISTDataModule()            the LightningDataModule: verified files, a fixed split, batches in memory
 help(fashion_lightning.fit) and so on say more; on the command line, `fashion-lightning --help`.
