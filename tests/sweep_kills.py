@@ -13,6 +13,7 @@ bits of an undisturbed one with the same settings.
 import argparse
 import contextlib
 import csv
+import math
 import os
 import random
 import shutil
@@ -44,6 +45,9 @@ data.batch_size: {choices: [25, 50, 100]}
 model.network.init_args.dropout: {low: 0.0, high: 0.5}
 """
 
+EPOCHS = 12
+"""Of each trial."""
+
 OUTAGE_SECONDS = 3
 
 HEARTBEAT_SECONDS = 3
@@ -60,6 +64,8 @@ class Workers:
     started: int = 0
     finished: dict[Path, int] = field(default_factory=dict)
     """When the report of each finished fit was written."""
+    saves: set[tuple[Path, int]] = field(default_factory=set)
+    """Every checkpoint that was seen, with the time of its writing: the progress of all fits, in epochs."""
 
     def start(self) -> None:
         self.started += 1
@@ -94,14 +100,16 @@ class Workers:
             written = report.stat().st_mtime_ns
             if self.finished.setdefault(report.parent, written) != written:
                 wrong.append(f"{report.parent.name} was finished, and trained again")
+        checkpoints = self.folder.glob("tensorboard_logs/recipe_sweep/version_*/checkpoints/last.ckpt")
+        self.saves |= {(checkpoint, checkpoint.stat().st_mtime_ns) for checkpoint in checkpoints}
         return wrong
 
-    def wait(self, seconds: float) -> list[str]:
-        """Let them work for a while, or until they are done; return what is wrong."""
-        wrong, until = [], time.monotonic() + seconds
-        while self.running and time.monotonic() < until:
+    def wait(self, epochs: float = math.inf) -> list[str]:
+        """Let them work for so many epochs of any fits, or until they are done; return what is wrong."""
+        wrong, enough, deadline = [], len(self.saves) + epochs, time.monotonic() + 600
+        while self.running and len(self.saves) < enough and time.monotonic() < deadline:
             wrong += self.look()
-            time.sleep(0.05)
+            time.sleep(0.01)
         return wrong
 
 
@@ -149,7 +157,7 @@ def run(trials: int, workers: int, kill_count: int, restarts: int, seed: int) ->
         (folder / "recipe.yaml").write_text(RECIPE)
         (folder / "space.yaml").write_text(SPACE)
         options = ["--config", "recipe.yaml", "--space", "space.yaml", "--data.root", str(folder / "data")]
-        options += ["--trials", str(trials), "--epochs", "12", "--sampler", "random", "--pruner", "none"]
+        options += ["--trials", str(trials), "--epochs", str(EPOCHS), "--sampler", "random", "--pruner", "none"]
         if workers == 1:
             options += ["--processes", "2"]
         else:
@@ -162,11 +170,10 @@ def run(trials: int, workers: int, kill_count: int, restarts: int, seed: int) ->
         draw.shuffle(events)
         wrong = []
         for event in events:
-            while sweep.running and not any(folder.glob("tensorboard_logs/*/version_*")):
-                wrong += sweep.look()
-                time.sleep(0.05)
-            wrong += sweep.wait(draw.uniform(2, 15))
+            # All events come within half of the epochs that are needed, so that fits run then on any machine.
+            wrong += sweep.wait(draw.randint(1, trials * EPOCHS // (2 * len(events))))
             if not sweep.running:
+                wrong.append(f"the workers were done before a {event}")
                 break
             if event == "kill":
                 sweep.kill_one(draw)
@@ -174,7 +181,7 @@ def run(trials: int, workers: int, kill_count: int, restarts: int, seed: int) ->
                 server.stop()
                 time.sleep(OUTAGE_SECONDS)
                 server.start()
-        wrong += sweep.wait(600)
+        wrong += sweep.wait()
         wrong += check(sweep, trials, program)
         if wrong:
             print((folder / "output.txt").read_text(), flush=True)
