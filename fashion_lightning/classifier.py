@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.classes import PIXEL_MEAN, PIXEL_STD
+from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
 from fashion_lightning.networks.output import check_output
@@ -26,6 +26,8 @@ SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 class FashionMNISTClassifier(LightningModule):
     """Trains and evaluates any network that maps images ``(B, 1, 28, 28)`` to logits ``(B, 10)``.
+
+    Other sizes, channels and numbers of classes are those of ``images``; every shape here stands for them.
 
     Args:
         network: receives normalized float32 images, ``channels_last`` in memory.
@@ -41,6 +43,8 @@ class FashionMNISTClassifier(LightningModule):
             logits of each image and its mirror image, ``flip_shift`` also those of both shifted by a
             pixel. ``validate`` and ``test`` give the metrics without it as well; the validation within
             ``fit`` never uses it.
+        images: what is classified, and into which classes; Fashion-MNIST by default. The command line takes it from
+            the data.
 
     Raises:
         UserError: the network does not map ``(B, 1, 28, 28)`` to ``(B, 10)``.
@@ -54,6 +58,7 @@ class FashionMNISTClassifier(LightningModule):
         loss: Literal["cross_entropy", "multi_margin"] = "cross_entropy",
         label_smoothing: float = 0.0,
         tta: TTA = "none",
+        images: ImageSpec = FASHION_MNIST,
     ) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
@@ -66,8 +71,10 @@ class FashionMNISTClassifier(LightningModule):
         self.make_scheduler = scheduler
         self.label_smoothing = label_smoothing
         self.tta: TTA = tta
-        self.example_input_array = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
-        check_output(self, self.network, self.example_input_array)  # also gives lazy layers their shapes
+        self.images = images
+        self.example_input_array = torch.zeros(2, *images.shape, dtype=torch.uint8)
+        # Also gives lazy layers their shapes.
+        check_output(self, self.network, self.example_input_array, len(images.class_names))
         self.network.to(memory_format=torch.channels_last)
 
         self.train_metrics = TrainingMetrics()
@@ -117,7 +124,8 @@ class FashionMNISTClassifier(LightningModule):
             Logits ``(B, 10)``, float32.
         """
         pixels = images if images.is_floating_point() else images.float() / 255
-        normalized = ((pixels - PIXEL_MEAN) / PIXEL_STD).to(self.dtype)
+        bands = zip(torch.split(pixels, 1, dim=1), self.images.mean, self.images.std, strict=True)
+        normalized = torch.cat([(band - mean) / std for band, mean, std in bands], dim=1).to(self.dtype)
         logits: Tensor = self.network(normalized.contiguous(memory_format=torch.channels_last))
         return logits.float() if isinstance(logits, Tensor) else logits
 

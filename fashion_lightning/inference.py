@@ -8,11 +8,11 @@ from torch import nn
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE
-from fashion_lightning.data.classes import CLASS_NAMES, Classification
+from fashion_lightning.data.classes import Classification
 from fashion_lightning.errors import UserError
 from fashion_lightning.networks.output import evaluating
 from fashion_lightning.photographs.files import as_batch
-from fashion_lightning.runs.card import OURS
+from fashion_lightning.runs.card import OURS, image_spec
 from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.folder import find_run
 from fashion_lightning.runs.own_modules import import_paths, look_in_working_folder
@@ -53,7 +53,8 @@ def load(run: str | Path, network: str = "") -> TrainedClassifier:
         with torch.device("meta" if ours else "cpu"):  # a network of this package gets no memory before its weights
             built = build_network(settings["network"])
         put_in(built, checkpoint.weights)
-        classifier = TrainedClassifier(built, tta=settings.get("tta", "none"))
+        images = image_spec(settings.get("images", {}))
+        classifier = TrainedClassifier(built, tta=settings.get("tta", "none"), images=images)
     except (Exception, SystemExit) as error:  # whatever a user's network raises; jsonargparse ends the process
         raise UserError(f"{checkpoint.path} cannot be used: {error.__context__ or error}") from error
     return classifier.eval()
@@ -88,7 +89,7 @@ def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classific
 
     Returns:
         The most probable class name of each image, and probabilities ``(B, 10)`` on the classifier's device in the
-        order of ``CLASS_NAMES``; for one image, B is 1. A pair, which shows itself as a table.
+        order of the result's ``class_names``; for one image, B is 1. A pair, which shows itself as a table.
 
     Raises:
         UserError: there is no such checkpoint, the images are none of these, or a file cannot be read.
@@ -98,4 +99,7 @@ def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classific
     with evaluating(classifier):
         parts = torch.split(pixels, EVAL_BATCH_SIZE)
         probabilities = torch.cat([classifier.augmented_logits(part).softmax(dim=1) for part in parts])
-    return Classification([CLASS_NAMES[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities)
+    names = classifier.images.class_names
+    found = Classification([names[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities)
+    found.class_names = names
+    return found

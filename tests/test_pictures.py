@@ -87,7 +87,7 @@ def test_the_embedding_has_the_features_of_each_image_with_its_class_guess_and_t
 def test_a_network_without_such_layers_has_no_filters_and_no_embedding(
     network: nn.Module, filters: tuple[int, ...] | None, embedded: bool
 ) -> None:
-    found = first_filters(network)
+    found = first_filters(network, 28)
     assert (tuple(found.shape) if found is not None else None) == filters
     assert (last_dense_layer(network) is not None) == embedded
 

@@ -115,6 +115,10 @@ def network(path: Any = "fashion_lightning.networks.CNN", **arguments: Any) -> s
     return changed(network={"class_path": path, "init_args": arguments})
 
 
+def images(**values: Any) -> str:
+    return changed(images={**json.loads(CARD.to_json())["images"], **values})
+
+
 @pytest.mark.parametrize(
     ("card", "line"),
     [
@@ -125,8 +129,12 @@ def network(path: Any = "fashion_lightning.networks.CNN", **arguments: Any) -> s
         (changed(val_size=10**400), "its tta or its val_size"),
         (changed(val_size=float("nan")), "its tta or its val_size"),
         (changed(tta="os.system"), "its tta or its val_size"),
-        (changed(mean=0.5), "its classes or its normalization are not those of Fashion-MNIST"),
-        (changed(class_names=["cat", "dog"]), "its classes or its normalization"),
+        (images(mean=[0.5, 0.5]), "the mean or the standard deviation of its images"),
+        (images(std=[0.0]), "the mean or the standard deviation of its images"),
+        (images(size=129), "its images are not 8 to 128 pixels wide"),
+        (images(channels=2), "its images are not 8 to 128 pixels wide"),
+        (images(class_names=["cat", "cat"]), "it has not 2 to 1000 different classes"),
+        (images(class_names=["cat", "\x1b[31m"]), "a name of its classes is not 1 to 60 printable characters"),
         (changed(recipe="../../escaped"), "Its recipe cannot be called"),
         (changed(recipe="\x1b[31m"), "Its recipe cannot be called"),
         (changed(network="os.system"), "its network is not a class with arguments"),

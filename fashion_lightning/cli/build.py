@@ -104,6 +104,7 @@ class FashionMNISTCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
+        self.config["model"]["network"] = _network_for(self.config["model"])
         settings = self.config["trainer"]
         if settings["precision"] is None:
             settings["precision"] = precision.default_precision(settings["accelerator"])
@@ -266,6 +267,16 @@ def _errors_in_one_line(what: str) -> Iterator[None]:
             raise UserError(process.OUT_OF_MEMORY) from error
         place = place_in_own_code(error)
         raise UserError(f"{what}: {type(error).__name__}: {str(error)[:500]}{place}") from error
+
+
+def _network_for(model: Any) -> Any:
+    """Return the network's settings with the numbers that its images decide, as far as the network takes them."""
+    network, images = model["network"], model["images"]
+    decided = {"num_classes": len(images.class_names), "channels": images.channels, "size": images.size}
+    arguments = network.get("init_args") or {}
+    for name in decided.keys() & arguments.keys():
+        arguments[name] = decided[name]
+    return network
 
 
 def check_order(callbacks: list[Callback]) -> None:

@@ -8,7 +8,6 @@ from torch.nn.functional import pad
 
 from fashion_lightning.seeding import derive_seed, generator
 
-SIDE = 28  # pixels
 Flip = Literal["none", "random", "alternating"]
 
 
@@ -45,7 +44,7 @@ class Augment:
         """Augment one batch.
 
         Args:
-            images: ``(B, 1, 28, 28)`` of any dtype, on any device.
+            images: ``(B, channels, size, size)`` of any dtype, on any device.
             indices: ``(B,)`` int64, the place of each image in the training files.
             epoch: counted from 0.
             batch_idx: counted from 0 in each epoch.
@@ -75,15 +74,16 @@ class Augment:
         return torch.where(mirror.to(images.device, non_blocking=True)[:, None, None, None], images.flip(-1), images)
 
     def _shifted(self, images: Tensor, draws: torch.Generator, part: Part) -> Tensor:
-        count, places = len(images), 2 * self.shift + 1
-        # A view of every 28x28 window of the padded image, from which each image takes one.
-        windows = pad(images, [self.shift] * 4).unfold(2, SIDE, 1).unfold(3, SIDE, 1)
+        count, size, places = len(images), images.shape[-1], 2 * self.shift + 1
+        # A view of every window of an image's size in the padded image, from which each image takes one.
+        windows = pad(images, [self.shift] * 4).unfold(2, size, 1).unfold(3, size, 1)
         drawn = part.of(torch.randint(places, (2, part.whole), generator=draws))
         down, right = drawn.to(images.device, non_blocking=True)
         return windows[torch.arange(count, device=images.device), :, down, right]
 
     def _cut(self, images: Tensor, draws: torch.Generator, part: Part) -> Tensor:
-        centre = part.of(torch.randint(SIDE, (2, part.whole), generator=draws)).unsqueeze(-1)
-        offset = torch.arange(SIDE) - centre + self.cutout // 2
+        size = images.shape[-1]
+        centre = part.of(torch.randint(size, (2, part.whole), generator=draws)).unsqueeze(-1)
+        offset = torch.arange(size) - centre + self.cutout // 2
         inside = ((offset >= 0) & (offset < self.cutout)).to(images.device, non_blocking=True)
         return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :]).unsqueeze(1), 0)

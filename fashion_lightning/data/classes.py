@@ -1,8 +1,9 @@
-"""The ten classes and the result of classifying; imports no torch."""
+"""What a network takes and names: Fashion-MNIST's ten classes, or those of your own pictures; imports no torch."""
 
-from __future__ import annotations
-
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from fashion_lightning.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +25,54 @@ CLASS_NAMES = (
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
 """Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
 
+MOST_CLASSES, LONGEST_CLASS_NAME = 1000, 60
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """What the images of a data set are: a network is built for it, and its names are shown.
+
+    The defaults are those of Fashion-MNIST.
+
+    Args:
+        class_names: in the order of the labels.
+        size: pixels of each edge, 8 to 128.
+        channels: 1 for grey images, 3 for colour.
+        mean: of each channel over all training images, on a scale of 0 to 1.
+        std: the standard deviation of each channel, on the same scale.
+
+    Raises:
+        UserError: a value is out of bounds; the message is the end of a sentence about a file.
+    """
+
+    class_names: tuple[str, ...] = CLASS_NAMES
+    size: int = 28
+    channels: int = 1
+    mean: tuple[float, ...] = (PIXEL_MEAN,)
+    std: tuple[float, ...] = (PIXEL_STD,)
+
+    def __post_init__(self) -> None:
+        names = self.class_names
+        if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names):
+            raise UserError(f"it has not 2 to {MOST_CLASSES} different classes")
+        for name in names:  # shown as text; may come from anybody
+            if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_CLASS_NAME:
+                raise UserError(f"a name of its classes is not 1 to {LONGEST_CLASS_NAME} printable characters")
+        if type(self.size) is not int or not 8 <= self.size <= 128 or self.channels not in (1, 3):
+            raise UserError("its images are not 8 to 128 pixels wide, with 1 or 3 channels")
+        for values, lowest in ((self.mean, 0), (self.std, 1e-4)):
+            numbers = len(values) == self.channels and all(isinstance(value, float) for value in values)
+            if not numbers or not all(lowest <= value <= 1 for value in values):
+                raise UserError("the mean or the standard deviation of its images cannot be")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return self.channels, self.size, self.size
+
+
+FASHION_MNIST = ImageSpec()
+
 DOUBTFUL = 0.5
 """Predictions below this probability are called doubtful: the other classes together are then more probable.
 
@@ -37,22 +86,27 @@ WHAT_IT_CANNOT_KNOW = (
 )
 
 
-class Classification(NamedTuple):
-    """The classes of ``B`` images; a notebook shows the three best classes of the first ten images.
+class _Pair(NamedTuple):
+    names: list[str]
+    probabilities: "Tensor"
+
+
+class Classification(_Pair):
+    """The classes of ``B`` images, a pair; a notebook shows the three best classes of the first ten images.
 
     >>> Classification(["Bag"], torch.tensor([[0.04, 0, 0, 0.01, 0, 0, 0, 0, 0.95, 0]]))
     Bag 95.0 %   T-shirt/top 4.0 %   Dress 1.0 %
+
+    ``names`` are the most probable class of each, ``probabilities`` ``(B, classes)`` float32.
     """
 
-    names: list[str]
-    """The most probable class of each."""
-    probabilities: Tensor
-    """``(B, 10)`` float32, in the order of ``CLASS_NAMES``."""
+    class_names: tuple[str, ...] = CLASS_NAMES
+    """The names of all classes, in the order of the probabilities."""
 
     def __repr__(self) -> str:
         lines = []
         for row in self.probabilities[:SHOWN].tolist():
-            best = sorted(zip(row, CLASS_NAMES, strict=True), reverse=True)[:3]
+            best = sorted(zip(row, self.class_names, strict=True), reverse=True)[:3]
             lines.append("   ".join(f"{name} {100 * probability:.1f} %" for probability, name in best))
         more = len(self.names) - SHOWN
         return "\n".join([*lines, *([f"… and {more:,} more"] if more > 0 else [])] or ["no images"])

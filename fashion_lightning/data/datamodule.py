@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fashion_lightning.data import source
-from fashion_lightning.data.augment import SIDE, Augment, Flip, Part
+from fashion_lightning.data.augment import Augment, Flip, Part
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
+from fashion_lightning.data.classes import FASHION_MNIST
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
 from fashion_lightning.data.split import train_val_indices
 from fashion_lightning.errors import UserError
@@ -48,12 +49,13 @@ class FashionMNISTDataModule(LightningDataModule):
         cutout: int = 0,
     ) -> None:
         super().__init__()
+        self.images = FASHION_MNIST
         for name, value, lowest, limit in (
             ("batch_size", batch_size, 1, math.inf),
             ("train_size", 1 if train_size is None else train_size, 1, math.inf),
             ("prune", prune, 0, EASIEST),
-            ("shift", shift, 0, SIDE),
-            ("cutout", cutout, 0, SIDE + 1),
+            ("shift", shift, 0, self.images.size),
+            ("cutout", cutout, 0, self.images.size + 1),
         ):
             if not lowest <= value < limit:
                 raise UserError(f"data.{name} must be at least {lowest} and below {limit}, not {value}.")

@@ -1,4 +1,4 @@
-"""Plain ``nn.Module`` networks: normalized images ``(B, 1, 28, 28)`` float → logits ``(B, 10)``."""
+"""Plain ``nn.Module`` networks: normalized images ``(B, channels, size, size)`` float → logits ``(B, num_classes)``."""
 
 from fashion_lightning.networks.classic import MLP, ConvNet
 from fashion_lightning.networks.cnn import CNN

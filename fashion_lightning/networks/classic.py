@@ -19,6 +19,8 @@ class MLP(nn.Sequential):
         batch_norm: normalize after each ReLU, the place it has in the Keras networks that this
             project grew out of.
         num_classes: logits.
+        channels: 1 for grey images, 3 for colour.
+        size: pixels of each edge of an image.
     """
 
     def __init__(
@@ -27,9 +29,11 @@ class MLP(nn.Sequential):
         dropout: float = 0.0,
         batch_norm: bool = False,
         num_classes: int = 10,
+        channels: int = 1,
+        size: int = 28,
     ) -> None:
         super().__init__(nn.Flatten())
-        units = [28 * 28, *hidden]
+        units = [channels * size**2, *hidden]
         for n_in, n_out in zip(units, hidden):
             self.extend(dense(n_in, n_out, dropout, batch_norm))
         self.append(nn.Linear(units[-1], num_classes))
@@ -58,6 +62,8 @@ class ConvNet(nn.Sequential):
         dropout: probability of dropping a hidden unit; 0 for no dropout.
         batch_norm: normalize after each ReLU.
         num_classes: logits.
+        channels: 1 for grey images, 3 for colour.
+        size: pixels of each edge of an image.
     """
 
     def __init__(
@@ -68,9 +74,11 @@ class ConvNet(nn.Sequential):
         dropout: float = 0.0,
         batch_norm: bool = False,
         num_classes: int = 10,
+        channels: int = 1,
+        size: int = 28,
     ) -> None:
         super().__init__()
-        channels, side = 1, 28
+        side = size
         for block in blocks:
             for width in block:
                 self.extend([nn.Conv2d(channels, width, 3), nn.ReLU()])

@@ -22,13 +22,16 @@ class CNN(nn.Module):
 
     Args:
         stem: channels of the first convolution.
-        widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3).
+        widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3), unless fewer than 4 pixels
+            are left.
         pooled_groups: how many groups, from the first on, halve it by max pooling; the others do by a convolution of
             stride 2, which has less than half of the arithmetic.
         single_groups: how many groups, from the first on, have one convolution instead of two.
         activation: ``gelu``, or ``relu``, which takes a tenth of a step less.
         num_classes: logits.
         logit_scale: what the logits are multiplied by; keeps the first ones small.
+        channels: 1 for grey images, 3 for colour.
+        size: pixels of each edge of an image.
 
     Raises:
         ValueError: an activation of another name.
@@ -43,26 +46,27 @@ class CNN(nn.Module):
         activation: Literal["gelu", "relu"] = "gelu",
         num_classes: int = 10,
         logit_scale: float = 0.5,
+        channels: int = 1,
+        size: int = 28,
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"The activation {activation!r} is none of {', '.join(ACTIVATIONS)}.")
         make_activation = ACTIVATIONS[activation]
-        self.stem = nn.Sequential(nn.Conv2d(1, stem, 3, bias=False), norm(stem), make_activation())
-        channels = [stem, *widths]
-        self.groups = nn.Sequential(
-            *(
-                Group(c_in, c_out, number < pooled_groups, number < single_groups, make_activation)
-                for number, (c_in, c_out) in enumerate(zip(channels, widths))
-            )
-        )
-        self.head = nn.Linear(channels[-1], num_classes, bias=False)
+        self.stem = nn.Sequential(nn.Conv2d(channels, stem, 3, bias=False), norm(stem), make_activation())
+        filters = [stem, *widths]
+        self.groups = nn.Sequential()
+        for number, (c_in, c_out) in enumerate(zip(filters, widths)):
+            halves = (size - 2) >> number >= 4  # of as many pixels as are left
+            pools, single = number < pooled_groups, number < single_groups
+            self.groups.append(Group(c_in, c_out, halves, pools, single, make_activation))
+        self.head = nn.Linear(filters[-1], num_classes, bias=False)
         nn.init.normal_(self.head.weight)
         self.logit_scale = logit_scale
 
     def forward(self, images: Tensor) -> Tensor:
-        """``(B, 1, 28, 28)`` → logits ``(B, 10)``."""
-        features = self.groups(self.stem(images))  # (B, C, 3, 3)
+        """``(B, channels, size, size)`` → logits ``(B, num_classes)``."""
+        features = self.groups(self.stem(images))  # (B, C, 3, 3) of 28 pixels
         # Not mean(): its gradient has strides of 0, with which the layers before take 4 % more of the step.
         average = avg_pool2d(features, features.shape[2:]).flatten(1)
         logits: Tensor = self.head(average) * self.logit_scale
@@ -70,15 +74,16 @@ class CNN(nn.Module):
 
 
 class Group(nn.Sequential):
-    """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``."""
+    """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``, or of the same height and width if it does not halve them."""
 
     def __init__(
-        self, c_in: int, c_out: int, pools: bool, single: bool, make_activation: Callable[[], nn.Module]
+        self, c_in: int, c_out: int, halves: bool, pools: bool, single: bool, make_activation: Callable[[], nn.Module]
     ) -> None:
+        first = halving_convolution(c_in, c_out) if halves and not pools else convolution(c_in, c_out)
         # Pooling before norm and activation, which then have a quarter of the work.
-        halving = [convolution(c_in, c_out), nn.MaxPool2d(2)] if pools else [halving_convolution(c_in, c_out)]
+        pooling = [nn.MaxPool2d(2)] if halves and pools else []
         second = [] if single else [convolution(c_out, c_out), norm(c_out), make_activation()]
-        super().__init__(*halving, norm(c_out), make_activation(), *second)
+        super().__init__(first, *pooling, norm(c_out), make_activation(), *second)
 
 
 def convolution(c_in: int, c_out: int) -> nn.Conv2d:

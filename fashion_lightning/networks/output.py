@@ -21,13 +21,13 @@ def evaluating(network: nn.Module) -> Iterator[None]:
             module.training = flag
 
 
-def check_output(classify: Callable[[Tensor], object], network: nn.Module, images: Tensor, classes: int = 10) -> None:
+def check_output(classify: Callable[[Tensor], object], network: nn.Module, images: Tensor, classes: int) -> None:
     """Run a network once in evaluation mode, which also gives lazy layers their shapes.
 
     Args:
-        classify: maps raw images ``(B, 1, 28, 28)`` to logits with the network.
+        classify: maps raw images ``(B, channels, size, size)`` to logits with the network.
         network: the network; all its modules keep their training flags.
-        images: ``(B, 1, 28, 28)``.
+        images: ``(B, channels, size, size)``.
         classes: logits of each image.
 
     Raises:
@@ -40,7 +40,8 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
     except Exception as error:  # whatever a user's network raises
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         place = place_in_own_code(error)
-        raise UserError(f"Network {name} cannot take images of shape (B, 1, 28, 28): {reason}{place}") from error
+        shape = ", ".join(map(str, images.shape[1:]))
+        raise UserError(f"Network {name} cannot take images of shape (B, {shape}): {reason}{place}") from error
     if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
         shape = f"(B, {', '.join(map(str, logits.shape[1:]))})" if isinstance(logits, Tensor) else type(logits).__name__
         raise UserError(f"Network {name} must return logits of shape (B, {classes}), one per class, not {shape}.")

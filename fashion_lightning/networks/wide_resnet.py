@@ -7,22 +7,23 @@ class WideResNet(nn.Module):
     """A pre-activation residual network, ``WRN-depth-width`` of https://arxiv.org/abs/1605.07146.
 
     A convolution of 16 channels, three groups of ``(depth - 4) / 6`` blocks with ``16 * width``,
-    ``32 * width`` and ``64 * width`` channels at 28, 14 and 7 pixels, global average pooling, one dense
+    ``32 * width`` and ``64 * width`` channels at 28, 14 and 7 pixels of 28, global average pooling, one dense
     layer.
 
     Args:
         depth: 6n + 4: 10, 16, 22, 28, …
         width: how many times wider than the thin networks.
         num_classes: logits.
+        channels: 1 for grey images, 3 for colour.
     """
 
-    def __init__(self, depth: int = 16, width: int = 4, num_classes: int = 10) -> None:
+    def __init__(self, depth: int = 16, width: int = 4, num_classes: int = 10, channels: int = 1) -> None:
         super().__init__()
         blocks, rest = divmod(depth - 4, 6)
         if rest or blocks < 1 or width < 1:
             raise ValueError(f"depth must be 6n + 4 (10, 16, 22, 28, …) and width at least 1, not {depth} and {width}")
+        layers: list[nn.Module] = [nn.Conv2d(channels, 16, 3, padding=1, bias=False)]
         channels = 16
-        layers: list[nn.Module] = [nn.Conv2d(1, channels, 3, padding=1, bias=False)]
         for group in range(3):
             for block in range(blocks):
                 stride = 2 if group and not block else 1
@@ -35,7 +36,7 @@ class WideResNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """``(B, 1, 28, 28)`` → logits ``(B, 10)``."""
+        """``(B, channels, H, W)`` → logits ``(B, num_classes)``."""
         logits: Tensor = self.head(self.features(images).mean(dim=(2, 3)))
         return logits
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from fashion_lightning.data.classes import CLASS_NAMES, PIXEL_MEAN, PIXEL_STD
+from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.names import check_name
 from fashion_lightning.short_names import NETWORKS
@@ -43,14 +43,10 @@ class Card:
     recipe: str
     tta: TTA = "none"
     val_size: int | float = 5000
-    """The validation images: their number, or their share of the 60,000. The weights were not trained on them."""
-    class_names: tuple[str, ...] = CLASS_NAMES
-    mean: float = PIXEL_MEAN
-    std: float = PIXEL_STD
+    """The validation images, which were not trained on: their number, or their share of the training images."""
+    images: ImageSpec = FASHION_MNIST
 
     def __post_init__(self) -> None:
-        if (self.class_names, self.mean, self.std) != (CLASS_NAMES, PIXEL_MEAN, PIXEL_STD):
-            raise UserError("its classes or its normalization are not those of Fashion-MNIST")
         val_size = self.val_size if type(self.val_size) in (int, float) else 0
         if self.tta not in get_args(TTA) or not 0 < val_size <= 60_000:
             raise UserError("its tta or its val_size cannot be")
@@ -100,9 +96,15 @@ def read_card(text: Any) -> Card:
         raise UserError("it has no card, which says what network its weights belong to")
     try:
         values = json.loads(text if len(text) <= MAX_CHARACTERS else "")
-        return Card(**{**values, "class_names": tuple(values["class_names"])})
+        return Card(**{**values, "images": image_spec(values["images"])})
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError("its card is damaged") from error
+
+
+def image_spec(values: dict[str, Any]) -> ImageSpec:
+    """Build it from the values of a card or config, where tuples are lists."""
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return ImageSpec(**plain)
 
 
 def card_of(config: dict[str, Any], recipe: str) -> Card | None:
@@ -113,6 +115,6 @@ def card_of(config: dict[str, Any], recipe: str) -> Card | None:
     if module.startswith(PACKAGE) and name in NETWORKS:
         network["class_path"] = f"{PACKAGE}.{name}"
     try:
-        return Card(network, recipe, model["tta"], data["val_size"])
+        return Card(network, recipe, model["tta"], data["val_size"], image_spec(model.get("images", {})))
     except UserError:
         return None

@@ -4,7 +4,7 @@ torch is not imported before a file is read.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,7 +138,8 @@ def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: C
     run_id = run_id_of(run_dir) if run_dir and lies_in(run_dir, places) and path.suffix != SAFETENSORS else None
     if run_dir is None or run_id is None:
         weights, card = read_weights(path, named)
-        config = {"model": {"network": card.network, "tta": card.tta}, "data": {"val_size": card.val_size}}
+        model = {"network": card.network, "tta": card.tta, "images": asdict(card.images)}
+        config = {"model": model, "data": {"val_size": card.val_size}}
         return Checkpoint(path, run_dir, card.recipe, weights, config)
     try:
         content = read_checkpoint_file(path)

@@ -7,9 +7,11 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from fashion_lightning.calibration import BINS, calibration
-from fashion_lightning.callbacks.plots.plot import FONT_SIZE, Evaluation, Plot, images_of, new_figure, tiles
+from fashion_lightning.callbacks.plots.plot import FONT_SIZE, Evaluation, Plot, images_of, new_figure, short, tiles
 from fashion_lightning.classifier import FashionMNISTClassifier
-from fashion_lightning.data.classes import CLASS_NAMES
+
+MOST_ACROSS = 14
+"""Classes whose names stand side by side, and whose shares are written into the matrix."""
 
 
 class ConfusionMatrix(Plot):
@@ -23,20 +25,26 @@ class ConfusionMatrix(Plot):
         figure = new_figure()
         axes = figure.add_axes((0.165, 0.18, 0.8, 0.81))
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
-        for row, column in zip(*(shares >= 0.5).nonzero(), strict=True):
+        shown = (shares >= 0.5) & (len(shares) <= MOST_ACROSS)
+        for row, column in zip(*shown.nonzero(), strict=True):
             share = shares[row, column]
             text = f"{share:.1f}" if share < 99.95 else "100"
             color = "white" if share > 55 else "black"
             axes.text(column, row, text, color=color, ha="center", va="center", fontsize=FONT_SIZE)
-        axes.set_yticks(range(len(CLASS_NAMES)), CLASS_NAMES, fontsize=FONT_SIZE)
-        two_lines = [f"\n{name}" if number % 2 else name for number, name in enumerate(CLASS_NAMES)]  # names are wide
-        axes.set_xticks(range(len(CLASS_NAMES)), two_lines, fontsize=FONT_SIZE)
+        names = [short(name) for name in model.images.class_names]
+        size = min(FONT_SIZE, 200 / len(names))
+        axes.set_yticks(range(len(names)), names, fontsize=size)
+        two_lines = [f"\n{name}" if number % 2 else name for number, name in enumerate(names)]  # names are wide
+        axes.set_xticks(range(len(names)), two_lines, fontsize=size, rotation=90 if len(names) > MOST_ACROSS else 0)
         axes.set_xlabel("predicted class, in % of the true class", fontsize=FONT_SIZE)
         axes.tick_params(length=0)
         return figure
 
 
 COUNT, COLUMNS = 8, 4
+
+MOST_CURVES = 30
+"""Classes with a curve of precision and recall."""
 
 
 class Mistakes(Plot):
@@ -52,11 +60,12 @@ class Mistakes(Plot):
         images = images_of(model.trainer, evaluation["indices"][worst])
         if images is None or not len(images):
             return None
+        names = model.images.class_names
         captions = [
-            f"{CLASS_NAMES[labels[place]]}\n→ {CLASS_NAMES[guess[place]]} {100 * probability[place]:.0f} %"
+            f"{short(names[labels[place]])}\n→ {short(names[guess[place]])} {100 * probability[place]:.0f} %"
             for place in worst.tolist()
         ]
-        return tiles(images[:, 0].numpy(), captions, COLUMNS)
+        return tiles(images, captions, COLUMNS)
 
 
 class PrecisionRecall(Plot):
@@ -64,7 +73,7 @@ class PrecisionRecall(Plot):
 
     def write(self, writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: Evaluation, step: int) -> None:
         probabilities, labels = evaluation["logits"].softmax(dim=1).numpy(), evaluation["labels"].numpy()
-        for number, name in enumerate(CLASS_NAMES):
+        for number, name in enumerate(model.images.class_names[:MOST_CURVES]):
             tag = f"precision and recall/{name.replace('/', ' or ')}"  # a slash would make a group of it
             writer.add_pr_curve(tag, labels == number, probabilities[:, number], step)
 

@@ -15,8 +15,6 @@ from torchvision.utils import make_grid
 
 from fashion_lightning.callbacks.plots.plot import WIDTH, Evaluation, Plot, images_of, new_figure
 from fashion_lightning.classifier import FashionMNISTClassifier
-from fashion_lightning.data.augment import SIDE
-from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.files.durable import replacing
 
 FILTERS, COLUMNS = 64, 16
@@ -31,7 +29,7 @@ class Filters(Plot):
     name = "filters of the first layer"
 
     def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
-        filters = first_filters(model.network)
+        filters = first_filters(model.network, model.images.size)
         if filters is None:
             return None
         filters = filters[:FILTERS].detach().float().cpu()
@@ -45,13 +43,13 @@ class Filters(Plot):
         return figure
 
 
-def first_filters(network: nn.Module) -> Tensor | None:
+def first_filters(network: nn.Module, size: int) -> Tensor | None:
     """Return the weights of the first layer as images ``(N, height, width)``, if they are images."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             return layer.weight[:, 0] if layer.in_channels == 1 and max(layer.kernel_size) > 1 else None
         if isinstance(layer, nn.Linear):
-            return layer.weight.view(-1, SIDE, SIDE) if layer.in_features == SIDE * SIDE else None
+            return layer.weight.view(-1, size, size) if layer.in_features == size**2 else None
     return None
 
 
@@ -82,21 +80,22 @@ class Embedding(Plot):
         if [len(part) for part in inputs] != [len(images)]:  # nothing tells which input belongs to which image
             return
         probability, guess = evaluation["logits"][:IMAGES].softmax(dim=1).max(dim=1)
+        names = model.images.class_names
         lines = [
-            f"{CLASS_NAMES[label]}\t{CLASS_NAMES[cls]}\t{100 * share:.1f} %"
+            f"{names[label]}\t{names[cls]}\t{100 * share:.1f} %"
             for label, cls, share in zip(evaluation["labels"][:IMAGES], guess, probability, strict=True)
         ]
         features = inputs[0].flatten(1)
         folder = Path(writer.log_dir) / "plugins" / PLUGIN_ASSETS_NAME  # the only one in which TensorBoard looks
         folder.mkdir(parents=True, exist_ok=True)
         across = math.ceil(math.sqrt(len(images)))
-        sprite = Image.fromarray(make_grid(images, nrow=across, padding=0)[0].numpy())
+        sprite = Image.fromarray(make_grid(images, nrow=across, padding=0).movedim(0, -1).numpy())
         info = EmbeddingInfo(
             tensor_name="penultimate layer",
             tensor_path="tensors.bytes",
             tensor_shape=features.shape,
             metadata_path="metadata.tsv",
-            sprite={"image_path": "sprite.png", "single_image_dim": [SIDE, SIDE]},
+            sprite={"image_path": "sprite.png", "single_image_dim": [model.images.size] * 2},
         )
         contents = {
             "tensors.bytes": features.numpy().tobytes(),

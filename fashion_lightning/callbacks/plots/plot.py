@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import numpy as np
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -22,6 +20,9 @@ WIDTH, HIGHEST = 740, 430
 
 FONT_SIZE, LINE = 14, 23
 """Points at 100 dots an inch, and pixels of a line: half of it is still readable."""
+
+LONGEST_NAME = 14
+"""Characters of a class that are shown."""
 
 GAP = 16
 """Pixels beside and below an image."""
@@ -80,7 +81,7 @@ def writer_of(trainer: Trainer) -> Iterator[SummaryWriter | None]:
 
 
 def images_of(trainer: Trainer, indices: Tensor) -> Tensor | None:
-    """Return training images ``(N, 1, 28, 28)`` uint8 by their indices ``(N,)``; ``None`` without our DataModule."""
+    """Return training images ``(N, channels, H, W)`` uint8 by indices ``(N,)``; ``None`` without our DataModule."""
     datamodule = trainer.datamodule  # type: ignore[attr-defined]
     return datamodule.val_set.images[indices] if isinstance(datamodule, FashionMNISTDataModule) else None
 
@@ -93,18 +94,23 @@ def new_figure(height: int = HIGHEST) -> Figure:
     return Figure(figsize=(WIDTH / 100, height / 100), dpi=100, facecolor="white")
 
 
-def tiles(images: NDArray[Any], captions: Sequence[str], columns: int) -> Figure:
-    """Show images ``(N, H, W)`` uint8 in rows, each below its caption."""
+def short(name: str) -> str:
+    """Return the name of a class as far as there is room for it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def tiles(images: Tensor, captions: Sequence[str], columns: int) -> Figure:
+    """Show images ``(N, channels, H, W)`` uint8 in rows, each below its caption."""
     above = LINE * (1 + max(caption.count("\n") for caption in captions))
-    below = (WIDTH // columns - 2 * GAP) * images.shape[1] // images.shape[2]
+    below = (WIDTH // columns - 2 * GAP) * images.shape[2] // images.shape[3]
     rows = -(-len(images) // columns)
     height = rows * (above + below + GAP)
     figure = new_figure(height)
     figure.subplots_adjust(0.02, GAP / height, 0.98, 1 - above / height, wspace=0.1, hspace=(above + GAP) / below)
-    for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
+    for number, (image, caption) in enumerate(zip(images.movedim(1, -1).numpy(), captions, strict=True)):
         axes = figure.add_subplot(rows, columns, number + 1)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto")
-        axes.set_title(caption, fontsize=FONT_SIZE, pad=4)
+        axes.set_title(caption, fontsize=FONT_SIZE, pad=4, parse_math=False)
         axes.set_axis_off()
     return figure
 
