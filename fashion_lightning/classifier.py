@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, Self, cast, get_args
+from typing import Any, Self, cast, get_args
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerConfig, OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, multi_margin_loss
+from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim import lr_scheduler as torchs
+from torch.optim.lr_scheduler import LRScheduler
 
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
@@ -23,6 +24,12 @@ from fashion_lightning.tta import TTA, suffix, views
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
+NOT_BY_EPOCHS = (
+    *(torchs.OneCycleLR, torchs.CyclicLR, torchs.CosineAnnealingWarmRestarts),
+    torchs.ReduceLROnPlateau,  # Lightning steps it after the epoch's checkpoint: a continued run would lose a step
+)
+"""Schedules of torch's that go by steps, or by a metric."""
+
 
 class FashionMNISTClassifier(LightningModule):
     """Trains and evaluates any network that maps images ``(B, 1, 28, 28)`` to logits ``(B, 10)``.
@@ -34,10 +41,11 @@ class FashionMNISTClassifier(LightningModule):
         optimizer: builds the optimizer from the network's parameters; AdamW with torch's defaults if
             there is none. (A class as default would lend its ``lr`` to every other class in a config.)
         scheduler: builds the learning-rate schedule from the optimizer; constant if there is none.
-            The schedules of this package go by optimizer steps and take their length from the
-            Trainer; those of torch go by epochs. ``ReduceLROnPlateau`` is refused.
-        loss: to train by, of torch's functions of that name: cross-entropy, or the margin of the true
-            class over the others. Validation and test losses are always the plain cross-entropy.
+            A ``RunSchedule`` goes by optimizer steps and takes its length from the Trainer; those of
+            torch go by epochs. Torch's that go by steps, and ``ReduceLROnPlateau``, are refused.
+        loss: to train by: any module of logits ``(B, 10)`` and labels ``(B,)``; the cross-entropy if there
+            is none. It keeps no weights. ``train/loss_step`` is this loss; ``train/loss`` and the losses of
+            validation and test are always the plain cross-entropy.
         label_smoothing: of the cross-entropy to train by.
         tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the
             logits of each image and its mirror image, ``flip_shift`` also those of both shifted by a
@@ -55,7 +63,7 @@ class FashionMNISTClassifier(LightningModule):
         network: nn.Module,
         optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
-        loss: Literal["cross_entropy", "multi_margin"] = "cross_entropy",
+        loss: nn.Module | None = None,
         label_smoothing: float = 0.0,
         tta: TTA = "none",
         images: ImageSpec = FASHION_MNIST,
@@ -63,13 +71,17 @@ class FashionMNISTClassifier(LightningModule):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise UserError(f"model.label_smoothing must be at least 0 and below 1, not {label_smoothing}.")
-        if loss != "cross_entropy" and label_smoothing:
-            raise UserError(f"model.label_smoothing belongs to the cross-entropy, not to model.loss {loss}.")
-        self.loss = loss
+        if loss is not None and label_smoothing:
+            raise UserError(
+                f"model.label_smoothing belongs to the cross-entropy, not to model.loss {type(loss).__name__}: add"
+                " --model.label_smoothing 0."
+            )
+        if loss is not None and loss.state_dict():  # whoever loads the network alone has no place for it
+            raise UserError("model.loss must keep no weights: give its buffers persistent=False.")
+        self.loss = loss or nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.network = network
         self.make_optimizer = optimizer or torch.optim.AdamW
         self.make_scheduler = scheduler
-        self.label_smoothing = label_smoothing
         self.tta: TTA = tta
         self.images = images
         self.example_input_array = torch.zeros(2, *images.shape, dtype=torch.uint8)
@@ -132,19 +144,14 @@ class FashionMNISTClassifier(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return the loss and, for callbacks, the logits ``(B, 10)``; only steps that log wait for a GPU."""
         logits = self(batch.images)
-        loss, count = self.training_loss(logits, batch.labels), len(batch.labels)
-        self.train_metrics.update(loss.detach() * count, (logits.argmax(dim=1) == batch.labels).sum(), count)
+        loss, count = self.loss(logits, batch.labels), len(batch.labels)
+        plain = cross_entropy(logits.detach(), batch.labels, reduction="sum")  # comparable with that of validation
+        self.train_metrics.update(plain, (logits.argmax(dim=1) == batch.labels).sum(), count)
         # A log call costs 0.2 ms: only at the last batch of the steps that the Trainer would log.
         every, window = self.trainer.log_every_n_steps, self.trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0 and (batch_idx + 1) % window == 0:
             self._log_step(loss.item())
         return {"loss": loss, "logits": logits.detach()}
-
-    def training_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean loss of logits ``(B, 10)`` and labels ``(B,)``."""
-        if self.loss == "multi_margin":
-            return multi_margin_loss(logits, labels)
-        return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
     def _log_step(self, loss: float) -> None:
         for name, value in self.train_metrics.compute().items():
@@ -186,11 +193,13 @@ class FashionMNISTClassifier(LightningModule):
         for metrics in self._evaluated().values():
             metrics.reset()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the logits ``(B, 10)`` without test-time augmentation, for callbacks that measure more."""
         evaluated = self._evaluated()
         logits = torch.stack([self(view) for view in views(batch.images, list(evaluated)[-1])])
         for tta, metrics in evaluated.items():
             metrics.update(logits[0] if tta == "none" else logits.mean(dim=0), batch.labels, batch.indices)
+        return logits[0]
 
     def on_validation_epoch_end(self) -> None:
         self._log_metrics("val")
@@ -229,7 +238,11 @@ class FashionMNISTClassifier(LightningModule):
         if self.make_scheduler is None:
             return {"optimizer": optimizer}
         scheduler = self.make_scheduler(optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau):  # Lightning steps it after the checkpoint of the epoch
-            raise UserError("model.scheduler cannot be ReduceLROnPlateau: a continued run would lose one of its steps.")
+        if isinstance(scheduler, NOT_BY_EPOCHS):
+            raise UserError(
+                f"model.scheduler cannot be {type(scheduler).__name__}, which would be stepped once an epoch, not as it"
+                " expects. Use fashion_lightning.schedules.CosineDecay with init_args {warmup: 0.3}: it takes its"
+                " length from the run; docs/recipes.md shows how to write your own."
+            )
         interval = "step" if isinstance(scheduler, RunSchedule) else "epoch"
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}

@@ -22,13 +22,13 @@ SCALARS = ("accuracy", "top5")
 TRAIN_METRICS = ("train/loss", "train/accuracy")
 """The metrics of training, logged at the end of each epoch."""
 
-Monitor = Literal["val/loss", "val/accuracy", "val/top5", "train/loss", "train/accuracy"]
-"""The metrics that a checkpoint or early stopping can monitor."""
+METRICS = ("val/loss", *(f"val/{name}" for name in SCALARS), *TRAIN_METRICS)
+"""The metrics that a fit logs; a callback may log more."""
 
 
 def direction(monitor: str) -> Literal["min", "max"]:
-    """Return whether less or more of a metric is better."""
-    return "min" if monitor.endswith("loss") else "max"
+    """Return whether less or more of a metric is better, which its name says."""
+    return "min" if monitor.endswith(("loss", "error", "ece")) else "max"
 
 
 def validated_in_epoch(trainer: Trainer) -> bool:

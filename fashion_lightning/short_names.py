@@ -10,10 +10,9 @@ OPTIMIZERS = (
 """Optimizers of ``torch.optim``."""
 
 SCHEDULES = (
-    *("ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR", "LinearLR"),
-    *("MultiStepLR", "OneCycleLR", "PolynomialLR", "StepLR"),
+    *("ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "PolynomialLR", "StepLR"),
 )
-"""Schedules of ``torch.optim.lr_scheduler`` whose arguments are numbers."""
+"""Schedules of ``torch.optim.lr_scheduler`` that go by epochs and whose arguments are numbers."""
 
 MODULES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "network": (("fashion_lightning.networks", NETWORKS),),

@@ -70,7 +70,7 @@ RECIPE: dict[str, Any] = {
 SCHEDULES: list[tuple[str, dict[str, Any]] | None] = [
     ("fashion_lightning.schedules.LinearDecay", {}),
     ("fashion_lightning.schedules.CosineDecay", {"warmup": 0.2}),
-    ("torch.optim.lr_scheduler.OneCycleLR", {"max_lr": 0.01, "total_steps": EPOCHS + 1}),
+    ("torch.optim.lr_scheduler.CosineAnnealingLR", {"T_max": EPOCHS}),
     ("torch.optim.lr_scheduler.StepLR", {"step_size": 3, "gamma": 0.7}),
     None,
 ]

@@ -123,19 +123,30 @@ def test_building_a_classifier_gives_lazy_layers_their_shapes_and_leaves_batch_n
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_losses_and_smoothing_change_the_training_loss_only(data: Path, tmp_path: Path) -> None:
-    val, train = set(), set()
-    for settings in ({}, {"label_smoothing": 0.5}, {"loss": "multi_margin"}):
+class StepLoss(Callback):
+    """Remembers the loss of the last training step."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: object) -> None:
+        self.loss = float(outputs["loss"])
+
+
+def test_losses_and_smoothing_change_what_is_trained_by_and_no_measure(data: Path, tmp_path: Path) -> None:
+    measured, trained_by = set(), set()
+    for settings in ({}, {"label_smoothing": 0.5}, {"loss": nn.MultiMarginLoss()}):
         torch.manual_seed(0)
         classifier = tiny(**settings)
         datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50)
-        fit = trainer(tmp_path, max_epochs=1, limit_train_batches=1, enable_checkpointing=False)
-        val.add(fit.validate(classifier, datamodule, verbose=False)[0]["val/loss"])
+        step = StepLoss()
+        fit = trainer(tmp_path, max_epochs=1, limit_train_batches=1, enable_checkpointing=False, callbacks=[step])
+        val = fit.validate(classifier, datamodule, verbose=False)[0]["val/loss"]
         fit.fit(classifier, datamodule)
-        train.add(float(fit.callback_metrics["train/loss"]))
-    assert (len(val), len(train)) == (1, 3)
-    logits, labels = torch.tensor([[1.0, 0.5, *[-1.0] * 8]]), torch.tensor([0])
-    assert classifier.training_loss(logits, labels) == pytest.approx(0.05)  # (1 - (1 - 0.5)) / 10
+        measured.add((val, float(fit.callback_metrics["train/loss"])))
+        trained_by.add(step.loss)
+    assert (len(measured), len(trained_by)) == (1, 3)
+    with pytest.raises(UserError, match="not to model.loss MultiMarginLoss: add --"):
+        tiny(loss=nn.MultiMarginLoss(), label_smoothing=0.1)
+    with pytest.raises(UserError, match="give its buffers persistent=False"):
+        tiny(loss=nn.CrossEntropyLoss(weight=torch.ones(10)))
 
 
 def test_torchs_own_schedules_go_by_epochs(data: Path, tmp_path: Path) -> None:
@@ -148,9 +159,21 @@ def test_torchs_own_schedules_go_by_epochs(data: Path, tmp_path: Path) -> None:
     assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1)
 
 
-def test_a_plateau_schedule_is_refused() -> None:
-    with pytest.raises(UserError, match="cannot be ReduceLROnPlateau"):
-        tiny(scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau).configure_optimizers()
+@pytest.mark.parametrize(
+    ("schedule", "arguments"),
+    [
+        ("OneCycleLR", {"max_lr": 0.1, "total_steps": 99}),
+        ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.1, "cycle_momentum": False}),
+        ("CosineAnnealingWarmRestarts", {"T_0": 10}),
+        ("ReduceLROnPlateau", {}),
+    ],
+)
+def test_torchs_schedules_that_do_not_go_by_epochs_are_refused(schedule: str, arguments: dict[str, Any]) -> None:
+    def build(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        return getattr(torch.optim.lr_scheduler, schedule)(optimizer, **arguments)  # type: ignore[no-any-return]
+
+    with pytest.raises(UserError, match=rf"cannot be {schedule}, .* Use fashion_lightning\.schedules\.CosineDecay"):
+        tiny(scheduler=build).configure_optimizers()
 
 
 class Curves(CSVLogger):

@@ -48,7 +48,10 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --trainer.limit_train_batches=0.0001", "Please increase the `limit_train_batches` argument"),
     (f"{FIT} --trainer.val_check_interval=1000000", "must be less than or equal to the number of the training batches"),
     (f"{FIT} --early_stopping.patience=-1", "--early_stopping.patience: must be >=0"),
-    (f"{FIT} --best_checkpoint.monitor val/acc", "--best_checkpoint.monitor: Expected one of ['val/loss'"),
+    (
+        f"{FIT} --best_checkpoint.monitor val/acc",
+        "--best_checkpoint.monitor: nothing logs val/acc. There are val/loss,",
+    ),
     (f"{FIT} --precision half", "--trainer.precision: half cannot be used. Expected one of ['32-true', 'bf16-mixed'"),
     (f"{FIT} --seed true", "--seed_everything: Expected a whole number from 0 to 4294967295"),
     (f"{FIT} --flip both", "--data.flip: Expected one of ['none', 'random', 'alternating']"),

@@ -11,7 +11,7 @@ from fashion_lightning.runs.own_modules import look_in_working_folder
 from tests.conftest import Run
 from tests.test_strangers_checkpoint import checkpoint, network
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
 
 NETWORK = """
 from torch import Tensor, nn
@@ -65,9 +65,9 @@ def test_the_working_folder_hides_no_installed_package(tmp_path: Path, monkeypat
     assert sys.path[-1] == str(tmp_path)
 
 
-def blocks_of(section: str) -> dict[str, str]:
-    """The files that a section of the README shows, by the name in their first line."""
-    text = README.partition(f"## {section}")[2].partition("\n## ")[0]
+def blocks_of(page: str, section: str = "") -> dict[str, str]:
+    """The files that a page shows below a heading, by the name in their first line."""
+    text = (ROOT / page).read_text(encoding="utf-8").partition(f"## {section}")[2]
     shown = re.findall(r"^```\w+\n# (\S+\.\w+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     return dict(shown)
 
@@ -76,7 +76,7 @@ def blocks_of(section: str) -> dict[str, str]:
 def test_what_the_readme_says_of_a_network_of_ones_own_works_as_pasted(
     data: Path, command_on_generated_data: list[str]
 ) -> None:
-    files = blocks_of("Add a recipe or a network")
+    files = blocks_of("README.md", "Add a recipe or a network")
     assert files.keys() == {"my_package.py", "my_recipe.yaml"}
     for name, text in files.items():
         Path(name).write_text(text, encoding="utf-8")

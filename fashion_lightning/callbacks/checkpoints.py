@@ -8,18 +8,19 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.metrics import TRAIN_METRICS, Monitor, direction, validated_in_epoch
+from fashion_lightning.metrics import TRAIN_METRICS, direction, validated_in_epoch
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps ``checkpoints/best.ckpt``, judged on the validation images after each epoch.
 
     Args:
-        monitor: the metric that decides: the lowest loss, or the highest of any other metric. The earlier of two
-            equal epochs stays. A metric of training is judged after every epoch, also without validation.
+        monitor: the metric that decides, also one that a callback logs: the lowest if its name ends in ``loss``,
+            ``error`` or ``ece``, else the highest. The earlier of two equal epochs stays. A metric of training is
+            judged after every epoch, also without validation.
     """
 
-    def __init__(self, monitor: Monitor = "val/accuracy") -> None:
+    def __init__(self, monitor: str = "val/accuracy") -> None:
         super().__init__(
             filename="best",
             monitor=monitor,
@@ -31,7 +32,8 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_metrics: dict[str, float] = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.monitor in trainer.callback_metrics:  # not yet if max_steps ends the run before its first validation
+        # Not there yet if max_steps ends the run before its first validation; else it is an error.
+        if self.monitor in trainer.callback_metrics or validated_in_epoch(trainer):
             super().on_train_epoch_end(trainer, pl_module)
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:

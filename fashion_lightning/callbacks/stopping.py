@@ -8,7 +8,7 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from fashion_lightning.callbacks.checkpoints import may_stop
-from fashion_lightning.metrics import TRAIN_METRICS, Monitor, direction, validated_in_epoch
+from fashion_lightning.metrics import METRICS, TRAIN_METRICS, direction, validated_in_epoch
 from fashion_lightning.runs.continuing import has_asked_to_stop
 
 
@@ -21,15 +21,15 @@ class EarlyStopping(callbacks.EarlyStopping):
     Args:
         patience: validations (one an epoch, unless the Trainer is told otherwise) without improvement
             before training stops; 0 stops at the first, as 1 does.
-        monitor: the metric to watch; a loss should fall, anything else should rise. A metric of training is checked
-            after each epoch.
+        monitor: the metric to watch, also one that a callback logs; if its name ends in ``loss``, ``error`` or
+            ``ece``, it should fall, else rise. A metric of training is checked after each epoch.
         min_delta: the smallest change that counts as an improvement.
     """
 
     def __init__(
         self,
         patience: NonNegativeInt = 10,
-        monitor: Monitor = "val/loss",
+        monitor: str = "val/loss",
         min_delta: float = 0.0,
     ) -> None:
         super().__init__(
@@ -37,7 +37,7 @@ class EarlyStopping(callbacks.EarlyStopping):
             min_delta=min_delta,
             patience=int(patience),  # a plain one: it stands in checkpoints
             mode=direction(monitor),
-            strict=False,  # a run that max_steps ends before its first validation has no metric yet
+            strict=monitor not in METRICS,  # a run that max_steps ends before its first validation has none of ours yet
             # After a validation, the metrics of training are still those of an earlier epoch.
             check_on_train_epoch_end=True if monitor in TRAIN_METRICS else None,
         )

@@ -39,6 +39,7 @@ from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, causes, place_in_own_code
 from fashion_lightning.files.lock import lock_run
+from fashion_lightning.metrics import METRICS
 from fashion_lightning.runs import checkpoint_io, continuing, folder, tensorboard, weights
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.schedules import RunSchedule, has_length
@@ -161,6 +162,13 @@ class FashionMNISTCLI(LightningCLI):
         return trainer
 
     def _check_fit(self, trainer: Trainer) -> None:
+        for part in ("best_checkpoint", "early_stopping"):
+            monitor = self.config[part]["monitor"]
+            if monitor not in METRICS and not self.config["trainer"]["callbacks"]:
+                raise UserError(
+                    f"--{part}.monitor: nothing logs {monitor}. There are {', '.join(METRICS)}, and what a callback of"
+                    " yours logs (docs/recipes.md)."
+                )
         optimizers = self.model.configure_optimizers()
         for group in optimizers["optimizer"].param_groups:
             if not 0 <= group["lr"] < float("inf"):  # not all optimizers check it
