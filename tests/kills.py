@@ -177,8 +177,7 @@ def fingerprint(run: Path) -> dict[str, str]:
         places = ("path", "dirpath", "best_k_models")
         found |= {name: value for name, value in values(content, file) if not any(place in name for place in places)}
     report = json.loads((run / "fit.json").read_text())
-    for name in ("fit_seconds", "start_seconds"):
-        report.pop(name, None)
+    report.pop("fit_seconds", None)
     found["fit.json"] = json.dumps(report, sort_keys=True)
     points: list[tuple[str, int, float]] = []
     pictures: list[tuple[str, int]] = []

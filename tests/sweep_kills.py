@@ -121,7 +121,7 @@ def check(workers: Workers, trials: int, program: Sequence[str]) -> list[str]:
     wrong = [f"trial {row['trial']}: {row['state']}" for row in rows if row["state"] != "complete"]
     runs = sorted(path.name for path in sweep.glob("version_*"))
     # Workers that begin their last trials at the same instant may make one more each.
-    if len(rows) < trials or runs != sorted(Path(row["runs"]).name for row in rows):
+    if len(rows) < trials or runs != sorted(Path(row["run"]).name for row in rows):
         wrong.append(f"{len(rows)} trials, {len(runs)} runs: {trials} were asked for")
     for run in runs:
         alone = workers.folder / run
@@ -157,7 +157,7 @@ def run(trials: int, workers: int, kill_count: int, restarts: int, seed: int) ->
         (folder / "recipe.yaml").write_text(RECIPE)
         (folder / "space.yaml").write_text(SPACE)
         options = ["--config", "recipe.yaml", "--space", "space.yaml", "--data.root", str(folder / "data")]
-        options += ["--trials", str(trials), "--epochs", str(EPOCHS), "--sampler", "random", "--pruner", "none"]
+        options += ["--trials", str(trials), "--epochs", str(EPOCHS), "--pruner", "none"]
         if workers == 1:
             options += ["--processes", "2"]
         else:

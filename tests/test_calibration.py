@@ -1,4 +1,4 @@
-"""Confidence against accuracy, sampling errors, and doubted labels: numbers that can be checked by hand."""
+"""Confidence against accuracy, and sampling errors: numbers that can be checked by hand."""
 
 import pytest
 import torch
@@ -6,7 +6,6 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from fashion_lightning.calibration import BINS, HOTTEST, calibration, fit_temperature, is_at_an_end
-from fashion_lightning.report.findings import doubted_labels
 from fashion_lightning.report.intervals import Accuracy
 
 
@@ -47,18 +46,6 @@ def test_the_calibration_error_is_that_of_torchmetrics() -> None:
         assert images
         assert 0.2 < confidence < 1
     assert sum(images for images, *_ in found.bins) == 5000
-
-
-def test_a_label_is_doubted_where_another_class_is_as_probable_as_among_its_own() -> None:
-    probabilities = torch.full((40, 2), 0.1)
-    labels = torch.arange(40) % 2
-    probabilities[torch.arange(40), labels] = 0.9
-    probabilities[4] = torch.tensor([0.05, 0.95])  # of class 0
-    probabilities[7] = torch.tensor([0.97, 0.03])  # of class 1
-    probabilities[9] = torch.tensor([0.6, 0.4])  # a mistake of which the network is not sure
-    places, suggested = doubted_labels(probabilities, labels)
-    assert places.tolist() == [7, 4]
-    assert suggested.tolist() == [0, 1]
 
 
 def test_the_interval_of_an_accuracy_is_wilsons() -> None:

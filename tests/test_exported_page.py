@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from fashion_lightning import load
 from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
+from fashion_lightning.export.formats import load_page, write_page
 from fashion_lightning.export.graph import exporting, metadata, trace
-from fashion_lightning.export.page import load_page, write_page
 from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.networks import WideResNet
 from tests.conftest import Run
@@ -33,7 +33,7 @@ def test_the_page_holds_the_network_of_the_checkpoint_and_needs_nothing_else(
     cli: Run, trained: Path, images: Tensor
 ) -> None:
     said = cli("export", "--ckpt_path", trained, "--output", "model.html", "--tta", "flip_shift")
-    assert "Checked on 600 training images one by one: the classes are those of" in said
+    assert "Checked on 600 training images: the classes are those of" in said
     content = Path("model.html").read_bytes()
     classifier = load(trained)
     classifier.tta = "flip_shift"

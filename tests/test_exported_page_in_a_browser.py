@@ -15,8 +15,8 @@ from torch import Tensor
 
 from fashion_lightning import CNN
 from fashion_lightning.data import source
+from fashion_lightning.export.formats import write_page
 from fashion_lightning.export.graph import metadata, trace
-from fashion_lightning.export.page import write_page
 from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.photographs.files import read_picture
 from fashion_lightning.photographs.prepare import Prepared

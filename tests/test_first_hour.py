@@ -37,7 +37,7 @@ def run_without_torch(*lines: list[str]) -> str:
 
 def test_help_list_and_completion_import_no_torch() -> None:
     helps = [[command, "--help"] for command in COMMANDS]
-    asked = [["--version"], *helps, ["list"], ["completion", "bash"], ["_complete", "fit", "--config", "qu"]]
+    asked = [["--version"], *helps, ["list"], ["completion", "bash"]]
     printed = run_without_torch(*asked)
     assert printed.count("usage: fashion-lightning") == len(COMMANDS)
 
@@ -65,11 +65,7 @@ def test_all_of_the_help_lists_what_is_meant_first(cli: Run) -> None:
     for short, setting in SHORT_NAMES.items():
         assert f"{short} {setting}" in printed
     assert "quantized" not in printed
-    for listed in (
-        "for example fashion_lightning.networks.",
-        "for example fashion_lightning.optimizers.Muon, torch.optim.Adadelta",
-        "for example fashion_lightning.schedules.LinearDecay, fashion_lightning.schedules.CosineDecay, torch.optim",
-    ):
+    for listed in ("fashion_lightning.networks.CNN", "fashion_lightning.optimizers.Muon", "torch.optim.Adadelta"):
         assert listed in printed
 
 
@@ -141,14 +137,13 @@ def test_an_unknown_flag_is_met_with_the_one_that_is_meant(typed: str, meant: st
 
 
 def test_list_shows_the_figures_that_each_recipe_states(cli: Run) -> None:
-    lines = cli("list").splitlines()
+    lines = [line.strip() for line in cli("list").splitlines()]
     quick = next(line for line in lines if line.startswith("quick "))
     text = " ".join((RECIPES / "quick.yaml").read_text(encoding="utf-8").replace("\n#", "").split())
     cost, accuracy = head("quick").cost, head("quick").accuracy
-    assert quick.split("  ")[-1].strip() == accuracy
-    assert cost in quick
+    assert re.split(r"  +", quick)[1:3] == [cost, accuracy]
     assert f"{cost} with bf16 arithmetic; test accuracy {accuracy}" in text
-    assert next(line for line in lines if line.startswith("record")).split() == ["record", "not", "measured"]
+    assert "%" not in next(line for line in lines if line.startswith("record"))
     assert {line.split()[0] for line in lines if line} >= set(names())
 
 
@@ -177,11 +172,10 @@ def test_list_shows_how_far_each_run_is(cli: Run, trained: Path) -> None:
         process.stdout.readline()
         printed = cli("list")
         process.communicate()
-    lines = printed.partition("run in tensorboard_logs")[2].splitlines()[1:]
+    lines = [line.strip() for line in printed.partition("run in tensorboard_logs")[2].splitlines() if "tiny" in line]
     fit, test = (json.loads((trained / name).read_text(encoding="utf-8")) for name in ("fit.json", "test_best.json"))
     accuracies = [f"{100 * value:.2f} %" for value in (fit["best"]["val/accuracy"], test["accuracy"])]
     assert lines[0].split() == ["tiny/version_0", "2", "of", "2", "finished", *" ".join(accuracies).split()]
-    assert lines[1].split() == ["tiny/version_1", "1", "of", "2", "interrupted"]
-    assert lines[2].startswith(r"    \x1b[31mred: long long")
-    rest = [line.split() for line in lines if line.startswith("tiny")][2:]
-    assert [line[-1] for line in rest] == ["interrupted", "training", "empty"]
+    assert lines[1].split()[:5] == ["tiny/version_1", "1", "of", "2", "interrupted"]
+    assert r"  \x1b[31mred: long long" in lines[1]
+    assert [line.split()[-1] for line in lines[2:]] == ["interrupted", "training", "empty"]

@@ -44,7 +44,7 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --epochs 0", "--trainer.max_epochs: must be >0, or -1 for no limit"),
     (f"{FIT} --trainer.accumulate_grad_batches=-1", "--trainer.accumulate_grad_batches: must be >0"),
     (f"{FIT} --trainer.gradient_clip_val=.nan", "--trainer.gradient_clip_val: .nan cannot be used"),
-    (f"{FIT} --trainer.limit_train_batches=0", "trainer.limit_train_batches must be above 0, not 0"),
+    (f"{FIT} --trainer.limit_train_batches=0", "--trainer.limit_train_batches: 0 cannot be used. must be >0"),
     (f"{FIT} --trainer.limit_train_batches=0.0001", "Please increase the `limit_train_batches` argument"),
     (f"{FIT} --trainer.val_check_interval=1000000", "must be less than or equal to the number of the training batches"),
     (f"{FIT} --early_stopping.patience=-1", "--early_stopping.patience: must be >=0"),
@@ -61,19 +61,22 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --trainer.default_root_dir /proc/logs", "No run folder can be made in"),
     ("repeat --config quick --seeds 0", "argument --seeds: must be a whole number of at least 1, not '0'"),
     # files
-    ("fit --config configs/quik.yaml", "There is no config file configs/quik.yaml (did you mean quick?)"),
+    (
+        "fit --config configs/quik.yaml",
+        "There is no config file configs/quik.yaml; the recipes and presets are: accurate, cnn",
+    ),
     ("fit --config broken.yaml", "broken.yaml is not valid YAML"),
     ("fit --config tab.yaml", "Indent it with spaces, not with tabs"),
     ("fit --config list.yaml", "list.yaml is not a config"),
     ("fit --config flat.yaml", "flat.yaml: `data:` must hold settings, not 3"),
     ("fit --config checkpoint.yaml", "checkpoint.yaml: --ckpt_path belongs on the command line"),
     ("fit --config section.yaml", "setting 'trianer' is not accepted (did you mean trainer?)"),
-    ("fit --config key.yaml", "setting 'trainer.epochs' is not accepted (did you mean trainer.max_epochs?)"),
+    ("fit --config key.yaml", "setting 'trainer.max_epoch' is not accepted (did you mean trainer.max_epochs?)"),
     ("fit --config argument.yaml", "setting 'learning_rate' is not accepted (did you mean lr?)"),
     ("fit --config stopping.yaml", "trainer.callbacks cannot hold Lightning's EarlyStopping: a run that was killed"),
     ("fit --config logger.yaml", "trainer.logger cannot hold Lightning's CSVLogger: a run that was killed"),
     # classes
-    (f"{FIT} --optimizer adamm", "there is no optimizer adamm (did you mean adam?"),
+    (f"{FIT} --optimizer adamm", "there is no optimizer adamm (by name: adadelta, "),
     (f"{FIT} --network MyNetwork", "goes by its class path: my_module.MyNetwork"),
     (f"{FIT} --network no_such.MyNetwork", "there is no module no_such: it must be installed, or lie as no_such.py in"),
     (f"{FIT} --network unfinished_net.Net", "SyntaxError: '(' was never closed (unfinished_net.py, line 1)"),
@@ -96,7 +99,7 @@ def test_a_mistake_gets_one_line_and_changes_nothing(
     logger = "  logger: {class_path: lightning.pytorch.loggers.CSVLogger, init_args: {save_dir: logs}}\n"
     for name, old, new in (
         ("section", "trainer:", "trianer:"),
-        ("key", "max_epochs:", "epochs:"),
+        ("key", "max_epochs:", "max_epoch:"),
         ("argument", "fashion_lightning.optimizers.Muon", "torch.optim.Adam\n    init_args: {learning_rate: 0.1}"),
         ("tab", "\n  network:", "\n\tnetwork:"),
         ("checkpoint", "trainer:", "ckpt_path: tiny\ntrainer:"),
@@ -135,7 +138,7 @@ UNION = """Parser key "trainer.max_epochs":
         ('Parser key "a.b":\n  Not of type Limit: -5 does not conform to restriction v>=-1', "--a.b: must be >=-1"),
         ("unrecognized arguments: --data.rot=3", "unrecognized arguments: --data.rot (did you mean --data.root?)"),
         ("Group 'data' does not accept option 'rot'", "setting 'data.rot' is not accepted (did you mean data.root?)"),
-        ("Option 'zebra' is not accepted", "setting 'zebra' is not accepted; there are: data"),
+        ("Option 'zebra' is not accepted", "setting 'zebra' is not accepted"),
     ],
 )
 def test_what_jsonargparse_says_becomes_what_was_typed_and_what_would_be_right(message: str, said: str) -> None:

@@ -63,11 +63,9 @@ def test_a_finished_run_of_another_recipe_or_seed_is_not_taken_for_this_one(reci
 
     same = repetition()
     assert [same.run_of(seed) for seed in (0, 1)] == [trained, None]
-    assert [same.is_done(seed) for seed in (0, 1)] == [True, False]
     assert repetition("--data.shift", "2").run_of(0) is None
     assert same.fit_command(1, LOGS / "version_1") == ["fit", "--config", str(recipe), "--seed_everything=1"]
     (trained / "fit.json").write_text("{")
-    assert not same.is_done(0)
     assert same.fit_command(0, trained)[:3] == ["fit", "--ckpt_path", str(trained)]
     (trained.parent / "version_9").mkdir()
     (trained.parent / "version_9/config.yaml").write_text("model: {}")  # somebody else's
@@ -94,7 +92,7 @@ def test_only_what_is_missing_is_run_and_each_run_is_the_one_that_fit_makes_alon
     cli("fit", "--config", recipe, "--seed_everything", "1")
     alone = Path(shutil.move(LOGS / "version_0", "alone"))
     printed = cli(*command)
-    assert "tiny: 2 seeds, 2 to run, 2 at a time" in printed
+    assert "Seeds of tiny: 2, 2 at a time" in printed
     for seed in (0, 1):
         assert re.search(rf"seed {seed}   validation .* %   test .* %   .* s   {LOGS}/version_\d", printed)
     assert "2 of 2 done" in printed
@@ -105,9 +103,9 @@ def test_only_what_is_missing_is_run_and_each_run_is_the_one_that_fit_makes_alon
     assert_same_state(runs[1], alone)
     kept = (runs[0] / "fit.json").stat()
     shutil.rmtree(runs[1])
-    assert "tiny: 2 seeds, 1 to run, 2 at a time" in cli(*command)
+    assert "2 of 2 done" in cli(*command)
     assert (runs[0] / "fit.json").stat() == kept
-    assert "tiny: 2 seeds, 0 to run, 2 at a time" in cli(*command)
+    assert len(list(LOGS.glob("version_*"))) == 2
 
 
 @pytest.mark.slow
@@ -178,7 +176,10 @@ def test_threads_are_shared_and_it_is_said(cli: Run, recipe: Path, monkeypatch: 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = len(os.sched_getaffinity(0))
     printed = cli("repeat", "--config", recipe, "--seeds", "1", "--processes", str(cores), "--trainer.max_epochs", "1")
-    assert "Each takes 1 thread. A fit alone takes all, and its weights differ in the last bits" in printed
+    assert (
+        "Each takes OMP_NUM_THREADS=1. A fit alone takes all threads, and its weights differ in the last bits"
+        in printed
+    )
     progress = read_progress(LOGS / "version_0")
     assert progress is not None
     assert progress.threads == 1

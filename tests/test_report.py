@@ -14,7 +14,6 @@ import pytest
 
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.report import findings
-from fashion_lightning.report.findings import NearDuplicate
 from tests.conftest import Run
 
 
@@ -67,15 +66,12 @@ def test_a_page_needs_nothing_else_and_shows_a_picture_of_each_mistake(cli: Run,
 
 
 def test_images_that_were_trained_on_are_told_apart(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs = {5: NearDuplicate(17, True, 12.3), 7: NearDuplicate(3, False, 4.0), 8: NearDuplicate(8, False, 9.0)}
-    monkeypatch.setattr(findings, "near_duplicates", lambda images: pairs)
+    monkeypatch.setattr(findings, "near_duplicates", lambda images: frozenset({5, 7, 8}))
     cli("test", "--ckpt_path", trained)
     figures = json.loads((trained / "test_best.json").read_text())
     assert figures["near_duplicates"] == 3
     text = text_of(trained / "test_best.html")
     assert f"without a near-duplicate 97 {percent(figures['accuracy_without_near_duplicates'])}" in text
-    shown = re.findall(r"test #(\d+) [\w/ -]+? training #(\d+) [\w/ -]+? ([\d.]+) grey levels(, mirrored)?", text)
-    assert shown == [("7", "3", "4.0", ""), ("8", "8", "9.0", ""), ("5", "17", "12.3", ", mirrored")]
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ def test_the_report_opens_from_its_file_and_fits(browser: Browser, report: Path,
     page, complaints = open_page(browser, report.absolute().as_uri(), width)
     check_layout(page, width)
     assert page.locator("#mistakes + p").inner_text().startswith("All ")
-    for name in ("classes", "confusion", "calibration", "duplicates", "mistakes", "doubted", "recipe"):
+    for name in ("classes", "confusion", "calibration", "duplicates", "mistakes", "recipe"):
         page.locator(f'nav a[href="#{name}"]').click()
         assert page.locator(f"#{name}").is_visible()
     settings = page.locator("details", has_text="All settings that make the recipe")

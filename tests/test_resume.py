@@ -51,7 +51,6 @@ def interrupted(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) 
 def test_a_longer_fit_continues_in_the_same_folder_on_one_curve(cli: Run, trained: Path) -> None:
     printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "4")
     assert "after 2 epochs" in printed
-    assert "schedule now spans 4 epochs, not 2" in printed
     assert [path.name for path in trained.parent.iterdir()] == ["version_0"]
     assert {path.name for path in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert yaml.safe_load((trained / "config.yaml").read_text())["trainer"]["max_epochs"] == 4
@@ -137,10 +136,7 @@ def test_a_run_that_was_killed_before_its_report_gets_it_from_its_last_checkpoin
     (trained / "fit.json").write_text("{")
     assert "Best checkpoint" in cli("fit", "--ckpt_path", trained)
     again = report()
-    for seconds in ("fit_seconds", "start_seconds"):  # up to the checkpoint, and of a process that is gone
-        before.pop(seconds)
-        again.pop(seconds, None)
-    assert again == before
+    assert again | {"fit_seconds": 0} == before | {"fit_seconds": 0}  # up to the checkpoint
 
 
 @pytest.mark.slow

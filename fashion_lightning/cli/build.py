@@ -4,7 +4,6 @@ import contextlib
 import os
 from argparse import Namespace
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli import messages, process
 from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.commands import SHORT_NAMES
+from fashion_lightning.cli.parser import CLASSES, class_names
 from fashion_lightning.cli.trainer import Trainer
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
@@ -43,7 +43,6 @@ from fashion_lightning.metrics import METRICS
 from fashion_lightning.runs import checkpoint_io, continuing, folder, tensorboard, weights
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.schedules import RunSchedule, has_length
-from fashion_lightning.short_names import MODULES
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
@@ -92,6 +91,12 @@ class FashionMNISTCLI(LightningCLI):
                 parser_kwargs={"prog": f"fashion-lightning {self.command}"},
                 auto_configure_optimizers=False,
             )
+
+    @property
+    def measured(self) -> Checkpoint:
+        """The checkpoint of a command that needs one."""
+        assert self.checkpoint is not None  # command.py checks it
+        return self.checkpoint
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         # An int only: Lightning also takes `true`, which does not mean a random seed but 0 (issue 18846).
@@ -302,7 +307,7 @@ def check_order(callbacks: list[Callback]) -> None:
 def print_settings(command: str) -> None:
     """Print every setting that a command takes, as jsonargparse describes them, and end."""
     messages.silence_what_is_not_news()
-    for module in (module for part in MODULES.values() for module, _ in part):
-        import_module(module)  # jsonargparse lists the classes that are imported
     print("short names:\n" + "".join(f"  {short:16}{setting}\n" for short, setting in SHORT_NAMES.items()))
+    for setting, part in CLASSES.items():
+        print(f"{setting}: {', '.join(class_names(part).values())}, or the path of another class\n")
     FashionMNISTCLI(CompletedCommandLine(Namespace(command=command, typed=()), ["--help"], "", None))

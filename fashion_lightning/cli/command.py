@@ -1,6 +1,5 @@
 """The ``fashion-lightning`` command: what is answered before torch is imported, and how it ends."""
 
-import difflib
 import os
 import shlex
 import sys
@@ -18,17 +17,11 @@ from fashion_lightning.processes import end_with_starter
 from fashion_lightning.version import __version__
 
 SYNONYMS = {
-    "classify": "predict",
     "continue": "fit --ckpt_path RUN",
     "eval": "test",
     "evaluate": "test",
-    "infer": "predict",
     "resume": "fit --ckpt_path RUN",
-    "runs": "list",
-    "recipes": "list",
-    "server": "serve",
     "train": "fit",
-    "web": "serve",
 }
 """Commands of other programs, and what they are called here."""
 
@@ -56,10 +49,6 @@ def _answer(arguments: list[str]) -> None:
         print(OVERVIEW, end="")
     elif first == "--version":
         print(f"fashion-lightning {__version__}")
-    elif first == "_complete":  # asked by the scripts of `completion`
-        from fashion_lightning.cli import completion
-
-        completion.answer(rest)
     elif first not in COMMANDS:
         _fail(_no_command(first, arguments))
     elif {"--help", "-h"} & set(rest):
@@ -75,8 +64,7 @@ def _no_command(first: str, arguments: list[str]) -> str:
     known = f"choose from {', '.join(COMMANDS)}, or see fashion-lightning --help"
     if first.startswith("-"):
         return f"a command comes first: {shlex.join(['fashion-lightning', 'fit', *arguments])}; {known}"
-    close = difflib.get_close_matches(first, COMMANDS, n=1)
-    meant = SYNONYMS.get(first) or (f"fit --config {first}" if first in names() else "".join(close))
+    meant = SYNONYMS.get(first) or (f"fit --config {first}" if first in names() else "")
     return f"there is no command {first!r}; {known}{f' (did you mean fashion-lightning {meant}?)' if meant else ''}"
 
 

@@ -20,7 +20,7 @@ from fashion_lightning.cli.options import (
     TRAINING,
     TTAS,
     Option,
-    at_least,
+    from_on,
 )
 
 
@@ -39,8 +39,7 @@ class Command:
     run: str
     """``module:function``, which gets what was parsed and the command line's other arguments."""
     settings: str = ""
-    """Heading of the settings; without one, the command takes none."""
-    closing: str = ""
+    """Where settings come from that are not typed; without it, the command takes none."""
     of_a_run: bool = False
     """Whether it needs ``--ckpt_path``."""
 
@@ -75,14 +74,11 @@ TABLE = (
             NAME,
             NOTE,
             Option("--layers", "", "show every layer of the network at the start"),
-            HELP,
-            HELP_ALL,
             SEED,
             *TRAINING,
         ),
         "fit:run",
-        "settings (of a recipe, or of the run that is continued, unless typed)",
-        OF_A_RECIPE,
+        "of a recipe, or of the run that is continued",
     ),
     Command(
         "validate",
@@ -90,10 +86,9 @@ TABLE = (
         "validate --ckpt_path RUN [options]",
         "Measure a checkpoint on the validation images, which its training chose it by.",
         (("validate --ckpt_path quick", "its newest run"), (f"validate {FOLDER}", "")),
-        (CKPT_PATH, CONFIG, HELP, HELP_ALL, *EVALUATION),
+        (CKPT_PATH, CONFIG, *EVALUATION),
         "fit:run",
-        "settings (of the run, unless typed)",
-        OF_THE_RUN,
+        "of the run",
         of_a_run=True,
     ),
     Command(
@@ -106,10 +101,9 @@ TABLE = (
             ("test --ckpt_path quick --tta flip", "mirror images too"),
             (f"test {FOLDER}", ""),
         ),
-        (CKPT_PATH, CONFIG, HELP, HELP_ALL, *EVALUATION),
+        (CKPT_PATH, CONFIG, *EVALUATION),
         "fit:run",
-        "settings (of the run, unless typed)",
-        OF_THE_RUN,
+        "of the run",
         of_a_run=True,
     ),
     Command(
@@ -123,23 +117,14 @@ TABLE = (
         ),
         (
             CKPT_PATH,
-            Option(
-                "--images",
-                "PATH",
-                "image files, folders or globs, in place of the test images",
-                nargs="+",
-                also="--data.images",
-            ),
+            Option("--images", "PATH", "image files, folders or globs, in place of the test images", {"nargs": "+"}),
             Option("--output", "FILE", "the .csv or .json file; in the run folder by default"),
             Option("--preview", "FILE", "a .png file: your pictures beside what the network saw of them"),
             CONFIG,
-            HELP,
-            HELP_ALL,
             *EVALUATION,
         ),
         "fit:run",
-        "settings (of the run, unless typed)",
-        OF_THE_RUN,
+        "of the run",
         of_a_run=True,
     ),
     Command(
@@ -155,18 +140,15 @@ TABLE = (
         ),
         (
             PASSED_ON,
-            Option("--seeds", "N", "fit with the seeds 0 to N-1; 5 by default", at_least(1), 5),
-            Option("--processes", "N", "how many at a time, sharing the threads; 1 by default", at_least(1), 1),
+            Option("--seeds", "N", "fit with the seeds 0 to N-1; 5 by default", from_on(1, 5)),
+            Option("--processes", "N", "how many at a time, sharing the threads; 1 by default", from_on(1, 1)),
             Option("--test", "", "also test each best checkpoint, with and without test-time augmentation"),
             replace(NAME, setting="--name"),
             replace(NOTE, setting="--note"),
-            HELP,
-            HELP_ALL,
             *TRAINING,
         ),
         "many_fits:repeat",
-        "settings (of the recipe, unless typed)",
-        OF_A_RECIPE,
+        "of the recipe",
     ),
     Command(
         "sweep",
@@ -185,32 +167,22 @@ TABLE = (
                 "FILE",
                 "what is searched: lines as `lr: {low: 0.001, high: 0.1, log: true}` or"
                 " `batch_size: {choices: [64, 128]}`",
-                required=True,
+                {"required": True},
             ),
-            Option("--trials", "N", "in all, those that are done among them; 20 by default", at_least(1), 20),
-            Option("--processes", "N", "how many at a time, sharing the threads; 1 by default", at_least(1), 1),
-            Option("--seeds", "N", "runs of each trial, which is judged by their mean; 1 by default", at_least(1), 1),
-            Option(
-                "--sampler", "HOW", "tpe, by the trials so far, or random", default="tpe", choices=("tpe", "random")
-            ),
+            Option("--trials", "N", "in all, those that are done among them; 20 by default", from_on(1, 20)),
+            Option("--processes", "N", "how many at a time, sharing the threads; 1 by default", from_on(1, 1)),
             Option(
                 "--pruner",
                 "HOW",
                 "median, which ends trials that are worse than most, or none",
-                default="median",
-                choices=("median", "none"),
+                {"default": "median", "choices": ("median", "none")},
             ),
             Option("--study", "NAME", "of the study and its folder of runs; RECIPE_sweep by default"),
             Option("--storage", "URL", "a database that all machines reach, as postgresql://user@host/name"),
-            NAME,
-            NOTE,
-            HELP,
-            HELP_ALL,
             *TRAINING,
         ),
         "many_fits:sweep",
-        "settings (of the recipe, unless typed)",
-        OF_A_RECIPE,
+        "of the recipe",
     ),
     Command(
         "compare",
@@ -223,15 +195,14 @@ TABLE = (
             ("compare quick cnn --output comparison", "as files too"),
         ),
         (
-            Option("runs", "RUN", "a run folder, a folder of runs, a glob, or a recipe's name", nargs="+"),
+            Option("runs", "RUN", "a run folder, a folder of runs, a glob, or a recipe's name", {"nargs": "+"}),
             Option("--output", "FOLDER", "write tables, each run's metrics, a picture of the curves and a page there"),
-            HELP,
         ),
         "listing:compare",
     ),
     Command(
         "export",
-        "one file that runs elsewhere: ONNX, torch.export or a page",
+        "one file: ONNX, torch.export, safetensors or a page",
         "export --ckpt_path RUN --output FILE [options]",
         "Write a trained classifier as one file that runs without this package: uint8 images in, probabilities out. It"
         " is kept only if it classifies as the checkpoint does.",
@@ -243,11 +214,10 @@ TABLE = (
         ),
         (
             CKPT_PATH,
-            Option("--output", "FILE", "the suffix decides: .onnx, .pt2, .html or .safetensors", required=True),
-            Option("--tta", "HOW", "average views: none, flip, flip_shift", choices=TTAS, also="--model.tta"),
+            Option("--output", "FILE", "the suffix decides: .onnx, .pt2, .html or .safetensors", {"required": True}),
+            Option("--tta", "HOW", "average views: none, flip, flip_shift", {"choices": TTAS}),
             OWN_NETWORK,
             Option("--data.root", "FOLDER", "where the data lie that the file is checked with"),
-            HELP,
         ),
         "deploy:export",
         of_a_run=True,
@@ -268,11 +238,10 @@ TABLE = (
                 "--host",
                 "ADDRESS",
                 "where it listens; 127.0.0.1 by default, this machine only. There is no password",
-                default="127.0.0.1",
+                {"default": "127.0.0.1"},
             ),
-            Option("--port", "N", "8000 by default, 0 for a free one", at_least(0), 8000),
+            Option("--port", "N", "8000 by default, 0 for a free one", from_on(0, 8000)),
             OWN_NETWORK,
-            HELP,
         ),
         "deploy:serve",
         of_a_run=True,
@@ -284,25 +253,28 @@ TABLE = (
         "Show the recipes, with their cost and accuracy, and the runs in tensorboard_logs: how far each is, its"
         " accuracy, its name and note.",
         (("list", "recipes, presets and runs"), ("list my_runs", "runs that are kept elsewhere")),
-        (Option("folder", "FOLDER", "where runs are kept; tensorboard_logs by default", nargs="?"), HELP),
+        (Option("folder", "FOLDER", "where runs are kept; tensorboard_logs by default", {"nargs": "?"}),),
         "listing:list_runs",
     ),
     Command(
         "completion",
         "a script for Tab in bash, zsh or fish",
         "completion bash|zsh|fish",
-        "Print a script with which the shell completes commands, recipes, runs and settings.",
+        "Print a script with which the shell completes commands, recipes, settings and files.",
         (
             ('eval "$(fashion-lightning completion bash)"', "in ~/.bashrc"),
             ('eval "$(fashion-lightning completion zsh)"', "in ~/.zshrc, after compinit"),
             ("fashion-lightning completion fish | source", "in config.fish"),
         ),
-        (Option("shell", "SHELL", "bash, zsh or fish", choices=("bash", "zsh", "fish")), HELP),
-        "completion:run",
+        (Option("shell", "SHELL", "bash, zsh or fish", {"choices": ("bash", "zsh", "fish")}),),
+        "parser:print_completion",
     ),
 )
 
-COMMANDS = {command.name: command for command in TABLE}
+COMMANDS = {
+    command.name: replace(command, options=(*command.options, HELP, *([HELP_ALL] if command.settings else [])))
+    for command in TABLE
+}
 
 SHORT_NAMES = {option.name: option.setting for command in TABLE for option in command.options if option.setting}
 """The settings that short names stand for: ``--epochs`` is ``--trainer.max_epochs``."""

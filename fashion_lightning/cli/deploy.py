@@ -50,9 +50,8 @@ def export(given: Namespace, _: Sequence[str]) -> None:
             exported = load_exported(content)
     difference = graph.largest_difference(classifier, exported, images)
     write_output(path, content)
-    how = "one by one" if suffix == ".html" else f"in batches of {', '.join(map(str, graph.BATCHES))}"
     print(
-        f"Checked on {len(images):,} training images {how}: the classes are those of {checkpoint.path}, and the"
+        f"Checked on {len(images):,} training images: the classes are those of {checkpoint.path}, and the"
         f" probabilities within {difference:.1g}."
     )
     print(f"Written to {path}: {len(content) / 1e6:.1f} MB, test-time augmentation: {classifier.tta}")

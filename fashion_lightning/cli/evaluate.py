@@ -1,14 +1,11 @@
 """``validate``, ``test`` and ``predict``: measure a checkpoint, or use it on images."""
 
-import contextlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,6 +19,7 @@ from fashion_lightning.photographs.files import find_pictures, read_pictures
 from fashion_lightning.photographs.preview import preview_file, write_preview
 from fashion_lightning.report import evaluation_page, findings
 from fashion_lightning.report.page import percent
+from fashion_lightning.report.terminal import print_table
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.tensorboard import log_test_metrics
 from fashion_lightning.tta import IN_WORDS, TTA, suffix
@@ -47,37 +45,39 @@ def test(cli: FashionMNISTCLI) -> None:
         no_temperature = f"the validation images could not be measured. {error}"
     if not cli.trainer.is_global_zero:
         return
-    assert cli.checkpoint is not None
-    images, training = cli.datamodule.test_set.images, None
-    if (duplicates := findings.near_duplicates(images)) is not None:
-        with contextlib.suppress(UserError):  # then the page shows no pairs
-            training = cli.datamodule.load("train")
+    images = cli.datamodule.test_set.images
+    duplicates = findings.near_duplicates(images)
     found_by_tta = {tta: findings.find(found, validations.get(tta), duplicates) for tta, found in evaluations.items()}
     for tta, found in found_by_tta.items():
         metrics = {**evaluation_metrics(found.evaluation), **found.figures()}
-        if cli.run_dir is not None and cli.checkpoint.steps_done is not None:  # a run of one's own
-            log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.checkpoint.steps_done - 1)
+        if cli.run_dir is not None and cli.measured.steps_done is not None:  # a run of one's own
+            log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.measured.steps_done - 1)
         _write_metrics(cli, tta, metrics)
-    fitted = read_origin(cli.run_dir) if cli.run_dir is not None else {}
-    validation_images = len(validations["none"]["labels"]) if validations else 0
-    tested = cli.origin.of_now(cli.trainer)
-    sources = evaluation_page.Sources(
-        cli.checkpoint, images, training, no_temperature, validation_images, fitted, tested
-    )
+    told = {
+        "no_temperature": no_temperature,
+        "validation_images": len(validations["none"]["labels"]) if validations else 0,
+        "fitted": read_origin(cli.run_dir) if cli.run_dir is not None else {},
+        "tested": cli.origin.of_now(cli.trainer),
+    }
     for tta in found_by_tta:
         path = _result_file(cli, tta, "html")
         with replacing(path) as file:
-            file.write(evaluation_page.test_page(tta, found_by_tta, sources))
+            file.write(evaluation_page.test_page(tta, found_by_tta, cli.measured, images, **told))
         print(f"Report: {path}")
 
 
 def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, findings.Evaluation]:
     """Measure, and print tables."""
-    assert cli.checkpoint is not None  # command.py checks it
     evaluations = _measure(cli, cli.command)
-    if cli.trainer.is_global_zero:
-        for tta, evaluation in evaluations.items():
-            _print(f"{cli.checkpoint.path} on the {images} images{IN_WORDS[tta]}", evaluation_metrics(evaluation))
+    for tta, evaluation in evaluations.items() if cli.trainer.is_global_zero else ():
+        metrics = evaluation_metrics(evaluation)
+        rows = [[cls, *map(percent, values.values())] for cls, values in metrics["classes"].items()]
+        print(f"\n{cli.measured.path} on the {images} images{IN_WORDS[tta]}")
+        print_table(["class", "precision", "recall", "F1"], rows, left=("class",))
+        print(
+            f"accuracy {percent(metrics['accuracy'])}   top-5 {percent(metrics['top5'])}"
+            f"   loss {metrics['loss']:.4f}   ({metrics['images']:,} images)"
+        )
     return evaluations
 
 
@@ -102,24 +102,9 @@ def evaluation_metrics(evaluation: findings.Evaluation) -> dict[str, Any]:
     }
 
 
-def _print(title: str, metrics: dict[str, Any]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    table = Table("class")
-    for column in ("precision", "recall", "F1"):
-        table.add_column(column, justify="right")
-    for cls, values in metrics["classes"].items():
-        table.add_row(cls, *(percent(values[name]) for name in ("precision", "recall", "f1")))
-    console.print(f"\n{title}", table, sep="\n")
-    console.print(
-        f"accuracy {percent(metrics['accuracy'])}   top-5 {percent(metrics['top5'])}"
-        f"   loss {metrics['loss']:.4f}   ({metrics['images']:,} images)"
-    )
-
-
 def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> None:
-    assert cli.checkpoint is not None
     path = _result_file(cli, tta, "json")
-    record = {"checkpoint": cli.checkpoint.path.name, "steps": cli.checkpoint.steps_done, "tta": tta, **metrics}
+    record = {"checkpoint": cli.measured.path.name, "steps": cli.measured.steps_done, "tta": tta, **metrics}
     write_json(path, record)
     print(f"Written to {path}")
 
@@ -131,21 +116,19 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
-    assert cli.checkpoint is not None
-    return _beside(cli, f"{cli.command}_{cli.checkpoint.path.stem}{suffix(tta)}.{kind}")
+    return _beside(cli, f"{cli.command}_{cli.measured.path.stem}{suffix(tta)}.{kind}")
 
 
 def _beside(cli: FashionMNISTCLI, name: str) -> Path:
     """Return a file in the run folder, or beside a checkpoint that lies elsewhere."""
-    assert cli.checkpoint is not None
-    return (cli.run_dir or cli.checkpoint.path.parent) / name
+    return (cli.run_dir or cli.measured.path.parent) / name
 
 
 def predict(cli: FashionMNISTCLI) -> None:
     """Write classes and probabilities of the test images, or of the user's photographs."""
     output, images, preview = cli.given.output, cli.given.images, cli.given.preview
-    path = _beside(cli, "predictions.csv" if images is None else "predictions_images.csv")
-    path = path if output is None else predictions_file(output)
+    name = "predictions.csv" if images is None else "predictions_images.csv"
+    path = _beside(cli, name) if output is None else predictions_file(output)
     preview = None if preview is None else preview_file(preview, images is not None)
     photographs, loader = None, None
     if images is not None:

@@ -17,7 +17,6 @@ from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.evaluate import predict, test, validate, write_json
 from fashion_lightning.cli.messages import silence_what_is_not_news
 from fashion_lightning.errors import UserError
-from fashion_lightning.precision import bf16_is_native
 from fashion_lightning.processes import is_first_process
 from fashion_lightning.report.page import percent
 from fashion_lightning.runs import continuing, folder, progress, results
@@ -69,12 +68,10 @@ def fit(cli: FashionMNISTCLI) -> None:
         # Lightning kills the first process where another has failed.
         raise SystemExit(interrupted.exit_code if is_first else 0) from None
     if cli.run_dir and is_first:
-        first_step = cli.timer.start_time("train")
         metrics = {
             "epochs": cli.trainer.current_epoch,
             "steps": cli.trainer.global_step,
             "fit_seconds": cli.timer.time_elapsed("train"),
-            "start_seconds": None if first_step is None else first_step - cli.given.began,
             "best": cli.config_init["best_checkpoint"].best_metrics,
             "last": cli.run_config.latest_metrics(cli.trainer),
         }
@@ -107,29 +104,22 @@ def _keep_threads(run_dir: Path) -> None:
 
 def _print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None) -> None:
     """Say what a fit is about to do."""
-    device = trainer.strategy.root_device.type  # of Apple's GPUs it is not known
-    lacking = trainer.precision == "32-true" and device in ("cpu", "cuda") and not bf16_is_native(device)
-    fallback = " (no bf16 arithmetic on this machine)" if lacking else ""
     where = run_dir or "none, nothing is saved (fast_dev_run)"
     processes = f"   processes: {trainer.world_size}" if trainer.world_size > 1 else ""
-    print(f"Run folder: {where}   precision: {trainer.precision}{fallback}   seed: {run_seed()}{processes}")
+    print(f"Run folder: {where}   precision: {trainer.precision}   seed: {run_seed()}{processes}")
     if checkpoint is not None:
         epochs, batches = checkpoint.epochs_done, checkpoint.batches_of_epoch_done
         place = f"in epoch {epochs + 1}, after {batches} batches of it" if batches else f"after {epochs} epochs"
-        before, now = checkpoint.settings["trainer"].get("max_epochs"), trainer.max_epochs
-        stretched = "" if before == now else f" Its schedule now spans {now} epochs, not {before}."
-        print(f"Continuing {checkpoint.path} {place}.{stretched}")
+        print(f"Continuing {checkpoint.path} {place}.")
 
 
 def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:
     """Write fit.json, and say what the fit ended with, and the next commands."""
-    parameters = sum(p.numel() for p in cli.model.network.parameters())
-    about = {"recipe": cli.name, "seed": run_seed(), "processes": cli.trainer.world_size, "parameters": parameters}
-    write_json(run_dir / "fit.json", {**about, **metrics})
+    about = {"recipe": cli.name, "seed": run_seed(), "processes": cli.trainer.world_size}
+    about["parameters"] = sum(p.numel() for p in cli.model.network.parameters())
+    write_json(run_dir / "fit.json", about | metrics)
     best, epochs, checkpoints = metrics["best"], metrics["epochs"], run_dir / "checkpoints"
-    start = metrics.get("start_seconds")  # a report that is made later from a checkpoint does not know it
-    began = f", after {start:.0f} s to start" if start else ""
-    print(f"\n{epochs} epoch{'s' if epochs != 1 else ''} in {metrics['fit_seconds']:.0f} s{began}")
+    print(f"\n{epochs} epoch{'s' if epochs != 1 else ''} in {metrics['fit_seconds']:.0f} s")
     if best:
         print(f"Best checkpoint   {checkpoints / 'best.ckpt'} (epoch {best['epoch'] + 1:.0f} of {epochs})")
     if "val/loss" in best:  # else judged by a metric of training, in an epoch without validation

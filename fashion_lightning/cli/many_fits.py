@@ -42,7 +42,7 @@ def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
         UserError: the options or the space cannot be used, the study is another one's, its database cannot be used,
             or a trial failed.
     """
-    need_packages("sweep", ("optuna", "plotly"))
+    need_packages("sweep", ("optuna",))
     from fashion_lightning.sweeps import search
     from fashion_lightning.sweeps.space import corners, read_space
 
@@ -56,9 +56,7 @@ def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
             fit_settings([*fit_options, *fits.as_flags(values)])
     except UserError as error:
         raise UserError(f"{given.space}: {error}") from error
-    labels = {label: text for label in ("name", "note") if (text := getattr(given, label)) is not None}
-    how = {option: getattr(given, option) for option in ("processes", "seeds", "sampler", "pruner", "storage")}
-    search.sweep(name, config, space, given.trials, labels=labels, **how)
+    search.sweep(name, config, space, given.trials, given.processes, given.pruner, given.storage)
 
 
 def fit_settings(options: Sequence[str]) -> tuple[str, dict[str, Any]]:

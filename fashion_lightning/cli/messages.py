@@ -14,7 +14,6 @@ from lightning.pytorch.cli import LightningArgumentParser
 from fashion_lightning.cli.commands import COMMANDS
 from fashion_lightning.cli.parser import nearest, unknown_flag
 from fashion_lightning.errors import UserError
-from fashion_lightning.short_names import MODULES
 
 EXPECTED_WARNINGS = (
     "LightningCLI's args parameter is intended",  # a command line that was completed is how we run it
@@ -28,33 +27,16 @@ EXPECTED_WARNINGS = (
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # Lightning 2.6.6 with torch 2.15
 )
 
-NO_NEWS = (
-    "💡",
-    "-----",  # how many processes there are
-    "Ignoring `Trainer(max_time",  # there is a Timer
-    "Initializing distributed",
-    "GPU available: F",
-    "TPU available: F",
-    "Seed set",
-    "Resto",
-    "Loaded",
-    "Using ",
-    "`Trainer.fit` stopped: `max_epochs",
-)
-"""Starts of log records: advertisements, missing devices, and what this command line says itself."""
-
 
 def silence_what_is_not_news() -> None:
-    """Filter warnings, log records and the tracebacks of threads for the rest of the process."""
+    """Filter warnings, what Lightning tells at each start, and tracebacks of threads for the rest of the process."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in (
         "pytorch.utilities.rank_zero",
         *(f"fabric.utilities.{n}" for n in ("rank_zero", "seed", "distributed")),
     ):
-        logging.getLogger(f"lightning.{name}").addFilter(
-            lambda record: not re.sub(r"^\[rank: \d+\] ", "", record.getMessage()).startswith(NO_NEWS)
-        )
+        logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
 
     def thread_failed(failure: threading.ExceptHookArgs) -> None:
         if not type(failure.thread).__module__.startswith("tensorboard."):  # whose error the main thread raises, too
@@ -64,22 +46,10 @@ def silence_what_is_not_news() -> None:
 
 
 class FullHelp(DefaultHelpFormatter):
-    """Lists the classes that have a short name, and only counts the others.
-
-    Stock jsonargparse lists every subclass that any library has: for a network, 650 of them are torch's quantized ones.
-    """
+    """Leaves out the subclasses that any library has: for a network, 650 of them are torch's quantized ones."""
 
     def _get_help_string(self, action: Action) -> str:
-        return re.sub(r"known subclasses: ([^()]*)", _shortened, super()._get_help_string(action))
-
-
-def _shortened(known: re.Match[str]) -> str:
-    paths = known[1].split(", ")
-    names = {path.rpartition(".")[2] for path in paths}
-    short = [f"{module}.{name}" for part in MODULES.values() for module, named in part for name in named]
-    shown = [path for path in short if path.rpartition(".")[2] in names] or paths[:8]
-    rest = len(paths) - len(shown)
-    return f"for example {', '.join(shown)}{f' and {rest} more, by class path' if rest else ''}"
+        return re.sub(r"known subclasses: [^()]*", "a class path", super()._get_help_string(action))
 
 
 class OneLineErrorParser(LightningArgumentParser):
@@ -138,11 +108,9 @@ def in_a_users_words(message: str, known: Collection[str]) -> str:
     if unknown := re.match(r"unrecognized arguments: (\S+)", message):
         return unknown_flag(unknown[1], known)
     if unknown := re.match(r"(?:Group '(\w+)' does not accept option|Option) '([\w]+)", message):
-        section = f"{unknown[1]}." if unknown[1] else ""
-        there = {section + flag.removeprefix(f"--{section}").split(".")[0] for flag in known if f"--{section}" in flag}
-        close = nearest(f"--{section}{unknown[2]}", {f"--{setting}" for setting in there})
-        hint = f" (did you mean {close.removeprefix('--')}?)" if close else f"; there are: {', '.join(sorted(there))}"
-        return f"setting '{section}{unknown[2]}' is not accepted{hint[:300]}"
+        setting = ".".join(filter(None, unknown.groups()))
+        close = nearest(f"--{setting}", known)
+        return f"setting '{setting}' is not accepted{f' (did you mean {close[2:]}?)' if close else ''}"
     if "Union subtypes" not in message and "Expected a path but" not in message:
         return message
     typed = re.search(r"Given value: (.*)", message, flags=re.DOTALL)

@@ -1,8 +1,8 @@
 """The options of the subcommands, and the short names of settings: each is declared once."""
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -15,27 +15,21 @@ class Option:
     value: str
     """What follows it, in the help; empty for a switch. RECIPE and RUN are completed."""
     meaning: str
-    type: Callable[[str], Any] = str
-    default: Any = None
-    choices: tuple[str, ...] | None = None
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    """Of argparse's ``add_argument``."""
     setting: str = ""
     """The setting that a short name stands for. LightningCLI parses settings, all else is parsed by this table."""
-    also: str = ""
-    """A second spelling, which the help does not show."""
-    nargs: str | None = None
-    required: bool = False
-    repeats: bool = False
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """Make a type for whole numbers from ``least`` on."""
+def from_on(least: int, default: int) -> Mapping[str, Any]:
+    """Describe a whole number that is at least ``least``."""
 
     def parse(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
             raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text!r}")
         return int(text)
 
-    return parse
+    return {"type": parse, "default": default}
 
 
 RUN = "a run folder; quick for the newest run of that recipe; a run's --name; or a checkpoint file"
@@ -43,18 +37,16 @@ CONFIG = Option(
     "--config",
     "RECIPE",
     "a recipe or preset by name, or a YAML file of settings; several add up, the later wins",
-    default=[],
-    also="-c",
-    repeats=True,
+    {"default": [], "action": "append"},
 )
-PASSED_ON = replace(CONFIG, setting="--config", also="")
+PASSED_ON = replace(CONFIG, setting="--config")
 CKPT_PATH = Option("--ckpt_path", "RUN", f"its best checkpoint: {RUN}")
 NAME = Option("--name", "TEXT", "what you call the run")
 NOTE = Option("--note", "TEXT", "a line on the run; `fashion-lightning list` shows both")
-HELP = Option("--help", "", "this page", also="-h")
+HELP = Option("--help", "", "this page")
 HELP_ALL = Option("--help_all", "", "every setting there is")
 TTAS = ("none", "flip", "flip_shift")
-OWN_NETWORK = Option("--network", "CLASS", "import path of a network of your own", default="", also="--model.network")
+OWN_NETWORK = Option("--network", "CLASS", "import path of a network of your own", {"default": ""})
 
 COMPUTING = (
     Option("--devices", "N", "processes or GPUs to compute with", setting="--trainer.devices"),
@@ -62,7 +54,7 @@ COMPUTING = (
         "--precision",
         "HOW",
         "bf16-mixed, 32-true …; by the machine unless given",
-        choices=("16-mixed", "32-true", "bf16-mixed"),
+        {"choices": ("16-mixed", "32-true", "bf16-mixed")},
         setting="--trainer.precision",
     ),
 )
@@ -77,7 +69,7 @@ TRAINING = (
         "--flip",
         "HOW",
         "mirror images: none, random, alternating",
-        choices=("alternating", "none", "random"),
+        {"choices": ("alternating", "none", "random")},
         setting="--data.flip",
     ),
     Option("--shift", "PIXELS", "shift images by up to so many", setting="--data.shift"),
@@ -87,6 +79,6 @@ TRAINING = (
     *COMPUTING,
 )
 EVALUATION = (
-    Option("--tta", "HOW", "average views: none, flip, flip_shift", choices=TTAS, setting="--model.tta"),
+    Option("--tta", "HOW", "average views: none, flip, flip_shift", {"choices": TTAS}, setting="--model.tta"),
     *COMPUTING,
 )

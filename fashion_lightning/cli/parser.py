@@ -1,4 +1,4 @@
-"""Parse and explain a command as the table in ``commands.py`` declares it: options, short names, misspelt flags.
+"""Parse, explain and complete commands as the table in ``commands.py`` declares them.
 
 A short name is replaced by what it stands for before anything else reads the settings; every message names a setting as
 a recipe does.
@@ -8,13 +8,13 @@ import argparse
 import difflib
 import functools
 import textwrap
-import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fashion_lightning.cli.commands import COMMANDS, SHORT_NAMES, Command
+from fashion_lightning.cli.commands import COMMANDS, OF_A_RECIPE, OF_THE_RUN, SHORT_NAMES, Command
 from fashion_lightning.cli.options import Option
+from fashion_lightning.cli.recipes import names as recipe_names
 from fashion_lightning.errors import UserError
 from fashion_lightning.short_names import MODULES
 
@@ -52,8 +52,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list
     """Parse the options of a command that the table declares.
 
     Returns:
-        Their values, with ``command``, the command line as ``typed``, and ``began`` in seconds of
-        ``time.monotonic()``; and the settings, as ``--setting=value``.
+        Their values, with ``command`` and the command line as ``typed``; and the settings, as ``--setting=value``.
 
     Raises:
         UserError: an option cannot be used, or the command takes no settings and something is left.
@@ -62,10 +61,8 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list
     parser = _parser(command)
     for option in command.options:
         if not option.setting:
-            names = (option.name, *([option.also] if option.also else []))
-            required = {"required": True} if option.required else {}
-            parser.add_argument(*names, **{**_keywords(option), **required})
-    given = argparse.Namespace(command=name, typed=(name, *arguments), began=time.monotonic())
+            add_option(parser, option)
+    given = argparse.Namespace(command=name, typed=(name, *arguments))
     given, others = parser.parse_known_args(arguments, given)
     if others and not command.settings:
         raise UserError(unknown_flag(others[0], {option.name for option in command.options}))
@@ -75,10 +72,13 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list
 def page(command: Command) -> str:
     """Format the help of a command: at most 45 lines of 80 characters."""
     parser = _parser(command)
-    options, settings = parser.add_argument_group("options"), parser.add_argument_group(command.settings)
+    options, settings = (
+        parser.add_argument_group("options"),
+        parser.add_argument_group(f"settings ({command.settings}, unless typed)"),
+    )
     for option in command.options:
         is_short = option.setting not in ("", option.name)
-        (settings if is_short else options).add_argument(option.name, help=option.meaning, **_keywords(option))
+        add_option(settings if is_short else options, option)
     return parser.format_help()
 
 
@@ -86,7 +86,8 @@ def _parser(command: Command) -> OneLineParser:
     lines = [line if "fashion" in line else f"fashion-lightning {line}" for line, _ in command.examples]
     widest = max(len(line) for line, (_, what) in zip(lines, command.examples) if what)
     examples = [f"  {line:{widest}}  {what}".rstrip() for line, (_, what) in zip(lines, command.examples)]
-    closing = textwrap.wrap(command.closing, WIDTH, break_on_hyphens=False, break_long_words=False)
+    about = (OF_THE_RUN if command.of_a_run else OF_A_RECIPE) if command.settings else ""
+    closing = textwrap.wrap(about, WIDTH, break_on_hyphens=False, break_long_words=False)
     return OneLineParser(
         usage=f"fashion-lightning {command.usage}",
         description=textwrap.fill(command.about, WIDTH),
@@ -97,14 +98,11 @@ def _parser(command: Command) -> OneLineParser:
     )
 
 
-def _keywords(option: Option) -> dict[str, Any]:
-    """Translate an option into keywords of ``add_argument``."""
+def add_option(parser: Any, option: Option) -> Any:
+    """Add an option to a parser of argparse, or to a group of its help; return its action."""
     if not option.value:
-        return {"action": "store_true"}
-    keywords = {"metavar": option.value, "type": option.type, "default": option.default, "choices": option.choices}
-    if option.repeats:
-        return {**keywords, "action": "append"}
-    return {**keywords, "nargs": option.nargs}
+        return parser.add_argument(option.name, help=option.meaning, action="store_true")
+    return parser.add_argument(option.name, metavar=option.value, help=option.meaning, **option.keywords)
 
 
 CLASSES = {"--model.network": "network", "--model.optimizer": "optimizer", "--model.scheduler": "scheduler"}
@@ -113,22 +111,14 @@ CLASSES = {"--model.network": "network", "--model.optimizer": "optimizer", "--mo
 SYNONYMS = {
     "--checkpoint": "--ckpt_path",
     "--ckpt": "--ckpt_path",
-    "--data_dir": "--data.root",
     "--device": "--trainer.accelerator",
     "--gpus": "--devices",
     "--learning_rate": "--lr",
     "--logdir": "--trainer.default_root_dir",
-    "--model_path": "--ckpt_path",
-    "--n_epochs": "--epochs",
     "--num_epochs": "--epochs",
-    "--optim": "--optimizer",
-    "--output_dir": "--trainer.default_root_dir",
-    "--random_seed": "--seed",
     "--recipe": "--config",
     "--resume": "--ckpt_path",
     "--run": "--ckpt_path",
-    "--scheduler": "--model.scheduler",
-    "--weight_decay": "--model.optimizer.init_args.weight_decay",
 }
 """Flags of other programs, and what they are called here."""
 
@@ -169,10 +159,8 @@ def _class_path(value: str, option: str) -> str:
         return path
     if not value.isidentifier() or value == "null" or Path(value).exists():
         return value
-    close = difflib.get_close_matches(value.lower(), names, n=1)
-    hint = f"did you mean {close[0]}? By name" if close else "by name"
     raise UserError(
-        f"{option}: there is no {part} {value} ({hint}: {', '.join(sorted(names))}). Any other goes by its class path:"
+        f"{option}: there is no {part} {value} (by name: {', '.join(sorted(names))}). Any other goes by its class path:"
         f" my_module.{value if value[0].isupper() else 'MyClass'}"
     )
 
@@ -187,11 +175,7 @@ def nearest(flag: str, known: Collection[str]) -> str | None:
     spelt = f"--{flag.lstrip('-').replace('-', '_').lower()}"
     last = {f"--{name.rpartition('.')[2].lstrip('-')}": name for name in sorted(known, key=len, reverse=True)}
     by_spelling = last | {name: name for name in known}
-    short = f"--{spelt[2:].rpartition('.')[2]}"
-    for candidate in (spelt, SYNONYMS.get(spelt), short, SHORT_NAMES.get(short)):
-        if candidate in by_spelling:
-            return by_spelling[candidate]
-    close = difflib.get_close_matches(spelt, by_spelling, n=1, cutoff=0.75)
+    close = difflib.get_close_matches(SYNONYMS.get(spelt, spelt), by_spelling, n=1, cutoff=0.75)
     return by_spelling[close[0]] if close else None
 
 
@@ -203,3 +187,25 @@ def unknown_flag(argument: str, known: Collection[str]) -> str:
     close = nearest(flag, known)
     hint = "another command takes it" if close == flag else f"did you mean {close}?"
     return f"unrecognized arguments: {flag}{f' ({hint})' if close else ''}"
+
+
+def print_completion(given: argparse.Namespace, _: Sequence[str]) -> None:
+    """Print the script of a shell, which completes commands, options, recipes, classes, choices and files.
+
+    jsonargparse's own completions take minutes, since they look at every class of torch.
+    """
+    import shtab
+
+    parser = argparse.ArgumentParser("fashion-lightning")
+    commands = parser.add_subparsers()
+    for command in COMMANDS.values():
+        subparser = commands.add_parser(command.name, help=command.summary, add_help=False)
+        for option in command.options:
+            action = add_option(subparser, option)
+            if option.setting in CLASSES:
+                action.choices = sorted(class_names(CLASSES[option.setting]))
+            elif option.value == "RECIPE":
+                action.choices = recipe_names()
+            elif option.value in ("RUN", "FILE", "FOLDER", "PATH"):
+                action.complete = shtab.FILE
+    print(shtab.complete(parser, given.shell))

@@ -29,8 +29,6 @@ def exit_on_signal(to_the_end: bool) -> Iterator[None]:
         if received:
             os._exit(128 + received[0])
         received.append(signum)
-        with contextlib.suppress(OSError, RuntimeError, ValueError):  # the signal came in the middle of a print
-            print("\nInterrupted.", file=sys.stderr, flush=True)
         raise SystemExit(128 + signum)
 
     before = {signum: signal.signal(signum, leave) for signum in SIGNALS}

@@ -1,7 +1,7 @@
 """The recipes and presets that come with the package, by name; a config file by its path."""
 
-import difflib
 import re
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,23 +24,24 @@ def names() -> list[str]:
 class Head(NamedTuple):
     """The first comment of a recipe or preset."""
 
-    about: str
-    """Its first sentence after the command."""
     cost: str
     """``49 s on two CPU cores``; empty if it is not measured."""
     accuracy: str
     """On the test images, ``93.41 ± 0.12 %``; empty if it is not measured."""
+    about: str
+    """Its first sentence after the command."""
 
 
 def head(name: str) -> Head:
     """Read a recipe's figures from its first comment: they stand there and nowhere in the code."""
     lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    first_setting = next(number for number, line in enumerate(lines) if not line.startswith("#"))
-    comment = " ".join(line.removeprefix("#").strip() for line in lines[1:first_setting])
+    comment = " ".join(
+        line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines[1:])
+    )
     cost = re.search(r"[\d,]+ s on \w+ CPU cores?", comment)
     accuracy = re.search(r"test accuracy ([\d.]+ ± [\d.]+ %)", comment)
     about = re.split(r"\.(?: |$)|; |, (?:with|and) | beside ", comment)[0]
-    return Head(about, cost[0] if cost else "", accuracy[1] if accuracy else "")
+    return Head(cost[0] if cost else "", accuracy[1] if accuracy else "", about)
 
 
 def find_config(given: str) -> Path:
@@ -49,15 +50,11 @@ def find_config(given: str) -> Path:
     A file wins over a recipe of its name, a folder does not.
 
     Raises:
-        UserError: it is neither; names the recipe that may be meant.
+        UserError: it is neither.
     """
     path, known = Path(given), names()
     if path.exists() and not path.is_dir():
         return path
     if given in known:
         return RECIPES / f"{given}.yaml"
-    spellings = {spelling: full for full in known for spelling in (full.rpartition("/")[2], full)}
-    name = given.removeprefix("./").removeprefix("configs/").removesuffix(".yaml")
-    close = difflib.get_close_matches(name, spellings, n=1)
-    hint = f" (did you mean {spellings[close[0]]}?)" if close else ""
-    raise UserError(f"There is no config file {given}{hint}; the recipes and presets are: {', '.join(known)}.")
+    raise UserError(f"There is no config file {given}; the recipes and presets are: {', '.join(known)}.")

@@ -7,13 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import lightning
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt, restricted_number_type
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, restricted_number_type
 from lightning import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import Profiler
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.precision import device_type
 from fashion_lightning.runs.folder import LOGS
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Trainer(lightning.Trainer):
         deterministic: by default true on a CPU, else ``warn``.
         benchmark: whether cuDNN tries several kernels.
         detect_anomaly: whether each operation of the backward pass is checked for NaN.
-        sync_batchnorm: whether batch norm goes over the images of all GPUs.
+        sync_batchnorm: whether batch norm goes over the images of all GPUs; not for CPUs.
         callbacks: your own, and those of Lightning's with which a killed run goes on exactly.
         logger: your own, beside whose curves there are none; by default TensorBoard in the run folder.
         profiler: ``simple``, ``advanced``, or your own.
@@ -82,11 +81,11 @@ class Trainer(lightning.Trainer):
         accumulate_grad_batches: PositiveInt = 1,
         gradient_clip_val: NonNegativeFloat | None = None,
         gradient_clip_algorithm: Literal["norm", "value"] = "norm",
-        limit_train_batches: int | float | None = None,
+        limit_train_batches: PositiveInt | PositiveFloat | None = None,
         limit_val_batches: int | float | None = None,
         limit_test_batches: int | float | None = None,
         limit_predict_batches: int | float | None = None,
-        val_check_interval: int | float | None = None,
+        val_check_interval: PositiveInt | PositiveFloat | None = None,
         check_val_every_n_epoch: PositiveInt | None = 1,
         num_sanity_val_steps: NonNegativeInt = 0,
         log_every_n_steps: NonNegativeInt = 10,
@@ -104,11 +103,6 @@ class Trainer(lightning.Trainer):
         settings = {name: _plain(value) for name, value in locals().items() if name not in ("self", "__class__")}
         _refuse_inexact("callbacks", callbacks)
         _refuse_inexact("logger", logger)
-        for name in ("limit_train_batches", "val_check_interval"):
-            if settings[name] is not None and not settings[name] > 0:  # nothing would be trained, or never validated
-                raise UserError(f"trainer.{name} must be above 0, not {settings[name]}.")
-        if sync_batchnorm and device_type(accelerator) == "cpu":
-            raise UserError("trainer.sync_batchnorm needs GPUs, as torch's SyncBatchNorm does.")
         super().__init__(**settings, enable_model_summary=False)  # LayerTable prints one with shapes
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
         # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.

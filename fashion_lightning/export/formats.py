@@ -1,11 +1,15 @@
 """The files that ``export`` writes: how each is written, and how it is read back to check it.
 
 ``.onnx`` is for every runtime that reads it, without torch; ``.pt2``, of torch.export, runs in Python or C++ without
-this package; ``.safetensors`` holds weights and their card, and every command takes it in the place of a checkpoint.
-``page.py`` writes ``.html``.
+this package; ``.html`` classifies dropped pictures in a browser, offline; ``.safetensors`` holds weights and their
+card, and every command takes it in the place of a checkpoint.
 """
 
+import base64
+import hashlib
 import io
+import json
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +18,11 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from fashion_lightning.data.classes import DOUBTFUL, WHAT_IT_CANNOT_KNOW
 from fashion_lightning.errors import UserError
-from fashion_lightning.export.page import load_page, write_page
+from fashion_lightning.export.operations import Operations, flatten, run
 from fashion_lightning.inference import load
+from fashion_lightning.report.page import render
 from fashion_lightning.runs.card import card_of
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.weights import SAFETENSORS, write_safetensors
@@ -69,6 +75,59 @@ def write_pt2(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
 def load_pt2(content: bytes) -> Exported:
     """Return the function of a file of torch.export, run by torch on the CPU."""
     return torch.export.load(io.BytesIO(content)).module()
+
+
+SCRIPTS = ("network.js", "resampling.js", "background.js", "photographs.js", "model.js")
+
+PICTURES = ("JPEG", "PNG", "WebP", "GIF", "BMP")
+"""What every browser opens."""
+
+MEGABYTES = 40
+"""Of a picture that the page opens."""
+
+
+def write_page(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
+    """Return the content of the file, weights included: with float16, one of 10,000 test images gets another class.
+
+    Raises:
+        UserError: the network has an operation that a page does not know.
+    """
+    operations = flatten(program)
+    numbers = b"".join(weight.numpy().astype("<f4").tobytes() for weight in operations.weights)
+    content = {  # texts by the id of their elements; no character in them means anything in HTML
+        "steps": json.dumps(operations.steps, separators=(",", ":"), allow_nan=False),
+        "shapes": json.dumps([list(weight.shape) for weight in operations.weights], separators=(",", ":")),
+        "weights": base64.b64encode(numbers).decode(),
+    }
+    script = "\n".join(render(name, doubtful=DOUBTFUL).decode() for name in SCRIPTS)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    views = "" if metadata["tta"] == "none" else f", averaged over views ({metadata['tta']})"
+    return render(
+        "model.html",
+        policy=f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'unsafe-inline'; img-src data: blob:;"
+        " base-uri 'none'; form-action 'none'",
+        model=f"Recipe {metadata['recipe']}{views}",
+        version=metadata["fashion_lightning_version"],
+        cannot_know=WHAT_IT_CANNOT_KNOW,
+        classes=json.loads(metadata["class_names"]),
+        formats=PICTURES,
+        megabytes=MEGABYTES,
+        style=render("serve.css").decode(),
+        script=script,
+        content=content,
+    )
+
+
+def load_page(content: bytes) -> Exported:
+    """Return the function of a file's content: torch carries out its operations as its script does."""
+    elements = rb'<script type="application/json" id="(\w+)">([^<]*)</script>'
+    text = {name.decode(): found for name, found in re.findall(elements, content)}
+    shapes = json.loads(text["shapes"])
+    values = torch.frombuffer(bytearray(base64.b64decode(text["weights"])), dtype=torch.float32)
+    lengths = [torch.Size(shape).numel() for shape in shapes]
+    weights = [part.view(shape) for part, shape in zip(torch.split(values, lengths), shapes, strict=True)]
+    operations = Operations(json.loads(text["steps"]), weights)
+    return lambda images: torch.cat([run(operations, image[None]) for image in images])
 
 
 def write_card_and_weights(checkpoint: Checkpoint, tta: str) -> bytes:

@@ -1,6 +1,5 @@
 """The page that ``compare --output`` writes: table, learning curves and differences of several recipes."""
 
-import warnings
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -14,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from fashion_lightning.report.comparison_table import COLUMNS, Comparison, Group, rows
-from fashion_lightning.report.intervals import Accuracy, difference
+from fashion_lightning.report.intervals import difference
 from fashion_lightning.report.page import data_uri, render
-from fashion_lightning.runs.results import RunResults, read_curve
+from fashion_lightning.runs.results import read_curve
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6914", "#7F7F7F", "#6A3D9A")
 """Okabe and Ito's, which readers with any colour vision can tell apart, and three more."""
@@ -25,7 +24,7 @@ LEGEND_WIDTH = 110
 """Characters of a line of the legend."""
 
 
-def draw(groups: Sequence[Group], path: Path) -> list[str]:
+def draw(groups: Sequence[Group], path: Path) -> None:
     """Draw loss and accuracy over epochs: mean over seeds, and a band of one standard deviation.
 
     A curve ends with the first of its runs.
@@ -33,28 +32,18 @@ def draw(groups: Sequence[Group], path: Path) -> list[str]:
     Args:
         groups: recipes with their runs.
         path: the picture to write; its suffix decides the format.
-
-    Returns:
-        Notes on runs whose event files lack epochs.
     """
     figure = Figure(figsize=(11, 4.8), layout="constrained")
-    notes: dict[str, None] = {}  # each once, in order
     lines: list[Line2D] = []
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        later = []
         for group, color in zip(groups, cycle(COLORS)):
             for part, style in (("val", "-"), ("train", ":")):
                 curves = [read_curve(run.run_dir, f"{part}/{quantity}") for run in group.runs]
                 line = _draw_band(axes, curves, color, style)
                 lines += [line] if (part, quantity) == ("val", "loss") else []
-                later += [value for curve in curves for epoch, value in curve.items() if epoch > 1]
-                notes |= {_missing(run, part, curve): None for run, curve in zip(group.runs, curves, strict=True)}
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        if quantity == "loss" and later:  # recipes differ most in their first epoch, which nobody compares
-            axes.set_ylim(bottom=0, top=1.15 * max(later))
     labels = [fill(f"{group.label} (n = {len(group.runs)})", LEGEND_WIDTH, break_on_hyphens=False) for group in groups]
     figure.set_figheight(4.8 + 0.21 * sum(label.count("\n") + 1 for label in labels))
     legend = figure.legend(lines, ["…"] * len(lines), loc="outside lower center", frameon=False)
@@ -62,20 +51,7 @@ def draw(groups: Sequence[Group], path: Path) -> list[str]:
         text.set_parse_math(False)  # else what stands between two dollar signs is a formula
         text.set_text(label)  # given to `legend`, a label that begins with an underscore would be left out
     figure.suptitle("Validation (solid) and training (dotted), mean ± standard deviation over seeds", fontsize=11)
-    with warnings.catch_warnings():  # a label in letters that matplotlib's font lacks is drawn as a box
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(path, dpi=150)
-    return [note for note in notes if note]
-
-
-def _missing(run: RunResults, part: str, curve: dict[int, float]) -> str:
-    """Say how many epochs the event files of a run lack, if any."""
-    every = run.settings.get("trainer.check_val_every_n_epoch", "1") if part == "val" else "1"
-    if not every.isdigit():  # "None": validation follows batches, not epochs
-        return ""
-    # The last epoch of a run is validated too, also after an early end.
-    missing = run.fit["epochs"] // int(every) - sum(epoch % int(every) == 0 for epoch in curve)
-    return f"the event files of {run.run_dir} lack {missing} of {run.fit['epochs']} epochs" if missing > 0 else ""
+    figure.savefig(path, dpi=150)
 
 
 def _draw_band(axes: Axes, curves: Sequence[dict[int, float]], color: str, style: str) -> Line2D:
@@ -105,7 +81,6 @@ def comparison_page(comparison: Comparison, curves: Path) -> bytes:
         curves=data_uri(curves.read_bytes()),
         reference=comparison.groups[0].label,
         differences=_differences(*comparison.groups),
-        sampling=_sampling(comparison.groups),
     )
 
 
@@ -120,14 +95,3 @@ def _differences(reference: Group, *others: Group) -> list[dict[str, Any]]:
                 row = {"label": group.label, "metric": column.heading.removesuffix(", %"), "value": value}
                 found.append({**row, "interval": interval, "seeds": (len(values), len(of_reference))})
     return found
-
-
-def _sampling(groups: Sequence[Group]) -> tuple[int, float] | None:
-    """Return the test images, and how far their choice moves a mean accuracy, to either side at 95 %."""
-    tests = [run.tests["none"] for group in groups for run in group.runs if "none" in run.tests]
-    counts = {test.get("images") for test in tests}
-    if len(counts) != 1 or not isinstance(images := counts.pop(), int) or images < 1:
-        return None
-    accuracy = min(1.0, max(0.0, mean(test["accuracy"] for test in tests)))
-    low, high = Accuracy(round(accuracy * images), images).interval
-    return images, (high - low) / 2

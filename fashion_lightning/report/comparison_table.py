@@ -6,19 +6,14 @@ the test set is not opened.
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
-
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.csv_cells import harmless
+from fashion_lightning.report.terminal import print_table
 from fashion_lightning.runs.results import RunResults, read_results
 
 
@@ -113,13 +108,13 @@ def _differences(settings: frozenset[tuple[str, str]], variants: Sequence[frozen
     """Name the settings that tell a recipe from the others of its name, every one of them and no other."""
     shared = frozenset.intersection(*variants)
     if own := sorted(settings - shared):
-        texts = list(dict.fromkeys(_in_short(key, value) for key, value in own))
+        texts = list(dict.fromkeys(in_short(key, value) for key, value in own))
         return ", ".join(text for text in texts if not any(other.startswith(f"{text}.") for other in texts))
     others = sorted({key for variant in variants for key, _ in variant - shared})
-    return ", ".join(dict.fromkeys(f"no {_in_short(key, '')}" for key in others))
+    return ", ".join(dict.fromkeys(f"no {in_short(key)}" for key in others))
 
 
-def _in_short(key: str, value: str) -> str:
+def in_short(key: str, value: str = "") -> str:
     """Shorten ``model.optimizer.init_args.lr`` to ``optimizer.lr``, and a class path to the name of the class."""
     name = value.rpartition(".")[2] if key.endswith(".class_path") else value
     if key.endswith(f".{name}.class_path"):  # the parts of a list, such as callbacks, go by the name already
@@ -139,21 +134,12 @@ def rows(comparison: Comparison) -> list[list[str]]:
     return table if any(row[-1] for row in table[1:]) else [row[:-1] for row in table]
 
 
-def print_table(comparison: Comparison) -> None:
-    """Print the table without its empty columns; without breaks if the output is not a terminal."""
-    heading, *others = rows(comparison)
-    console = Console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    cells = []
-    for name, column in zip(heading, zip(*others, strict=True), strict=True):
-        if set(column) - {"–", ""}:
-            is_text = name in ("recipe", "notes")
-            least = None if is_text else max(map(len, column))  # numbers stay whole
-            table.add_column(name, justify="left" if is_text else "right", overflow="fold", min_width=least)
-            cells.append(map(escape, column))
-    for row in zip(*cells, strict=True):
-        table.add_row(*row)
-    (console if console.is_terminal else Console(width=1000)).print(table)
+def print_comparison(comparison: Comparison) -> None:
+    """Print the table without its empty columns."""
+    columns = [column for column in zip(*rows(comparison), strict=True) if set(column[1:]) - {"–", ""}]
+    if columns:
+        heading, *others = zip(*columns, strict=True)
+        print_table(heading, others, left=("recipe", "notes"))
 
 
 def markdown(comparison: Comparison) -> str:
@@ -169,29 +155,12 @@ def _markdown_cell(text: str) -> str:
 
 
 def csv_text(comparison: Comparison) -> str:
-    """Return the table as numbers: means and standard deviations, of seconds and of fractions of images."""
-    lines = [["recipe", "n", *(f"{each.name}_{part}" for each in COLUMNS for part in ("mean", "sd", "n")), "notes"]]
-    for group in comparison.groups:
-        cells: list[Any] = [harmless(group.label), len(group.runs)]
-        for values in (column.values(group) for column in COLUMNS):
-            cells += [mean(values) if values else "", stdev(values) if len(values) > 1 else "", len(values)]
-        lines.append([*cells, "; ".join(group.notes)])
-    for path, problem in comparison.problems:
-        lines.append([harmless(str(path)), "0", *[""] * (3 * len(COLUMNS)), problem])
-    return _csv(lines)
-
-
-def runs_csv(comparison: Comparison) -> str:
-    """Return what the means are made of: a row for every run."""
-    lines: list[list[Any]] = [["recipe", "seed", "run", *(column.name for column in COLUMNS)]]
+    """Return what the means are made of, as numbers: a row for every run, seconds and fractions of images."""
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(["recipe", "seed", "run", *(column.name for column in COLUMNS)])
     for group in comparison.groups:
         for run in sorted(group.runs, key=lambda run: run.seed):
             cells = (column.of(run) for column in COLUMNS)
-            lines.append([harmless(group.label), run.seed, harmless(str(run.run_dir)), *cells])
-    return _csv(lines)
-
-
-def _csv(lines: Iterable[Sequence[Any]]) -> str:
-    content = io.StringIO()
-    csv.writer(content, lineterminator="\n").writerows(lines)
+            writer.writerow([harmless(group.label), run.seed, harmless(str(run.run_dir)), *cells])
     return content.getvalue()

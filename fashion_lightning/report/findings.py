@@ -1,4 +1,4 @@
-"""The report's figures of one evaluation, with known near-duplicates and doubted labels.
+"""The report's figures of one evaluation, with known near-duplicates.
 
 About 5 % of Fashion-MNIST's test images are near-duplicates of a training image (Geier 2019,
 https://arxiv.org/abs/1906.08255, found about 6 % by another rule): the same product photographed once, or in another
@@ -10,7 +10,7 @@ import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,19 +27,8 @@ TEST_IMAGES = "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a"
 """SHA-256 of the pixels of the 10,000 test images that the list was made for."""
 
 
-class NearDuplicate(NamedTuple):
-    """The nearest training image of a test image."""
-
-    nearest: int
-    """Its index."""
-    mirrored: bool
-    """Whether its mirror image is near."""
-    distance: float
-    """Root mean square of the difference, in grey levels."""
-
-
-def near_duplicates(images: Tensor) -> dict[int, NearDuplicate] | None:
-    """Return the near-duplicates by the index of the test image.
+def near_duplicates(images: Tensor) -> frozenset[int] | None:
+    """Return the indices of the test images that have a near-duplicate.
 
     Args:
         images: all test images, ``(10000, 1, 28, 28)`` uint8; for others than Fashion-MNIST's, the result is ``None``.
@@ -47,36 +36,7 @@ def near_duplicates(images: Tensor) -> dict[int, NearDuplicate] | None:
     if hashlib.sha256(images.numpy().tobytes()).hexdigest() != TEST_IMAGES:
         return None
     with FILE.open(encoding="utf-8", newline="") as file:
-        return {
-            int(row["test_image"]): NearDuplicate(
-                int(row["training_image"]), row["mirrored"] == "1", float(row["distance"])
-            )
-            for row in csv.DictReader(file)
-        }
-
-
-def doubted_labels(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Find doubtful labels by confident learning (Northcutt, Jiang and Chuang 2021, https://arxiv.org/abs/1911.00068).
-
-    The network is confident that an image shows a class if it gives it at least the probability that it gives to
-    the images of that class on average. A label is doubted if the most probable of such classes is another one.
-
-    Args:
-        probabilities: ``(N, C)``.
-        labels: ``(N,)`` int64.
-
-    Returns:
-        Places of images ``(K,)`` int64, from the one whose label has the lowest probability on, and the class ``(K,)``
-        int64 that the network is confident of instead.
-    """
-    members = torch.nn.functional.one_hot(labels, probabilities.shape[1]).to(probabilities.dtype)
-    # A class without an image has no threshold, and nothing is confidently of it.
-    threshold = (members * probabilities).sum(dim=0) / members.sum(dim=0)
-    confident = probabilities.where(probabilities >= threshold, -torch.inf)
-    best, suggested = confident.max(dim=1)
-    places = ((best > -torch.inf) & (suggested != labels)).nonzero().flatten()
-    order = probabilities[places, labels[places]].argsort(stable=True)
-    return places[order], suggested[places[order]]
+        return frozenset(int(row["test_image"]) for row in csv.DictReader(file))
 
 
 Evaluation = dict[str, Tensor]
@@ -96,47 +56,42 @@ class Findings:
     """Fitted on validation images."""
     scaled: Calibration | None
     """The calibration with that temperature."""
-    duplicates: dict[int, NearDuplicate] | None
-    """The near-duplicates among the images of the evaluation, by their index."""
+    near_duplicates: int | None
+    """The number of images with a near-duplicate among the training images."""
     new: Accuracy | None
     """Accuracy on the images without a near-duplicate among the training images; ``None`` if there is none."""
     known: Accuracy | None
     """Accuracy on those with one."""
-    doubted: tuple[Tensor, Tensor]
-    """What ``doubted_labels`` returns."""
 
     def figures(self) -> dict[str, Any]:
         """Return the figures for the JSON, beside those of ``evaluation_metrics``."""
         found: dict[str, Any] = {"accuracy_interval": list(self.accuracy.interval), "ece": self.calibration.ece}
         if self.temperature is not None and self.scaled is not None:
             found |= {"temperature": self.temperature, "scaled_ece": self.scaled.ece, "scaled_loss": self.scaled.loss}
-        if self.duplicates is not None:
-            found["near_duplicates"] = len(self.duplicates)
+        if self.near_duplicates is not None:
+            found["near_duplicates"] = self.near_duplicates
             found["accuracy_without_near_duplicates"] = self.new.value if self.new else None
         return found
 
 
-def find(
-    evaluation: Evaluation, validation: Evaluation | None, duplicates: dict[int, NearDuplicate] | None
-) -> Findings:
+def find(evaluation: Evaluation, validation: Evaluation | None, duplicates: frozenset[int] | None) -> Findings:
     """Compute what there is to say.
 
     Args:
         evaluation: of test images.
         validation: the same evaluation of the validation images.
-        duplicates: of all test images.
+        duplicates: indices of the test images that have a near-duplicate.
     """
-    logits, labels, indices = evaluation["logits"], evaluation["labels"], evaluation["indices"].tolist()
+    logits, labels = evaluation["logits"], evaluation["labels"]
     predicted = logits.argmax(dim=1)
     right = predicted == labels
-    temperature = scaled = new = known = None
+    temperature = scaled = count = new = known = None
     if validation is not None and len(validation["labels"]) >= FEWEST_IMAGES:
         temperature = fit_temperature(validation["logits"], validation["labels"])
         scaled = calibration(logits, labels, temperature)
     if duplicates is not None:
-        duplicates = {index: duplicates[index] for index in indices if index in duplicates}
-        is_known = torch.tensor([index in duplicates for index in indices])
-        new, known = _accuracy(right[~is_known]), _accuracy(right[is_known])
+        is_known = torch.tensor([index in duplicates for index in evaluation["indices"].tolist()])
+        count, new, known = int(is_known.sum()), _accuracy(right[~is_known]), _accuracy(right[is_known])
     return Findings(
         evaluation,
         predicted,
@@ -144,10 +99,9 @@ def find(
         calibration(logits, labels),
         temperature,
         scaled,
-        duplicates,
+        count,
         new,
         known,
-        doubted_labels(logits.softmax(dim=1), labels),
     )
 
 

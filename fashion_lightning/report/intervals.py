@@ -40,7 +40,7 @@ def difference(values: Sequence[float], of_reference: Sequence[float]) -> tuple[
     """Return the mean of some values less that of a reference, and Welch's interval at 95 %.
 
     It does not take the spread of both for the same (Welch 1947, https://doi.org/10.1093/biomet/34.1-2.28). There is
-    none if one of the samples has a single value.
+    none if one of the samples has a single value, or if all values of each are equal.
     """
     apart = mean(values) - mean(of_reference)
     if min(len(values), len(of_reference)) < 2:
@@ -48,7 +48,7 @@ def difference(values: Sequence[float], of_reference: Sequence[float]) -> tuple[
     parts = [(variance(sample) / len(sample), len(sample) - 1) for sample in (values, of_reference)]
     square = sum(part for part, _ in parts)
     if not square:
-        return apart, (apart, apart)
+        return apart, None
     freedom = square**2 / sum(part**2 / degrees for part, degrees in parts)
     half = student95(freedom) * sqrt(square)
     return apart, (apart - half, apart + half)

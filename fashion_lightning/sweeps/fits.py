@@ -12,19 +12,15 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
 from fashion_lightning import processes as own_processes
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import is_being_trained, lock_recipe
-from fashion_lightning.report.comparison_table import compare, print_table
+from fashion_lightning.report.comparison_table import compare, print_comparison
 from fashion_lightning.runs.folder import RUN_NUMBER, new_run_dir
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import (
     OBSERVATION,
     PLACES_AND_DEVICES,
-    RunResults,
     flattened,
     has_report,
     read_config,
@@ -46,58 +42,43 @@ class Fits:
         self.processes = processes
         self.stopping = threading.Event()
         self.children = own_processes.Children()
-        self.fractions: dict[str, float] = {}
-        self.console = Console(soft_wrap=True)
-        columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self.threads: int | None = None  # as many as a fit alone takes
 
     @contextlib.contextmanager
-    def pool(self, threads: int, what: str, total: int, done: int) -> Iterator[ThreadPoolExecutor]:
+    def pool(self, threads: int, what: str, total: int, done: int = 0) -> Iterator[ThreadPoolExecutor]:
         """Open threads to call ``run`` in; on an error or a signal, let the processes save and end before it is raised.
 
         Args:
             threads: how many.
-            what: is run: ``quick: 5 seeds``.
-            total: how many.
+            what: the kind of run, in the plural: ``seeds``.
+            total: how many of them.
             done: how many of them are finished already.
         """
         self.total, self.done = total, done
-        self.task = self.bar.add_task("", total=total, completed=done)
-        self.say(f"{what}, {total - done} to run, {self.processes} at a time")
-        if self.processes > 1 and done < total and "OMP_NUM_THREADS" not in os.environ:
+        print(f"{what}: {total}, {self.processes} at a time", flush=True)
+        if self.processes > 1 and "OMP_NUM_THREADS" not in os.environ:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             self.threads = max(1, cores // self.processes)
-            self.say(
-                f"Each takes {self.threads} {'thread' if self.threads == 1 else 'threads'}. A fit alone takes all, and"
-                f" its weights differ in the last bits: for the same ones, OMP_NUM_THREADS={self.threads}"
-                " fashion-lightning fit, or --processes 1 here."
+            print(
+                f"Each takes OMP_NUM_THREADS={self.threads}. A fit alone takes all threads, and its weights differ in"
+                " the last bits."
             )
-        with self.children, self.bar, ThreadPoolExecutor(threads) as pool:
+        with self.children, ThreadPoolExecutor(threads) as pool:
             try:
                 yield pool
             except BaseException:
                 self.stopping.set()
                 pool.shutdown(wait=False, cancel_futures=True)
-                self.say("The same command goes on from here.")
+                print("The same command goes on from here.", flush=True)
                 raise
 
-    def run(
-        self,
-        label: str,
-        command: Sequence[str],
-        run_dir: Path,
-        each_epoch: Callable[[], None] = lambda: None,
-        part: tuple[int, int] = (0, 1),
-    ) -> None:
+    def run(self, command: Sequence[str], run_dir: Path, each_epoch: Callable[[], None] = lambda: None) -> None:
         """Run a command in a process of its own until it ends.
 
         Args:
-            label: what the run is called: ``seed 3``.
             command: without the program.
             run_dir: the run folder. A new fit must lie where ``fit`` puts runs of its recipe.
             each_epoch: called after each epoch; an exception ends the process, which saves a checkpoint.
-            part: which run of how many with this label.
 
         Raises:
             UserError: it failed; with the last line that it printed.
@@ -113,11 +94,7 @@ class Fits:
             try:
                 while process.poll() is None and not self.stopping.wait(POLL_SECONDS):
                     progress = read_progress(run_dir)
-                    if progress is None or progress.pid != process.pid:
-                        continue
-                    self.fractions[label] = (part[0] + progress.fraction) / part[1]
-                    self.bar.update(self.task, completed=self.done + sum(self.fractions.values()))
-                    if progress.epoch > epoch:
+                    if progress is not None and progress.pid == process.pid and progress.epoch > epoch:
                         epoch = progress.epoch
                         each_epoch()
             finally:
@@ -137,21 +114,15 @@ class Fits:
     def wait_for_others(self, label: str, run_dir: Path) -> None:
         """Wait until no other process trains a run."""
         if is_being_trained(run_dir):
-            self.say(f"{label}   waits for another process, which trains it in {run_dir}")
+            print(f"{label}   waits for another process, which trains it in {run_dir}", flush=True)
         while is_being_trained(run_dir):
             if self.stopping.wait(POLL_SECONDS):
                 raise SystemExit
 
     def end(self, label: str, line: str) -> None:
         """Count a label as done, and say what came of it."""
-        self.fractions.pop(label, None)
         self.done += 1
-        self.bar.update(self.task, completed=self.done + sum(self.fractions.values()))
-        self.say(f"{label}   {line}   {self.done} of {self.total} done")
-
-    def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self.console.print(line, highlight=False, markup=False)
+        print(f"{label}   {line}   {self.done} of {self.total} done", flush=True)
 
 
 def typed(value: Any) -> str:
@@ -197,19 +168,8 @@ class Repetition:
                 config = read_config(run_dir)
                 if config["seed_everything"] == seed and recipe_settings(config) == self.recipe:
                     has_checkpoint = any(run_dir.glob("checkpoints/*.ckpt"))
-                    candidates.append(([has_report(run_dir), is_being_trained(run_dir), has_checkpoint], run_dir))
-        furthest = max(candidates, default=None)
-        return furthest[1] if furthest and any(furthest[0]) else None
-
-    def has_tests(self, results: RunResults) -> bool:
-        """Check whether a run has every test that was asked for."""
-        return not self.test or {"none", self.tta} <= results.tests.keys()
-
-    def is_done(self, seed: int) -> bool:
-        """Check whether nothing is left to be run for a seed."""
-        with contextlib.suppress(UserError):
-            return (run_dir := self.run_of(seed)) is not None and self.has_tests(read_results(run_dir))
-        return False
+                    candidates.append((has_report(run_dir), is_being_trained(run_dir), has_checkpoint, run_dir))
+        return max(candidates)[-1] if candidates else None
 
     def fit_command(self, seed: int, run_dir: Path) -> list[str]:
         """Return the command that begins a run, or goes on with it."""
@@ -218,7 +178,7 @@ class Repetition:
         return ["fit", "--ckpt_path", str(run_dir), *flags_to_continue(self.config)]
 
     def train(self, seed: int, fits: Fits) -> None:
-        """Run what is missing for a seed.
+        """Run what is missing for a seed, and say how good it is.
 
         Raises:
             UserError: a command failed, or the run has no results.
@@ -229,11 +189,11 @@ class Repetition:
             run_dir = self.run_of(seed)  # it may have come to nothing
         run_dir = run_dir or new_run_dir(self.folder.parent, self.name)
         if not has_report(run_dir):
-            fits.run(label, self.fit_command(seed, run_dir), run_dir)
+            fits.run(self.fit_command(seed, run_dir), run_dir)
         results = read_results(run_dir)
-        if not self.has_tests(results):
+        if self.test and not {"none", self.tta} <= results.tests.keys():
             flags = [*flags_to_continue(self.config, FOR_TESTS), f"--model.tta={self.tta}"]
-            fits.run(label, ["test", "--ckpt_path", str(run_dir), *flags], run_dir)
+            fits.run(["test", "--ckpt_path", str(run_dir), *flags], run_dir)
             results = read_results(run_dir)
         tested = f"   test {100 * results.tests['none']['accuracy']:.2f} %" if "none" in results.tests else ""
         validated = f"validation {100 * results.fit['best']['val/accuracy']:.2f} %"
@@ -259,17 +219,16 @@ def repeat(
     repetition = Repetition(name, config, fit_options, test)
     repetition.folder.mkdir(parents=True, exist_ok=True)
     lock_recipe(repetition.folder)
-    missing = [seed for seed in range(seeds) if not repetition.is_done(seed)]
     failures = []
     fits = Fits(processes)
-    with fits.pool(processes, f"{name}: {seeds} seeds", seeds, seeds - len(missing)) as pool:
-        futures = {pool.submit(repetition.train, seed, fits): f"seed {seed}" for seed in missing}
+    with fits.pool(processes, f"Seeds of {name}", seeds) as pool:
+        futures = {pool.submit(repetition.train, seed, fits): f"seed {seed}" for seed in range(seeds)}
         for future in as_completed(futures):
             try:
                 future.result()
             except UserError as error:
                 failures.append(f"{futures[future]}: {error}")
                 fits.end(futures[future], str(error))
-    print_table(compare([run for seed in range(seeds) if (run := repetition.run_of(seed)) is not None]))
+    print_comparison(compare([run for seed in range(seeds) if (run := repetition.run_of(seed)) is not None]))
     if failures:
         raise UserError(f"{'; '.join(failures).rstrip('.')}. The same command repeats what is missing.")

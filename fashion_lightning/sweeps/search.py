@@ -1,25 +1,39 @@
-"""Search a recipe's settings: each trial is a run of the ordinary ``fit``, in a process of its own."""
+"""Search a recipe's settings: each trial is a run of the ordinary ``fit``, in a process of its own.
 
+A sweep ends with the best recipe as a config, and a table on the terminal and as CSV. optuna-dashboard plots the study,
+and TensorBoard's HPARAMS tab its runs.
+"""
+
+import csv
+import io
 import logging
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import optuna
 import yaml
-from optuna.trial import TrialState
+from jsonargparse import dict_to_namespace
+from optuna.trial import FrozenTrial, TrialState
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.metrics import direction
+from fashion_lightning.report.comparison_table import in_short
+from fashion_lightning.report.terminal import print_table
 from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import has_report, read_curve, read_results, recipe_settings
+from fashion_lightning.runs.results import (
+    NOT_OF_THE_RECIPE,
+    has_report,
+    read_config,
+    read_curve,
+    read_results,
+    recipe_settings,
+)
 from fashion_lightning.sweeps.fits import Fits, as_flags, flags_to_continue
-from fashion_lightning.sweeps.results import metric, report
-from fashion_lightning.sweeps.space import Space, in_words, short, shown, suggest
+from fashion_lightning.sweeps.space import Space, shown, suggest
 from fashion_lightning.sweeps.study import (
     errors_in_one_line,
     is_shared,
@@ -39,15 +53,11 @@ class Search:
 
     study: optuna.Study
     space: Space
-    seeds: int
-    """Runs of each trial."""
     monitor: str
     """The metric that a trial is judged by."""
     folder: Path
     config: dict[str, Any]
     """Every setting of the recipe's fit, as plain values."""
-    labels: dict[str, str]
-    """Flags of ``fit`` that name its runs."""
     fits: Fits
     failures: list[str] = field(default_factory=list)
 
@@ -70,15 +80,14 @@ class Search:
         """Train a trial, or what is left of it, and return its objective."""
         number = next(number for number, attempt in latest(self.study).items() if attempt.number == trial.number)
         values = {key: suggest(trial, key, found) for key, found in self.space.items()}
-        label, settings = f"trial {number}", "   ".join(f"{short(key)} {shown(value)}" for key, value in values.items())
-        runs = [self.folder / f"version_{number * self.seeds + seed}" for seed in range(self.seeds)]
-        trial.set_user_attr("runs", [str(run) for run in runs])
+        label, run_dir = f"trial {number}", self.folder / f"version_{number}"
+        settings = "   ".join(f"{in_short(key)} {shown(value)}" for key, value in values.items())
+        trial.set_user_attr("run", str(run_dir))
         try:
-            for seed, run_dir in enumerate(runs):
-                self._fit(trial, label, values, seed, run_dir)
-            reports = [read_results(run_dir).fit for run_dir in runs]
-            trial.set_user_attr("fit_seconds", sum(report["fit_seconds"] for report in reports))
-            value: float = mean(report["best"][self.monitor] for report in reports)
+            self._fit(trial, label, values, run_dir)
+            fit = read_results(run_dir).fit
+            trial.set_user_attr("fit_seconds", fit["fit_seconds"])
+            value = float(fit["best"][self.monitor])
             self.fits.end(label, f"{metric(self.monitor, value)}   {settings}")
             return value
         except optuna.TrialPruned as why:
@@ -90,8 +99,8 @@ class Search:
             self.fits.end(label, str(error))
             raise
 
-    def _fit(self, trial: optuna.Trial, label: str, values: dict[str, Any], seed: int, run_dir: Path) -> None:
-        """Train one run of a trial, or what is left of it.
+    def _fit(self, trial: optuna.Trial, label: str, values: dict[str, Any], run_dir: Path) -> None:
+        """Train the run of a trial, or what is left of it.
 
         Raises:
             UserError: the fit failed.
@@ -100,22 +109,21 @@ class Search:
         self.fits.wait_for_others(label, run_dir)
         command = ["fit", "--ckpt_path", str(run_dir), *flags_to_continue(self.config)]
         if not any(run_dir.glob("checkpoints/*.ckpt")):
-            recipe = ["--config", str(self.folder / f"{self.folder.name}.yaml"), f"--seed_everything={seed}"]
-            command = ["fit", *recipe, *as_flags({"name": label, **self.labels, **values})]
-        each_epoch = partial(self._report, trial, seed, run_dir, may_prune=True)
+            recipe = ["--config", str(self.folder / f"{self.folder.name}.yaml")]
+            command = ["fit", *recipe, *as_flags({"name": label, **values})]
         try:
             if not has_report(run_dir):
-                self.fits.run(label, command, run_dir, each_epoch, (seed, self.seeds))
+                self.fits.run(command, run_dir, partial(self._report, trial, run_dir, may_prune=True))
         except UserError:
             progress = read_progress(run_dir)
             if progress is not None and progress.state == "diverged":
                 raise optuna.TrialPruned("diverged") from None
             raise
-        self._report(trial, seed, run_dir, may_prune=self.seeds > 1)  # one that is at its end is not given up
+        self._report(trial, run_dir, may_prune=False)  # one that is at its end is not given up
 
-    def _report(self, trial: optuna.Trial, seed: int, run_dir: Path, may_prune: bool) -> None:
-        """Report the curve of the first seed, and give the trial up if its pruner says so."""
-        curve = read_curve(run_dir, self.monitor) if seed == 0 else {}
+    def _report(self, trial: optuna.Trial, run_dir: Path, may_prune: bool) -> None:
+        """Report the curve of a run, and give the trial up if its pruner says so."""
+        curve = read_curve(run_dir, self.monitor)
         for epoch, value in curve.items():
             trial.report(value, epoch)  # Optuna ignores epochs that it knows
         if may_prune and curve and trial.should_prune():
@@ -129,11 +137,8 @@ def sweep(
     space: Space,
     trials: int,
     processes: int = 1,
-    seeds: int = 1,
-    sampler: str = "tpe",
     pruner: str = "median",
     storage: str | None = None,
-    labels: dict[str, str] | None = None,
 ) -> None:
     """Search a recipe's settings until so many trials have ended, and write what came of it.
 
@@ -143,19 +148,16 @@ def sweep(
         space: what is searched.
         trials: how many in all, those that have ended among them.
         processes: how many at a time.
-        seeds: runs of each trial, which is judged by their mean.
-        sampler: ``tpe`` or ``random``.
         pruner: ``median`` or ``none``.
         storage: address of a database that other machines reach; by default a file in the folder.
-        labels: flags of ``fit`` that name the runs, without their dashes.
 
     Raises:
         UserError: the study is another one's, its database cannot be used, or a trial failed.
     """
     folder, monitor = Path(config["trainer"]["default_root_dir"]) / name, config["best_checkpoint"]["monitor"]
     definition = {key: value for key, value in recipe_settings(config).items() if key not in space}
-    definition |= {f"{key} in the space": in_words(found) for key, found in space.items()}
-    definition |= {"seeds": str(seeds), "monitor": monitor}
+    definition |= {f"{key} in the space": str(found) for key, found in space.items()}
+    definition["monitor"] = monitor
     warmup = int(config["trainer"]["max_epochs"] or 0) // 4 + 1
     pruning = optuna.pruners.NopPruner() if pruner == "none" else optuna.pruners.MedianPruner(n_warmup_steps=warmup)
     optuna.logging.set_verbosity(logging.ERROR)
@@ -165,15 +167,84 @@ def sweep(
     folder.mkdir(parents=True, exist_ok=True)
     with errors_in_one_line(url):
         database = open_storage(url, fits.stopping)
-        study = open_study(database, name, definition, direction(monitor) == "min", sampler, pruning, is_shared(url))
+        study = open_study(database, name, definition, direction(monitor) == "min", pruning, is_shared(url))
         if not study.trials and any(folder.glob("version_*/checkpoints/*.ckpt")):
             raise UserError(f"{folder} holds runs of a study that is gone: move them elsewhere, or give --study NAME.")
         with replacing(folder / f"{name}.yaml") as file:
             file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
-        search = Search(study, space, seeds, monitor, folder, config, labels or {}, fits)
+        search = Search(study, space, monitor, folder, config, fits)
         done = sum(trial.state.is_finished() for trial in latest(study).values())
-        with fits.pool(1, f"{name}: {trials} trials", trials, min(done, trials)) as pool:
+        with fits.pool(1, f"Trials of {name}", trials, min(done, trials)) as pool:
             pool.submit(search.run, trials, processes).result()
         report(study, space, monitor, folder)
     if search.failures:
         raise UserError(f"{'; '.join(search.failures).rstrip('.')}. The same command tries again.")
+
+
+SHOWN = 10
+"""Trials in the terminal's table; trials.csv has all."""
+
+
+def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> None:
+    """Print the best trials, and write ``trials.csv`` and ``best.yaml`` into the sweep's folder.
+
+    Args:
+        study: Optuna's.
+        space: what was searched.
+        monitor: the metric that trials are judged by.
+        folder: of the sweep.
+    """
+    trials = latest(study)
+    sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+    # The best first, then those that did not end, of which Optuna keeps a value as well.
+    ordered = sorted(trials.items(), key=lambda pair: (not is_complete(pair[1]), sign * (pair[1].value or 0)))
+    heading = ["trial", "state", monitor, *space, "epochs", "fit_seconds", "run"]
+    rows = []
+    for number, trial in ordered:
+        value = trial.value if is_complete(trial) else None
+        told = (trial.last_step, *map(trial.user_attrs.get, heading[-2:]))
+        rows.append(
+            [number, trial.user_attrs.get("why", trial.state.name.lower()), value, *map(trial.params.get, space), *told]
+        )
+    cells = [["–" if cell is None else shown(cell) for cell in row[:-2]] for row in rows[:SHOWN]]
+    print_table([in_short(name) for name in heading[:-2]], cells, left=("state",))
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows([heading, *sorted(rows)])
+    files = {"trials.csv": table.getvalue()}
+    number, best = ordered[0]
+    if is_complete(best):
+        run_dir = folder / f"version_{number}"
+        reached = f"trial {number}, {metric(monitor, best.value)}"
+        print(f"The best: {reached}   {run_dir}")
+        if run_dir.exists():  # not where another machine trained it, into a folder of its own
+            files["best.yaml"] = (
+                f"# The best of {len(trials)} trials of the sweep {folder.name}: {reached}.\n"
+                f"# It was chosen by this figure, which is therefore a little too good.\n{recipe_of(run_dir)}"
+            )
+    for name, content in files.items():
+        with replacing(folder / name) as file:
+            file.write(content.encode())
+    print(f"Written to {folder}: {', '.join(files)}")
+
+
+def recipe_of(run_dir: Path) -> str:
+    """Return the recipe of a run, without places and whatever else is not of it.
+
+    Raises:
+        UserError: in a few words, what is wrong with the folder.
+    """
+    config = dict_to_namespace(read_config(run_dir))
+    for key in (*NOT_OF_THE_RECIPE, "trainer.fast_dev_run"):
+        config.pop(key, None)
+    return yaml.safe_dump({key: value for key, value in config.as_dict().items() if value != {}}, sort_keys=False)
+
+
+def is_complete(trial: FrozenTrial) -> bool:
+    """Check whether a trial was trained to its end."""
+    return trial.state == TrialState.COMPLETE
+
+
+def metric(name: str, value: float | None) -> str:
+    """Return ``validation accuracy 91.23 %`` or ``validation loss 0.2345``."""
+    title = name.replace("val/", "validation ").replace("train/", "training ").replace("top5", "top-5")
+    return f"{title} {value or 0:.4f}" if name.endswith("loss") else f"{title} {100 * (value or 0):.2f} %"

@@ -110,19 +110,6 @@ def corners(space: Space) -> list[dict[str, Any]]:
     return [{key: values[min(number, len(values) - 1)] for key, values in every.items()} for number in range(most)]
 
 
-def in_words(found: Distribution) -> str:
-    """Return ``0.001 to 0.1, log`` or ``32, 64, 128``."""
-    if isinstance(found, CategoricalDistribution):
-        return ", ".join(map(typed, found.choices))
-    steps = "" if found.step in (None, 1) else f" in steps of {found.step}"
-    return f"{found.low} to {found.high}{', log' if found.log else ''}{steps}"
-
-
-def short(key: str) -> str:
-    """Return a setting's name as people read it: ``optimizer.lr`` for ``model.optimizer.init_args.lr``."""
-    return key.removeprefix("model.").removeprefix("data.").replace(".init_args.", ".")
-
-
 def shown(value: Any) -> str:
     """Return a value as people read it: four digits of a float."""
     return f"{value:.4g}" if isinstance(value, float) else typed(value)

@@ -142,7 +142,6 @@ def open_study(
     name: str,
     definition: dict[str, str],
     minimize: bool,
-    sampler: str,
     pruner: BasePruner,
     is_shared: bool,
 ) -> optuna.Study:
@@ -151,9 +150,8 @@ def open_study(
     Args:
         storage: its database.
         name: of the study.
-        definition: what must be the same for all trials: the settings of the recipe, ranges, seeds and monitor.
+        definition: what must be the same for all trials: the settings of the recipe, ranges and monitor.
         minimize: whether less of the objective is better.
-        sampler: ``random``, or else TPE.
         pruner: gives trials up.
         is_shared: whether other processes may work on it now. Otherwise, all that is unfinished is tried again.
 
@@ -167,10 +165,8 @@ def open_study(
         load_if_exists=True,
         pruner=pruner,
     )
-    begun, trials = study.user_attrs.get(DEFINITION, {}), len(study.trials)
-    if not begun and not trials:
-        begun = definition
-        study.set_user_attr(DEFINITION, definition)
+    trials = len(study.trials)
+    begun = study.user_attrs.get(DEFINITION, {} if trials else definition)
     for key in sorted({*begun, *definition}):
         was, is_now = (side.get(key, "not there") for side in (begun, definition))
         if was != is_now:
@@ -178,10 +174,9 @@ def open_study(
                 f"The study {name} was begun with {key} {was}; now it is {is_now}. Give that again, or begin another"
                 " one with --study NAME."
             )
+    study.set_user_attr(DEFINITION, definition)
     # Not the same seed for the rest of a study, or for two workers: they would propose the same trials again.
-    seed = None if is_shared else trials
-    tpe = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-    study.sampler = optuna.samplers.RandomSampler(seed) if sampler == "random" else tpe
+    study.sampler = optuna.samplers.TPESampler(seed=None if is_shared else trials, constant_liar=True)
     for attempt in [] if is_shared else latest(study).values():
         if attempt.state == TrialState.RUNNING:
             study.tell(attempt.number, state=TrialState.FAIL)
