@@ -52,8 +52,6 @@ OF_THE_RUN = (
     "Every setting of the run is a flag too, as it stands in its config.yaml. --help_all lists them;"
     " `fashion-lightning list`, your runs."
 )
-FOLDER = "--ckpt_path tensorboard_logs/cnn/version_0"
-
 TABLE = (
     Command(
         "fit",
@@ -85,7 +83,7 @@ TABLE = (
         "measure a checkpoint on the 5,000 validation images",
         "validate --ckpt_path RUN [options]",
         "Measure a checkpoint on the validation images, which its training chose it by.",
-        (("validate --ckpt_path quick", "its newest run"), (f"validate {FOLDER}", "")),
+        (("validate --ckpt_path quick", "its newest run"), ("validate --ckpt_path tensorboard_logs/cnn/version_0", "")),
         (CKPT_PATH, CONFIG, *EVALUATION),
         "fit:run",
         "of the run",
@@ -99,7 +97,7 @@ TABLE = (
         (
             ("test --ckpt_path quick", "its newest run"),
             ("test --ckpt_path quick --tta flip", "mirror images too"),
-            (f"test {FOLDER}", ""),
+            ("test --ckpt_path tensorboard_logs/cnn/version_0", ""),
         ),
         (CKPT_PATH, CONFIG, *EVALUATION),
         "fit:run",

@@ -111,10 +111,8 @@ def largest_difference(
         UserError: a class is another, or a probability differs by more than ``TOLERANCE``.
     """
     _, expected = classify(classifier, images)
-    first, others = images[: sum(BATCHES)], images[sum(BATCHES) :]
-    answers = torch.cat(
-        [exported(part) for part in (*torch.split(first, list(BATCHES)), *torch.split(others, EVAL_BATCH_SIZE))]
-    )
+    *first, others = torch.split(images, [*BATCHES, len(images) - sum(BATCHES)])
+    answers = torch.cat([exported(part) for part in (*first, *torch.split(others, EVAL_BATCH_SIZE))])
     difference = (answers - expected).abs().max().item()
     changed = int((answers.argmax(dim=1) != expected.argmax(dim=1)).sum())
     if changed or not difference <= TOLERANCE:  # "not": of weights that are not finite

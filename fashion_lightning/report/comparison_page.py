@@ -20,9 +20,6 @@ from fashion_lightning.runs.results import read_curve
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6914", "#7F7F7F", "#6A3D9A")
 """Okabe and Ito's, which readers with any colour vision can tell apart, and three more."""
 
-LEGEND_WIDTH = 110
-"""Characters of a line of the legend."""
-
 
 def draw(groups: Sequence[Group], path: Path) -> None:
     """Draw loss and accuracy over epochs: mean over seeds, and a band of one standard deviation.
@@ -44,7 +41,7 @@ def draw(groups: Sequence[Group], path: Path) -> None:
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
-    labels = [fill(f"{group.label} (n = {len(group.runs)})", LEGEND_WIDTH, break_on_hyphens=False) for group in groups]
+    labels = [fill(f"{group.label} (n = {len(group.runs)})", 110, break_on_hyphens=False) for group in groups]
     figure.set_figheight(4.8 + 0.21 * sum(label.count("\n") + 1 for label in labels))
     legend = figure.legend(lines, ["…"] * len(lines), loc="outside lower center", frameon=False)
     for text, label in zip(legend.get_texts(), labels, strict=True):
