@@ -1,65 +1,44 @@
 """Measures an entry to the speed run: seconds and test accuracy of any command line (SPEEDRUN.md has the rules).
 
-    python benchmarks/speedrun.py --name quick --runs 10 \\
+    python benchmarks/speedrun.py --name quick --above 93 --flop 4.1e12 --runs 10 \\
         --train 'fashion-lightning fit --config quick --seed_everything {seed} --data.root {data} \\
             --trainer.default_root_dir {work}' \\
         --predict 'fashion-lightning predict --ckpt_path {work}/quick/version_0 --tta flip_shift --data.root {data} \\
-            --output {output}' \\
-        --beside 'keras-venv/bin/python benchmarks/keras_two_conv.py --epochs 20'
+            --output {output}'
 
 Each run has a folder of its own, ``{work}``, and a seed, counted from 0. ``--train`` finds the training files alone in
-``{data}``; its clock runs from the instant at which it first opens one of them (on Linux; elsewhere from its start) to
-its end. ``--predict`` then finds the test files alone, and writes a class for each test image to ``{output}``: a number
-or a name a line, or CSV with a column ``class``. Commands ``--beside`` are timed in the same rounds, whole, in
-alternation. Everything that was run is printed, and written to ``--output``.
+``{data}``; the clock is the whole process. ``--predict`` then finds the test files alone, and writes a class for each
+test image to ``{output}``: a number or a name a line, or CSV with a column ``class``. ``yardstick.py`` and the commands
+``--beside`` are timed before the first run, in the middle and after the last. All of it is printed, and written to
+``records/<date>_<name>/``.
 """
 
 import argparse
 import csv
-import ctypes
 import gzip
 import json
 import math
 import os
+import platform
+import re
 import shlex
 import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from datetime import date
 from pathlib import Path
 from statistics import mean, stdev
 
 import torch
-from rich.console import Console
-from rich.table import Table
+from mpmath import betainc
 from torch import Tensor
+from training_step import matrix_product_flops
 
 from fashion_lightning.data import source
 from fashion_lightning.data.classes import CLASS_NAMES
-
-IN_OPEN = 0x20
-"""Of Linux' inotify."""
-
-
-class FirstOpen:
-    """The instant at which a file of a folder is first opened, by whichever process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.at: float | None = None
-        if sys.platform != "linux":
-            return
-        libc = ctypes.CDLL(None, use_errno=True)
-        self.events = libc.inotify_init()
-        for path in folder.rglob("*.gz"):
-            if libc.inotify_add_watch(self.events, os.fsencode(path), IN_OPEN) < 0:
-                raise OSError(ctypes.get_errno(), "inotify_add_watch", str(path))
-        threading.Thread(target=self._wait, daemon=True).start()
-
-    def _wait(self) -> None:
-        os.read(self.events, 4096)
-        self.at = time.perf_counter()
+from fashion_lightning.runs.origin import git_state
 
 
 def only(split: source.Split, root: Path | None, folder: Path) -> Path:
@@ -84,23 +63,18 @@ def classes_in(path: Path) -> list[int]:
 
 
 def run_once(given: argparse.Namespace, seed: int, scratch: Path, labels: Tensor) -> dict[str, float]:
-    """Train and predict once: seconds, those of the whole training process, accuracy."""
+    """Train and predict once: seconds of the training process, accuracy."""
     work, data, output = scratch / f"seed_{seed}", scratch / f"train_{seed}", scratch / f"classes_{seed}.csv"
     work.mkdir()
-    first = FirstOpen(only("train", given.root, data))
-    began = time.perf_counter()
-    train = given.train.format(seed=seed, work=work, data=data)
-    subprocess.run(shlex.split(train), stdout=subprocess.DEVNULL, check=True)
-    ended = time.perf_counter()
-    if sys.platform == "linux" and first.at is None:
-        raise SystemExit("The training command has opened none of the files in {data}; give it that folder.")
+    only("train", given.root, data)
+    seconds = seconds_of(given.train.format(seed=seed, work=work, data=data))
     predict = given.predict.format(seed=seed, work=work, data=scratch / "test", output=output)
     subprocess.run(shlex.split(predict), stdout=subprocess.DEVNULL, check=True)
     classes = classes_in(output)
     if len(classes) != len(labels):
         raise SystemExit(f"There are {len(classes)} classes for {len(labels)} test images.")
     accuracy = float((torch.tensor(classes) == labels).float().mean())
-    return {"seed": seed, "seconds": ended - (first.at or began), "whole_process": ended - began, "accuracy": accuracy}
+    return {"seed": seed, "seconds": seconds, "accuracy": accuracy}
 
 
 def seconds_of(command: str) -> float:
@@ -115,43 +89,75 @@ def with_deviation(values: list[float], digits: int) -> str:
     return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
 
 
+def probability(accuracies: list[float], bound: float) -> float:
+    """Return the p-value of Student's one-sided t test that the mean accuracy is above ``bound``."""
+    freedom = len(accuracies) - 1
+    t = (mean(accuracies) - bound) * math.sqrt(len(accuracies)) / stdev(accuracies)
+    tail = float(betainc(freedom / 2, 0.5, 0, freedom / (freedom + t**2), regularized=True)) / 2
+    return tail if t > 0 else 1 - tail
+
+
+def machine() -> dict[str, object]:
+    """Describe the processor by family, model and measured matrix product, and the versions."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if sys.platform == "linux" else []
+    named = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in lines if ":" in line)
+    return {
+        "processor": [named.get(key, platform.processor()) for key in ("model name", "cpu family", "model")],
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "bf16_gflops": round(matrix_product_flops(torch.bfloat16) / 1e9),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "commit": git_state(Path()),
+    }
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", required=True, help="trains; may use {data}, {work} and {seed}")
     parser.add_argument("--predict", required=True, help="writes {output}; may use {data}, {work} and {seed}")
-    parser.add_argument("--beside", action="append", default=[], help="a yardstick, timed in the same rounds")
-    parser.add_argument("--beside_rounds", type=int, default=2, help="in so many of the runs, spread evenly")
+    parser.add_argument("--beside", action="append", default=[], help="a further command, timed beside the yardstick")
     parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--above", type=float, required=True, help="the row: 93, 94 or 95 %%")
+    parser.add_argument("--flop", type=float, required=True, help="floating-point operations of one training")
     parser.add_argument("--name", default="entry")
     parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
-    parser.add_argument("--output", type=Path, help="a .json file for every run")
     given = parser.parse_args()
-    every = max(1, math.ceil(given.runs / given.beside_rounds))
+    yardstick = shlex.join([sys.executable, str(Path(__file__).with_name("yardstick.py"))])
+    beside: dict[str, list[float]] = {command: [] for command in (yardstick, *given.beside)}
     runs: list[dict[str, float]] = []
-    beside: dict[str, list[float]] = {command: [] for command in given.beside}
-    console = Console(soft_wrap=True)
-    with tempfile.TemporaryDirectory() as folder:
+    record = Path("records") / f"{date.today():%Y-%m-%d}_{given.name}"
+    record.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as folder, (record / "log.txt").open("w", encoding="utf-8") as log:
+
+        def say(line: str) -> None:
+            print(line, flush=True)
+            print(line, file=log, flush=True)
+
+        def time_beside() -> None:
+            for command, times in beside.items():
+                times.append(seconds_of(command))
+                say(f"{times[-1]:.1f} s   {command}")
+
         scratch = Path(folder)
         only("test", given.root, scratch / "test")
         _, labels = source.load("test", given.root)
+        time_beside()
         for seed in range(given.runs):
-            for command in given.beside if seed % every == 0 else []:
-                beside[command].append(seconds_of(command))
-                console.print(f"{beside[command][-1]:.1f} s   {command}")
             runs.append(run_once(given, seed, scratch, labels))
-            console.print("seed {seed}   {seconds:.1f} s   {whole_process:.1f} s in all   ".format(**runs[-1]), end="")
-            console.print(f"{100 * runs[-1]['accuracy']:.2f} %")
-    table = Table("", "seconds", "seconds in all", "test accuracy, %", "n")
-    seconds, in_all = ([run[name] for run in runs] for name in ("seconds", "whole_process"))
-    accuracy = with_deviation([100 * run["accuracy"] for run in runs], 2)
-    table.add_row(given.name, with_deviation(seconds, 1), with_deviation(in_all, 1), accuracy, str(len(runs)))
-    for command, times in beside.items():
-        table.add_row(command, "", with_deviation(times, 1), "", str(len(times)))
-        table.add_row(f"{given.name} / that", "", f"1/{mean(times) / mean(in_all):.1f}", "", "")
-    console.print(table)
-    if given.output is not None:
-        given.output.write_text(json.dumps({**vars(given), "runs": runs, "beside": beside}, default=str, indent=1))
+            say(f"seed {seed}   {runs[-1]['seconds']:.1f} s   {100 * runs[-1]['accuracy']:.2f} %")
+            if seed == given.runs // 2:
+                time_beside()
+        time_beside()
+        seconds, accuracies = ([run[name] for run in runs] for name in ("seconds", "accuracy"))
+        p = probability([100 * accuracy for accuracy in accuracies], given.above)
+        say(f"{given.name}: {with_deviation(seconds, 1)} s, {with_deviation([100 * a for a in accuracies], 2)} %")
+        say(f"above {given.above:g} %: p = {p:.2g}; {given.flop:.3g} FLOP; n = {len(runs)}")
+        for command, times in beside.items():
+            say(f"{mean(seconds) / mean(times):.3g} times {command}")
+    content = {**vars(given), "p": p, "machine": machine(), "runs": runs, "beside": beside}
+    (record / "record.json").write_text(json.dumps(content, default=str, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

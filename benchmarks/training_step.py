@@ -61,6 +61,7 @@ class BareLoop:
         self.label_smoothing = classifier.label_smoothing
         self.datamodule = FashionMNISTDataModule(**{**config.get("data", {}), "root": root})
         self.datamodule.setup("fit")
+        self.epochs = config["trainer"]["max_epochs"]
         self.autocast = default_precision() == "bf16-mixed"
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
@@ -152,6 +153,7 @@ def main() -> None:
         ("matrix product, GFLOP/s", f"{peak / 1e9:.0f}"),
         ("fit, GFLOP/s", f"{flop / fit / 1e9:.0f}"),
         ("fit / matrix product", f"{flop / fit / peak:.1%}"),
+        ("FLOP of the whole training", f"{flop * loop.epochs:.3g}"),
     ):
         table.add_row(name, text)
     Console(soft_wrap=True).print(table)
