@@ -18,7 +18,7 @@ from rich.table import Table
 
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.inference import load
-from fashion_lightning.precision import default_precision
+from fashion_lightning.networks.precision import default_precision
 from fashion_lightning.runs.results import read_config, read_results
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fashion_lightning.inference import load
-from fashion_lightning.precision import default_precision
+from fashion_lightning.networks.precision import default_precision
 
 ROUNDS = 20
 

@@ -36,7 +36,7 @@ from fashion_lightning.cli import main as fashion_lightning
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
 from fashion_lightning.data.classes import PIXEL_MEAN, PIXEL_STD
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
-from fashion_lightning.precision import default_precision
+from fashion_lightning.networks.precision import default_precision
 
 
 def fit_seconds(config: Path, root: Path) -> float:

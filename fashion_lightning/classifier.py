@@ -15,11 +15,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
+from fashion_lightning.data.tta import TTA, suffix, views
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
 from fashion_lightning.networks.output import check_output
 from fashion_lightning.schedules import RunSchedule, steps_of_run
-from fashion_lightning.tta import TTA, suffix, views
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.processes import PROGRAM, Children
 from fashion_lightning.runs.folder import find_run, run_dir_of
+from fashion_lightning.runs.processes import PROGRAM, Children
 
 ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "FORCE_COLOR": ""}  # Jupyter forces colours
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from fashion_lightning.precision import bf16_is_native
+from fashion_lightning.networks.precision import bf16_is_native
 
 TOGETHER = 3
 """Iterations at a time. Rounding leaves eigenvalues just below 0, and each iteration multiplies those by 12."""

@@ -150,7 +150,7 @@ def program(command_on_generated_data: list[str]) -> list[str]:
     """The start of a command line whose processes, too, take the generated files for the real ones."""
     script = Path(command_on_generated_data[1])
     text = script.read_text().replace("main()", f"parent.PROGRAM = {command_on_generated_data}\nmain()")
-    script.write_text("from fashion_lightning import processes as parent\n" + text)
+    script.write_text("from fashion_lightning.runs import processes as parent\n" + text)
     return command_on_generated_data
 
 

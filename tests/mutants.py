@@ -30,7 +30,7 @@ MUTANTS, SEED = 40, 0
 
 RESUME = "test_exact_resume.py::test_an_interrupted_run_ends_with_the_same_bits_as_an_undisturbed_one"
 MODULES = {
-    "metrics.py": f"test_metrics.py test_classifier.py {RESUME}",
+    "metrics.py": f"test_metrics.py test_calibration.py test_classifier.py {RESUME}",
     "optimizers.py": "test_optimizers.py test_golden_losses.py test_one_file.py",
     "schedules.py": "test_schedules.py test_classifier.py test_one_file.py",
     "data/augment.py": "test_augment.py test_datamodule.py test_one_file.py",

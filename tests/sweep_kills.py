@@ -149,7 +149,7 @@ def run(trials: int, workers: int, kill_count: int, restarts: int, seed: int) ->
         program = command_with_hashes(folder / "fashion_lightning_on_generated_data.py", hashes)
         fit = Path(program[1])
         beginning = (
-            "from fashion_lightning import processes\nfrom fashion_lightning.sweeps import study\n"
+            "from fashion_lightning.runs import processes\nfrom fashion_lightning.sweeps import study\n"
             f"processes.PROGRAM = {program!r}\nstudy.HEARTBEAT_SECONDS = {HEARTBEAT_SECONDS}\n"
         )
         script = folder / "sweep.py"

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from fashion_lightning.calibration import BINS, HOTTEST, calibration, fit_temperature, is_at_an_end
+from fashion_lightning.metrics import BINS, HOTTEST, calibration, fit_temperature, is_at_an_end
 from fashion_lightning.report.intervals import Accuracy
 
 

@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from fashion_lightning.callbacks.exact_resume import ReseedEachStep
 from fashion_lightning.callbacks.images_seen import ImagesSeen
-from fashion_lightning.callbacks.not_finite import StopWhenNotFinite
 from fashion_lightning.callbacks.pruning import PruneEasyImages
+from fashion_lightning.callbacks.stopping import StopWhenNotFinite
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import PIXEL_MEAN, PIXEL_STD
 from fashion_lightning.data.datamodule import FashionMNISTDataModule

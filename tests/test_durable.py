@@ -15,9 +15,9 @@ from unittest import mock
 import pytest
 import torch
 
+from fashion_lightning.callbacks.checkpoints import DurableCheckpointIO
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
-from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
 from tests.conftest import Run
 
 STUCK = ["--early_stopping.patience", "1", "--early_stopping.min_delta", "100"]

@@ -64,33 +64,6 @@ def test_a_run_is_being_trained_while_another_process_holds_its_lock(tmp_path: P
     assert other.returncode == 0
 
 
-def test_only_the_first_process_of_a_run_locks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    lock.lock_run(tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_file_is_locked_while_it_is_open_unless_it_was_removed(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    with path.open("wb") as file:
-        assert lock.lock_file(file.fileno())
-        assert not is_free(path)
-        lock.remove_if_abandoned(path)
-        assert path.exists()
-    with path.open("rb") as file:
-        path.unlink()
-        assert not lock.lock_file(file.fileno())
-
-
-def test_files_and_folders_that_nobody_holds_are_removed(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    for path in (tmp_path / "folder" / "file", tmp_path / "file"):
-        path.touch()
-    for name in ("folder", "file", "missing"):
-        lock.remove_if_abandoned(tmp_path / name)
-    assert not list(tmp_path.iterdir())
-
-
 def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
     with lock.one_at_a_time(tmp_path):
         assert not is_free(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fashion_lightning import optimizers
-from fashion_lightning.precision import bf16_is_native
+from fashion_lightning.networks.precision import bf16_is_native
 from tests.conftest import Run
 
 ROOT = Path(__file__).parents[1]

@@ -6,22 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from google.protobuf import text_format  # type: ignore[import-untyped]
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from torch import nn
 
-from fashion_lightning.callbacks.plots.evaluation import ConfusionMatrix
-from fashion_lightning.callbacks.plots.network import first_filters, last_dense_layer
-from fashion_lightning.callbacks.plots.plot import HIGHEST, WIDTH
+from fashion_lightning.callbacks.plots import HIGHEST, WIDTH, ConfusionMatrix, first_filters
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import CLASS_NAMES
 from tests.conftest import Run
 from tests.interruption import assert_same_state
 from tests.test_tensorboard import raw_pictures
 
-PROJECTOR = Path("plugins/org_tensorflow_tensorboard_projector")
 MODEL = FashionMNISTClassifier(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
 
 
@@ -45,7 +40,6 @@ def test_pictures_change_nothing_of_the_training_and_can_be_switched_off(cli: Ru
     assert_same_state(*runs)
     cli("test", "--ckpt_path", runs[1], "--pictures", "true")
     assert not any(tag.startswith(("pictures/", "precision")) for tag in raw_pictures(runs[1]))
-    assert not (runs[1] / PROJECTOR).exists()
 
 
 def test_the_confusion_matrix_has_true_classes_as_rows() -> None:
@@ -57,45 +51,27 @@ def test_the_confusion_matrix_has_true_classes_as_rows() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CLASS_NAMES)
 
 
-def test_the_embedding_has_the_features_of_each_image_with_its_class_guess_and_thumbnail(drawn: Path) -> None:
-    folder = drawn / PROJECTOR
-    config = text_format.Parse((folder / "projector_config.pbtxt").read_text(), ProjectorConfig())
-    (embedding,) = config.embeddings
-    features = np.fromfile(folder / embedding.tensor_path, np.float32).reshape(embedding.tensor_shape)
-    assert features.shape == (100, 8)
-    head, *lines = (folder / embedding.metadata_path).read_text().splitlines()
-    assert head == "class\tguess\tprobability"
-    assert sorted({line.split("\t")[0] for line in lines}) == sorted(CLASS_NAMES)
-    # The features are those that the last layer makes its guess of.
-    weights = torch.load(drawn / "checkpoints/last.ckpt", weights_only=True)["state_dict"]["network.head.weight"]
-    guesses = (torch.from_numpy(features) @ weights.float().T).argmax(dim=1)
-    assert [CLASS_NAMES[guess] for guess in guesses] == [line.split("\t")[1] for line in lines]
-    with Image.open(folder / embedding.sprite.image_path) as sprite:
-        assert sprite.size == (280, 280)
-
-
 @pytest.mark.parametrize(
-    ("network", "filters", "embedded"),
+    ("network", "filters"),
     [
-        (nn.Sequential(nn.Conv2d(1, 5, 3), nn.Flatten(), nn.LazyLinear(10)), (5, 3, 3), True),
-        (nn.Sequential(nn.Flatten(), nn.Linear(784, 6), nn.Linear(6, 10)), (6, 28, 28), True),
-        (nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 10, 28), nn.Flatten()), None, False),
-        (nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(49, 10)), None, True),
+        (nn.Sequential(nn.Conv2d(1, 5, 3), nn.Flatten(), nn.LazyLinear(10)), (5, 3, 3)),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 6), nn.Linear(6, 10)), (6, 28, 28)),
+        (nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 10, 28), nn.Flatten()), None),
+        (nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(49, 10)), None),
     ],
     ids=["convolution", "dense", "no dense layer", "neither"],
 )
-def test_a_network_without_such_layers_has_no_filters_and_no_embedding(
-    network: nn.Module, filters: tuple[int, ...] | None, embedded: bool
+def test_a_network_whose_first_layer_sees_no_pixels_has_no_filters(
+    network: nn.Module, filters: tuple[int, ...] | None
 ) -> None:
     found = first_filters(network, 28)
     assert (tuple(found.shape) if found is not None else None) == filters
-    assert (last_dense_layer(network) is not None) == embedded
 
 
 def test_each_validation_of_a_fit_is_drawn_at_the_step_of_its_curves(drawn: Path) -> None:
     found = pictures(drawn)
     steps = {tag.removeprefix("pictures/"): [step for step, _ in of_tag] for tag, of_tag in found.items()}
-    names = ("confusion matrix", "most confident mistakes", "reliability", "filters of the first layer")
+    names = ("confusion matrix", "most confident mistakes", "filters of the first layer")
     once = {"training images, as they are and augmented": [0]}
     assert steps == once | {name: [9, 19] for name in names}
     for *_, (_, picture) in found.values():

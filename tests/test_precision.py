@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from fashion_lightning.precision import bf16_is_native, default_precision
+from fashion_lightning.networks.precision import bf16_is_native, default_precision
 from tests.conftest import Run
 
 

@@ -45,12 +45,6 @@ USES = (
         " batches follows; nothing public decides it (no issue)",
     ),
     Private(
-        "_average_model",
-        "lightning.pytorch.callbacks:WeightAveraging",
-        "callbacks/weight_averaging.py",
-        "whether a delayed average has begun: until then the initial weights would be validated (Lightning 21724)",
-    ),
-    Private(
         "_actions",
         "argparse:_ActionsContainer",
         "cli/messages.py",

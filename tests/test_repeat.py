@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fashion_lightning import processes
 from fashion_lightning.cli.many_fits import fit_settings
+from fashion_lightning.runs import processes
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import read_results
 from fashion_lightning.sweeps.fits import Repetition

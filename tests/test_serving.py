@@ -25,12 +25,12 @@ from torch import Tensor
 
 from fashion_lightning.cli import deploy
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
+from fashion_lightning.data.tta import TTA
 from fashion_lightning.inference import TrainedClassifier, load
 from fashion_lightning.photographs.prepare import prepare
 from fashion_lightning.serving import intake
 from fashion_lightning.serving.batches import Batches
 from fashion_lightning.serving.intake import Limits
-from fashion_lightning.tta import TTA
 from tests.conftest import Run
 from tests.served import ask, file_of, served, shirt
 

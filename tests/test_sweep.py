@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fashion_lightning import processes
 from fashion_lightning.cli import deploy
 from fashion_lightning.cli.many_fits import fit_settings
+from fashion_lightning.runs import processes
 from fashion_lightning.runs.results import read_config, read_results, recipe_settings
 from tests.conftest import Run
 from tests.sweep_kills import RECIPE

@@ -113,7 +113,7 @@ ReseedEachStep.on_train_batch_start = kill
 """
 
 BEHIND_THE_CHECKPOINT_OF_AN_EPOCH = """
-from fashion_lightning.runs.checkpoint_io import DurableCheckpointIO
+from fashion_lightning.callbacks.checkpoints import DurableCheckpointIO
 
 save = DurableCheckpointIO.save_checkpoint
 

@@ -72,10 +72,6 @@ def test_every_tab_shows_what_a_run_wrote(browser: "Browser", tensorboard: str, 
     page.goto("/#pr_curves")
     page.locator("tf-pr-curve-card").nth(len(CLASS_NAMES) - 1).wait_for()
 
-    with page.expect_response(re.compile("/projector/tensor")) as tensor:
-        page.goto("/#projector")
-    assert len(tensor.value.body()) == 100 * 8 * 4  # float32 features of 100 validation images
-
     page.goto("/#hparams")
     page.get_by_text(f"{curve(drawn, 'accuracy/val')[-1][1]:#.5g}").first.wait_for()
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from fashion_lightning.tta import views
+from fashion_lightning.data.tta import views
 
 IMAGE = torch.arange(28 * 28).view(1, 1, 28, 28) % 251
 

@@ -1,13 +1,17 @@
-"""The two checkpoints of a run: the best one, and the last one to continue from."""
+"""The two checkpoints of a run, the best one and the last one to continue from, and how they are written."""
 
 import time
 from pathlib import Path
 from typing import Any
 
+import torch
+from jsonargparse.typing import PositiveFloat, PositiveInt
 from lightning import LightningModule, Trainer
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from fashion_lightning.errors import UserError
+from fashion_lightning.errors import UserError, os_error_behind
+from fashion_lightning.files.durable import replacing
 from fashion_lightning.metrics import TRAIN_METRICS, direction, validated_in_epoch
 
 
@@ -108,10 +112,7 @@ class LastCheckpoint(Checkpoint):
         dirpath: the folder to write to; by default beside the curves.
     """
 
-    def __init__(self, every_n_minutes: float = 1.0, every_n_steps: int | None = None) -> None:
-        for name, value in (("minutes", every_n_minutes), ("steps", every_n_steps)):
-            if value is not None and value <= 0:
-                raise UserError(f"last_checkpoint.every_n_{name} must be above 0, not {value}.")
+    def __init__(self, every_n_minutes: PositiveFloat = 1.0, every_n_steps: PositiveInt | None = None) -> None:
         self.every_n_seconds, self.every_n_steps = 60 * every_n_minutes, every_n_steps
         self.dirpath: str | None = None
         self.saved_step: int | None = None
@@ -157,3 +158,35 @@ class LastCheckpoint(Checkpoint):
             return
         trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt", weights_only=False)
         self.saved_step, self.saved_at = trainer.global_step, time.monotonic()
+
+
+class DurableCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target, syncs, renames, and syncs the folder.
+
+    Lightning stages in the temporary folder and moves across file systems, so that a kill can leave a
+    torn file (issue 21253), and swallows a PermissionError (issue 21800).
+
+    Args:
+        content: the checkpoint to continue from, read and checked; the file is not opened again.
+    """
+
+    def __init__(self, content: dict[str, Any] | None = None) -> None:
+        self.content = content
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the content of the checkpoint that the run continues from."""
+        if not self.content:
+            raise UserError(f"{path} is not the checkpoint that --ckpt_path has named.")
+        return dict(self.content)
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Replace ``path`` in one step; on any error the old file stays whole."""
+        target = Path(path)
+        try:
+            target.parent.mkdir(exist_ok=True)  # not its parents: a run folder that was deleted stays so
+            with replacing(target) as file:
+                torch.save(checkpoint, file)
+        except (OSError, RuntimeError) as error:
+            cause = os_error_behind(error)
+            reason = str(error).splitlines()[0] if cause is None else cause.strerror
+            raise UserError(f"The checkpoint {target} cannot be written ({reason}).") from error

@@ -1,11 +1,11 @@
-"""What an exact resume needs beside checkpoints: seeds for each step, flushed curves, typed optimizer settings."""
+"""What an exact resume needs beside checkpoints: seeds for each step, typed optimizer settings."""
 
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from fashion_lightning.seeding import derive_seed, run_seed
+from fashion_lightning.data.seeding import derive_seed, run_seed
 
 
 class ReseedEachStep(Callback):
@@ -21,18 +21,6 @@ class ReseedEachStep(Callback):
         torch.default_generator.manual_seed(seed)
         if pl_module.device.type != "cpu":
             torch.get_device_module(pl_module.device).manual_seed(seed)
-
-
-class FlushCurves(Callback):
-    """Flushes the loggers before each checkpoint.
-
-    TensorBoard's writer keeps points in memory for up to two minutes. A kill would lose the points before the
-    checkpoint, and the continued run does not log them again.
-    """
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        for logger in trainer.loggers:
-            logger.save()
 
 
 class KeepOptimizerSettings(Callback):

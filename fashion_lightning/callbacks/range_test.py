@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 from torch.optim import Optimizer
 
-from fashion_lightning.callbacks.plots.plot import writer_of
+from fashion_lightning.callbacks.plots import logger_to_draw
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 
@@ -38,19 +37,11 @@ class LearningRateRangeTest(Callback):
     """
 
     def __init__(self, lowest: float = 1e-5, highest: float = 1.0, steps: int = 100) -> None:
-        if not 0 < lowest < highest or not math.isfinite(highest):
-            raise UserError(f"The range test needs rates 0 < lowest < highest, not {lowest} and {highest}.")
-        if steps < FEWEST:
-            raise UserError(f"The range test needs at least {FEWEST} steps, not {steps}.")
+        if not 0 < lowest < highest < math.inf or steps < FEWEST:
+            raise UserError(f"The range test needs rates 0 < lowest < highest, and at least {FEWEST} steps.")
         self.rates = np.geomspace(lowest, highest, steps).tolist()
         self.losses: list[float] = []
         self.groups: list[dict[str, Any]] = []
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"losses": list(self.losses)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.losses = list(state_dict["losses"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.groups = groups_of_lr(trainer.optimizers[0])
@@ -71,17 +62,22 @@ class LearningRateRangeTest(Callback):
             trainer.should_stop = len(self.losses) == len(self.rates) or diverged
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_global_zero or len(self.losses) < FEWEST:
+        if (logger := logger_to_draw(trainer)) is None or len(self.losses) < FEWEST:
             return
         rates, smoothed = self.rates[: len(self.losses)], smooth(self.losses)
         least = rates[int(np.nanargmin(smoothed))]
-        with writer_of(trainer) as writer:
-            if writer is not None:
-                path = Path(writer.log_dir) / "range_test.png"
-                with replacing(path) as file:
-                    draw(rates, self.losses, smoothed, least).savefig(file, format="png", dpi=150)
-                print(f"\nThe loss is least at a learning rate of {least:.2g}: {path}")
-                print(f"Adam and SGD are usually begun at a tenth of it, {least / 10:.2g}; validation decides.")
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(rates, self.losses, color="#b0b0b0", linewidth=0.8, label="loss of each step")
+        axes.plot(rates, smoothed, color="#0072B2", label="smoothed")
+        axes.axvline(least, color="#D55E00", linestyle=":", label=f"least: {least:.2g}")
+        axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", ylim=(0, 1.5 * smoothed[0]))
+        axes.legend(frameon=False)
+        path = logger.run_dir / "range_test.png"
+        with replacing(path) as file:
+            figure.savefig(file, format="png", dpi=150)
+        print(f"\nThe loss is least at a learning rate of {least:.2g}: {path}")
+        print(f"Adam and SGD are usually begun at a tenth of it, {least / 10:.2g}; validation decides.")
 
 
 def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
@@ -104,15 +100,3 @@ def smooth(losses: Sequence[float]) -> list[float]:
         np.convolve(losses, window, "same") / np.convolve(np.ones_like(losses), window, "same")
     ).tolist()
     return means
-
-
-def draw(rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], least: float) -> Figure:
-    """Draw the loss over the learning rate."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(rates, losses, color="#b0b0b0", linewidth=0.8, label="loss of each step")
-    axes.plot(rates, smoothed, color="#0072B2", label="smoothed")
-    axes.axvline(least, color="#D55E00", linestyle=":", label=f"least: {least:.2g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", ylim=(0, 1.5 * smoothed[0]))
-    axes.legend(frameon=False)
-    return figure

@@ -1,15 +1,25 @@
-"""When a run ends: early stopping that goes on where it was, and a validation of the last epoch."""
+"""How a run ends: early, after a validation of its last epoch, by a signal, or since its numbers are not finite."""
 
+import contextlib
+import os
+import signal
+import sys
+import threading
+from types import FrameType
 from typing import Any
 
 from jsonargparse.typing import NonNegativeInt
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
+from torch import Tensor
 
-from fashion_lightning.callbacks.checkpoints import may_stop
+from fashion_lightning.callbacks.checkpoints import LastCheckpoint, can_go_on_from, may_stop
+from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import METRICS, TRAIN_METRICS, direction, validated_in_epoch
 from fashion_lightning.runs.continuing import has_asked_to_stop
+from fashion_lightning.runs.processes import SIGNALS
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -72,3 +82,106 @@ class ValidateLastEpoch(Callback):
         if is_last or (trainer.should_stop and may_stop(trainer)):
             trainer.check_val_every_n_epoch = None  # now any epoch may be validated, and is when it is to be the last
             trainer.should_stop = trainer.should_stop or may_stop(trainer)
+
+
+class Interrupted(BaseException):
+    """Training was stopped by a signal, and ``last.ckpt`` holds everything up to the last step."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+
+
+class StopOnSignal(callbacks.Checkpoint):
+    """On the first SIGINT or SIGTERM, finishes the step, saves ``last.ckpt`` and raises ``Interrupted``.
+
+    A second signal ends the process at once. Stock Lightning saves nothing on Ctrl-C, which may hit in the middle of a
+    weight update, and ends with exit code 0 on SIGTERM (issue 19916). If any of several processes gets a signal, all
+    stop after the same step, since they save together.
+
+    Subclasses Checkpoint so that Lightning runs it after all callbacks whose state it saves.
+    """
+
+    def __init__(self, last: LastCheckpoint) -> None:
+        self.last = last
+        self.received = 0
+        self.is_first = True
+        self.previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.is_first = trainer.is_global_zero
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers there only
+            self.previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        if self.received:
+            os._exit(128 + self.received)  # nothing that Python does at its end may be disturbed by a third
+        self.received = signum
+        if not self.is_first:
+            return
+        with contextlib.suppress(OSError, RuntimeError, ValueError):  # nobody reads, or this is the middle of a print
+            line_end = "\n" if sys.stdout.isatty() else ""  # of the bar, and of the ^C that a terminal shows
+            print(f"{line_end}Stopping after this step; a second signal stops at once.", flush=True)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if can_go_on_from(trainer, batch_idx):
+            self._stop(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop(trainer)  # the signal came before the first batch, with the last one, or during validation
+
+    def _stop(self, trainer: Trainer) -> None:
+        if trainer.strategy.reduce_boolean_decision(bool(self.received), all=False):
+            self.last.save_now(trainer)
+            raise Interrupted(self.received or signal.SIGTERM)
+
+    # Not called after an exception: then the command line restores its own handlers.
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for signum, handler in self.previous.items():
+            signal.signal(signum, handler)
+        self.previous = {}
+
+
+class NotFinite(UserError):
+    """The training has diverged."""
+
+
+class StopWhenNotFinite(Callback):
+    """Ends a fit whose loss or weights are NaN or infinite; no checkpoint is written then.
+
+    Checks the training loss where it is logged, the validation loss after each validation, and the weights with the
+    running statistics of batch norm before each checkpoint, since looking at a number on a GPU waits for it.
+
+    Raises:
+        NotFinite: naming the number, the step and the learning rate.
+    """
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and trainer.global_step % every == 0 and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            _check(trainer, "The training loss", outputs["loss"])
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            _check(trainer, "The validation loss", trainer.callback_metrics["val/loss"])
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        assert isinstance(pl_module, FashionMNISTClassifier)
+        if pl_module.train_metrics.images:
+            _check(trainer, "The training loss", pl_module.train_metrics.loss)  # the sum over the epoch so far
+        for name, values in pl_module.network.state_dict().items():
+            _check(trainer, f"{name} of the network", values)
+
+
+def _check(trainer: Trainer, name: str, values: Tensor) -> None:
+    if not values.isfinite().all():
+        found = f"is {values.item()}" if values.ndim == 0 else "is no longer finite"
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        raise NotFinite(
+            f"{name} {found} at step {trainer.global_step}, with a learning rate of {lr:.3g} by now."
+            " Lower the optimizer's learning rate, or try --trainer.gradient_clip_val 1."
+        )

@@ -83,7 +83,7 @@ class EpochLines(Callback):
 
 
 class TerminalBar(TQDMProgressBar):
-    """Lightning's bar, on a terminal only, with the remaining time; it disappears when its epoch or evaluation ends.
+    """Lightning's bar, on a terminal only, with the remaining time; that of a fit disappears when its epoch ends.
 
     Args:
         refresh_rate: batches between two looks at loss and accuracy; each look waits for the device.
@@ -93,21 +93,17 @@ class TerminalBar(TQDMProgressBar):
 
     def __init__(self, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate)
-        self.bar: Tqdm | None = None  # the one that is open
+        self.bar: Tqdm | None = None  # of the fit
         if not sys.stdout.isatty():
             self.disable()
 
     def init_train_tqdm(self) -> Tqdm:
-        return self._temporary(super().init_train_tqdm())
+        self.bar = super().init_train_tqdm()
+        self.bar.leave = False
+        return self.bar
 
     def init_validation_tqdm(self) -> Tqdm:
-        return Tqdm(disable=True) if self.trainer.state.fn == "fit" else self._temporary(super().init_validation_tqdm())
-
-    def init_test_tqdm(self) -> Tqdm:
-        return self._temporary(super().init_test_tqdm())
-
-    def init_predict_tqdm(self) -> Tqdm:
-        return self._temporary(super().init_predict_tqdm())
+        return Tqdm(disable=True) if self.trainer.state.fn == "fit" else super().init_validation_tqdm()
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Return loss and accuracy, without Lightning's version number."""
@@ -124,10 +120,6 @@ class TerminalBar(TQDMProgressBar):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if self.bar is not None:
             self.bar.close()
-
-    def _temporary(self, bar: Tqdm) -> Tqdm:
-        self.bar, bar.leave = bar, False
-        return bar
 
 
 DEPTH = 3

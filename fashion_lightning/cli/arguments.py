@@ -20,6 +20,7 @@ from fashion_lightning.files.lock import lock_run
 from fashion_lightning.files.names import check_name
 from fashion_lightning.runs import folder, origin, own_modules
 from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
+from fashion_lightning.runs.processes import is_first_process
 
 DEFAULT_OPTIMIZER = {"model": {"optimizer": {"class_path": "torch.optim.AdamW"}}}
 """What the classifier takes without one; named, so that a learning rate can be typed."""
@@ -103,7 +104,7 @@ def _resolve(
         print(one_line(f"{given}: its newest run, {place}"), flush=True)
     run_dir = folder.run_dir_of(place)
     goes_on = command == "fit" and (place.is_dir() or place.name == "last.ckpt")
-    if goes_on and run_dir is not None and folder.lies_in(run_dir, places):
+    if goes_on and run_dir is not None and folder.lies_in(run_dir, places) and is_first_process():
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
     checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", places, named)
     run_dir = checkpoint.run_dir

@@ -16,19 +16,16 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch.utils.data import DataLoader
 
-from fashion_lightning import precision, processes
 from fashion_lightning.callbacks import (
     exact_resume,
     images_seen,
-    not_finite,
     plots,
     pruning,
     run_files,
-    stop_on_signal,
     stopping,
     terminal,
 )
-from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fashion_lightning.callbacks.checkpoints import BestCheckpoint, DurableCheckpointIO, LastCheckpoint
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli import messages, process
 from fashion_lightning.cli.arguments import CompletedCommandLine
@@ -40,19 +37,19 @@ from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, causes, place_in_own_code
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.metrics import METRICS
-from fashion_lightning.runs import checkpoint_io, continuing, folder, tensorboard, weights
+from fashion_lightning.networks import precision
+from fashion_lightning.runs import continuing, folder, processes, tensorboard, weights
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.schedules import RunSchedule, has_length
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 ORDER: tuple[tuple[type[Callback], type[Callback]], ...] = (
-    (run_files.ShareRunFolder, run_files.ProgressFile),  # which writes there
-    (not_finite.StopWhenNotFinite, stop_on_signal.StopOnSignal),  # which saves
+    (run_files.RunFiles, LastCheckpoint),  # which writes into the folder that all processes then know
+    (stopping.StopWhenNotFinite, stopping.StopOnSignal),  # which saves
     (Timer, stopping.ValidateLastEpoch),  # which asks whether the run stops
-    (stopping.ValidateLastEpoch, stop_on_signal.StopOnSignal),  # which asks whether a validation follows
+    (stopping.ValidateLastEpoch, stopping.StopOnSignal),  # which asks whether a validation follows
     (BestCheckpoint, LastCheckpoint),  # which holds the record of the best epoch
-    (exact_resume.FlushCurves, LastCheckpoint),  # with which the curves go on
 )
 """Pairs of callbacks of which the first must be called first; the order of all others does not matter."""
 
@@ -74,7 +71,7 @@ class FashionMNISTCLI(LightningCLI):
         self.makes_run_folder = makes_run_folder
         self.given, self.command, self.name = completed.given, completed.given.command, completed.name
         self.checkpoint, self.weights = completed.checkpoint, completed.weights
-        self.origin = run_files.RecordOrigin(completed.given.typed, *completed.labels)
+        self.labels = completed.labels
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
@@ -85,8 +82,7 @@ class FashionMNISTCLI(LightningCLI):
                 args=completed.arguments,
                 run=False,
                 trainer_class=Trainer,
-                save_config_callback=run_files.RunConfig,
-                save_config_kwargs={"name": self.name},
+                save_config_callback=None,
                 parser_class=messages.OneLineErrorParser,
                 parser_kwargs={"prog": f"fashion-lightning {self.command}"},
                 auto_configure_optimizers=False,
@@ -126,34 +122,31 @@ class FashionMNISTCLI(LightningCLI):
             self._take_weights(self.checkpoint)
         if self.weights is not None:
             self._start_from(self.weights)
-        self.timer, self.run_folder = Timer(duration=settings["max_time"]), run_files.ShareRunFolder(self._use_run_dir)
+        self.timer = Timer(duration=settings["max_time"])
+        text = run_files.config_text(self.parser, self.config)
+        self.run_files = run_files.RunFiles(text, self.name, self.given.typed, self.labels, self._use_run_dir)
         shows_layers = getattr(self.given, "layers", False)
         self.trainer_defaults["callbacks"] = [
             *([terminal.LayerTable(shows_layers)] if shows_layers or self.checkpoint is None else []),
             terminal.EpochLines(),
             *([terminal.TerminalBar()] if settings["enable_progress_bar"] else []),
-            self.run_folder,
+            self.run_files,
             exact_resume.KeepOptimizerSettings(),
             exact_resume.ReseedEachStep(),
-            not_finite.StopWhenNotFinite(),
+            stopping.StopWhenNotFinite(),
             pruning.PruneEasyImages(),
             images_seen.ImagesSeen(),
             *(plots.pictures() if self.config_init["pictures"] and self.command == "fit" else []),
-            exact_resume.FlushCurves(),
-            run_files.ProgressFile(),
-            self.origin,
             self.timer,
             stopping.ValidateLastEpoch(),
-            stop_on_signal.StopOnSignal(self.config_init["last_checkpoint"]),
+            stopping.StopOnSignal(self.config_init["last_checkpoint"]),
         ]
         self.logs_to_run_folder = settings["logger"] in (None, True)
         if self.logs_to_run_folder:
             kwargs["logger"] = False  # until there is a folder to log to
         trainer: Trainer = super().instantiate_trainer(**kwargs)  # type: ignore[assignment]
         check_order(trainer.callbacks)  # type: ignore[attr-defined]
-        trainer.strategy.checkpoint_io = checkpoint_io.DurableCheckpointIO(
-            self.checkpoint.content if self.checkpoint else None
-        )
+        trainer.strategy.checkpoint_io = DurableCheckpointIO(self.checkpoint.content if self.checkpoint else None)
         if trainer.world_size == 1 and not processes.is_first_process():
             raise UserError(
                 "RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID in the environment says that this process is one of"
@@ -197,7 +190,7 @@ class FashionMNISTCLI(LightningCLI):
             )
 
     def _make_run_folder(self, trainer: Trainer) -> None:
-        """Make or take the run folder; the other processes get to know it in ``ShareRunFolder``."""
+        """Make or take the run folder; the other processes get to know it in ``RunFiles``."""
         run_dir = self.run_dir if self.checkpoint is not None and self.checkpoint.in_place else None
         self.run_dir_is_new = run_dir is None
         if not processes.is_first_process():
@@ -210,15 +203,11 @@ class FashionMNISTCLI(LightningCLI):
         self._use_run_dir(trainer, run_dir)
 
     def _use_run_dir(self, trainer: lightning.Trainer, run_dir: Path) -> None:
-        self.run_dir, self.origin.is_new = run_dir, self.run_dir_is_new
+        self.run_dir = self.run_files.run_dir = run_dir
+        self.run_files.run_id = folder.mark_run(run_dir) if trainer.is_global_zero else folder.run_id_of(run_dir)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BestCheckpoint | LastCheckpoint):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())
-            elif hasattr(callback, "run_dir"):
-                callback.run_dir = run_dir
-            if isinstance(callback, run_files.RunConfig):
-                self.run_config = callback
-                callback.run_id = folder.mark_run(run_dir) if trainer.is_global_zero else folder.run_id_of(run_dir)
         if self.logs_to_run_folder:
             trainer.loggers = [self._logger(run_dir)]
 

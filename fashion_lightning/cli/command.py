@@ -13,7 +13,7 @@ from fashion_lightning.cli.parser import OVERVIEW, page, parse
 from fashion_lightning.cli.process import OUT_OF_MEMORY, exit_on_signal, is_out_of_memory, never_fail_to_print
 from fashion_lightning.cli.recipes import names
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.processes import end_with_starter
+from fashion_lightning.runs.processes import end_with_starter
 from fashion_lightning.version import __version__
 
 SYNONYMS = {

@@ -13,6 +13,7 @@ from fashion_lightning.callbacks.predictions import PredictionsCSV, predictions_
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, batch_loader
 from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.tta import IN_WORDS, TTA, suffix
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.photographs.files import find_pictures, read_pictures
@@ -22,7 +23,6 @@ from fashion_lightning.report.page import percent
 from fashion_lightning.report.terminal import print_table
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.tensorboard import log_test_metrics
-from fashion_lightning.tta import IN_WORDS, TTA, suffix
 
 
 def validate(cli: FashionMNISTCLI) -> None:
@@ -57,7 +57,7 @@ def test(cli: FashionMNISTCLI) -> None:
         "no_temperature": no_temperature,
         "validation_images": len(validations["none"]["labels"]) if validations else 0,
         "fitted": read_origin(cli.run_dir) if cli.run_dir is not None else {},
-        "tested": cli.origin.of_now(cli.trainer),
+        "tested": cli.run_files.of_now(cli.trainer),
     }
     for tta in found_by_tta:
         path = _result_file(cli, tta, "html")

@@ -11,17 +11,18 @@ from typing import Any
 import torch
 from lightning import Trainer
 
-from fashion_lightning.callbacks.stop_on_signal import Interrupted
+from fashion_lightning.callbacks.stopping import Interrupted
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.evaluate import predict, test, validate, write_json
 from fashion_lightning.cli.messages import silence_what_is_not_news
+from fashion_lightning.data.seeding import run_seed
 from fashion_lightning.errors import UserError
-from fashion_lightning.processes import is_first_process
+from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.report.page import percent
 from fashion_lightning.runs import continuing, folder, progress, results
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.seeding import run_seed
+from fashion_lightning.runs.processes import is_first_process
 
 
 def run(given: Namespace, settings: Sequence[str]) -> None:
@@ -73,7 +74,7 @@ def fit(cli: FashionMNISTCLI) -> None:
             "steps": cli.trainer.global_step,
             "fit_seconds": cli.timer.time_elapsed("train"),
             "best": cli.config_init["best_checkpoint"].best_metrics,
-            "last": cli.run_config.latest_metrics(cli.trainer),
+            "last": cli.run_files.latest_metrics(cli.trainer),
         }
         _report(cli, cli.run_dir, metrics)
 

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 from fashion_lightning.cli.commands import COMMANDS, OF_A_RECIPE, OF_THE_RUN, SHORT_NAMES, Command
 from fashion_lightning.cli.options import Option
 from fashion_lightning.cli.recipes import names as recipe_names
+from fashion_lightning.cli.short_names import MODULES
 from fashion_lightning.errors import UserError
-from fashion_lightning.short_names import MODULES
 
 WIDTH = 80
 """Characters of a line."""

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 from fashion_lightning.errors import causes
-from fashion_lightning.processes import SIGNALS
+from fashion_lightning.runs.processes import SIGNALS
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fashion_lightning.seeding import derive_seed, generator
+from fashion_lightning.data.seeding import derive_seed, generator
 
 Flip = Literal["none", "random", "alternating"]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
-from fashion_lightning.seeding import generator
+from fashion_lightning.data.seeding import generator
 
 EVAL_BATCH_SIZE = 200
 """Images classified at once, in evaluation and prediction as in ``classify``. On one thread of a CPU, a thousand at

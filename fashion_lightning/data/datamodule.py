@@ -13,9 +13,9 @@ from fashion_lightning.data.augment import Augment, Flip, Part
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
 from fashion_lightning.data.classes import FASHION_MNIST
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
+from fashion_lightning.data.seeding import run_seed
 from fashion_lightning.data.split import train_val_indices
 from fashion_lightning.errors import UserError
-from fashion_lightning.seeding import run_seed
 
 
 class FashionMNISTDataModule(LightningDataModule):

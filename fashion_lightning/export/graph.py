@@ -14,9 +14,9 @@ from torch.export import Dim, ExportedProgram
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE
 from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.tta import views
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.inference import classify
-from fashion_lightning.tta import views
 from fashion_lightning.version import __version__
 
 

@@ -2,21 +2,19 @@
 
 import contextlib
 import errno
-import glob
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from fashion_lightning.files.lock import lock_file, remove_if_abandoned
-
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write a file beside its place, sync it, and put it there in one step; on any error the old file stays.
 
-    Each process writes a file of its own, and removes those that killed processes left.
+    Each process writes a file of its own. What a killed fit left half written is removed when the run goes on
+    (``lock_run``).
 
     Args:
         path: the file to make or to replace.
@@ -24,11 +22,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Yields:
         The open file to write to.
     """
-    for left in path.parent.glob(f".{glob.escape(path.name)}*.partial"):
-        remove_if_abandoned(left)
-    file, partial = _own_partial(path)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with file:
+        with partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -47,13 +43,3 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
                 raise
         finally:
             os.close(folder)
-
-
-def _own_partial(path: Path) -> tuple[IO[bytes], Path]:
-    """Open a new file beside ``path``, locked so that other processes do not remove it."""
-    while True:
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-        file = partial.open("wb")
-        if lock_file(file.fileno()):
-            return file, partial
-        file.close()

@@ -1,4 +1,4 @@
-"""Locks between processes: one process trains a run, and a file belongs to the process that writes it.
+"""Locks between processes: one process trains a run, repeats a recipe or fetches data.
 
 A kill leaves no lock behind.
 """
@@ -6,14 +6,12 @@ A kill leaves no lock behind.
 import contextlib
 import errno
 import os
-import shutil
 import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.processes import is_first_process
 
 try:
     import fcntl
@@ -28,18 +26,20 @@ HELD = (errno.EACCES, errno.EAGAIN)
 
 
 def lock_run(run_dir: Path) -> None:
-    """Lock a run folder until this process ends.
+    """Lock a run folder until this process ends, and remove checkpoints that a kill left half written.
+
+    Of several processes of a run, the first one calls this.
 
     Raises:
         UserError: another process trains this run.
     """
-    if not is_first_process():
-        return  # the other processes of a run belong to the one that holds the lock
     if not lock_for_life(run_dir / ".lock"):
         raise UserError(
             f"{run_dir} is being trained by another process. Wait for it or stop it; a run of its own:"
             " fashion-lightning fit"
         )
+    for half_written in run_dir.glob("checkpoints/.*.partial"):
+        half_written.unlink()
 
 
 def lock_recipe(folder: Path) -> None:
@@ -92,31 +92,6 @@ def lock_for_life(path: Path) -> bool:
     return True
 
 
-def lock_file(descriptor: int) -> bool:
-    """Lock an open file or folder until it is closed; waits for the process that holds it.
-
-    Returns:
-        Whether it still exists: ``False`` if another process removed it as abandoned.
-    """
-    if fcntl is not None:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return os.fstat(descriptor).st_nlink > 0
-
-
-def remove_if_abandoned(path: Path) -> None:
-    """Remove a file or folder that a process made and locked, if that process is gone."""
-    if fcntl is None:
-        return
-    with contextlib.suppress(OSError):  # it is locked, or may not be removed
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        finally:
-            os.close(descriptor)
-
-
 @contextlib.contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
     """Wait until no other process is in such a block for this folder."""
@@ -125,7 +100,8 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        lock_file(descriptor)
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

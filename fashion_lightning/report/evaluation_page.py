@@ -5,13 +5,13 @@ from typing import Any
 
 from torch import Tensor
 
-from fashion_lightning.calibration import BINS, FEWEST_IMAGES, HOTTEST, is_at_an_end
 from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.tta import IN_WORDS, TTA
+from fashion_lightning.metrics import BINS, FEWEST_IMAGES, HOTTEST, is_at_an_end
 from fashion_lightning.report.findings import LIMIT, Findings
 from fashion_lightning.report.page import picture, render
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.results import recipe_settings
-from fashion_lightning.tta import IN_WORDS, TTA
 
 MOST_MISTAKES, FIRST_MISTAKES = 1000, 48
 """Mistakes that are shown at all, and before one asks for more: they bound the size of the page and of its print."""

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fashion_lightning.calibration import FEWEST_IMAGES, Calibration, calibration, fit_temperature
+from fashion_lightning.metrics import FEWEST_IMAGES, Calibration, calibration, fit_temperature
 from fashion_lightning.report.intervals import Accuracy
 
 FILE = Path(__file__).with_name("near_duplicates.csv")

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
+from fashion_lightning.data.tta import TTA
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.names import check_name
-from fashion_lightning.short_names import NETWORKS
-from fashion_lightning.tta import TTA
 
 MAX_CHARACTERS = 64 * 1024
 MOST_VALUES = 32
@@ -23,6 +22,7 @@ DEEPEST = 256
 """The largest depth: layers take time even without memory."""
 
 PACKAGE = "fashion_lightning.networks"
+NETWORKS = ("CNN", "ConvNet", "MLP", "WideResNet")
 OURS = {f"{PACKAGE}.{name}" for name in NETWORKS}
 
 _WORD = re.compile(r"[A-Za-z0-9_-]{0,40}", re.ASCII)

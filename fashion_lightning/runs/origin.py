@@ -29,7 +29,12 @@ LONGEST_NAME, LONGEST_NOTE, LONGEST_COMMAND = 60, 500, 2000
 MOST_CONTINUED = 10
 """The latest are kept."""
 
-TEXTS, MAPPINGS = ("name", "note", "started", "command"), ("git", "versions", "machine")
+KINDS = {
+    **dict.fromkeys(("name", "note", "started", "command"), str),
+    **dict.fromkeys(("git", "versions", "machine"), dict),
+    "after_steps": int,
+}
+"""What is read of an origin, each if it is of its kind."""
 
 GIT_TIMEOUT_S = 1.0
 """A training does not wait for a slow repository, such as one on a network."""
@@ -96,7 +101,7 @@ def check_label(flag: str, text: str, longest: int) -> str:
     raise UserError(f"{flag} needs one line of 1 to {longest} printable characters after it, not {text[:40]!r}.")
 
 
-def record_origin(run_dir: Path, origin: dict[str, Any], went_on_after: int | None = None) -> None:
+def record_origin(run_dir: Path, origin: dict[str, Any], steps: int = 0) -> None:
     """Record where a run comes from, or how it goes on.
 
     Training does not end if this cannot be written: the first checkpoint will report the problem.
@@ -104,14 +109,13 @@ def record_origin(run_dir: Path, origin: dict[str, Any], went_on_after: int | No
     Args:
         run_dir: a folder with an identity (``mark_run``).
         origin: from ``describe``.
-        went_on_after: optimizer steps; ``None`` for a new run.
+        steps: optimizer steps that are done.
     """
     content = read_run_file(run_dir)
-    if went_on_after is None:
-        content["origin"] = origin
+    if "origin" in content:
+        content["continued"] = [*content.get("continued", []), {"after_steps": steps, **origin}][-MOST_CONTINUED:]
     else:
-        again = [*content.get("continued", []), {"after_steps": went_on_after, **origin}]
-        content["continued"] = again[-MOST_CONTINUED:]
+        content["origin"] = origin
     content["name"] = origin.get("name") or content.get("name")
     with contextlib.suppress(OSError), replacing(run_dir / RUN_FILE) as file:
         file.write(f"{json.dumps(content, indent=1)}\n".encode())
@@ -135,10 +139,6 @@ def read_origin(run_dir: Path) -> dict[str, Any]:
 
 def _readable(part: Any) -> dict[str, Any]:
     """Keep texts, made printable, and mappings where they belong."""
-    kept: dict[str, Any] = {}
-    for key, value in part.items() if isinstance(part, dict) else ():
-        if key in TEXTS and isinstance(value, str):
-            kept[key] = one_line(value)
-        elif key == "after_steps" or (key in MAPPINGS and isinstance(value, dict)):
-            kept[key] = value
-    return kept
+    items = part.items() if isinstance(part, dict) else ()
+    kept = {key: value for key, value in items if isinstance(value, KINDS.get(key, ()))}
+    return {key: one_line(value) if isinstance(value, str) else value for key, value in kept.items()}

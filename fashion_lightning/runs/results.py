@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from fashion_lightning.data.tta import TTA, suffix
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_bounded, read_yaml
 from fashion_lightning.runs.folder import LOGS, find_run
-from fashion_lightning.tta import TTA, suffix
 
 OBSERVATION = (
     "trainer.logger",

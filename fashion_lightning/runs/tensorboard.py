@@ -17,9 +17,9 @@ from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar
 from fashion_lightning.errors import UserError, os_error_behind
 from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.networks.output import evaluating
-from fashion_lightning.processes import is_first_process
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.event_files import event_files, read_events, write_events
+from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.runs.results import flattened
 
 BY_IMAGES = ("accuracy/train", "accuracy/val", "loss/train", "loss/val")

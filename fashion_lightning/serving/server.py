@@ -10,8 +10,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.processes import SIGNALS
 from fashion_lightning.report.page import render
+from fashion_lightning.runs.processes import SIGNALS
 from fashion_lightning.serving.intake import Limits
 
 LAST_WORDS = 5

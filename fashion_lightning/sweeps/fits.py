@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from fashion_lightning import processes as own_processes
+from fashion_lightning.runs import processes as own_processes
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import is_being_trained, lock_recipe
 from fashion_lightning.report.comparison_table import compare, print_comparison

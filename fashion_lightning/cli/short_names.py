@@ -1,7 +1,6 @@
 """The classes that have a short name on the command line: ``cnn``, ``muon``, ``cosinedecay``."""
 
-NETWORKS = ("CNN", "ConvNet", "MLP", "WideResNet")
-"""The networks of this package, ``fashion_lightning.networks``."""
+from fashion_lightning.runs.card import NETWORKS
 
 OPTIMIZERS = (
     *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "LBFGS", "NAdam", "RAdam", "RMSprop"),

@@ -1,0 +1,229 @@
+"""What TensorBoard shows of a run beyond its curves: a callback for each plot."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import make_grid
+
+from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.runs.tensorboard import RunLogger
+
+WIDTH, HIGHEST = 740, 430
+"""Pixels: twice the size of a card in TensorBoard, which shrinks higher plots until their text cannot be read."""
+
+FONT_SIZE, LINE = 14, 23
+"""Points at 100 dots an inch, and pixels of a line: half of it is still readable."""
+
+LONGEST_NAME = 14
+"""Characters of a class that are shown."""
+
+MOST_ACROSS = 14
+"""Classes whose names stand side by side, and whose shares are written into the matrix."""
+
+MOST_CURVES = 30
+"""Classes with a curve of precision and recall."""
+
+GAP = 16
+"""Pixels beside and below an image."""
+
+Evaluation = dict[str, Tensor]
+"""What ``fashion_lightning.metrics.Evaluation.results`` returns."""
+
+
+def pictures() -> list[Callback]:
+    """Return every plot, for a run that draws them."""
+    plots = (TrainingImages, ConfusionMatrix, Mistakes, PrecisionRecall, Filters)
+    return [plot() for plot in plots]
+
+
+class Plot(Callback):
+    """Draws a figure after each validation of a ``fit``, at the step of the validation's curves.
+
+    Only the first process draws, before checkpoints are written: what a checkpoint counts as done is drawn. Plots draw
+    no random numbers and change nothing of the training.
+    """
+
+    name = ""
+
+    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
+        """Return the figure, or ``None`` if there is nothing to show.
+
+        Args:
+            model: the classifier after its validation, in evaluation mode.
+            evaluation: its metrics and logits, on the CPU.
+        """
+        raise NotImplementedError
+
+    def write(self, writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: Evaluation, step: int) -> None:
+        """Draw, and write to the run's event file."""
+        if (figure := self.draw(model, evaluation)) is not None:
+            write_figure(writer, self.name, figure, step)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, FashionMNISTClassifier)
+        if (logger := logger_to_draw(trainer)) is not None:
+            evaluation = {name: value.cpu() for name, value in pl_module.evaluations["none"].items()}
+            with logger.naming_the_folder():
+                self.write(logger.experiment, pl_module, evaluation, max(0, trainer.global_step - 1))
+
+
+def logger_to_draw(trainer: Trainer) -> RunLogger | None:
+    """Return the logger of a run folder if this process draws now: in ``fit``, but not in Lightning's sanity check."""
+    draws = trainer.state.fn == "fit" and trainer.is_global_zero and not trainer.sanity_checking
+    return trainer.logger if draws and isinstance(trainer.logger, RunLogger) else None
+
+
+def images_of(trainer: Trainer, indices: Tensor) -> Tensor:
+    """Return images of the training files ``(N, channels, H, W)`` uint8 by their indices ``(N,)``."""
+    images: Tensor = trainer.datamodule.val_set.images  # type: ignore[attr-defined]
+    return images[indices]
+
+
+def new_figure(height: int = HIGHEST) -> Figure:
+    """Return an empty figure of so many pixels; white, since TensorBoard has a dark theme.
+
+    Axes are placed by hand: matplotlib's automatic layouts draw everything twice.
+    """
+    return Figure(figsize=(WIDTH / 100, height / 100), dpi=100, facecolor="white")
+
+
+def short(name: str) -> str:
+    """Return the name of a class as far as there is room for it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def tiles(images: Tensor, captions: Sequence[str], columns: int) -> Figure:
+    """Show images ``(N, channels, H, W)`` uint8 in rows, each below its caption."""
+    above = LINE * (1 + max(caption.count("\n") for caption in captions))
+    below = (WIDTH // columns - 2 * GAP) * images.shape[2] // images.shape[3]
+    rows = -(-len(images) // columns)
+    height = rows * (above + below + GAP)
+    figure = new_figure(height)
+    figure.subplots_adjust(0.02, GAP / height, 0.98, 1 - above / height, wspace=0.1, hspace=(above + GAP) / below)
+    for number, (image, caption) in enumerate(zip(images.movedim(1, -1).numpy(), captions, strict=True)):
+        axes = figure.add_subplot(rows, columns, number + 1)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto")
+        axes.set_title(caption, fontsize=FONT_SIZE, pad=4, parse_math=False)
+        axes.set_axis_off()
+    return figure
+
+
+def write_figure(writer: SummaryWriter, name: str, figure: Figure, step: int) -> None:
+    """Write a figure to an event file; ``SummaryWriter.add_figure`` would load pyplot."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    writer.add_image(f"pictures/{name}", pixels, step, dataformats="HWC")
+
+
+class TrainingImages(Callback):
+    """Shows two images of each of up to ten classes, as they are and augmented, from the first batch of a run."""
+
+    name = "training images, as they are and augmented"
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step or batch_idx or (logger := logger_to_draw(trainer)) is None:
+            return
+        assert isinstance(pl_module, FashionMNISTClassifier)
+        names, images = pl_module.images.class_names[:10], images_of(trainer, batch.indices.cpu())
+        both = torch.cat([images, torch.full_like(images[..., :2], 255), batch.images.cpu()], dim=3)
+        shown = [place for cls in range(len(names)) for place in (batch.labels == cls).nonzero()[:2, 0].tolist()]
+        captions = [short(names[batch.labels[place]]) for place in shown]
+        with logger.naming_the_folder():
+            write_figure(logger.experiment, self.name, tiles(both[shown], captions, columns=5), 0)
+
+
+class ConfusionMatrix(Plot):
+    """Shows the share of each class's validation images, in percent, that was taken for each class."""
+
+    name = "confusion matrix"
+
+    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure:
+        counts = evaluation["confusion"].double()
+        shares = (100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
+        figure = new_figure()
+        axes = figure.add_axes((0.165, 0.18, 0.8, 0.81))
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+        shown = (shares >= 0.5) & (len(shares) <= MOST_ACROSS)
+        for row, column in zip(*shown.nonzero(), strict=True):
+            share = shares[row, column]
+            text, color = f"{share:.1f}" if share < 99.95 else "100", "white" if share > 55 else "black"
+            axes.text(column, row, text, color=color, ha="center", va="center", fontsize=FONT_SIZE)
+        names = [short(name) for name in model.images.class_names]
+        size = min(FONT_SIZE, 200 / len(names))
+        axes.set_yticks(range(len(names)), names, fontsize=size)
+        two_lines = [f"\n{name}" if number % 2 else name for number, name in enumerate(names)]  # names are wide
+        axes.set_xticks(range(len(names)), two_lines, fontsize=size, rotation=90 if len(names) > MOST_ACROSS else 0)
+        axes.set_xlabel("predicted class, in % of the true class", fontsize=FONT_SIZE)
+        axes.tick_params(length=0)
+        return figure
+
+
+class Mistakes(Plot):
+    """Shows the validation images whose wrong class has the highest probability: truth, guess and probability."""
+
+    name = "most confident mistakes"
+
+    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
+        probability, guess = evaluation["logits"].softmax(dim=1).max(dim=1)
+        labels = evaluation["labels"]
+        wrong = (guess != labels).nonzero()[:, 0]
+        worst = wrong[probability[wrong].argsort(descending=True, stable=True)[:8]]
+        if not len(worst):
+            return None
+        names = model.images.class_names
+        captions = [
+            f"{short(names[labels[place]])}\n→ {short(names[guess[place]])} {100 * probability[place]:.0f} %"
+            for place in worst.tolist()
+        ]
+        return tiles(images_of(model.trainer, evaluation["indices"][worst]), captions, columns=4)
+
+
+class PrecisionRecall(Plot):
+    """Logs the curve of each class against all others over the validation images, for the PR Curves tab."""
+
+    def write(self, writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: Evaluation, step: int) -> None:
+        probabilities, labels = evaluation["logits"].softmax(dim=1).numpy(), evaluation["labels"].numpy()
+        for number, name in enumerate(model.images.class_names[:MOST_CURVES]):
+            tag = f"precision and recall/{name.replace('/', ' or ')}"  # a slash would make a group of it
+            writer.add_pr_curve(tag, labels == number, probabilities[:, number], step)
+
+
+class Filters(Plot):
+    """Shows the weights of the first layer, red where they add and blue where they subtract, each by its own scale.
+
+    There is no plot if the first layer is neither a convolution of grey images nor dense over pixels.
+    """
+
+    name = "filters of the first layer"
+
+    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
+        filters = first_filters(model.network, model.images.size)
+        if filters is None:
+            return None
+        filters = filters[:64].detach().float().cpu()
+        filters = filters / filters.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+        gap = max(1, filters.shape[-1] // 8)
+        grid = make_grid(filters[:, None], nrow=min(16, len(filters)), padding=gap, pad_value=float("nan"))[0]
+        figure = new_figure(height=max(100, WIDTH * grid.shape[0] // grid.shape[1]))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.imshow(grid.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+        axes.set_axis_off()
+        return figure
+
+
+def first_filters(network: nn.Module, size: int) -> Tensor | None:
+    """Return the weights of the first layer as images ``(N, height, width)``, if they are images."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            return layer.weight[:, 0] if layer.in_channels == 1 and max(layer.kernel_size) > 1 else None
+        if isinstance(layer, nn.Linear):
+            return layer.weight.view(-1, size, size) if layer.in_features == size**2 else None
+    return None
