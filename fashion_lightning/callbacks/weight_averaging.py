@@ -1,7 +1,5 @@
 """An exponential moving average of the weights, by Lightning's own callback."""
 
-from typing import Any
-
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging
@@ -30,8 +28,3 @@ class WeightEMA(EMAWeightAveraging):
         pl_module.make_optimizer, pl_module.make_scheduler = torch.optim.AdamW, None
         super().setup(trainer, pl_module, stage)
         pl_module.make_optimizer, pl_module.make_scheduler = factories
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        # Otherwise a test: the checkpoint's weights are the average already.
-        if trainer.state.fn == "fit":
-            super().on_load_checkpoint(trainer, pl_module, checkpoint)
