@@ -18,7 +18,6 @@ from fashion_lightning.cli.evaluate import predict, test, validate, write_json
 from fashion_lightning.cli.messages import silence_what_is_not_news
 from fashion_lightning.data.seeding import run_seed
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.report.page import percent
 from fashion_lightning.runs import continuing, folder, progress, results
 from fashion_lightning.runs.checkpoint import Checkpoint

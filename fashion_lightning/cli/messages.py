@@ -13,7 +13,6 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from fashion_lightning.cli.commands import COMMANDS
 from fashion_lightning.cli.parser import nearest, unknown_flag
-from fashion_lightning.cli.short_names import MODULES
 from fashion_lightning.errors import UserError
 
 EXPECTED_WARNINGS = (
