@@ -79,7 +79,8 @@ class RunFiles(Callback):
         """Where what this Trainer does comes from."""
         device = trainer.strategy.root_device
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-        return describe(self.arguments, *self.labels, gpu=gpu, threads=torch.get_num_threads())
+        name, note = self.labels
+        return describe(self.arguments, name, note, gpu, torch.get_num_threads())
 
     def latest_metrics(self, trainer: Trainer) -> dict[str, float]:
         """Return the latest value of each metric, also from before an interruption."""
