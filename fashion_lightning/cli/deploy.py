@@ -73,11 +73,10 @@ def serve(given: Namespace, _: Sequence[str]) -> None:
         classifier = load(checkpoint.path, given.network)
         version = "" if checkpoint.run_dir is None else f", {checkpoint.run_dir.name}"
         views = "" if classifier.tta == "none" else f", test-time augmentation: {classifier.tta}"
-        page = app.create_app(classifier, f"Recipe {checkpoint.name}{version}{views}")
         if not ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
             print("No password is asked: whoever reaches this machine over its network can use the page.", flush=True)
         print(f"{checkpoint.path} is served at {server.address(listening)} until Ctrl-C.", flush=True)
-        server.serve(page, listening)
+        server.serve(app.create_app(classifier, f"Recipe {checkpoint.name}{version}{views}"), listening)
 
 
 def need_packages(what: str, packages: Sequence[str]) -> None:

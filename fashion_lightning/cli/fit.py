@@ -115,8 +115,12 @@ def _print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path 
 
 def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:
     """Write fit.json, and say what the fit ended with, and the next commands."""
-    about = {"recipe": cli.name, "seed": run_seed(), "processes": cli.trainer.world_size}
-    about["parameters"] = sum(p.numel() for p in cli.model.network.parameters())
+    about = {
+        "recipe": cli.name,
+        "seed": run_seed(),
+        "processes": cli.trainer.world_size,
+        "parameters": sum(p.numel() for p in cli.model.network.parameters()),
+    }
     write_json(run_dir / "fit.json", about | metrics)
     best, epochs, checkpoints = metrics["best"], metrics["epochs"], run_dir / "checkpoints"
     print(f"\n{epochs} epoch{'s' if epochs != 1 else ''} in {metrics['fit_seconds']:.0f} s")

@@ -19,11 +19,6 @@ def points(difference: float, digits: int = 2) -> str:
     return f"{100 * difference:+.{digits}f}".replace("-", "−")
 
 
-def thousands(number: int) -> str:
-    """10000 → ``10,000``."""
-    return f"{number:,}"
-
-
 def render(template: str, **content: object) -> bytes:
     """Fill in a template; all text is escaped."""
     environment = Environment(
@@ -33,7 +28,7 @@ def render(template: str, **content: object) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {each.__name__: each for each in (percent, points, thousands)}
+    environment.filters |= {"percent": percent, "points": points, "thousands": "{:,}".format}
     return environment.get_template(template).render(**content).encode(errors="backslashreplace")
 
 

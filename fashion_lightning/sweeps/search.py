@@ -202,10 +202,9 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
     rows = []
     for number, trial in ordered:
         value = trial.value if is_complete(trial) else None
-        told = (trial.last_step, *map(trial.user_attrs.get, heading[-2:]))
-        rows.append(
-            [number, trial.user_attrs.get("why", trial.state.name.lower()), value, *map(trial.params.get, space), *told]
-        )
+        ended, seconds, run = map(trial.user_attrs.get, ("why", "fit_seconds", "run"))
+        settings = map(trial.params.get, space)
+        rows.append([number, ended or trial.state.name.lower(), value, *settings, trial.last_step, seconds, run])
     cells = [["–" if cell is None else shown(cell) for cell in row[:-2]] for row in rows[:SHOWN]]
     print_table([in_short(name) for name in heading[:-2]], cells, left=("state",))
     table = io.StringIO()
