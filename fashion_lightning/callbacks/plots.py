@@ -80,12 +80,6 @@ def logger_to_draw(trainer: Trainer) -> RunLogger | None:
     return trainer.logger if draws and isinstance(trainer.logger, RunLogger) else None
 
 
-def images_of(trainer: Trainer, indices: Tensor) -> Tensor:
-    """Return images of the training files ``(N, channels, H, W)`` uint8 by their indices ``(N,)``."""
-    images: Tensor = trainer.datamodule.val_set.images  # type: ignore[attr-defined]
-    return images[indices]
-
-
 def new_figure(height: int = HIGHEST) -> Figure:
     """Return an empty figure of so many pixels; white, since TensorBoard has a dark theme.
 
@@ -132,7 +126,7 @@ class TrainingImages(Callback):
         if trainer.global_step or batch_idx or (logger := logger_to_draw(trainer)) is None:
             return
         assert isinstance(pl_module, FashionMNISTClassifier)
-        names, images = pl_module.images.class_names[:10], images_of(trainer, batch.indices.cpu())
+        names, images = pl_module.images.class_names[:10], trainer.datamodule.shown(batch.indices.cpu())  # type: ignore[attr-defined]
         both = torch.cat([images, torch.full_like(images[..., :2], 255), batch.images.cpu()], dim=3)
         shown = [place for cls in range(len(names)) for place in (batch.labels == cls).nonzero()[:2, 0].tolist()]
         captions = [short(names[batch.labels[place]]) for place in shown]
@@ -183,7 +177,7 @@ class Mistakes(Plot):
             f"{short(names[labels[place]])}\n→ {short(names[guess[place]])} {100 * probability[place]:.0f} %"
             for place in worst.tolist()
         ]
-        return tiles(images_of(model.trainer, evaluation["indices"][worst]), captions, columns=4)
+        return tiles(model.trainer.datamodule.shown(evaluation["indices"][worst]), captions, columns=4)  # type: ignore[attr-defined]
 
 
 class PrecisionRecall(Plot):

@@ -1,15 +1,17 @@
 """Build Trainer, model and data from a parsed command line; refuse what cannot work before anything is touched."""
 
+import argparse
 import contextlib
 import os
-from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 import yaml
+from jsonargparse import Namespace
 from jsonargparse.typing import restricted_number_type
 from lightning import Callback
 from lightning.pytorch.callbacks import Timer
@@ -33,6 +35,7 @@ from fashion_lightning.cli.commands import SHORT_NAMES
 from fashion_lightning.cli.parser import CLASSES, class_names
 from fashion_lightning.cli.trainer import Trainer
 from fashion_lightning.data.batches import Batch
+from fashion_lightning.data.classes import rendered
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError, causes, place_in_own_code
 from fashion_lightning.files.lock import lock_run
@@ -106,6 +109,8 @@ class FashionMNISTCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
+        if photographs := self.config["data"]["photographs"]:
+            self.config["model"]["images"] = Namespace(**asdict(rendered(photographs)))  # type: ignore[no-untyped-call]
         self.config["model"]["network"] = _network_for(self.config["model"])
         settings = self.config["trainer"]
         if settings["precision"] is None:
@@ -299,4 +304,4 @@ def print_settings(command: str) -> None:
     print("short names:\n" + "".join(f"  {short:16}{setting}\n" for short, setting in SHORT_NAMES.items()))
     for setting, part in CLASSES.items():
         print(f"{setting}: {', '.join(class_names(part).values())}, or the path of another class\n")
-    FashionMNISTCLI(CompletedCommandLine(Namespace(command=command, typed=()), ["--help"], "", None))
+    FashionMNISTCLI(CompletedCommandLine(argparse.Namespace(command=command, typed=()), ["--help"], "", None))

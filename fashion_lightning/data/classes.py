@@ -40,6 +40,8 @@ class ImageSpec:
         channels: 1 for grey images, 3 for colour.
         mean: of each channel over all training images, on a scale of 0 to 1.
         std: the standard deviation of each channel, on the same scale.
+        photographs: whether the network has learnt to see pictures as a camera takes them. To others they must be shown
+            as the images of Fashion-MNIST: bright on black.
 
     Raises:
         UserError: a value is out of bounds; the message is the end of a sentence about a file.
@@ -50,6 +52,7 @@ class ImageSpec:
     channels: int = 1
     mean: tuple[float, ...] = (PIXEL_MEAN,)
     std: tuple[float, ...] = (PIXEL_STD,)
+    photographs: bool = False
 
     def __post_init__(self) -> None:
         names = self.class_names
@@ -60,6 +63,8 @@ class ImageSpec:
                 raise UserError(f"a name of its classes is not 1 to {LONGEST_CLASS_NAME} printable characters")
         if type(self.size) is not int or not 8 <= self.size <= 128 or self.channels not in (1, 3):
             raise UserError("its images are not 8 to 128 pixels wide, with 1 or 3 channels")
+        if type(self.photographs) is not bool:
+            raise UserError("its images are neither photographs nor others")
         for values, lowest in ((self.mean, 0), (self.std, 1e-4)):
             numbers = len(values) == self.channels and all(isinstance(value, float) for value in values)
             if not numbers or not all(lowest <= value <= 1 for value in values):
@@ -72,6 +77,18 @@ class ImageSpec:
 
 
 FASHION_MNIST = ImageSpec()
+
+
+def rendered(size: int) -> ImageSpec:
+    """Return what renderings of Fashion-MNIST as photographs are; mean and deviation are those of all pixels.
+
+    Raises:
+        UserError: they are smaller than 32 pixels, or larger than 128.
+    """
+    if not 32 <= size <= 128:
+        raise UserError(f"data.photographs is {size}: give 32 to 128 pixels, or 0 for images as they are.")
+    return ImageSpec(size=size, channels=3, mean=(0.54,) * 3, std=(0.31,) * 3, photographs=True)
+
 
 DOUBTFUL = 0.5
 """Predictions below this probability are called doubtful: the other classes together are then more probable.

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -11,9 +12,10 @@ from torch.utils.data import DataLoader
 from fashion_lightning.data import source
 from fashion_lightning.data.augment import Augment, Flip, Part
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
-from fashion_lightning.data.classes import FASHION_MNIST
+from fashion_lightning.data.classes import FASHION_MNIST, rendered
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
-from fashion_lightning.data.seeding import run_seed
+from fashion_lightning.data.renderings import Draws, catalogue, render
+from fashion_lightning.data.seeding import generator, run_seed
 from fashion_lightning.data.split import train_val_indices
 from fashion_lightning.errors import UserError
 
@@ -35,6 +37,8 @@ class FashionMNISTDataModule(LightningDataModule):
         flip: mirror training images: ``none``, ``random``, or ``alternating`` from epoch to epoch.
         shift: largest shift of training images, in pixels.
         cutout: side of a square cut out of training images, in pixels.
+        photographs: pixels of each edge of the photographs that training and validation images are rendered as; 0 shows
+            them as they are. Test images are then shown on white, as in a catalogue.
     """
 
     def __init__(
@@ -47,15 +51,16 @@ class FashionMNISTDataModule(LightningDataModule):
         flip: Flip = "none",
         shift: int = 0,
         cutout: int = 0,
+        photographs: int = 0,
     ) -> None:
         super().__init__()
-        self.images = FASHION_MNIST
+        self.images = rendered(photographs) if photographs else FASHION_MNIST
         for name, value, lowest, limit in (
             ("batch_size", batch_size, 1, math.inf),
             ("train_size", 1 if train_size is None else train_size, 1, math.inf),
             ("prune", prune, 0, EASIEST),
-            ("shift", shift, 0, self.images.size),
-            ("cutout", cutout, 0, self.images.size + 1),
+            ("shift", shift, 0, FASHION_MNIST.size),
+            ("cutout", cutout, 0, FASHION_MNIST.size + 1),
         ):
             if not lowest <= value < limit:
                 raise UserError(f"data.{name} must be at least {lowest} and below {limit}, not {value}.")
@@ -102,10 +107,33 @@ class FashionMNISTDataModule(LightningDataModule):
             self.image_losses = None
             self.train_set = ImagesInMemory(images, labels, train)
             self.val_set = ImagesInMemory(images, labels, val)
+            self._render_validation()
             if stage == "fit" and self.batch_size > (shown := self._order(0, 1).length):
                 raise UserError(f"data.batch_size is {self.batch_size}, but an epoch has only {shown} training images.")
         else:
             self.test_set = ImagesInMemory(*self.load("test"))
+
+    def _render_validation(self) -> None:
+        """Render the validation images, the same way in every run."""
+        val = self.val_set.indices
+        self.place_of = torch.full((len(self.val_set.labels),), -1).index_put((val,), torch.arange(len(val)))
+        self.val_photographs = torch.empty(0)
+        if self.images.photographs:
+            parts = enumerate(torch.split(self.val_set.images[val], EVAL_BATCH_SIZE))
+            draws = ((part, Draws(generator("validation", n), Part(len(part)), part.device)) for n, part in parts)
+            self.val_photographs = torch.cat([render(part, drawn, self.images.size) for part, drawn in draws])
+
+    def shown(self, indices: Tensor) -> Tensor:
+        """Return training images by their indices ``(N,)`` as ``ImageSpec`` says: those of validation as it shows them.
+
+        Those to train on are drawn anew each time; of photographs, the image in a catalogue stands for them.
+        """
+        images, places = self.val_set.images[indices], self.place_of[indices]
+        if not self.images.photographs:
+            return images
+        images = catalogue(images, self.images.size).contiguous()
+        images[places >= 0] = self.val_photographs[places[places >= 0]]
+        return images
 
     def load(self, split: source.Split) -> tuple[Tensor, Tensor]:
         """Read and verify a split once in this process."""
@@ -148,12 +176,24 @@ class FashionMNISTDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment training batches on the device they are trained on."""
-        if self.trainer is None or not self.trainer.training or not isinstance(batch, Batch):
-            return batch  # evaluation, or the example input of the model summary
+        """Augment training batches on the device they are trained on; show others as ``ImageSpec`` says."""
+        if self.trainer is None or not isinstance(batch, Batch):
+            return batch  # the example input of the model summary
+        if not self.trainer.training:
+            return self._to_evaluate(batch) if self.images.photographs else batch
         batch_idx = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         part = Part(self.images_in_step(batch, batch_idx), *self._rank_and_world_size())
-        return batch._replace(images=self.augment(batch.images, batch.indices, self._epoch(), batch_idx, part))
+        images = self.augment(batch.images, batch.indices, self._epoch(), batch_idx, part)
+        if self.images.photographs:
+            draws = Draws(generator(self.seed, "photographs", self._epoch(), batch_idx), part, images.device)
+            images = render(images, draws, self.images.size)
+        return batch._replace(images=images)
+
+    def _to_evaluate(self, batch: Batch) -> Batch:
+        assert self.trainer is not None
+        validates = self.trainer.validating or self.trainer.sanity_checking
+        images = self.shown(batch.indices.cpu()) if validates else catalogue(batch.images, self.images.size)
+        return batch._replace(images=images.to(batch.images.device))
 
     def images_in_step(self, batch: Batch, batch_idx: int) -> int:
         """Return the number of images of a training batch in all processes together."""

@@ -135,7 +135,8 @@ def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: C
     if run_dir is None or run_id is None:
         weights, card = read_weights(path, named)
         model = {"network": card.network, "tta": card.tta, "images": asdict(card.images)}
-        config = {"model": model, "data": {"val_size": card.val_size}}
+        photographs = card.images.size if card.images.photographs else 0
+        config = {"model": model, "data": {"val_size": card.val_size, "photographs": photographs}}
         return Checkpoint(path, run_dir, card.recipe, weights, config)
     try:
         content = read_checkpoint_file(path)

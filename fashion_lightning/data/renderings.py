@@ -1,0 +1,255 @@
+"""Images of the data set rendered as photographs: what a classifier of photographs is trained on.
+
+Domain randomization (https://arxiv.org/abs/1703.06907): an image gives the outline of a garment and its details. Shape,
+colours, pattern, folds, background, light and camera are drawn at random, more widely than photographs vary, so that
+only what makes a garment a shirt or a coat stays the same. No photograph is needed.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample, interpolate, pad
+
+from fashion_lightning.data.augment import Part
+
+CATALOGUE = 0.15
+"""The share of images that are shown as they are, on white or nearly white, as in a catalogue."""
+
+
+def catalogue(images: Tensor, size: int) -> Tensor:
+    """Show images ``(B, 1, 28, 28)`` uint8 as a catalogue does: in grey on white, ``(B, 3, size, size)`` uint8."""
+    margin = size // 12
+    enlarged = interpolate(255.0 - images, (size - 2 * margin,) * 2, mode="bilinear")
+    return pad(enlarged, [margin] * 4, value=255).round().byte().expand(-1, 3, -1, -1)
+
+
+class Draws:
+    """Random numbers for each image of a step, drawn on the CPU: every kind of device sees the same pictures.
+
+    Args:
+        generator: of the step.
+        part: which of the step's images are rendered.
+        device: where the numbers are needed.
+    """
+
+    def __init__(self, generator: torch.Generator, part: Part, device: torch.device) -> None:
+        self.generator, self.part, self.device = generator, part, device
+
+    def uniform(self, low: float = 0, high: float = 1, shape: tuple[int, ...] = (1, 1, 1)) -> Tensor:
+        """Return ``(B, *shape)`` float32 between two bounds."""
+        drawn = torch.rand(self.part.whole, *shape, generator=self.generator)
+        return low + (high - low) * self._own(drawn)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Return ``(B, *shape)`` float32 of mean 0 and standard deviation 1; ``(B, 1, 1, 1)`` without a shape."""
+        return self._own(torch.randn(self.part.whole, *(shape or (1, 1, 1)), generator=self.generator))
+
+    def chance(self, probability: float) -> Tensor:
+        """Return ``(B, 1, 1, 1)`` bool."""
+        return self.uniform() < probability
+
+    def either(self, probability: float, one: Tensor | float, other: Tensor | float) -> Tensor:
+        """Return ``one`` for each image with a probability, else ``other``."""
+        return torch.where(self.chance(probability), one, other)
+
+    def clouds(self, size: int, height: int, width: int = 0) -> Tensor:
+        """Return smooth noise ``(B, 1, size, size)`` with about so many spots from top to bottom and left to right."""
+        return interpolate(self.normal(1, height, width or height), (size, size), mode="bilinear")
+
+    def colour(self, saturation: float) -> Tensor:
+        """Return colours ``(B, 3, 1, 1)`` in [0, 1]; many things are nearly black, white or grey."""
+        value = self.uniform(0.03, 0.97)
+        value = self.either(0.25, 0.25 * value, self.either(0.25, 1 - 0.2 * (1 - value), value))
+        hue = self.uniform(0, 1, (3, 1, 1))
+        hue = (hue / hue.amax(1, keepdim=True)) ** 1.5
+        strength = self.uniform() ** (1 / saturation)
+        return value * (1 - self.either(0.4, 0.15 * strength, strength) * (1 - hue))
+
+    def _own(self, drawn: Tensor) -> Tensor:
+        return drawn[self.part.rank :: self.part.processes].to(self.device, non_blocking=True)
+
+
+def render(images: Tensor, draws: Draws, size: int) -> Tensor:
+    """Render images as photographs.
+
+    Args:
+        images: ``(B, 1, 28, 28)`` uint8, bright on black.
+        draws: the random numbers.
+        size: pixels of each edge of a photograph.
+
+    Returns:
+        ``(B, 3, size, size)`` uint8.
+    """
+    values = images.float() / 255
+    y, x = (torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device).view(shape) for shape in AXES)
+    in_catalogue = draws.chance(CATALOGUE)
+    outline, details = _outline(values), _details(values)
+    outline = draws.either(0.4, _filled(outline), outline)
+    across, down, grid = _shape(outline, x, y, in_catalogue, draws)
+    cover = grid_sample((outline + _blurred(outline)) / 2, grid, "bicubic", align_corners=False)
+    cover = ((cover - 0.5) * draws.uniform(1.5, 4) + 0.5).clamp(0, 1)
+    details = grid_sample(details, grid, "bicubic", "border", align_corners=False)
+    fabric = _fabric(across, down, details - details.mean((2, 3), keepdim=True), draws)
+    shade = _blurred(cover, 5)
+    fabric = fabric * (1 - draws.uniform(-0.1, 0.6) * (1 - shade))  # it is round, or its edge shines
+    soft = _blurred(shade, 5)
+    shadow = draws.either(0.5, torch.roll(soft, (1, 1), (2, 3)), torch.roll(soft, (1, -1), (2, 3)))
+    ground = _ground(x, y, across, down, draws) * (1 - draws.uniform(0, 0.6) * shadow)
+    photograph = _lit(cover * fabric.clamp(0, 1) + (1 - cover) * ground.clamp(0, 1), x, y, draws)
+    paper = draws.either(0.6, 1.0, 1 - 0.15 * draws.uniform(0, 1, (3, 1, 1)))
+    catalogue = paper * (1 - grid_sample(values, grid, align_corners=False) * draws.uniform(0.7, 1, (3, 1, 1)))
+    seen = torch.where(in_catalogue, catalogue, photograph)
+    softness = draws.uniform() * draws.chance(0.6)
+    for again in (1.0, draws.chance(0.35)):
+        seen = seen + softness * again * (_blurred(seen) - seen)
+    seen = seen + 0.03 * draws.uniform() ** 3 * draws.normal(3, size, size)
+    return (seen.clamp(0, 1) * 255).round().byte()
+
+
+AXES = (1, 1, -1, 1), (1, 1, 1, -1)
+
+
+def _blurred(images: Tensor, width: int = 3) -> Tensor:
+    """Return means over squares; border pixels are repeated. Faster than a convolution or pooling on a CPU."""
+    for axis in (2, 3):
+        length = images.size(axis)
+        first, last = images.narrow(axis, 0, 1), images.narrow(axis, length - 1, 1)
+        padded = torch.cat([first] * (width // 2) + [images] + [last] * (width // 2), axis)
+        images = sum(padded.narrow(axis, start, length) for start in range(width)) / width  # type: ignore[assignment]
+    return images
+
+
+def _outline(values: Tensor) -> Tensor:
+    """Return where a garment is, without specks of black in it: ``(B, 1, 28, 28)`` of 0 and 1."""
+    mask = (values > 0.04).float()
+    return torch.maximum(mask, (_blurred(mask) > 0.6).float())
+
+
+def _filled(mask: Tensor) -> Tensor:
+    """Fill what lies between parts of a mask on all four sides: white fabric, which is black in the data set."""
+    sides = [mask.flip(axis).cummax(axis)[0].flip(axis) for axis in (2, 3)] + [mask.cummax(axis)[0] for axis in (2, 3)]
+    return torch.stack(sides).amin(0)
+
+
+def _details(values: Tensor) -> Tensor:
+    """Return the garment's grey levels, continued beyond its outline."""
+    inside = (values > 0.04).float()
+    near = _blurred(values * inside, 5) / _blurred(inside, 5).clamp(min=0.02)
+    mean = values.sum((2, 3), keepdim=True) / inside.sum((2, 3), keepdim=True).clamp(min=1)
+    return torch.where(inside > 0, values, torch.where(near > 0, near, mean))
+
+
+def _shape(outline: Tensor, x: Tensor, y: Tensor, in_catalogue: Tensor, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+    """Lay a garment down: wide or narrow, turned, spread out, crumpled.
+
+    Returns:
+        For each pixel, where it is on the garment: ``across`` and ``down``, ``(B, 1, S, S)``, from -1 to 1 within the
+        garment's box; and the same in the image, for ``grid_sample``.
+    """
+    (centre_x, half_x), (centre_y, half_y) = _extent(outline.amax((1, 2))), _extent(outline.amax((1, 3)))
+    free = (~in_catalogue).float()
+    ratio = half_x / half_y
+    # People lay long garments out wider than a body wears them; bags and shoes are wide already.
+    wider = ratio.clamp(max=1) ** draws.uniform(0.35, 1) * ratio.clamp(min=1)
+    ratio = torch.where(in_catalogue, ratio, wider * torch.exp(0.2 * draws.normal() + 0.1 * (ratio < 1)))
+    scale = torch.where(in_catalogue, draws.uniform(0.4, 0.95), draws.uniform(0.6, 1.1))
+    width, height = scale * ratio.clamp(max=1), scale / ratio.clamp(min=1)
+    room = 1 - free / 2
+    x = x - draws.uniform(-1, 1) * (1 - width).clamp(min=0.06) * room
+    y = y - draws.uniform(-1, 1) * (1 - height).clamp(min=0.06) * room
+    angle = free * (0.14 * draws.normal() + draws.either(0.04, draws.uniform(-math.pi, math.pi), 0.0))
+    across = draws.either(0.5, 1.0, -1.0) * (angle.cos() * x + angle.sin() * y) / width
+    down = (angle.cos() * y - angle.sin() * x) / height
+    hem = draws.uniform(-0.1, 0.12) + draws.uniform(0, 0.7) * (1 - half_x / half_y).clamp(min=0)  # a long one is wide
+    across = across / (1 + free * hem * down.clamp(-1.3, 1.3))
+    bend, lean = 0.12 * draws.normal(), 0.1 * draws.normal()
+    across = across + free * (bend * down.square().clamp(max=2) + lean * down)
+    spread = free * draws.uniform(-0.1, 0.35) * draws.chance(0.6) * (down + 1).clamp(0, 2)  # sleeves
+    across = across - across.sign() * (across.abs() - 0.45).clamp(min=0) * (1 - 1 / (1 + spread))
+    size = across.size(-1)
+    crumple = free * 0.09 * draws.uniform() * interpolate(draws.normal(2, 5, 5), (size, size), mode="bicubic")
+    across, down = across + crumple[:, :1], down + crumple[:, 1:]
+    grid = torch.cat([centre_x + half_x * across, centre_y + half_y * down], 1).movedim(1, -1)
+    return across, down, grid
+
+
+def _extent(profile: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the middle and half of the length of what is not 0 in ``(B, 28)``, where an edge is at -1 or 1."""
+    at = torch.arange(28.0, device=profile.device)
+    first = torch.where(profile > 0, at, 28.0).amin(1).view(-1, 1, 1, 1)
+    end = torch.where(profile > 0, at, -1.0).amax(1).view(-1, 1, 1, 1) + 1
+    return (first + end) / 28 - 1, ((end - first) / 28).clamp(0.1, 1)
+
+
+def _fabric(across: Tensor, down: Tensor, details: Tensor, draws: Draws) -> Tensor:
+    """Return the colours of a fabric ``(B, 3, S, S)``: plain, striped, checked, spotted or printed; with folds."""
+    size = across.size(-1)
+    angle = draws.either(0.75, draws.either(0.5, math.pi / 2, 0.0), draws.uniform(0, math.pi)) + 0.05 * draws.normal()
+    frequency = torch.exp(draws.uniform(1.6, 3.5))
+    along, beside = angle.cos() * across + angle.sin() * down, angle.cos() * down - angle.sin() * across
+    hardness, balance = draws.uniform(1, 8), draws.uniform(-0.6, 0.6)
+    stripes, others = (
+        torch.sigmoid(hardness * (torch.sin(frequency * place + draws.uniform(0, 6.3)) + balance))
+        for place in (along, beside)
+    )
+    places = torch.cat([across, down], 1).movedim(1, -1) * draws.either(0.5, 0.4, 1.0).view(-1, 1, 1, 1)
+    noise = grid_sample(draws.normal(1, 24, 24), places, "bilinear", "reflection", align_corners=False)
+    spots = torch.sigmoid(2 * hardness * (noise + balance))
+    from_x = (across - 0.25 * draws.normal()).abs() / draws.uniform(0.15, 0.5)
+    from_y = (down - draws.uniform(-0.5, 0.3)).abs() / draws.uniform(0.1, 0.45)
+    printed = torch.sigmoid(12 * (1 - torch.maximum(from_x, from_y))) * draws.either(0.6, spots, 1.0)
+    yoke = torch.sigmoid(14 * (down - draws.uniform(-0.7, 0.7)))
+    pattern, kind = torch.zeros_like(across), draws.uniform()
+    for most, values in ((0.58, yoke), (0.53, printed), (0.4, spots), (0.24, (stripes + others) / 2), (0.14, stripes)):
+        pattern = torch.where(kind < most, values, pattern)
+    ground, figure = draws.colour(0.5), draws.colour(0.5)
+    fabric = ground + (figure - ground) * pattern * draws.uniform(0.3, 1)
+    fabric = fabric + draws.either(0.3, 1.0, -1.0) * draws.uniform(0.15, 0.8) * details
+    soft = 0.5 * draws.clouds(size, 4) + 0.4 * draws.clouds(size, 9) + 0.2 * draws.clouds(size, 20)
+    folds = draws.either(0.5, soft, draws.either(0.5, draws.clouds(size, 4, 14), draws.clouds(size, 14, 4)))
+    return fabric * (1 + draws.uniform(0, 0.3) * folds) + draws.uniform(0, 0.06) * folds
+
+
+def _ground(x: Tensor, y: Tensor, across: Tensor, down: Tensor, draws: Draws) -> Tensor:
+    """Return what a garment lies or hangs on ``(B, 3, S, S)``: a wall, boards, tiles, a rug, a sheet, with an edge."""
+    size = across.size(-1)
+    wood = torch.tensor([1.0, 0.85, 0.7], device=x.device).view(3, 1, 1) ** draws.uniform(-0.2, 1.2)
+    first, kind = draws.colour(0.35), draws.uniform()
+    light, warm = 1 - 0.35 * (1 - first), wood * draws.uniform(0.25, 0.9)
+    first = torch.where(kind < 0.25, light, torch.where(kind < 0.6, warm, first))
+    second = (first + 0.25 * draws.normal() + 0.15 * draws.normal(3, 1, 1)).clamp(0, 1)
+    grain = draws.either(0.5, draws.clouds(size, 2, 24), draws.clouds(size, 24, 2))
+    texture = draws.either(0.3, grain, draws.either(0.5, draws.clouds(size, 6), draws.clouds(size, 20)))
+    amount = draws.chance(0.45) * draws.uniform()
+    ground = first + (second - first) * amount * torch.sigmoid(draws.uniform(0.5, 5) * texture + draws.normal())
+    angle = draws.either(0.6, draws.either(0.5, math.pi / 2, 0.0), draws.uniform(0, math.pi)) + 0.04 * draws.normal()
+    along, beside = angle.cos() * x + angle.sin() * y, angle.cos() * y - angle.sin() * x
+    boards, thickness = draws.uniform(1, 8), draws.uniform(0.03, 0.15)
+    (number, joint), (_, other) = (
+        (place.floor(), (place - place.floor() < thickness).float())
+        for place in (along * boards + draws.uniform(), beside * boards + draws.uniform())
+    )
+    kind, depth = draws.uniform(), draws.uniform(-0.4, 1.2)
+    floor = 0.35 * torch.sin(13 * number + draws.uniform(0, 6.3)) - joint * depth
+    structure = torch.where(kind < 0.25, floor, torch.where(kind < 0.4, -torch.maximum(joint, other) * depth, 0.0))
+    structure = torch.where(kind > 0.93, (number % 2) * depth * 2, structure)
+    ground = ground + structure * draws.uniform(0.05, 0.25) * (0.3 + first)
+    folds = draws.either(0.5, draws.clouds(size, 3), draws.clouds(size, 7))
+    ground = ground * (1 + draws.chance(0.7) * draws.uniform(0, 0.22) * folds)
+    edge = torch.sigmoid(20 * (along + draws.either(0.5, 1.0, -1.0) * draws.uniform(0.5, 1))) * draws.chance(0.22)
+    ground = ground * (1 - edge) + edge * draws.colour(0.4)
+    beside_x = (x - draws.either(0.5, 1.0, -1.0) * draws.uniform(0.8, 1.2)).abs() < draws.uniform(0.1, 0.4)
+    beside_y = (y - draws.either(0.5, 1.0, -1.0) * draws.uniform(0.5, 1.2)).abs() < draws.uniform(0.1, 0.6)
+    ground = torch.where(beside_x & beside_y & draws.chance(0.2), draws.colour(0.5), ground)
+    hook = (across.abs() < draws.uniform(0.02, 0.06)) & (down < -0.85) & (down > -draws.uniform(1.1, 1.7))
+    ground = torch.where(hook & draws.chance(0.2), draws.colour(0.2), ground)
+    return ground * (1 + 0.08 * draws.uniform() ** 2 * draws.normal(1, size, size))
+
+
+def _lit(picture: Tensor, x: Tensor, y: Tensor, draws: Draws) -> Tensor:
+    """Light a picture from one side, in light of some colour, and expose it."""
+    angle = draws.uniform(0, 6.3)
+    picture = picture * (1 + draws.uniform(0, 0.25) * (angle.cos() * x + angle.sin() * y))
+    picture = picture * draws.uniform(0.88, 1.12, (3, 1, 1))
+    return picture.clamp(0, 1) ** torch.exp(0.3 * draws.normal())

@@ -1,0 +1,60 @@
+"""Images rendered as photographs: each step its own, the same in every run and for any number of processes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fashion_lightning import FashionMNISTDataModule
+from fashion_lightning.data.augment import Part
+from fashion_lightning.data.renderings import Draws, catalogue, render
+from fashion_lightning.data.seeding import generator
+from tests.conftest import Run
+
+
+def drawn(images: torch.Tensor, step: int = 0, part: Part | None = None) -> torch.Tensor:
+    part = part or Part(len(images))
+    return render(images, Draws(generator(0, step), part, images.device), 48)
+
+
+@pytest.fixture
+def shirts() -> torch.Tensor:
+    images = torch.zeros(8, 1, 28, 28, dtype=torch.uint8)
+    images[:, :, 4:26, 8:20] = 180
+    images[:, :, 4:10, 2:26] = 200
+    return images
+
+
+def test_a_step_renders_colour_photographs_and_another_step_others(shirts: torch.Tensor) -> None:
+    first = drawn(shirts)
+    assert (first.shape, first.dtype) == ((8, 3, 48, 48), torch.uint8)
+    assert torch.equal(first, drawn(shirts))
+    assert len({picture.numpy().tobytes() for picture in torch.cat([first, drawn(shirts, step=1)])}) == 16
+
+
+def test_processes_share_the_photographs_of_a_step(shirts: torch.Tensor) -> None:
+    parts = [drawn(shirts[rank::2], part=Part(8, rank, 2)) for rank in range(2)]
+    assert torch.equal(torch.stack(parts, 1).flatten(0, 1), drawn(shirts))
+
+
+def test_a_catalogue_shows_the_garment_dark_on_white(shirts: torch.Tensor) -> None:
+    page = catalogue(shirts, 48)
+    assert page.shape == (8, 3, 48, 48)
+    assert (page[0, 0, 0].min().item(), page[0, 0, 24, 24].item()) == (255, 75)
+
+
+def test_validation_photographs_are_the_same_in_every_run(data: Path) -> None:
+    runs = [FashionMNISTDataModule(str(data), val_size=20, photographs=32) for _ in range(2)]
+    for seed, run in enumerate(runs):
+        run.seed = seed
+        run.setup("fit")
+    assert torch.equal(runs[0].shown(runs[0].val_set.indices), runs[1].shown(runs[1].val_set.indices))
+
+
+def test_the_recipe_trains_tests_and_refuses_tiny_photographs(cli: Run, data: Path) -> None:
+    fit = ("fit", "--config", "photographs", "--data.root", data, "--data.batch_size", 20, "--data.val_size", 20)
+    small = ("--model.network.init_args.widths", "[8,8,8]", "--trainer.max_epochs", 2)
+    printed = cli(*fit, *small, "--data.photographs", 40)
+    assert "tensorboard_logs/photographs/version_0" in printed
+    assert "accuracy" in cli("test", "--ckpt_path", "photographs", "--data.root", data)
+    assert "give 32 to 128 pixels" in cli(*fit, "--data.photographs", 20, exits=2)
