@@ -7,7 +7,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +16,10 @@ import torch
 from fashion_lightning.data import source
 from fashion_lightning.runs import origin
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
 Run = Callable[..., str]
+
+RUN, SECOND = (Path(f"tensorboard_logs/tiny/version_{number}") for number in range(2))
+"""The folders of the first two runs of the tiny recipe."""
 
 TRAIN_IMAGES, TEST_IMAGES = 600, 100
 
@@ -69,10 +69,16 @@ def write_generated_data(folder: Path) -> dict[str, str]:
 
 
 def command_with_hashes(script: Path, hashes: dict[str, str]) -> list[str]:
-    """The start of a command line for a process of its own, in which files with these hashes count as the real ones."""
+    """The start of a command line for a process of its own, in which files with these hashes count as the real ones.
+
+    So it is in the processes that it starts.
+    """
     script.write_text(
+        "import os\nos.environ.setdefault('OMP_NUM_THREADS', '1')\n"
+        "from fashion_lightning.runs import processes\n"
         "from fashion_lightning.cli import main\n"
         "from fashion_lightning.data import source\n"
+        f"processes.PROGRAM = {[sys.executable, str(script)]}\n"
         f"source.SHA256.update({hashes!r})\n"
         "main()\n"
     )
@@ -113,6 +119,12 @@ def data(generated: tuple[Path, dict[str, str]]) -> Path:
 
 
 @pytest.fixture
+def images(data: Path) -> torch.Tensor:
+    """The training images ``(600, 1, 28, 28) uint8``."""
+    return source.load("train", data)[0]
+
+
+@pytest.fixture
 def recipe(tmp_path: Path, data: Path) -> Path:
     """A recipe file of a tiny network on the generated data."""
     (tmp_path / "data").symlink_to(data)  # where a checkpoint that names no folder looks
@@ -146,39 +158,42 @@ def command_on_generated_data(tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def program(command_on_generated_data: list[str]) -> list[str]:
-    """The start of a command line whose processes, too, take the generated files for the real ones."""
-    script = Path(command_on_generated_data[1])
-    text = script.read_text().replace("main()", f"parent.PROGRAM = {command_on_generated_data}\nmain()")
-    script.write_text("from fashion_lightning.runs import processes as parent\n" + text)
-    return command_on_generated_data
-
-
-def trained_once(kept: Path, cli: Run, *settings: str | Path) -> Path:
-    """The run folder of a fit, which is made once and then copied for each test."""
-    run = Path("tensorboard_logs/tiny/version_0")
-    if kept.exists():
-        shutil.copytree(kept, run)
-    else:
-        cli("fit", *settings)
-        shutil.copytree(run, kept)
-    return run
+def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data: list[str]) -> None:
+    """Processes that the package starts take the generated files for the real ones, too, and one thread each."""
+    for module in ("runs.processes", "from_python"):
+        monkeypatch.setattr(f"fashion_lightning.{module}.PROGRAM", tuple(command_on_generated_data))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
-def trained(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> Path:
+def fitted(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> Callable[..., Path]:
+    """Fits the tiny recipe with more settings and returns the run folder, ``RUN``; a second time, it is a copy."""
+
+    def fit(*settings: str, exits: int | None = None) -> Path:
+        kept = generated[0].with_name(hashlib.sha256(repr(settings).encode()).hexdigest())
+        if not kept.exists():
+            cli("fit", "--config", recipe, *settings, exits=exits)
+            RUN.rename(kept)
+        shutil.copytree(kept, RUN)
+        return RUN
+
+    return fit
+
+
+@pytest.fixture
+def trained(fitted: Callable[..., Path]) -> Path:
     """The run folder of a finished run of the tiny recipe."""
-    return trained_once(generated[0].with_name("trained"), cli, "--config", recipe)
+    return fitted()
 
 
 @pytest.fixture
-def drawn(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> Path:
+def drawn(fitted: Callable[..., Path]) -> Path:
     """The run folder of a finished run with pictures."""
-    return trained_once(generated[0].with_name("drawn"), cli, "--config", recipe, "--pictures", "true")
+    return fitted("--pictures=true")
 
 
 @pytest.fixture(scope="session")
-def browser() -> "Iterator[Browser]":
+def browser() -> Iterator[Any]:
     """A real browser; for tests marked ``browser``."""
     from tests.browser import open_browser
 

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +57,12 @@ def assert_same_state(run: Path, other: Path) -> None:
     """Equal to the last bit."""
     for a, b in zip(weights_and_optimizer(run), weights_and_optimizer(other), strict=True):
         assert torch.equal(a, b)
+
+
+def wait_for(condition: Callable[[], object], process: "subprocess.Popen[Any] | None" = None) -> None:
+    """Wait until something is so; a process must not end before."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process is None or process.poll() is None
+        time.sleep(0.005)

@@ -11,12 +11,10 @@ averages, metrics, callbacks and curves (read raw from the event files) must equ
 disturbed. Of several processes, any one is killed, and the others must end soon and by themselves.
 """
 
-import argparse
 import contextlib
 import hashlib
 import itertools
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -25,10 +23,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonargparse
 import psutil
 import torch
 import yaml
@@ -111,37 +109,15 @@ def title(recipe: dict[str, Any]) -> str:
     return f"{' '.join(names)} {recipe['trainer']['precision']} prune={prune}"
 
 
-@dataclass
-class Program:
-    """How a training is started: command, folders, environment."""
-
-    command: list[str]
-    data: Path
-    logs: Path
-    """Where the folders of the trainings are made."""
-    processes: int = 1
-    """That train together, started by Lightning."""
-
-    def start(self, folder: Path) -> subprocess.Popen[bytes]:
-        """Begin the training in ``folder``, or go on with it, as a user would."""
-        runs = sorted(folder.glob("tensorboard_logs/recipe/version_*"))
-        if runs and any(runs[-1].glob("checkpoints/*.ckpt")):
-            arguments = ["--ckpt_path", str(runs[-1].relative_to(folder))]
-        else:
-            arguments = ["--config", "recipe.yaml", "--data.root", str(self.data)]
-        arguments += ["--trainer.devices", str(self.processes)] if self.processes > 1 else []
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        with (folder / "output.txt").open("ab") as output:
-            return subprocess.Popen(
-                [*self.command, "fit", *arguments], cwd=folder, stdout=output, stderr=output, env=environment
-            )
-
-    def folder(self, name: str, recipe: dict[str, Any]) -> Path:
-        """A folder with the recipe in it."""
-        folder = self.logs / name
-        folder.mkdir(parents=True)
-        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-        return folder
+def start(command: list[str], folder: Path, processes: int) -> "subprocess.Popen[bytes]":
+    """Begin the training of ``recipe.yaml`` in ``folder``, or go on with it, as a user would."""
+    options = ["--config", "recipe.yaml", "--data.root", str(folder.parent / "data")]
+    runs = sorted(folder.glob("tensorboard_logs/recipe/version_*"))
+    if runs and any(runs[-1].glob("checkpoints/*.ckpt")):
+        options = ["--ckpt_path", str(runs[-1].relative_to(folder))]
+    fit = [*command, "fit", *options, "--trainer.devices", str(processes)]
+    with (folder / "output.txt").open("ab") as output:
+        return subprocess.Popen(fit, cwd=folder, stdout=output, stderr=output)
 
 
 def finished_run(folder: Path) -> Path:
@@ -230,10 +206,6 @@ def kill_at(
         time.sleep(0.0005)
     else:
         return False
-    if processes == 1:
-        process.kill()
-        process.wait()
-        return True
     before = (folder / "output.txt").stat().st_size
     ours = processes_of(process)
     draw.choice(ours).kill()
@@ -249,7 +221,7 @@ def kill_at(
     return True
 
 
-def run(kills: int, seed: int, processes: int = 1, recipe: str | None = None) -> tuple[int, list[str]]:
+def run(kills: int = 100, seed: int = 0, processes: int = 1, recipe: str | None = None) -> tuple[int, list[str]]:
     """Kill trainings until so many kills are reached and the last one is done.
 
     Args:
@@ -265,18 +237,20 @@ def run(kills: int, seed: int, processes: int = 1, recipe: str | None = None) ->
     with tempfile.TemporaryDirectory() as scratch:
         hashes = write_generated_data(Path(scratch) / "data")
         command = command_with_hashes(Path(scratch) / "fashion_lightning_on_generated_data.py", hashes)
-        program = Program(command, Path(scratch) / "data", Path(scratch) / "trainings", processes)
         for number, settings in enumerate(cases() if recipe is None else shipped(recipe)):
             if done >= kills:
                 break
-            undisturbed = program.folder(f"{number}_undisturbed", settings)
+            undisturbed, disturbed = (Path(scratch) / f"{number}_{name}" for name in ("undisturbed", "disturbed"))
+            for folder in (undisturbed, disturbed):
+                folder.mkdir()
+                (folder / "recipe.yaml").write_text(yaml.safe_dump(settings))
             began = time.monotonic()
-            if program.start(undisturbed).wait():
+            if start(command, undisturbed, processes).wait():
                 raise RuntimeError((undisturbed / "output.txt").read_text())
             seconds = time.monotonic() - began
-            disturbed, here = program.folder(f"{number}_disturbed", settings), 0
+            here = 0
             while True:
-                process = program.start(disturbed)
+                process = start(command, disturbed, processes)
                 if here < 10 and kill_at(process, disturbed, seconds, draw, processes):
                     here += 1
                     continue
@@ -298,12 +272,6 @@ def run(kills: int, seed: int, processes: int = 1, recipe: str | None = None) ->
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--recipe", help="a name in configs/; settings of all kinds by default")
-    given = parser.parse_args()
-    kills, found = run(given.kills, given.seed, given.processes, given.recipe)
+    kills, found = jsonargparse.CLI(run)
     print(f"{kills} kills, {len(found)} differences", *found, sep="\n")
     sys.exit(bool(found))

@@ -39,7 +39,7 @@ MODULES = {
     "data/split.py": "test_split.py test_datamodule.py test_one_file.py",
     "files/durable.py": "test_durable.py test_output_files.py",
     "files/lock.py": "test_lock.py test_durable.py test_source.py",
-    "runs/folder.py": "test_folder.py test_find_run.py test_origin.py",
+    "runs/folder.py": "test_folder.py test_origin.py",
 }
 """The tests that are to notice a mutant of a module, the quickest first."""
 
@@ -77,7 +77,11 @@ def passes(checkout: Path, tests: str, seconds: float) -> bool:
         os.environ["PYTHONPATH"] = str(checkout)
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
         options = ["-xqo", "addopts=", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", "not slow and not browser"]
-        os._exit(pytest.main([*options, *(f"tests/{test}" for test in tests.split())]))
+        code = 1
+        try:
+            code = pytest.main([*options, *(f"tests/{test}" for test in tests.split())])
+        finally:  # also where pytest itself raises: what follows is the parent's
+            os._exit(code)
     end = time.monotonic() + seconds
     while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < end:
         time.sleep(0.02)

@@ -67,18 +67,6 @@ class FailsLater(Linear):
         return super().forward(images)
 
 
-class FailsUntrained(Linear):
-    """Works within ``fit``, but not in a process that only evaluates it."""
-
-    trained = False
-
-    def forward(self, images: Tensor) -> Tensor:
-        self.trained |= self.training
-        if torch.is_inference_mode_enabled() and not self.trained:
-            raise ValueError("by design")
-        return super().forward(images)
-
-
 class InfiniteInValidation(Linear):
     """Trains as it should, and gives infinite logits when it is not trained."""
 

@@ -32,7 +32,7 @@ def weights_of(recipe: Path, scratch: Path) -> str:
     """SHA-256 of the weights, running statistics and optimizer that a recipe ends with."""
     hashes = write_generated_data(scratch / "data")
     command = command_with_hashes(scratch / "fit_on_generated_data.py", hashes)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     fit = [
         *command,
         "fit",

@@ -10,14 +10,11 @@ run folder of its own; a fit that was finished must not have been touched again;
 bits of an undisturbed one with the same settings.
 """
 
-import argparse
 import contextlib
 import csv
 import math
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,8 +23,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import kills, postgresql
+import jsonargparse
+import psutil
+
+from tests import postgresql
 from tests.conftest import command_with_hashes, write_generated_data
+from tests.kills import fingerprint
 
 RECIPE = """
 model:
@@ -70,22 +71,16 @@ class Workers:
     def start(self) -> None:
         self.started += 1
         with (self.folder / "output.txt").open("ab") as output:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            self.running.append(
-                subprocess.Popen(self.command, cwd=self.folder, stdout=output, stderr=output, env=environment)
-            )
+            self.running.append(subprocess.Popen(self.command, cwd=self.folder, stdout=output, stderr=output))
 
     def kill_one(self, draw: random.Random) -> None:
         """Kill a worker, and perhaps its fits; start it again."""
         worker = draw.choice(self.running)
-        children: list[str] = []
-        if draw.random() < 0.5:
-            tasks = Path(f"/proc/{worker.pid}/task").glob("*/children")
-            children = [child for task in tasks for child in task.read_text().split()]
+        children = psutil.Process(worker.pid).children() if draw.random() < 0.5 else []
         worker.kill()
         for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
         worker.wait()
         self.running.remove(worker)
         self.start()
@@ -128,16 +123,22 @@ def check(workers: Workers, trials: int, program: Sequence[str]) -> list[str]:
         alone.mkdir()
         shutil.copy(sweep / run / "config.yaml", alone / "recipe_sweep.yaml")
         fit = ["fit", "--config", str(alone / "recipe_sweep.yaml"), "--trainer.default_root_dir", str(alone)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        subprocess.run([*program, *fit], cwd=workers.folder, env=environment, check=True, capture_output=True)
-        expected = kills.fingerprint(alone / "recipe_sweep/version_0")
-        found = kills.fingerprint(sweep / run)
+        subprocess.run([*program, *fit], cwd=workers.folder, check=True, capture_output=True)
+        expected = fingerprint(alone / "recipe_sweep/version_0")
+        found = fingerprint(sweep / run)
         wrong += [f"{run}: {name}" for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
     return wrong
 
 
-def run(trials: int, workers: int, kill_count: int, restarts: int, seed: int) -> tuple[int, list[str]]:
+def run(trials: int = 12, workers: int = 1, kills: int = 10, restarts: int = 1, seed: int = 0) -> tuple[int, list[str]]:
     """Run a sweep whose workers are killed.
+
+    Args:
+        trials: that the sweep is to have.
+        workers: commands that share its study.
+        kills: of workers.
+        restarts: of the database's server, if there are several workers.
+        seed: of the instants.
 
     Returns:
         The number of workers that were started, and all that is wrong.
@@ -147,13 +148,9 @@ def run(trials: int, workers: int, kill_count: int, restarts: int, seed: int) ->
         folder = Path(scratch)
         hashes = write_generated_data(folder / "data")
         program = command_with_hashes(folder / "fashion_lightning_on_generated_data.py", hashes)
-        fit = Path(program[1])
-        beginning = (
-            "from fashion_lightning.runs import processes\nfrom fashion_lightning.sweeps import study\n"
-            f"processes.PROGRAM = {program!r}\nstudy.HEARTBEAT_SECONDS = {HEARTBEAT_SECONDS}\n"
-        )
         script = folder / "sweep.py"
-        script.write_text(beginning + fit.read_text())
+        heartbeat = f"from fashion_lightning.sweeps import study\nstudy.HEARTBEAT_SECONDS = {HEARTBEAT_SECONDS}\n"
+        script.write_text(Path(program[1]).read_text().replace("main()", f"{heartbeat}main()"))
         (folder / "recipe.yaml").write_text(RECIPE)
         (folder / "space.yaml").write_text(SPACE)
         options = ["--config", "recipe.yaml", "--space", "space.yaml", "--data.root", str(folder / "data")]
@@ -166,7 +163,7 @@ def run(trials: int, workers: int, kill_count: int, restarts: int, seed: int) ->
         sweep = Workers([sys.executable, str(script), "sweep", *options], folder)
         for _ in range(workers):
             sweep.start()
-        events = ["kill"] * kill_count + ["restart"] * (restarts if workers > 1 else 0)
+        events = ["kill"] * kills + ["restart"] * (restarts if workers > 1 else 0)
         draw.shuffle(events)
         wrong = []
         for event in events:
@@ -189,13 +186,6 @@ def run(trials: int, workers: int, kill_count: int, restarts: int, seed: int) ->
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=12)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--restarts", type=int, default=1, help="of the server")
-    parser.add_argument("--seed", type=int, default=0, help="of the instants")
-    given = parser.parse_args()
-    started, unequal = run(given.trials, given.workers, given.kills, given.restarts, given.seed)
+    started, unequal = jsonargparse.CLI(run)
     print(f"{started} workers were started, {len(unequal)} faults", *unequal, sep="\n")
     sys.exit(bool(unequal))

@@ -95,3 +95,18 @@ def test_a_gpu_is_never_waited_for_and_makes_the_same_images(augment: Augment) -
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.equal(augmented.cpu(), expected)
+
+
+def test_what_is_drawn_goes_to_the_device_of_the_images_and_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    move = torch.Tensor.to
+    moves: list[tuple[tuple[torch.device, ...], dict[str, bool]]] = []
+
+    def noted(tensor: torch.Tensor, *place: torch.device, **options: bool) -> torch.Tensor:
+        moves.append((place, options))
+        return move(tensor, *place, **options)
+
+    images = IMAGES.to("meta")
+    monkeypatch.setattr(torch.Tensor, "to", noted)
+    for augment in ALL_OF_IT:
+        augment(images, INDICES, epoch=3, batch_idx=5)
+    assert moves == [((images.device,), {"non_blocking": True})] * 6

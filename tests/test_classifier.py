@@ -1,13 +1,11 @@
 """The classifier around any network."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -18,6 +16,7 @@ from fashion_lightning.callbacks.stopping import StopWhenNotFinite
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import PIXEL_MEAN, PIXEL_STD
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.data.tta import views
 from fashion_lightning.errors import UserError
 from fashion_lightning.inference import classify
 from fashion_lightning.networks import CNN
@@ -176,25 +175,6 @@ def test_torchs_schedules_that_do_not_go_by_epochs_are_refused(schedule: str, ar
         tiny(scheduler=build).configure_optimizers()
 
 
-class Curves(CSVLogger):
-    """Remembers the steps of the epochs."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.epochs: list[tuple[int | None, float]] = []
-
-    def log_metrics(self, metrics: Mapping[str, Tensor | float], step: int | None = None) -> None:
-        self.epochs += [(step, float(metrics["epoch"]))] if "epoch" in metrics else []
-
-
-@pytest.mark.parametrize("every", [1, 2])
-def test_every_epoch_has_a_point_also_after_a_sanity_validation(data: Path, tmp_path: Path, every: int) -> None:
-    curves = Curves(tmp_path)
-    fit = trainer(tmp_path, logger=curves, max_epochs=3, check_val_every_n_epoch=every, enable_checkpointing=False)
-    fit.fit(tiny(), FashionMNISTDataModule(str(data), val_size=100, batch_size=50))
-    assert curves.epochs == [(9, 0), (19, 1), (29, 2)]
-
-
 def test_flip_averaging_makes_mirror_images_equal() -> None:
     classifier = tiny(tta="flip").eval()
     with torch.no_grad():
@@ -232,3 +212,24 @@ def test_the_same_objects_can_be_fitted_twice_and_tested(data: Path, tmp_path: P
         assert classifier.train_metrics.images == 500  # of one epoch: nothing is left of the first
         fit.test(classifier, datamodule, verbose=False)
         assert classifier.evaluations["none"]["confusion"].sum() == 100
+
+
+IMAGE = torch.arange(28 * 28).view(1, 1, 28, 28) % 251
+
+
+def test_without_augmentation_there_is_the_image_alone() -> None:
+    (view,) = views(IMAGE, "none")
+    assert torch.equal(view, IMAGE)
+
+
+def test_flip_shift_adds_both_moved_by_a_pixel_in_four_directions() -> None:
+    image, mirrored, *moved = views(IMAGE, "flip_shift")
+    assert torch.equal(image, IMAGE)
+    assert torch.equal(mirrored, IMAGE.flip(-1))
+    up, _, down, _, left, _, right, right_mirrored = moved
+    assert torch.equal(up[..., :-1, :], IMAGE[..., 1:, :])
+    assert torch.equal(down[..., 1:, :], IMAGE[..., :-1, :])
+    assert torch.equal(left[..., :-1], IMAGE[..., 1:])
+    assert torch.equal(right[..., 1:], IMAGE[..., :-1])
+    assert torch.equal(right_mirrored, right.flip(-1))
+    assert not any(edge.any() for edge in (up[..., -1, :], down[..., 0, :], left[..., -1], right[..., 0]))

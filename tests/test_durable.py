@@ -8,7 +8,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import time
 from pathlib import Path
 from unittest import mock
 
@@ -18,20 +17,20 @@ import torch
 from fashion_lightning.callbacks.checkpoints import DurableCheckpointIO
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
-from tests.conftest import Run
+from tests.conftest import RUN, Run
+from tests.interruption import wait_for
 
 STUCK = ["--early_stopping.patience", "1", "--early_stopping.min_delta", "100"]
 
-RUN = Path("tensorboard_logs/tiny/version_0")
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("stage", ["writing", "syncing", "renaming"])
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     path = tmp_path / "last.ckpt"
     DurableCheckpointIO().save_checkpoint({"step": 1}, path)
     monkeypatch.setattr(
@@ -95,12 +94,6 @@ def test_a_file_system_that_syncs_no_folders_is_taken_and_a_failing_disk_is_not(
     assert (tmp_path / "fit.json").read_bytes() == b"whole"
 
 
-def test_what_a_kill_left_half_written_is_overwritten_not_piled_up(cli: Run, trained: Path) -> None:
-    (trained / "checkpoints/.last.ckpt.partial").write_bytes(b"half")
-    cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
-    assert {path.name for path in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-
-
 def test_two_processes_may_write_one_file_at_once(tmp_path: Path) -> None:
     path = tmp_path / "test_best.json"
     with replacing(path) as first:
@@ -132,9 +125,6 @@ def test_a_run_folder_that_is_deleted_meanwhile_is_one_line(
 def test_a_full_disk_stops_a_fit_and_the_last_good_checkpoint_is_named(
     cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     before = (trained / "checkpoints/last.ckpt").read_bytes()
     monkeypatch.setattr(torch, "save", full)
     printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3", exits=2)
@@ -180,9 +170,7 @@ def test_a_run_killed_in_its_first_epoch_goes_on_from_its_start(
 ) -> None:
     command = [*command_on_generated_data, "fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (RUN / "checkpoints/last.ckpt").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_for((RUN / "checkpoints/last.ckpt").exists, process)
     refused = cli("fit", "--ckpt_path", RUN, exits=2)
     process.send_signal(signal.SIGKILL)
     process.wait()

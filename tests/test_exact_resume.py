@@ -1,51 +1,50 @@
-"""A run that was ended at any moment and continued is, to the bit, the run that was not."""
+"""A run that was ended and continued is, to the bit, the run that was not; every run validates its last epoch."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from fashion_lightning.classifier import FashionMNISTClassifier
-from tests.conftest import Run
+from tests.conftest import RUN, SECOND, Run
 from tests.interruption import assert_same_state, interrupt
 from tests.test_tensorboard import curve, raw_points
 
-DROPOUT_RECIPE = """
-model:
-  network:
-    class_path: tests.networks.WithDropout
-"""
+Fitted = Callable[..., Path]
+
+WITH_DROPOUT = ["--model.network=tests.networks.WithDropout"]
 
 
-@pytest.mark.parametrize("precision", ["32-true", pytest.param("bf16-mixed", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    "moment",
+    ("moment", "precision"),
     [
-        pytest.param(("epoch start", 0, 0), marks=pytest.mark.slow),
-        pytest.param(("train", 0, 0), marks=pytest.mark.slow),
-        pytest.param(("train", 0, 4), marks=pytest.mark.slow),
-        pytest.param(("validation", 0, 0), marks=pytest.mark.slow),
-        pytest.param(("epoch end", 0, 0), marks=pytest.mark.slow),
-        ("train", 1, 9),
-        pytest.param(("epoch start", 2, 0), marks=pytest.mark.slow),
-        pytest.param(("train", 2, 3), marks=pytest.mark.slow),
+        (("train", 1, 9), "32-true"),
+        *(
+            pytest.param(moment, precision, marks=pytest.mark.slow)
+            for precision, moments in (
+                ("32-true", [("epoch start", 0, 0), ("train", 0, 0), ("validation", 0, 0), ("epoch end", 0, 0)]),
+                ("32-true", [("epoch start", 2, 0), ("train", 2, 3)]),
+                ("bf16-mixed", [("train", 0, 4), ("train", 2, 3)]),
+            )
+            for moment in moments
+        ),
     ],
     ids=str,
 )
 def test_an_interrupted_run_ends_with_the_same_bits_as_an_undisturbed_one(
-    cli: Run, recipe: Path, moment: tuple[str, int, int], precision: str
+    cli: Run, fitted: Fitted, moment: tuple[str, int, int], precision: str
 ) -> None:
-    fit = ["fit", "--config", recipe, "--config", "dropout.yaml", "--trainer.max_epochs", "3"]
-    Path("dropout.yaml").write_text(DROPOUT_RECIPE)
-    cli(*fit, "--trainer.precision", precision)
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    printed = cli(*fit, "--trainer.precision", precision, *interrupt(*moment), exits=130)
-    assert f"Continue with: fashion-lightning fit --ckpt_path {disturbed}" in printed
-    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
-    assert_same_state(undisturbed, disturbed)
+    settings = [*WITH_DROPOUT, "--trainer.max_epochs=3", f"--trainer.precision={precision}"]
+    fitted(*settings)
+    printed = cli("fit", "--config", "tiny.yaml", *settings, *interrupt(*moment), exits=130)
+    assert f"Continue with: fashion-lightning fit --ckpt_path {SECOND}" in printed
+    cli("fit", "--ckpt_path", SECOND, "--trainer.callbacks", "null")
+    assert_same_state(RUN, SECOND)
     for tag in ("val/loss", "val/accuracy", "lr", "train/loss_step", "train/loss", "train/accuracy", "epoch"):
-        assert curve(undisturbed, tag) == curve(disturbed, tag)
+        assert curve(RUN, tag) == curve(SECOND, tag)
 
 
 SETTINGS = [
@@ -60,36 +59,42 @@ SETTINGS = [
         "--trainer.callbacks+=fashion_lightning.callbacks.weight_averaging.WeightEMA",
         "--trainer.callbacks.init_args.decay=0.9",
     ],
+    ["--trainer.callbacks+=lightning.pytorch.callbacks.LearningRateMonitor"],
+    [
+        "--trainer.callbacks+=lightning.pytorch.callbacks.ModelCheckpoint",
+        "--trainer.callbacks.init_args.save_top_k=-1",
+        "--trainer.callbacks.init_args.enable_version_counter=false",
+    ],
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [("train", 1, 3), ("validation", 1, 0)], ids=str)
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings[0].rpartition(".")[2])
+@pytest.mark.parametrize(
+    ("settings", "moment"),
+    [*((settings, ("train", 1, 3)) for settings in SETTINGS), *((SETTINGS[n], ("validation", 1, 0)) for n in (1, 7))],
+    ids=lambda value: value[0].rpartition(".")[2],
+)
 def test_an_interrupted_run_is_exact_under_other_settings_of_the_trainer(
-    cli: Run, recipe: Path, settings: list[str], moment: tuple[str, int, int]
+    cli: Run, fitted: Fitted, settings: list[str], moment: tuple[str, int, int]
 ) -> None:
-    Path("dropout.yaml").write_text(DROPOUT_RECIPE)
-    fit = ["fit", "--config", recipe, "--config", "dropout.yaml", "--trainer.max_epochs", "4", *settings]
-    cli(*fit)
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    cli(*fit, *interrupt(*moment), exits=130)
+    fit = [*WITH_DROPOUT, "--trainer.max_epochs=4", *settings]
+    fitted(*fit)
+    cli("fit", "--config", "tiny.yaml", *fit, *interrupt(*moment), exits=130)
     callbacks = settings if "callbacks" in settings[0] else []  # but not the one that sends the signal
-    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null", *callbacks)
-    assert_same_state(undisturbed, disturbed)
+    cli("fit", "--ckpt_path", SECOND, "--trainer.callbacks", "null", *callbacks)
+    assert_same_state(RUN, SECOND)
     for tag in ("val/loss", "lr", "train/loss_step", "train/loss", "train/accuracy"):
-        assert curve(undisturbed, tag) == curve(disturbed, tag)
+        assert curve(RUN, tag) == curve(SECOND, tag)
 
 
 @pytest.mark.slow
 def test_a_run_that_max_time_ended_within_an_epoch_goes_on_there(cli: Run, recipe: Path) -> None:
     fit = ["fit", "--config", recipe, "--trainer.max_epochs", "10000", "--model.scheduler", "null"]
     cli(*fit, "--trainer.max_time", "00:00:00:01")
-    run = Path("tensorboard_logs/tiny/version_0")
-    steps = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    steps = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"]
     epochs = steps // 10 + 1
-    cli("fit", "--ckpt_path", run, "--trainer.max_time", "null", "--trainer.max_epochs", str(epochs))
-    report = json.loads((run / "fit.json").read_text())
+    cli("fit", "--ckpt_path", RUN, "--trainer.max_time", "null", "--trainer.max_epochs", str(epochs))
+    report = json.loads((RUN / "fit.json").read_text())
     assert (report["epochs"], report["steps"]) == (epochs, 10 * epochs)
 
 
@@ -142,12 +147,11 @@ def test_a_run_that_was_asked_to_stop_too_early_stops_when_it_may_also_after_a_k
 ) -> None:
     fit = ["fit", "--config", recipe, *ASKED_TO_STOP, *settings]
     cli(*fit)
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
-    assert json.loads((undisturbed / "fit.json").read_text())["steps"] == steps
+    assert json.loads((RUN / "fit.json").read_text())["steps"] == steps
     cli(*fit, *interrupt(*moment), exits=130)
-    cli("fit", "--ckpt_path", disturbed, "--trainer.callbacks", "null")
-    assert raw_points(disturbed) == raw_points(undisturbed)
-    assert_same_state(undisturbed, disturbed)
+    cli("fit", "--ckpt_path", SECOND, "--trainer.callbacks", "null")
+    assert raw_points(SECOND) == raw_points(RUN)
+    assert_same_state(RUN, SECOND)
 
 
 @pytest.mark.slow
@@ -159,7 +163,6 @@ def test_a_run_that_was_asked_to_stop_too_early_and_is_killed_in_a_validation_go
     least = f"--trainer.min_steps={38 if step == 25 else 18}"
     fit = ["fit", "--config", recipe, *ASKED_TO_STOP, least, "--trainer.val_check_interval=0.5"]
     cli(*fit)
-    undisturbed, disturbed = (Path(f"tensorboard_logs/tiny/version_{n}") for n in (0, 1))
 
     def killed(self: FashionMNISTClassifier) -> None:
         if self.global_step == step:
@@ -170,8 +173,53 @@ def test_a_run_that_was_asked_to_stop_too_early_and_is_killed_in_a_validation_go
     with monkeypatch.context() as patched:
         patched.setattr(FashionMNISTClassifier, "on_validation_epoch_start", killed)
         cli(*fit, exits=1)
-    cli("fit", "--ckpt_path", disturbed)
-    assert raw_points(disturbed) == raw_points(undisturbed)
-    assert_same_state(undisturbed, disturbed)
-    reports = [json.loads((run / "fit.json").read_text()) for run in (undisturbed, disturbed)]
-    assert reports[0]["best"] == reports[1]["best"]
+    cli("fit", "--ckpt_path", SECOND)
+    assert raw_points(SECOND) == raw_points(RUN)
+    assert_same_state(RUN, SECOND)
+
+
+EVERY_THIRD = ["--trainer.check_val_every_n_epoch", "3"]
+
+
+def best_of(run: Path) -> Any:
+    return json.loads((run / "fit.json").read_text())["best"]
+
+
+def test_a_run_that_ends_before_its_first_validation_has_an_accuracy_and_can_be_used(cli: Run, recipe: Path) -> None:
+    printed = cli("fit", "--config", recipe, *EVERY_THIRD)
+    assert best_of(RUN)["epoch"] == 1
+    assert "Validation        accuracy" in printed
+    assert "100 predictions" in cli("predict", "--ckpt_path", RUN)
+
+
+def test_a_run_that_max_steps_ends_with_an_epoch_is_validated_there(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, *EVERY_THIRD, "--trainer.max_epochs", "9", "--trainer.max_steps", "20")
+    assert best_of(RUN)["steps"] == 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [("train", 1, 4), ("validation", 1, 0)], ids=str)
+def test_a_run_that_is_interrupted_in_its_last_epoch_ends_as_one_that_is_not(
+    cli: Run, recipe: Path, moment: tuple[str, int, int]
+) -> None:
+    fit = ["fit", "--config", recipe, *EVERY_THIRD]
+    cli(*fit)
+    other = RUN.with_name("version_1")
+    cli(*fit, *interrupt(*moment), exits=130 if moment[0] == "train" else None)
+    cli("fit", "--ckpt_path", other, "--trainer.callbacks", "null")
+    assert_same_state(RUN, other)
+    assert best_of(RUN) == best_of(other)
+    assert curve(RUN, "val/loss") == curve(other, "val/loss")
+
+
+@pytest.mark.slow
+def test_a_run_that_is_made_longer_goes_on_as_if_it_had_been_so_from_the_start(cli: Run, recipe: Path) -> None:
+    """The validation at its earlier end changes nothing of its weights."""
+    fit = ["fit", "--config", recipe, *EVERY_THIRD, "--model.scheduler", "null"]
+    cli(*fit, "--trainer.max_epochs", "4")
+    cli(*fit)
+    other = RUN.with_name("version_1")
+    assert [step for step, _ in curve(other, "val/loss")] == [19]
+    cli("fit", "--ckpt_path", other, "--trainer.max_epochs", "4")
+    assert_same_state(RUN, other)
+    assert curve(RUN, "val/loss") == curve(other, "val/loss")[1:]

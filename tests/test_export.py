@@ -1,5 +1,7 @@
 """``export``: a checkpoint as one file that says the same elsewhere."""
 
+import base64
+import hashlib
 import re
 import subprocess
 import sys
@@ -17,11 +19,11 @@ from torch import Tensor, nn
 
 from fashion_lightning import CLASS_NAMES, FashionMNISTClassifier, load
 from fashion_lightning.cli.recipes import RECIPES, find_config
-from fashion_lightning.data import source
 from fashion_lightning.errors import UserError
 from fashion_lightning.export import formats
+from fashion_lightning.export.formats import load_page, write_page
 from fashion_lightning.export.graph import exporting, largest_difference, metadata, trace
-from fashion_lightning.inference import build_network
+from fashion_lightning.inference import TrainedClassifier, build_network
 from tests.conftest import Run
 from tests.networks import BranchesByValue, NotInONNX
 
@@ -46,11 +48,6 @@ def exported(cli: Run, trained: Path, generated: tuple[Path, dict[str, str]]) ->
         cli("export", "--ckpt_path", trained, "--output", kept, "--tta", "flip_shift")
     path.write_bytes(kept.read_bytes())
     return path
-
-
-@pytest.fixture
-def images(data: Path) -> Tensor:
-    return source.load("train", data)[0]
 
 
 def answers(file: Path, images: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
@@ -97,25 +94,6 @@ def test_a_file_that_says_nothing_or_never_the_same_is_refused(
     classifier = FashionMNISTClassifier(nn.Sequential(nn.Flatten(), nn.Linear(784, 10))).eval()
     with pytest.raises(UserError, match=said):
         largest_difference(classifier, exported, images)
-
-
-@pytest.mark.parametrize(
-    ("output", "said"),
-    [
-        ("notes.txt", r"must end in one of \.onnx, \.pt2, \.html, \.safetensors, not 'notes\.txt'"),
-        ("", "needs the name of a file"),
-        ("folder.onnx", "needs the name of a file, not of a folder"),
-        ("notes.txt/model.onnx", r"notes\.txt takes no new file"),
-        ("long" * 100 + ".onnx", "too long"),
-    ],
-)
-def test_an_output_that_cannot_be_written_is_refused_before_anything_is_loaded(
-    cli: Run, output: str, said: str
-) -> None:
-    Path("folder.onnx").mkdir()
-    Path("notes.txt").write_text("mine")
-    assert re.search(said, cli("export", "--ckpt_path", "nothing", "--output", output, exits=2))
-    assert Path("notes.txt").read_text() == "mine"
 
 
 @pytest.mark.slow
@@ -169,3 +147,46 @@ def test_what_each_recipe_trains_can_be_exported(name: str, images: Tensor) -> N
         with exporting(classifier):
             exported = read(write(trace(classifier), metadata(classifier, "untrained")))
         assert largest_difference(classifier, exported, images[:250]) < 1e-5
+
+
+def page_of(classifier: TrainedClassifier) -> bytes:
+    return write_page(trace(classifier), metadata(classifier, "some_recipe"))
+
+
+def test_the_page_holds_the_network_of_the_checkpoint_and_needs_nothing_else(
+    cli: Run, trained: Path, images: Tensor
+) -> None:
+    said = cli("export", "--ckpt_path", trained, "--output", "model.html", "--tta", "flip_shift")
+    assert "Checked on 600 training images: the classes are those of" in said
+    content = Path("model.html").read_bytes()
+    classifier = load(trained)
+    classifier.tta = "flip_shift"
+    torch.testing.assert_close(load_page(content)(images[:20]), classifier.classify(images[:20]).probabilities)
+    page = content.decode()
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; script-src 'sha256-{allowed}'" in page.replace("&#39;", "'")
+    assert "Recipe tiny, averaged over views (flip_shift)" in page
+    assert re.findall(r"""(?:src|href)=["'](?!data:,|#)[^"']+|https?://|@import|url\(""", page) == []
+    assert not re.search(r"[\w/.-]+\.py\b", page.partition('id="steps"')[2].partition("</script>")[0])
+
+
+@pytest.mark.parametrize(
+    ("layer", "operation"),
+    [
+        (nn.Softplus(), "exp"),  # what torch makes of it first
+        (nn.GELU("tanh"), "gelu"),
+        (nn.Conv2d(4, 4, 3, groups=4), "convolution"),
+        (nn.Conv2d(4, 4, 3, dilation=2), "convolution"),
+        (nn.MaxPool2d(3, ceil_mode=True), "max_pool2d_with_indices"),
+        (nn.AvgPool2d(3, padding=1), "avg_pool2d"),
+        (nn.ReflectionPad2d(1), "index"),
+    ],
+)
+@pytest.mark.slow
+def test_a_layer_that_a_page_does_not_know_is_named(layer: nn.Module, operation: str) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), layer, nn.Flatten(), nn.LazyLinear(10))
+    classifier = TrainedClassifier(network).eval()
+    said = rf"A page does not know aten\.{operation}\.\w+ in layer network\.1 \({type(layer).__name__}\)\."
+    with pytest.raises(UserError, match=said), exporting(classifier):
+        page_of(classifier)

@@ -19,13 +19,10 @@ import fashion_lightning
 from fashion_lightning import from_python
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import read_checkpoint
+from tests.conftest import RUN
 from tests.interruption import assert_same_state
 
-
-@pytest.fixture(autouse=True)
-def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data: list[str]) -> None:
-    monkeypatch.setattr(from_python, "PROGRAM", tuple(command_on_generated_data))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+pytestmark = pytest.mark.usefixtures("on_generated_data")
 
 
 def state_of_this_process() -> list[Any]:
@@ -78,12 +75,11 @@ def test_interrupting_it_ends_it_after_a_step_and_leaves_a_run_that_goes_on(
             fashion_lightning.fit(recipe, epochs=300)
     finally:
         signal.signal(signal.SIGINT, before)
-    run = Path("tensorboard_logs/tiny/version_0")
     assert lines[-1].startswith("Interrupted. Continue with")
-    assert not (run / "fit.json").exists()
-    epochs = read_checkpoint(run / "checkpoints/last.ckpt").epochs_done + 1
-    assert fashion_lightning.fit(ckpt_path=run, epochs=epochs) == run
-    assert json.loads((run / "fit.json").read_text())["epochs"] == epochs
+    assert not (RUN / "fit.json").exists()
+    epochs = read_checkpoint(RUN / "checkpoints/last.ckpt").epochs_done + 1
+    assert fashion_lightning.fit(ckpt_path=RUN, epochs=epochs) == RUN
+    assert json.loads((RUN / "fit.json").read_text())["epochs"] == epochs
 
 
 @pytest.mark.slow

@@ -49,7 +49,11 @@ def test_a_lock_holds_until_its_process_is_killed(tmp_path: Path, take: Callable
         take(tmp_path)
 
 
-def test_a_run_is_being_trained_while_another_process_holds_its_lock(tmp_path: Path) -> None:
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_a_run_is_being_trained_while_another_process_holds_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
     assert not lock.is_being_trained(tmp_path)
     assert not (tmp_path / ".lock").exists()
     holder = other_process("lock_run(path)", tmp_path)

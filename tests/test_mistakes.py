@@ -13,6 +13,7 @@ from fashion_lightning.cli.messages import in_a_users_words
 from tests.conftest import TINY_RECIPE, Run
 
 FIT = "fit --config tiny.yaml"
+SWEEP = "sweep --config tiny.yaml --space space.yaml"
 
 MISTAKES: list[tuple[str, str]] = [
     # where a name belongs
@@ -69,6 +70,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("fit --config tab.yaml", "Indent it with spaces, not with tabs"),
     ("fit --config list.yaml", "list.yaml is not a config"),
     ("fit --config flat.yaml", "flat.yaml: `data:` must hold settings, not 3"),
+    ("fit --config tiny.yaml --config outer.yaml", "outer.yaml: --config belongs on the command line, not in a config"),
     ("fit --config checkpoint.yaml", "checkpoint.yaml: --ckpt_path belongs on the command line"),
     ("fit --config section.yaml", "setting 'trianer' is not accepted (did you mean trainer?)"),
     ("fit --config key.yaml", "setting 'trainer.max_epoch' is not accepted (did you mean trainer.max_epochs?)"),
@@ -83,7 +85,42 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --network tests.networks.FailsToBuild", "RuntimeError: by design ("),
     (f"{FIT} --network tests.networks.FailsToRun", "tests/networks.py, line"),
     (f"{FIT} --network torch.nn.Identity", "must return logits of shape (B, 10)"),
+    # a run that goes on
+    ("fit --ckpt_path RUN --trainer.max_epochs 3 --data.val_size 50", "--data.val_size cannot change from 100 to 50"),
+    ("fit --ckpt_path RUN --trainer.max_epochs 3 --model.scheduler null", "--model.scheduler cannot change from"),
+    ("fit --ckpt_path RUN --trainer.max_epochs 3 --optimizer adamw", "--model.optimizer cannot change from"),
+    ("fit --ckpt_path RUN --epochs 3 --best_checkpoint.monitor=val/loss", "--best_checkpoint cannot change from"),
+    ("validate --ckpt_path RUN --data.val_size=300", "cannot change from 100 to 300"),
+    # many fits
+    ("repeat --config tiny.yaml --seeds many", "must be a whole number of at least 1"),
+    ("repeat --config tiny.yaml --seed_everything 3", "leave --seed_everything out."),
+    ("repeat --ckpt_path=RUN", "leave --ckpt_path out."),
+    ("repeat --config tiny.yaml --data.batch_sise 3", "batch_sise"),
+    ("repeat --config tiny.yaml --trainer.fast_dev_run true", "leave trainer.fast_dev_run out"),
+    (f"{SWEEP} --space missing.yaml", "No such file or directory: missing.yaml"),
+    (f"{SWEEP} --trials 0", "must be a whole number of at least 1"),
+    (f"{SWEEP} --pruner half", "'half'"),
+    (f"{SWEEP} --seed 3", "leave --seed_everything out."),
+    (f"{SWEEP} --ckpt_path tiny", "leave --ckpt_path out."),
+    (f"{SWEEP} --study a/b", "The study cannot be called 'a/b'"),
+    (f"{SWEEP} --lr 0.1", "is searched in space.yaml, and typed as well: leave one of them out."),
+    (f"{SWEEP} --storage nonsense", "--storage is no address of a database"),
+    (f"{SWEEP} --space wide.yaml", "wide.yaml: data.shift must be at least 0 and below 28, not 28"),
+    (
+        "fit --config tiny.yaml --config presets/find_lr --trainer.callbacks.init_args.steps=5",
+        "at least 30 steps",
+    ),
+    ("fit --config tiny.yaml --config presets/find_lr --trainer.accumulate_grad_batches=2", "leave out accumulate"),
+    # results
+    ("compare nowhere", "None of these folders holds the results of a run."),
+    ("export --ckpt_path nothing --output notes.txt", "must end in one of .onnx, .pt2, .html, .safetensors, not"),
+    ("export --ckpt_path nothing --output ''", "needs the name of a file"),
+    ("export --ckpt_path nothing --output text.ckpt/model.onnx", "text.ckpt takes no new file"),
+    (f"export --ckpt_path nothing --output {'long' * 100}.onnx", "too long"),
     # what a terminal cannot show
+    ("fit --config ./..yaml", "cannot be called"),
+    ("fit --config './\x1b[31m.yaml'", "cannot be called"),
+    ("fit --config ./-x.yaml", "cannot be called"),
     ("fit --config '\x1b[31mred.yaml'", r"There is no config file \x1b[31mred.yaml"),
     (f"fit --config {'long' * 10_000}", " … "),
 ]
@@ -107,7 +144,11 @@ def test_a_mistake_gets_one_line_and_changes_nothing(
         ("logger", "trainer:\n", f"trainer:\n{logger}"),
     ):
         Path(f"{name}.yaml").write_text(TINY_RECIPE.replace(old, new))
-    for name, text in (("broken", "model: ["), ("list", "- model"), ("flat", "data: 3")):
+    for name, text in (
+        *(("broken", "model: ["), ("list", "- model"), ("flat", "data: 3"), ("outer", "config: broken.yaml")),
+        *(("space", "lr: {low: 3e-4, high: 0.1, log: true}"), ("wide", "data.shift: {low: 0, high: 28}")),
+        *((name, TINY_RECIPE) for name in (".", "\x1b[31m", "-x")),
+    ):
         Path(f"{name}.yaml").write_text(text)
     Path("text.ckpt").write_text("not a checkpoint")
     Path("unfinished_net.py").write_text("class Net(\n")
@@ -115,6 +156,7 @@ def test_a_mistake_gets_one_line_and_changes_nothing(
     printed = cli(*shlex.split(typed.replace("RUN", str(trained))), exits=2)
     (error,) = [text for text in printed.splitlines() if text.startswith("error: ")]
     assert line.replace("RUN", str(trained)) in error or line in error
+    assert error.isprintable()
     assert "Traceback" not in printed
     after = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert after == before  # not even a new run folder

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,9 +12,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.runs import origin
 from fashion_lightning.runs.folder import MAX_RUN_FILE_BYTES, RUN_FILE, mark_run, run_id_of
 from fashion_lightning.runs.origin import MOST_CONTINUED, check_label, git_state, read_origin, record_origin
-from tests.conftest import Run
-
-RUN = Path("tensorboard_logs/tiny/version_0")
+from tests.conftest import RUN, Run
 
 
 def git(*arguments: str) -> str:
@@ -105,10 +104,7 @@ def test_a_damaged_file_tells_nothing_and_does_no_harm(tmp_path: Path, content: 
 
 
 def test_a_fit_goes_on_where_its_origin_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(origin, "replacing", full)
+    monkeypatch.setattr(origin, "replacing", Mock(side_effect=OSError(28, "No space left on device")))
     record_origin(tmp_path, {"name": "first"})
     assert read_origin(tmp_path) == {}
 

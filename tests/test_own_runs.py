@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import Run
+from tests.conftest import RUN, Run
 
 
 def test_the_config_of_a_run_counts_only_where_the_user_keeps_runs(cli: Run, trained: Path) -> None:
@@ -57,26 +57,14 @@ def test_an_edited_config_counts(cli: Run, trained: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_network_of_ones_own_is_used_from_where_runs_are_kept(cli: Run, recipe: Path) -> None:
-    own = ["--config", recipe, "--model.network", "tests.networks.WithDropout", "--trainer.max_epochs", "1"]
-    for root in ([], ["--trainer.default_root_dir", "elsewhere"]):
-        cli("fit", *own, *root)
-    cli("test", "--ckpt_path", "tensorboard_logs/tiny/version_0")
-    printed = cli("test", "--ckpt_path", "elsewhere/tiny/version_0", exits=2)
-    assert "its network is tests.networks.WithDropout. If you trust it, name it: --model.network" in printed
-    cli("test", "--ckpt_path", "elsewhere/tiny/version_0", "--trainer.default_root_dir", "elsewhere")
-
-
-@pytest.mark.slow
 def test_a_checkpoint_that_holds_half_a_step_is_taken_with_a_warning(cli: Run, recipe: Path) -> None:
     """Validated after 3 of 10 batches, of which 4 make a step; nothing gets better after that."""
     half = ["--trainer.accumulate_grad_batches=4", "--trainer.val_check_interval=0.3", "--trainer.max_epochs=1"]
     worse = [f"--model.optimizer.init_args.{name}=1e3" for name in ("lr", "bias_lr", "dense_lr")]
     cli("fit", "--config", recipe, *half, *worse)
-    run = Path("tensorboard_logs/tiny/version_0")
-    (run / "checkpoints/last.ckpt").write_bytes(b"torn")
-    printed = cli("fit", "--ckpt_path", run, "--trainer.max_epochs", "2")
-    assert f"Going on from {run}/checkpoints/best.ckpt, the best checkpoint. The run will not end with" in printed
+    (RUN / "checkpoints/last.ckpt").write_bytes(b"torn")
+    printed = cli("fit", "--ckpt_path", RUN, "--trainer.max_epochs", "2")
+    assert f"Going on from {RUN}/checkpoints/best.ckpt, the best checkpoint. The run will not end with" in printed
 
 
 def test_a_signal_before_the_first_step_leaves_no_folder_even_if_lightning_fails_to_clean_up(

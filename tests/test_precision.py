@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from fashion_lightning.networks.precision import bf16_is_native, default_precision
-from tests.conftest import Run
+from tests.conftest import RUN, Run
 
 
 @pytest.fixture(autouse=True)
@@ -43,19 +43,14 @@ def test_the_device_that_is_trained_on_decides_the_default(
         assert default_precision(accelerator) == expected
 
 
-def test_without_bf16_arithmetic_a_fit_falls_back_to_float32(
-    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("cpu", "precision"),
+    [("avx2", "32-true"), ("avx512_bf16", "bf16-mixed")],
+)
+def test_the_default_precision_is_said_and_settled_in_the_config_of_the_run(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch, cpu: str, precision: str
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    printed = cli("fit", "--config", recipe)
-    assert "precision: 32-true   seed" in printed
-
-
-def test_the_default_precision_is_settled_in_the_config_of_the_run(
-    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    printed = cli("fit", "--config", recipe, "--trainer.max_epochs=1")
-    assert "precision: bf16-mixed   seed" in printed
-    settings = yaml.safe_load(Path("tensorboard_logs/tiny/version_0/config.yaml").read_text())["trainer"]
-    assert (settings["accelerator"], settings["precision"], settings["deterministic"]) == ("cpu", "bf16-mixed", True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {cpu: True})
+    assert f"precision: {precision}   seed" in cli("fit", "--config", recipe, "--trainer.max_epochs=1")
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())["trainer"]
+    assert (settings["accelerator"], settings["precision"], settings["deterministic"]) == ("cpu", precision, True)

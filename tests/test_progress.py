@@ -1,13 +1,12 @@
 """progress.json: how far a run is, and with how many threads."""
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
 from fashion_lightning.runs.progress import Progress, read_progress, write_progress
-from tests.conftest import Run
+from tests.conftest import RUN, Run
 from tests.interruption import interrupt
 
 
@@ -33,34 +32,30 @@ def test_the_time_left_follows_the_progress_of_the_runs() -> None:
 @pytest.mark.slow
 def test_fit_says_in_its_folder_how_far_it_is(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, *interrupt("train", 1, 3), exits=130)
-    run = Path("tensorboard_logs/tiny/version_0")
-    assert read_progress(run) == Progress(1, 2, 14, None, "interrupted", os.getpid(), 1)
-    cli("fit", "--ckpt_path", run, "--trainer.callbacks", "null")
-    assert read_progress(run) == Progress(2, 2, 20, None, "finished", os.getpid(), 1)
+    assert read_progress(RUN) == Progress(1, 2, 14, None, "interrupted", os.getpid(), 1)
+    cli("fit", "--ckpt_path", RUN, "--trainer.callbacks", "null")
+    assert read_progress(RUN) == Progress(2, 2, 20, None, "finished", os.getpid(), 1)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("threads_now", [None, "1"])
+@pytest.mark.parametrize(
+    ("began", "asked", "goes_on"),
+    [
+        (10**6, None, 1),
+        pytest.param(2, None, 2, marks=pytest.mark.slow),
+        pytest.param(2, "1", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_goes_on_with_its_threads_or_says_that_it_does_not(
-    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch, threads_now: str | None
+    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch, began: int, asked: str | None, goes_on: int
 ) -> None:
     text = (trained / "progress.json").read_text()
-    (trained / "progress.json").write_text(text.replace('"threads": 1', '"threads": 2'))
+    (trained / "progress.json").write_text(text.replace('"threads": 1', f'"threads": {began}'))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    if threads_now is not None:
-        monkeypatch.setenv("OMP_NUM_THREADS", threads_now)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
     printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
-    assert ("The run began with 2 threads and goes on with 1 (OMP_NUM_THREADS" in printed) == bool(threads_now)
+    said = f"The run began with {began} threads and goes on with {goes_on} (OMP_NUM_THREADS or the machine"
+    assert (said in printed) == (began != goes_on)
     progress = read_progress(trained)
     assert progress is not None
-    assert progress.threads == (1 if threads_now else 2)
-
-
-def test_no_file_starts_more_threads_than_the_machine_has_cores(
-    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    progress = json.loads((trained / "progress.json").read_text())
-    (trained / "progress.json").write_text(json.dumps({**progress, "threads": 10**6}))
-    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
-    assert "The run began with 1000000 threads and goes on with 1 (OMP_NUM_THREADS or the machine" in printed
+    assert progress.threads == goes_on

@@ -5,54 +5,24 @@ import re
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from fashion_lightning.cli.many_fits import fit_settings
-from fashion_lightning.runs import processes
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import read_results
 from fashion_lightning.sweeps.fits import Repetition
 from tests import kills
 from tests.conftest import Run
-from tests.interruption import assert_same_state
+from tests.interruption import assert_same_state, wait_for
 from tests.test_tensorboard import raw_points
 
 LOGS = Path("tensorboard_logs/tiny")
 LONG = ["--seeds", "1", "--trainer.max_epochs", "30"]
 
-
-@pytest.fixture(autouse=True)
-def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data: list[str]) -> None:
-    monkeypatch.setattr(processes, "PROGRAM", tuple(command_on_generated_data))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        (["--seeds", "0"], "must be a whole number of at least 1"),
-        (["--seeds", "many"], "must be a whole number of at least 1"),
-        (["--seed_everything", "3"], "leave --seed_everything out."),
-        (["--ckpt_path=tensorboard_logs/tiny/version_0"], "leave --ckpt_path out."),
-        (["--config", "missing.yaml"], "There is no config file missing.yaml"),
-        (["--config", "tiny.yaml", "--data.batch_sise", "3"], "batch_sise"),
-        (["--config", "tiny.yaml", "--trainer.fast_dev_run", "true"], "leave trainer.fast_dev_run out"),
-    ],
-)
-@pytest.mark.usefixtures("recipe")
-def test_options_that_make_no_sense_are_refused_and_so_are_those_that_fit_cannot_take(
-    cli: Run, options: list[str], line: str
-) -> None:
-    printed = cli("repeat", *options, exits=2)
-    assert printed.startswith("error: ")
-    assert line in printed
-    assert printed.count("\n") == 1
-    assert not LOGS.exists()
+pytestmark = pytest.mark.usefixtures("on_generated_data")
 
 
 @pytest.mark.slow
@@ -67,9 +37,6 @@ def test_a_finished_run_of_another_recipe_or_seed_is_not_taken_for_this_one(reci
     assert same.fit_command(1, LOGS / "version_1") == ["fit", "--config", str(recipe), "--seed_everything=1"]
     (trained / "fit.json").write_text("{")
     assert same.fit_command(0, trained)[:3] == ["fit", "--ckpt_path", str(trained)]
-    (trained.parent / "version_9").mkdir()
-    (trained.parent / "version_9/config.yaml").write_text("model: {}")  # somebody else's
-    assert same.run_of(0) == trained
 
 
 @pytest.mark.slow
@@ -118,22 +85,14 @@ def test_a_seed_that_fails_is_named_and_the_others_are_shown(cli: Run, recipe: P
     assert re.search(r"seed 1   validation", printed)
 
 
-def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        assert process is None or process.poll() is None
-        time.sleep(0.02)
-
-
 @pytest.mark.slow
 def test_an_interrupted_and_a_killed_repetition_go_on_where_they_stopped(
-    cli: Run, recipe: Path, program: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Run, recipe: Path, command_on_generated_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     long, run = ["repeat", "--config", str(recipe), *LONG], LOGS / "version_0"
-    process = subprocess.Popen([*program, *long], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command_on_generated_data, *long], stdout=subprocess.PIPE, text=True)
     wait_for(lambda: (progress := read_progress(run)) and progress.step, process)
     assert cli(*long, exits=2) == (
         f"error: Another repeat of tiny runs, in {LOGS}. Wait for it or stop it; the same command then goes on.\n"
@@ -145,7 +104,7 @@ def test_an_interrupted_and_a_killed_repetition_go_on_where_they_stopped(
     steps = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
     assert 0 < steps < 300
 
-    process = subprocess.Popen([*program, *long], stdout=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen([*command_on_generated_data, *long], stdout=subprocess.DEVNULL, text=True)
     wait_for(lambda: (progress := read_progress(run)) and progress.state == "training", process)
     process.kill()
     process.wait()
@@ -159,9 +118,13 @@ def test_an_interrupted_and_a_killed_repetition_go_on_where_they_stopped(
 
 
 @pytest.mark.slow
-def test_a_seed_that_another_process_trains_is_waited_for(cli: Run, recipe: Path, program: list[str]) -> None:
+def test_a_seed_that_another_process_trains_is_waited_for(
+    cli: Run, recipe: Path, command_on_generated_data: list[str]
+) -> None:
     fit = ["fit", "--config", str(recipe), *LONG[2:]]
-    process = subprocess.Popen([*program, *fit], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        [*command_on_generated_data, *fit], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+    )
     wait_for(lambda: read_progress(LOGS / "version_0"), process)
     printed = cli("repeat", "--config", recipe, *LONG)
     assert f"seed 0   waits for another process, which trains it in {LOGS}/version_0" in printed

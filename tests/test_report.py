@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import re
-import shutil
 from html import unescape
 from pathlib import Path
 from unittest.mock import Mock
@@ -98,15 +97,6 @@ def test_a_part_of_the_test_images_is_called_one(cli: Run, trained: Path, monkey
     monkeypatch.setattr("fashion_lightning.data.datamodule.EVAL_BATCH_SIZE", 40)
     cli("test", "--ckpt_path", trained, "--trainer.limit_test_batches", "0.4")
     assert "Only 40 of the 100 test images were measured" in text_of(trained / "test_best.html")
-
-
-def test_the_report_of_a_moved_checkpoint_lies_beside_it(cli: Run, trained: Path, tmp_path: Path) -> None:
-    lone = tmp_path / "elsewhere/mine.ckpt"
-    lone.parent.mkdir()
-    shutil.copy(trained / "checkpoints/best.ckpt", lone)
-    cli("test", "--ckpt_path", lone)
-    assert {path.name for path in lone.parent.iterdir()} == {"mine.ckpt", "test_mine.json", "test_mine.html"}
-    assert f"fashion-lightning test --ckpt_path {lone}" in text_of(lone.with_name("test_mine.html"))
 
 
 def test_where_nothing_can_be_written_the_figures_are_shown_and_nothing_is_left(

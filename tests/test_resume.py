@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,9 @@ import torch
 import yaml
 
 from tests import networks
-from tests.conftest import Run
+from tests.conftest import RUN, Run
 from tests.interruption import assert_same_state, interrupt, weights_and_optimizer
 from tests.test_tensorboard import curve
-
-RUN = Path("tensorboard_logs/tiny/version_0")
 
 
 def contents(run: Path) -> dict[Path, bytes]:
@@ -32,20 +31,15 @@ def last(run: Path = RUN) -> dict[str, object]:
 
 
 @pytest.fixture
-def interrupted(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> Path:
-    """A run of 4 epochs that SIGTERM ended in its second one, after 13 steps; trained once, then copied."""
-    kept = generated[0].with_name("interrupted")
-    if kept.exists():
-        shutil.copytree(kept, RUN)
-    else:
-        cli("fit", "--config", recipe, "--trainer.max_epochs=4", *interrupt("train", 1, 2, signal.SIGTERM), exits=143)
-        assert last()["global_step"] == 13
-        assert not (RUN / "fit.json").exists()
-        config = yaml.safe_load((RUN / "config.yaml").read_text())
-        config["trainer"]["callbacks"] = None
-        (RUN / "config.yaml").write_text(yaml.safe_dump(config))
-        shutil.copytree(RUN, kept)
-    return RUN
+def interrupted(fitted: Callable[..., Path]) -> Path:
+    """A run of 4 epochs that SIGTERM ended in its second one, after 13 steps."""
+    run = fitted("--trainer.max_epochs=4", *interrupt("train", 1, 2, signal.SIGTERM), exits=143)
+    assert last()["global_step"] == 13
+    assert not (run / "fit.json").exists()
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["trainer"]["callbacks"] = None
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    return run
 
 
 def test_a_longer_fit_continues_in_the_same_folder_on_one_curve(cli: Run, trained: Path) -> None:
@@ -58,22 +52,6 @@ def test_a_longer_fit_continues_in_the_same_folder_on_one_curve(cli: Run, traine
     assert [step for step, _ in curve(trained, "val/accuracy")] == [9, 19, 29, 39]
 
 
-def test_a_setting_that_could_only_be_ignored_or_spoil_the_run_is_refused(cli: Run, trained: Path) -> None:
-    before = contents(trained)
-    for typed in (
-        "--data.val_size=50",
-        "--model.scheduler=null",
-        "--model.scheduler=fashion_lightning.schedules.CosineDecay",
-        "--model.optimizer=torch.optim.AdamW",
-        "--best_checkpoint.monitor=val/loss",
-        "--seed_everything=7",
-    ):
-        printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs=3", typed, exits=2)
-        assert f"error: {typed.partition('=')[0].removesuffix('.monitor')} cannot change from" in printed
-    assert "cannot change from 100 to 300" in cli("validate", "--ckpt_path", trained, "--data.val_size=300", exits=2)
-    assert contents(trained) == before
-
-
 def test_within_an_epoch_neither_processes_nor_batch_size_can_change(cli: Run, interrupted: Path) -> None:
     assert "--data.batch_size cannot change" in cli("fit", "--ckpt_path", interrupted, "--data.batch_size=25", exits=2)
     content: dict[str, dict[str, object]] = last()  # type: ignore[assignment]
@@ -83,16 +61,15 @@ def test_within_an_epoch_neither_processes_nor_batch_size_can_change(cli: Run, i
     assert "lies within an epoch, whose images 2 processes have shared; 1 cannot go on there" in printed
 
 
-@pytest.mark.parametrize("damage", ["torn", pytest.param("missing", marks=pytest.mark.slow)])
-def test_the_best_checkpoint_takes_the_place_of_a_bad_last_one(cli: Run, trained: Path, damage: str) -> None:
+def test_the_best_checkpoint_takes_the_place_of_a_bad_last_one(cli: Run, trained: Path) -> None:
     """The best checkpoint of this run is from its last epoch, so that nothing at all is lost."""
     undisturbed = trained.with_name("version_1")
     shutil.copytree(trained, undisturbed)
     cli("fit", "--ckpt_path", undisturbed, "--trainer.max_epochs", "3")
     bad = trained / "checkpoints/last.ckpt"
-    bad.unlink() if damage == "missing" else bad.write_bytes(bad.read_bytes()[:1000])
+    bad.write_bytes(bad.read_bytes()[:1000])
     printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
-    assert ("it is missing" if damage == "missing" else "is not a whole checkpoint file") in printed
+    assert "is not a whole checkpoint file" in printed
     assert f"Going on from {trained}/checkpoints/best.ckpt, the best checkpoint." in printed
     assert_same_state(trained, undisturbed)
 

@@ -1,14 +1,19 @@
 """Schedules as functions of the fraction of the run."""
 
+from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
 from lightning import Trainer
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
+from fashion_lightning.callbacks.range_test import groups_of_lr, smooth
 from fashion_lightning.errors import UserError
+from fashion_lightning.optimizers import Muon
 from fashion_lightning.schedules import CosineDecay, LinearDecay, RunSchedule, steps_of_run
+from tests.conftest import RUN, Run
 
 
 def rates(schedule: type[RunSchedule], total: int, stop_at: int = -1, **settings: float) -> list[float]:
@@ -72,3 +77,31 @@ def test_a_run_ends_at_the_first_of_its_limits(max_steps: int, max_epochs: int |
             steps_of_run(trainer)
     else:
         assert steps_of_run(trainer) == steps
+
+
+@pytest.mark.slow
+def test_the_preset_raises_the_rate_and_leaves_its_curve(cli: Run, recipe: Path) -> None:
+    printed = cli("fit", "--config", recipe, "--config", "presets/find_lr", "--trainer.max_epochs=20")
+    assert "The loss is least at a learning rate of" in printed
+    assert (RUN / "range_test.png").read_bytes().startswith(b"\x89PNG")
+    events = EventAccumulator(str(RUN))
+    events.Reload()
+    logged = {event.step: event.value for event in events.Scalars("lr")}  # every fifth step, with the rate that it had
+    assert logged[5 - 1] == pytest.approx(1e-5 * 10 ** (5 * 4 / 99))
+    assert sorted(logged.values()) == list(logged.values())
+
+
+def test_only_the_rates_that_lr_decides_are_raised() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(2 * 26 * 26, 10))
+    (filters,) = groups_of_lr(Muon(network.parameters()))
+    assert [p.ndim for p in filters["params"]] == [4]
+    assert len(groups_of_lr(torch.optim.AdamW(network.parameters()))) == 1
+    with pytest.raises(UserError, match="The lr of Muon decides nothing in this network"):
+        groups_of_lr(Muon(torch.nn.Linear(28, 10).parameters()))
+
+
+def test_the_smoothed_loss_is_least_where_the_loss_is() -> None:
+    losses = [2 + abs(step - 40) / 20 for step in range(100)]
+    smoothed = smooth(losses)
+    assert abs(smoothed.index(min(smoothed)) - 40) <= 1
+    assert smooth([2.0] * 30) == pytest.approx([2.0] * 30)

@@ -10,26 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import Run
+from tests.conftest import RUN, Run
+from tests.interruption import wait_for
 
-RUN = Path("tensorboard_logs/tiny/version_0")
 INT, TERM = signal.SIGINT, signal.SIGTERM
-
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-
-
-def handles_signals(pid: int) -> bool:
-    """Whether the command has begun: until then it is Python itself that starts."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    caught = int(status.split("SigCgt:")[1].split()[0], 16)
-    return bool(caught >> (TERM - 1) & 1)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def signalled(command: list[str], send: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
@@ -38,7 +22,6 @@ def signalled(command: list[str], send: Callable[[subprocess.Popen[str]], None])
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
-        wait_for(lambda: process.poll() is not None or handles_signals(process.pid))
         send(process)
         printed, _ = process.communicate(timeout=60)
     finally:
@@ -60,7 +43,7 @@ def test_a_signal_to_the_whole_group_leaves_a_checkpoint_to_continue_from(
     fit = ["fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
 
     def send(process: subprocess.Popen[str]) -> None:
-        wait_for(lambda: (RUN / "checkpoints/best.ckpt").exists())
+        wait_for((RUN / "checkpoints/best.ckpt").exists, process)
         os.killpg(process.pid, signum)
 
     code, printed = signalled([*command_on_generated_data, *fit], send)
@@ -79,7 +62,7 @@ def test_a_second_signal_ends_at_once_with_the_code_of_the_first(
     fit = ["fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
 
     def send(process: subprocess.Popen[str]) -> None:
-        wait_for(lambda: (RUN / "checkpoints/best.ckpt").exists())
+        wait_for((RUN / "checkpoints/best.ckpt").exists, process)
         for signum in (INT, TERM, INT):
             process.send_signal(signum)
             time.sleep(0.002)

@@ -299,12 +299,3 @@ def test_a_new_run_starts_from_weights(cli: Run, trained: Path) -> None:
 def test_yaml_is_read_within_bounds(text: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
         parse_yaml(text, "harm.yaml")
-
-
-@pytest.mark.parametrize("name", ["..yaml", "a\nb.yaml", "\x1b[31m.yaml", "-x.yaml", "a" * 240 + ".yaml"])
-def test_a_recipe_files_name_must_be_a_folders(cli: Run, recipe: Path, name: str) -> None:
-    recipe.rename(name)
-    printed = cli("fit", f"--config=./{name}", exits=2)
-    assert "cannot be called" in printed
-    assert "\x1b" not in printed
-    assert not Path("tensorboard_logs").exists()

@@ -87,10 +87,3 @@ def test_names_in_a_config_do_not_reach_the_terminal_as_they_are(cli: Run, train
     printed = cli("compare", "tiny")
     assert "\x1b" not in printed
     assert "\\x1b[31mred" in printed
-
-
-def test_a_config_file_names_no_second_one(cli: Run, recipe: Path) -> None:
-    Path("bomb.yaml").write_text("a: " + "[" * 50)
-    Path("outer.yaml").write_text("config: bomb.yaml\n")
-    printed = cli("fit", "--config", recipe, "--config", "outer.yaml", exits=2)
-    assert "error: outer.yaml: --config belongs on the command line, not in a config file." in printed

@@ -2,29 +2,22 @@
 
 import csv
 import re
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from fashion_lightning.cli import deploy
 from fashion_lightning.cli.many_fits import fit_settings
-from fashion_lightning.runs import processes
 from fashion_lightning.runs.results import read_config, read_results, recipe_settings
 from tests.conftest import Run
+from tests.interruption import wait_for
 from tests.sweep_kills import RECIPE
-from tests.test_repeat import wait_for
 
 SWEEP = Path("tensorboard_logs/tiny_sweep")
 SPACE = "{lr: {low: 3e-4, high: 0.1, log: true}, data.batch_size: {choices: [50, 100]}}"
 LR = "model.optimizer.init_args.lr"
 
-
-@pytest.fixture(autouse=True)
-def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data: list[str]) -> None:
-    monkeypatch.setattr(processes, "PROGRAM", tuple(command_on_generated_data))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+pytestmark = pytest.mark.usefixtures("on_generated_data")
 
 
 @pytest.fixture
@@ -38,39 +31,6 @@ def typed(recipe: Path) -> list[str]:
 def rows() -> list[dict[str, str]]:
     with (SWEEP / "trials.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        (["--space", "missing.yaml"], "No such file or directory: missing.yaml"),
-        (["--trials", "0"], "must be a whole number of at least 1"),
-        (["--pruner", "half"], "'half'"),
-        (["--seed", "3"], "leave --seed_everything out."),
-        (["--ckpt_path", "tiny"], "leave --ckpt_path out."),
-        (["--study", "a/b"], "The study cannot be called 'a/b'"),
-        (["--lr", "0.1"], f"{LR} is searched in space.yaml, and typed as well: leave one of them out."),
-        (["--storage", "nonsense"], "--storage is no address of a database"),
-    ],
-)
-def test_options_that_make_no_sense_are_refused(cli: Run, typed: list[str], options: list[str], line: str) -> None:
-    printed = cli(*typed, *options, exits=2)
-    assert printed.startswith("error: ")
-    assert line in printed
-    assert printed.count("\n") == 1
-    assert not Path("tensorboard_logs").exists()
-
-
-def test_missing_packages_are_named(cli: Run, typed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy, "find_spec", lambda name: None)
-    expected = "error: sweep needs packages that are not installed: pip install optuna\n"
-    assert cli(*typed, exits=2) == expected
-
-
-def test_a_corner_of_the_space_that_fit_cannot_take_is_refused_in_fits_own_words(cli: Run, typed: list[str]) -> None:
-    Path("space.yaml").write_text("data.shift: {low: 0, high: 28}")
-    assert re.match(r"error: space.yaml: data.shift must be at least 0 and below 28, not 28", cli(*typed, exits=2))
-    assert not Path("tensorboard_logs").exists()
 
 
 @pytest.mark.slow
@@ -102,19 +62,13 @@ def test_a_sweep_ends_with_the_best_recipe_and_a_table(cli: Run, typed: list[str
 
 
 @pytest.mark.slow
-def test_an_interrupted_and_a_killed_sweep_go_on_with_the_same_trials(
-    cli: Run, typed: list[str], program: list[str]
+def test_a_killed_sweep_goes_on_with_the_same_trials(
+    cli: Run, typed: list[str], command_on_generated_data: list[str]
 ) -> None:
     long = [*typed, "--trials", "2", "--epochs", "12"]
-    process = subprocess.Popen([*program, *long], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command_on_generated_data, *long], stdout=subprocess.DEVNULL)
     wait_for((SWEEP / "version_0/checkpoints/last.ckpt").exists, process)
     assert cli(*long, exits=2).startswith(f"error: Another sweep uses {SWEEP}/study.db.")
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "The same command goes on from here." in printed
-
-    process = subprocess.Popen([*program, *long], stdout=subprocess.DEVNULL, text=True)
     wait_for((SWEEP / "version_1/checkpoints/last.ckpt").exists, process)
     process.kill()
     process.wait()

@@ -2,19 +2,14 @@
 
 import signal
 import subprocess
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
-from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from fashion_lightning.runs.checkpoint import read_checkpoint
-from fashion_lightning.runs.tensorboard import drop_points_behind
-from tests.conftest import Run
+from tests.conftest import RUN, Run
 
 
 def read(run: Path) -> EventAccumulator:
@@ -48,36 +43,6 @@ def test_accuracy_and_loss_are_also_logged_over_images_trained_on(trained: Path)
         for part in ("train", "val"):
             by_steps, by_images = curve(trained, f"{part}/{quantity}"), curve(trained, f"{quantity}/{part}")
             assert by_images == [(500 * epoch, value) for epoch, (_, value) in enumerate(by_steps, start=1)]
-
-
-def test_the_custom_layout_shows_training_beside_validation_first_and_then_rate_and_speed(trained: Path) -> None:
-    events = read(trained)
-    (written,) = events.Tensors("custom_scalars__config__")
-    layout = Layout.FromString(written.tensor_proto.string_val[0])
-    charts = {chart.title: list(chart.multiline.tag) for category in layout.category for chart in category.chart}
-    assert list(charts.items()) == [
-        ("accuracy", ["accuracy/train", "accuracy/val"]),
-        ("loss", ["loss/train", "loss/val"]),
-        ("learning rate", ["lr"]),
-        ("images per second", ["throughput"]),
-    ]
-    assert set().union(*charts.values()) <= set(events.Tags()["scalars"])
-    assert [(step, speed > 0) for step, speed in curve(trained, "throughput")] == [(9, True), (19, True)]
-
-
-def test_the_hparams_tab_gets_every_setting(trained: Path) -> None:
-    metadata = read(trained).SummaryMetadata("_hparams_/session_start_info")
-    settings = HParamsPluginData.FromString(metadata.plugin_data.content).session_start_info.hparams
-    assert (settings["recipe"].string_value, settings["data.batch_size"].number_value) == ("tiny", 50)
-    assert settings["model.optimizer.init_args.lr"].number_value == 0.12
-    assert settings["model.network.init_args.widths"].string_value == "[4, 4, 8]"
-
-
-def test_validate_and_predict_add_nothing_to_the_curves_of_a_run(cli: Run, trained: Path) -> None:
-    before = {path.name for path in trained.iterdir() if "tfevents" in path.name}
-    cli("validate", "--ckpt_path", trained)
-    cli("predict", "--ckpt_path", trained)
-    assert {path.name for path in trained.iterdir() if "tfevents" in path.name} == before
 
 
 def raw_steps(run: Path, scalars: bool) -> dict[str, list[int]]:
@@ -137,11 +102,10 @@ def test_a_killed_and_continued_run_has_every_point_once_in_its_event_files(
     every = ["--last_checkpoint.every_n_steps", "7"]
     killed = subprocess.run([*command_on_generated_data, "fit", *map(str, [*fit, *every])], capture_output=True)
     assert killed.returncode == -signal.SIGKILL
-    run = Path("tensorboard_logs/tiny/version_0")
-    cli("fit", "--ckpt_path", run)
+    cli("fit", "--ckpt_path", RUN)
     by_step, by_epoch, by_images = list(range(30)), [9, 19, 29], [500, 1000, 1500]
     curves = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/top5", "epoch", "throughput")
-    assert raw_points(run) == {
+    assert raw_points(RUN) == {
         "lr": by_step,
         "train/loss_step": by_step,
         **dict.fromkeys(curves, by_epoch),
@@ -150,7 +114,7 @@ def test_a_killed_and_continued_run_has_every_point_once_in_its_event_files(
     cli("fit", "--config", recipe, "--trainer.max_epochs", "3", "--pictures", "true")
     undisturbed = raw_pictures(Path("tensorboard_logs/tiny/version_1"))
     assert undisturbed["pictures/confusion matrix"] == by_epoch
-    assert raw_pictures(run) == undisturbed
+    assert raw_pictures(RUN) == undisturbed
 
 
 @pytest.mark.slow
@@ -162,29 +126,11 @@ def test_going_on_from_a_best_checkpoint_within_an_epoch_leaves_each_point_once(
 ) -> None:
     """Such a checkpoint is written after the last batch, but before the epoch's training figures are logged."""
     cli("fit", "--config", recipe, "--trainer.max_epochs", "4", "--trainer.log_every_n_steps", "1", *validation)
-    run = Path("tensorboard_logs/tiny/version_0")
-    undisturbed, drawn = raw_points(run), raw_pictures(run)
-    (run / "checkpoints/last.ckpt").unlink()
-    assert "Going on from" in cli("fit", "--ckpt_path", run)
-    assert raw_points(run) == undisturbed
-    assert raw_pictures(run) == drawn
-
-
-def test_what_was_logged_and_drawn_beyond_a_checkpoint_is_taken_out(drawn: Path) -> None:
-    checkpoint = read_checkpoint(drawn / "checkpoints/last.ckpt")
-    after_one_epoch = {"global_step": 10, "callbacks": {"ImagesSeen": {"images": 500}}}
-    drop_points_behind(replace(checkpoint, content=checkpoint.content | after_one_epoch), drawn)
-    steps = raw_points(drawn) | raw_pictures(drawn)
-    assert {tag: steps[tag] for tag in ("val/loss", "loss/val", "loss/train", "throughput")} == {
-        "val/loss": [9],
-        "loss/val": [500],
-        "loss/train": [500],
-        "throughput": [9],
-    }
-    assert steps["pictures/confusion matrix"] == steps["precision and recall/Bag"] == [9]
-    assert steps["pictures/training images, as they are and augmented"] == [0]
-    assert not [tag for tag in steps if tag.startswith(("_hparams_", "custom_scalars"))]  # written at each start
-    assert any("Conv2d" in node.name for node in read(drawn).Graph().node)
+    undisturbed, drawn = raw_points(RUN), raw_pictures(RUN)
+    (RUN / "checkpoints/last.ckpt").unlink()
+    assert "Going on from" in cli("fit", "--ckpt_path", RUN)
+    assert raw_points(RUN) == undisturbed
+    assert raw_pictures(RUN) == drawn
 
 
 def test_files_of_that_name_that_are_no_event_files_are_left_alone(cli: Run, trained: Path) -> None:
@@ -234,5 +180,4 @@ def test_a_full_disk_under_the_event_file_is_one_line(recipe: Path, command_on_g
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    run = Path("tensorboard_logs/tiny/version_0")
-    assert f"The curves in {run} cannot be written (No space left on device)." in line
+    assert f"The curves in {RUN} cannot be written (No space left on device)." in line

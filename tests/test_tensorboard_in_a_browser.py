@@ -1,25 +1,22 @@
 """What a person sees who types ``tensorboard --logdir tensorboard_logs``, in a real browser."""
 
-import contextlib
 import json
 import re
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from fashion_lightning.data.classes import CLASS_NAMES
 from tests.conftest import Run
+from tests.interruption import wait_for
 from tests.test_tensorboard import curve
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 
@@ -38,17 +35,14 @@ def tensorboard(cli: Run, drawn: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(drawn.parents[1]), "--host", "127.0.0.1"]
     log, url = Path("tensorboard.log"), f"http://127.0.0.1:{port}"
     with log.open("wb") as output, subprocess.Popen([*command, "--port", port], stdout=output, stderr=output) as server:
-        for _ in range(600):
-            with contextlib.suppress(OSError):
-                if get(f"{url}/data/runs"):
-                    break
-            time.sleep(0.2)
+        wait_for(lambda: f"{url}/" in log.read_text(), server)
+        wait_for(lambda: get(f"{url}/data/runs"), server)
         yield url
         server.terminate()
     assert not re.search("error|traceback|exception", log.read_text(), re.IGNORECASE), log.read_text()
 
 
-def test_every_tab_shows_what_a_run_wrote(browser: "Browser", tensorboard: str, drawn: Path) -> None:
+def test_every_tab_shows_what_a_run_wrote(browser: Browser, tensorboard: str, drawn: Path) -> None:
     page = browser.new_page(base_url=tensorboard, viewport={"width": 1400, "height": 900})
     page.set_default_timeout(120_000)
     errors: list[str] = []

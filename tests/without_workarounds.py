@@ -79,7 +79,7 @@ WORKAROUNDS = (
         "cli/build.py",
         "trainer.strategy.checkpoint_io = DurableCheckpointIO(",
         "DurableCheckpointIO(",
-        "test_durable.py full_disk or piled_up or when_it_is_time",
+        "test_durable.py full_disk or when_it_is_time",
     ),
     Workaround(
         "a file is renamed before it is on the disk",
@@ -107,7 +107,7 @@ WORKAROUNDS = (
         "callbacks/checkpoints.py",
         '    def load_state_dict(self, state_dict: dict[str, Any]) -> None:\n        """Take over',
         '    def unused(self, state_dict: dict[str, Any]) -> None:\n        """Take over',
-        "test_cli.py recorded_best or moved_run_folder",
+        "test_cli.py moved_run_folder",
     ),
     Workaround(
         "EarlyStopping forgets that it had stopped",

@@ -1,13 +1,51 @@
-"""The notebook in ``examples/``, cell by cell, on generated data."""
+"""The examples in docstrings and the notebook of ``examples/``, on generated data."""
 
+import doctest
+import shutil
+from importlib import import_module
 from pathlib import Path
 
 import nbclient
 import nbformat
 import pytest
+import torch
 
+import fashion_lightning
 from fashion_lightning.data import source
 from tests.conftest import TINY_RECIPE
+from tests.served import shirt
+
+PACKAGE = Path(fashion_lightning.__file__).parent
+MODULES = [path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.usefixtures("on_generated_data")
+@pytest.mark.parametrize(
+    "module",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem == "from_python" else [])
+        for path in MODULES
+    ],
+)
+def test_the_examples_of_a_docstring_are_true(
+    module: Path,
+    trained: Path,
+    recipe: Path,
+    data: Path,
+) -> None:
+    shutil.copytree(trained, trained.parents[1] / "cnn" / "version_0")
+    recipe.rename("my_recipe.yaml")
+    for name in ("shirt.jpg", "bag.png"):
+        shirt(300, 200).save(name)
+    found = import_module(".".join(("fashion_lightning", *module.relative_to(PACKAGE).with_suffix("").parts)))
+    result = doctest.testmod(
+        found,
+        extraglobs={"fashion_lightning": fashion_lightning, "torch": torch, "images": source.load("test", data)[0]},
+        optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE,
+    )
+    assert result.attempted
+    assert not result.failed
+
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "fashion_mnist.ipynb"
 
@@ -34,11 +72,3 @@ def test_every_cell_of_the_notebook_runs(
     nbclient.NotebookClient(notebook, timeout=120).execute()  # raises what a cell raises
     assert Path("model.onnx").is_file()
     assert recipe.is_file()
-
-
-def test_its_saved_outputs_are_those_of_one_run_from_top_to_bottom_and_small() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert all(cell.outputs or cell.source.startswith("import") for cell in code)
-    assert NOTEBOOK.stat().st_size < 60_000
