@@ -272,6 +272,6 @@ def run(kills: int = 100, seed: int = 0, processes: int = 1, recipe: str | None 
 
 
 if __name__ == "__main__":
-    kills, found = jsonargparse.CLI(run)
+    kills, found = jsonargparse.auto_cli(run)
     print(f"{kills} kills, {len(found)} differences", *found, sep="\n")
     sys.exit(bool(found))

@@ -186,6 +186,6 @@ def run(trials: int = 12, workers: int = 1, kills: int = 10, restarts: int = 1, 
 
 
 if __name__ == "__main__":
-    started, unequal = jsonargparse.CLI(run)
+    started, unequal = jsonargparse.auto_cli(run)
     print(f"{started} workers were started, {len(unequal)} faults", *unequal, sep="\n")
     sys.exit(bool(unequal))
