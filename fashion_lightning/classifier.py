@@ -18,7 +18,7 @@ from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
 from fashion_lightning.data.tta import TTA, suffix, views
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
-from fashion_lightning.networks.output import check_output
+from fashion_lightning.networks.output import check_output, last_dense_layer
 from fashion_lightning.schedules import RunSchedule, steps_of_run
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -51,6 +51,8 @@ class FashionMNISTClassifier(LightningModule):
             logits of each image and its mirror image, ``flip_shift`` also those of both shifted by a
             pixel. ``validate`` and ``test`` give the metrics without it as well; the validation within
             ``fit`` never uses it.
+        freeze: train the last dense layer alone. All other layers keep their weights and the statistics of their batch
+            norm.
         images: what is classified, and into which classes; Fashion-MNIST by default. The command line takes it from
             the data.
 
@@ -66,6 +68,7 @@ class FashionMNISTClassifier(LightningModule):
         loss: nn.Module | None = None,
         label_smoothing: float = 0.0,
         tta: TTA = "none",
+        freeze: bool = False,
         images: ImageSpec = FASHION_MNIST,
     ) -> None:
         super().__init__()
@@ -88,6 +91,11 @@ class FashionMNISTClassifier(LightningModule):
         # Also gives lazy layers their shapes.
         check_output(self, self.network, self.example_input_array, len(images.class_names))
         self.network.to(memory_format=torch.channels_last)
+        if freeze:
+            self.network.requires_grad_(False).eval()
+            if (head := last_dense_layer(self.network)) is None:
+                raise UserError("--freeze trains the last dense layer alone, and this network has none.")
+            head.requires_grad_(True).train()
 
         self.train_metrics = TrainingMetrics()
         self.eval_metrics = nn.ModuleDict({tta: Evaluation() for tta in get_args(TTA)})
@@ -125,6 +133,20 @@ class FashionMNISTClassifier(LightningModule):
         except Exception as error:  # torch raises many kinds for damaged bytes
             raise UserError(f"{checkpoint_path} cannot be used: {str(error)[:300]}") from error
         return classifier.to(map_location)
+
+    def setup(self, stage: str) -> None:
+        """Refuse data with other classes than those of the network.
+
+        Raises:
+            UserError: names the first difference.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        known, given = self.images.class_names, getattr(getattr(data, "images", None), "class_names", None)
+        if given is not None and given != known:
+            raise UserError(
+                f"The classifier knows the {len(known)} classes {', '.join(known[:3])}, …; the data have {len(given)}:"
+                f" {', '.join(given[:3])}, …. Name the folder of its pictures: --data.folder"
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify raw images.

@@ -8,11 +8,11 @@ from torch import nn
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE
-from fashion_lightning.data.classes import Classification
+from fashion_lightning.data.classes import Classification, ImageSpec
 from fashion_lightning.errors import UserError
 from fashion_lightning.networks.output import evaluating
 from fashion_lightning.photographs.files import as_batch
-from fashion_lightning.runs.card import OURS, image_spec
+from fashion_lightning.runs.card import OURS
 from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.folder import find_run
 from fashion_lightning.runs.own_modules import import_paths, look_in_working_folder
@@ -53,7 +53,7 @@ def load(run: str | Path, network: str = "") -> TrainedClassifier:
         with torch.device("meta" if ours else "cpu"):  # a network of this package gets no memory before its weights
             built = build_network(settings["network"])
         put_in(built, checkpoint.weights)
-        images = image_spec(settings.get("images", {}))
+        images = ImageSpec.of(settings.get("images", {}))
         classifier = TrainedClassifier(built, tta=settings.get("tta", "none"), images=images)
     except (Exception, SystemExit) as error:  # whatever a user's network raises; jsonargparse ends the process
         raise UserError(f"{checkpoint.path} cannot be used: {error.__context__ or error}") from error
@@ -95,7 +95,7 @@ def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classific
         UserError: there is no such checkpoint, the images are none of these, or a file cannot be read.
     """
     classifier = run if isinstance(run, FashionMNISTClassifier) else load(run)
-    pixels = as_batch(images).to(classifier.device)
+    pixels = as_batch(images, classifier.images).to(classifier.device)
     with evaluating(classifier):
         parts = torch.split(pixels, EVAL_BATCH_SIZE)
         probabilities = torch.cat([classifier.augmented_logits(part).softmax(dim=1) for part in parts])

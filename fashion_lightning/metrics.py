@@ -128,7 +128,7 @@ class Evaluation(Metric):
         return {
             "loss": loss,
             "accuracy": multiclass_accuracy(logits, labels, classes, average="micro"),
-            "top5": multiclass_accuracy(logits, labels, classes, top_k=5, average="micro"),
+            "top5": multiclass_accuracy(logits, labels, classes, top_k=min(5, classes), average="micro"),
             "precision": multiclass_precision(logits, labels, classes, average="none"),
             "recall": multiclass_recall(logits, labels, classes, average="none"),
             "f1": multiclass_f1_score(logits, labels, classes, average="none"),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fashion_lightning.data import source
 from fashion_lightning.runs import origin
@@ -66,6 +67,18 @@ def write_generated_data(folder: Path) -> dict[str, str]:
         for name, array in zip(source.FILES[split], (images, labels), strict=True):  # type: ignore[index]
             hashes[name] = hashlib.sha256(write_idx(folder, name, array)).hexdigest()
     return hashes
+
+
+def write_pictures(folder: Path, counts: dict[str, int], size: int = 12) -> Path:
+    """Class folders of coloured pictures; each class has stripes of its own width in noise, no two are the same."""
+    random = np.random.default_rng(0)
+    for number, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True)
+        for picture in range(count):
+            pixels = random.integers(0, 100, (size, size + 2, 3), dtype=np.uint8)
+            pixels[:: number + 2, :, number % 3] += 150
+            Image.fromarray(pixels).save(folder / name / f"{picture}.png")
+    return folder
 
 
 def command_with_hashes(script: Path, hashes: dict[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ from fashion_lightning.cli import deploy, fit, many_fits
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.parser import parse
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, RECIPES, find_config
-from tests.conftest import Run
+from tests.conftest import Run, write_pictures
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(RECIPES.rglob("*.yaml"))
@@ -61,7 +61,7 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     (tmp_path / "photos").mkdir()
     (tmp_path / "configs").symlink_to(RECIPES)
     trained.parent.rename("tensorboard_logs/cnn")
-    for recipe in ("three_dense", "accurate"):
+    for recipe in ("three_dense", "accurate", "my_pictures"):
         shutil.copytree("tensorboard_logs/cnn", f"tensorboard_logs/{recipe}")
     started = []
     for name in fit.RUNS:
@@ -75,8 +75,12 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
         cli(*arguments)
     else:
         complete(*parse(arguments[0], arguments[1:]))  # word for word: `fit` without any option has failed unseen
-        small = ["--data.val_size", "100", "--data.batch_size", "50"] if arguments[0] == "fit" else []
-        cli(*arguments, "--data.root", data, *small)
+        where, val_size = ["--data.root", data], "100"
+        if "--data.folder" in arguments:
+            write_pictures(tmp_path / "my_pictures", {"cat": 20, "dog": 20})
+            where, val_size = [], "0.2"
+        small = ["--data.val_size", val_size, "--data.batch_size", "10"] if arguments[0] == "fit" else []
+        cli(*arguments, *where, *small)
         assert started == [arguments[0]]
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,20 +36,23 @@ def test_images_and_labels_have_the_documented_shapes_and_types(data: Path) -> N
     assert labels.tolist()[:12] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
 
 
-def test_the_data_folder_comes_first_in_torchvisions_layout_or_flat_zipped_or_not(data: Path, tmp_path: Path) -> None:
+def test_the_content_decides_in_torchvisions_layout_or_flat_zipped_or_not_under_kaggles_names(
+    data: Path, tmp_path: Path
+) -> None:
     expected = source.load("test", data)
     for folder in (tmp_path / "flat", tmp_path / "deep" / "FashionMNIST" / "raw"):
         folder.mkdir(parents=True)
         for name in source.FILES["test"]:
-            (folder / name).write_bytes(gzip.decompress((data / f"{name}.gz").read_bytes()))
-    for root in (tmp_path / "flat", tmp_path / "deep"):
+            content = gzip.decompress((data / f"{name}.gz").read_bytes())
+            (folder / name.replace("-idx", ".idx")).write_bytes(content)
+    for root in (tmp_path / "flat", tmp_path / "deep", tmp_path / "deep" / "FashionMNIST"):
         assert all(torch.equal(a, b) for a, b in zip(source.load("test", root), expected, strict=True))
 
 
 def test_a_system_copy_is_read_in_place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "SYSTEM_FOLDER", data)
-    source.load("train", tmp_path / "data")
-    assert not (tmp_path / "data").exists()
+    source.load("train", tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bad_system_copy_is_passed_over(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +60,7 @@ def test_a_bad_system_copy_is_passed_over(data: Path, tmp_path: Path, monkeypatc
         write_idx(tmp_path / "system", name, np.zeros((3, 28, 28), np.uint8))
     monkeypatch.setattr(source, "SYSTEM_FOLDER", tmp_path / "system")
     monkeypatch.setattr(source, "_download_with_torchvision", copy_from(data))
+    (tmp_path / "data").mkdir()
     assert len(source.load("train", tmp_path / "data")[0]) == TRAIN_IMAGES
 
 
@@ -87,13 +92,36 @@ def test_without_any_source_the_message_names_each_and_what_to_do(
     assert list(source.raw_folder(tmp_path).iterdir()) == []
 
 
-def test_mnist_posing_as_fashion_mnist_is_refused_and_left_alone(tmp_path: Path) -> None:
+def hold_mnist(folder: Path) -> None:
     for name in source.FILES["train"]:
-        write_idx(tmp_path, name, np.ones((5, 28, 28), np.uint8))
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(UserError, match=r"train-images.* is not Fashion-MNIST's .*MNIST has the same file names"):
-        source.load("train", tmp_path)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+        write_idx(folder, name, np.ones((5, 28, 28), np.uint8))
+
+
+def hold_classes(folder: Path) -> None:
+    (folder / "circle").mkdir(parents=True)
+
+
+def hold_nothing(folder: Path) -> None:
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("hold", "line"),
+    [
+        (hold_mnist, r"but train-images-idx3-ubyte.gz, .* \(the SHA-256 decides: MNIST's have the same names\)"),
+        (hold_classes, r"but circle .* To train on what it holds: --data.folder .*typed"),
+        (hold_nothing, r"--data.root: there is no folder .*typed"),
+    ],
+)
+def test_a_typed_folder_with_other_things_or_that_is_not_there_is_refused_and_left_alone(
+    hold: Callable[[Path], None], line: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "SYSTEM_FOLDER", data)  # which must not take its place without a word
+    hold(tmp_path / "typed")
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    with pytest.raises(UserError, match=line):
+        source.load("train", tmp_path / "typed")
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
 
 
 def test_half_a_file_is_refused_and_half_a_download_never_put_in_place(
@@ -107,10 +135,10 @@ def test_half_a_file_is_refused_and_half_a_download_never_put_in_place(
 
     for name in ("_download_with_torchvision", "_download_with_apt"):
         monkeypatch.setattr(source, name, half)
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match="its files are not Fashion-MNIST's by their SHA-256"):
         source.load("train", tmp_path)
     assert list(source.raw_folder(tmp_path).iterdir()) == []
-    with pytest.raises(UserError, match=r"is damaged .* Delete it"):
+    with pytest.raises(UserError, match="does not hold Fashion-MNIST's files whole, but t10k-images"):
         source.load("train", half(tmp_path / "typed"))
 
 
@@ -122,10 +150,11 @@ def test_two_first_runs_at_once_both_succeed(data: Path, tmp_path: Path, monkeyp
     assert len(list(source.raw_folder(tmp_path).iterdir())) == len(source.SHA256)
 
 
-def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(UserError, match=r"The data folder .*file cannot be written .* --data.root"):
-        source.load("train", tmp_path / "file")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"The data folder .*file/datasets cannot be written .* --data.root"):
+        source.load("train")
 
 
 def test_the_published_hashes_are_those_of_the_original_files() -> None:
@@ -158,7 +187,7 @@ def test_data_are_fetched_once_for_a_user_not_once_for_each_folder(
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
         assert len(source.load("train")[0]) == TRAIN_IMAGES
-        source.load("test", Path("data"))  # an own folder that has none is not filled for nothing
+        source.load("test", Path())  # an own folder that has none is not filled for nothing
         assert list(Path().iterdir()) == []
         monkeypatch.setattr(source, "_download_with_torchvision", fails)
 
@@ -169,11 +198,13 @@ def test_data_in_the_working_folder_are_used_as_by_earlier_versions(data: Path, 
     assert not source.user_folder().exists()
 
 
-def test_a_named_folder_wins_and_a_bad_copy_of_the_users_is_passed_over(data: Path, tmp_path: Path) -> None:
+def test_a_named_folder_wins_and_a_bad_copy_of_the_users_is_replaced(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bad = place_in(source.user_folder(), data)
     for file in bad.iterdir():
         file.write_bytes(b"bad")
     place_in(tmp_path / "named", data)
     source.load("train", tmp_path / "named")
-    with pytest.raises(UserError, match="is damaged"):
-        source.load("train")  # here the user's copy is the data folder
+    monkeypatch.setattr(source, "_download_with_torchvision", copy_from(data))
+    assert len(source.load("train")[0]) == TRAIN_IMAGES  # here the user's copy is the data folder

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
+from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from torchvision.utils import make_grid
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.runs.tensorboard import RunLogger
+
+rcParams["text.parse_math"] = False  # a class may be called $x$
 
 WIDTH, HIGHEST = 740, 430
 """Pixels: twice the size of a card in TensorBoard, which shrinks higher plots until their text cannot be read."""
@@ -104,7 +107,7 @@ def tiles(images: Tensor, captions: Sequence[str], columns: int) -> Figure:
     for number, (image, caption) in enumerate(zip(images.movedim(1, -1).numpy(), captions, strict=True)):
         axes = figure.add_subplot(rows, columns, number + 1)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto")
-        axes.set_title(caption, fontsize=FONT_SIZE, pad=4, parse_math=False)
+        axes.set_title(caption, fontsize=FONT_SIZE, pad=4)
         axes.set_axis_off()
     return figure
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from torch import Tensor
 
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL, WHAT_IT_CANNOT_KNOW
+from fashion_lightning.data.classes import DOUBTFUL, FASHION_MNIST, WHAT_IT_CANNOT_KNOW, ImageSpec
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.csv_cells import harmless
 from fashion_lightning.files.output_file import output_file, write_output
@@ -40,20 +40,21 @@ def predictions_file(given: str) -> Path:
 
 
 class PredictionsCSV(BasePredictionWriter):
-    """Writes the class and the ten probabilities of every image.
+    """Writes the class and the probabilities of all classes of every image.
 
-    The columns are ``image,class,label,correct``, then the ten class names: ``label`` is the true class and
+    The columns are ``image,class,label,correct``, then the class names: ``label`` is the true class and
     ``correct`` is ``true`` or ``false``. For photographs they are ``image,class,doubtful``: whether the probability of
     the class is below ``DOUBTFUL``. Probabilities have the fewest digits that give their float32 back.
 
     Args:
         path: the file, written when all images are done; JSON if it ends with ``.json``, else CSV.
+        class_names: in the order of the probabilities.
         photographs: their files; test images are named by their index.
     """
 
-    def __init__(self, path: Path, photographs: Sequence[Path] | None = None) -> None:
+    def __init__(self, path: Path, class_names: Sequence[str], photographs: Sequence[Path] | None = None) -> None:
         super().__init__(write_interval="batch")
-        self.path, self.photographs = path, photographs
+        self.path, self.class_names, self.photographs = path, class_names, photographs
         self.labels: dict[int, int] = {}
         self.probabilities: dict[int, list[str]] = {}
 
@@ -85,14 +86,14 @@ class PredictionsCSV(BasePredictionWriter):
     def _told(self, index: int) -> dict[str, Any]:
         """Return what is told of an image beside its probabilities."""
         probabilities = list(map(float, self.probabilities[index]))
-        cls = CLASS_NAMES[probabilities.index(max(probabilities))]
+        cls = self.class_names[probabilities.index(max(probabilities))]
         if self.photographs is None:
             return {"image": index, "class": cls}
         return {"image": str(self.photographs[index]), "class": cls, "doubtful": max(probabilities) < DOUBTFUL}
 
     def _json(self) -> bytes:
         records = [
-            {**self._told(index), "probabilities": dict(zip(CLASS_NAMES, map(float, texts), strict=True))}
+            {**self._told(index), "probabilities": dict(zip(self.class_names, map(float, texts), strict=True))}
             for index, texts in self.probabilities.items()
         ]
         return (json.dumps(records, indent=2) + "\n").encode()
@@ -100,29 +101,29 @@ class PredictionsCSV(BasePredictionWriter):
     def _csv(self) -> bytes:
         file = io.StringIO(newline="")
         known = ["label", "correct"] if self.photographs is None else ["doubtful"]
-        table = csv.DictWriter(file, ["image", "class", *known, *CLASS_NAMES])
-        table.writeheader()
+        table = csv.writer(file)  # a class may be called as another column
+        table.writerow(["image", "class", *known, *map(harmless, self.class_names)])
         for index, texts in self.probabilities.items():
-            row = self._told(index) | dict(zip(CLASS_NAMES, texts, strict=True))
+            told = self._told(index)
             if self.photographs is None:
-                row["label"] = CLASS_NAMES[self.labels[index]]
-                row["correct"] = str(row["class"] == row["label"]).lower()
+                label = self.class_names[self.labels[index]]
+                more = [harmless(label), str(told["class"] == label).lower()]
             else:
-                row |= {"image": harmless(row["image"]), "doubtful": str(row["doubtful"]).lower()}
-            table.writerow(row)
+                more = [str(told["doubtful"]).lower()]
+            table.writerow([harmless(str(told["image"])), harmless(told["class"]), *more, *texts])
         # A file name may hold bytes that are no text; then no program could read the table as UTF-8.
         return file.getvalue().encode(errors="backslashreplace")
 
 
-def print_best(photographs: Sequence[Path], probabilities: Sequence[Sequence[float]]) -> None:
+def print_best(photographs: Sequence[Path], probabilities: Sequence[Sequence[float]], images: ImageSpec) -> None:
     """Print the three most probable classes of the first ``SHOWN`` photographs."""
     best = (Column(name, no_wrap=True) for name in ("best", "second", "third"))
     table = Table(Column("file", overflow="fold"), *best)
     for path, row in list(zip(photographs, probabilities, strict=True))[:SHOWN]:
-        ranked = sorted(zip(row, CLASS_NAMES, strict=True), reverse=True)[:3]
+        ranked = sorted(zip(row, images.class_names, strict=True), reverse=True)[:3]
         cells = [f"{name} {100 * probability:.1f} %" for probability, name in ranked]
         cells[0] += " ?" if ranked[0][0] < DOUBTFUL else ""
-        table.add_row(Text(one_line(str(path))), *cells)  # Text: a file may be called [red]
+        table.add_row(Text(one_line(str(path))), *map(Text, cells))  # Text: a file or class may be called [red]
     Console().print(table)
     if doubtful := sum(max(row) < DOUBTFUL for row in probabilities):
         print(
@@ -131,4 +132,5 @@ def print_best(photographs: Sequence[Path], probabilities: Sequence[Sequence[flo
         )
     if len(probabilities) > SHOWN:
         print(f"The first {SHOWN} of {len(probabilities):,}; the file has them all.")
-    print(WHAT_IT_CANNOT_KNOW)
+    if images == FASHION_MNIST:
+        print(WHAT_IT_CANNOT_KNOW)

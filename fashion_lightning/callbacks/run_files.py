@@ -96,7 +96,8 @@ class RunFiles(Callback):
         for logger in trainer.loggers:
             logger.save()
         now = {"run": self.run_id, "processes": trainer.world_size, "metrics": self.latest_metrics(trainer)}
-        checkpoint["fashion_lightning"] = {**self.about, **now}
+        data = {"data": trainer.datamodule.fingerprint}  # type: ignore[attr-defined]
+        checkpoint["fashion_lightning"] = {**self.about, **now, **data}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.metrics = checkpoint["fashion_lightning"]["metrics"]

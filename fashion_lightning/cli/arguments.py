@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from fashion_lightning.cli.recipes import DEFAULT_RECIPE, find_config
+from fashion_lightning.cli.recipes import DEFAULT_RECIPE, OWN_PICTURES_RECIPE, find_config
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.bounded_yaml import read_yaml
 from fashion_lightning.files.lock import lock_run
@@ -72,11 +72,18 @@ def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCom
     elif recipes:
         configs, name = [DEFAULT_OPTIMIZER, *configs], check_name(recipes[0].stem, f"The recipe {recipes[0]}")
     else:  # no config, or presets only
-        configs, name = [_read_config(find_config(DEFAULT_RECIPE)), *configs], DEFAULT_RECIPE
+        name = OWN_PICTURES_RECIPE if "--data.folder" in typed and not given_weights else DEFAULT_RECIPE
+        configs = [_read_config(find_config(name)), *configs]
     if given_weights:
         weights = _resolve("weights", given_weights, typed, configs, named)
         if not recipes and not any(option.startswith("--model.network") for option in typed):
             configs[0]["model"]["network"] = weights.config["model"]["network"]
+        if "--data.folder" in typed and (images := weights.config["model"].get("images")):  # as the weights take them
+            configs[0].setdefault("data", {}).update(size=images["size"], channels=images["channels"])
+    if "--data.folder" in typed and checkpoint is None:
+        # Named after the pictures too: "the newest run of cnn" stays one of Fashion-MNIST.
+        own = check_name(Path(typed["--data.folder"]).resolve().name, "The folder of --data.folder")
+        name = f"{name}_{own}" if recipes or weights else own
     base = checkpoint or weights
     if base is not None and base.is_own:  # its config.yaml is the user's
         named |= _named_classes([], configs)

@@ -34,9 +34,10 @@ from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.commands import SHORT_NAMES
 from fashion_lightning.cli.parser import CLASSES, class_names
 from fashion_lightning.cli.trainer import Trainer
+from fashion_lightning.data import own_pictures
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import rendered
-from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.data.datamodule import FashionMNISTDataModule, default_val_size
 from fashion_lightning.errors import UserError, causes, place_in_own_code
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.metrics import METRICS
@@ -111,7 +112,7 @@ class FashionMNISTCLI(LightningCLI):
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
         if photographs := self.config["data"]["photographs"]:
             self.config["model"]["images"] = Namespace(**asdict(rendered(photographs)))  # type: ignore[no-untyped-call]
-        self.config["model"]["network"] = _network_for(self.config["model"])
+        _settle_images(self.config["model"], self.config["data"], is_new=self.checkpoint is None)
         settings = self.config["trainer"]
         if settings["precision"] is None:
             settings["precision"] = precision.default_precision(settings["accelerator"])
@@ -127,6 +128,8 @@ class FashionMNISTCLI(LightningCLI):
             self._take_weights(self.checkpoint)
         if self.weights is not None:
             self._start_from(self.weights)
+        elif self.config["model"]["freeze"] and self.checkpoint is None:
+            raise UserError("--freeze trains the last layer alone: name what the others come from, --weights cnn.")
         self.timer = Timer(duration=settings["max_time"])
         text = run_files.config_text(self.parser, self.config)
         self.run_files = run_files.RunFiles(text, self.name, self.given.typed, self.labels, self._use_run_dir)
@@ -181,7 +184,10 @@ class FashionMNISTCLI(LightningCLI):
             raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
+        for line in self.datamodule.own.lines if self.datamodule.own else ():
+            print(line, flush=True)
         if self.checkpoint is not None:
+            continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
             continuing.check_optimizer_state(self.checkpoint, optimizers["optimizer"])
             before = self.checkpoint.own["processes"]
             if self.checkpoint.batches_of_epoch_done and before != trainer.world_size:
@@ -225,6 +231,8 @@ class FashionMNISTCLI(LightningCLI):
         process.keep_freed_memory()
         # With `deterministic`, torch fills all that it allocates, for code that reads what nobody wrote: 3 % of a step.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        if method == "validate" and self.checkpoint is not None:
+            continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
         # Only `fit` restores more than weights, which the model has already.
         path = str(self.checkpoint.path) if self.checkpoint is not None and method == "fit" else None
         verbosity = {"verbose": False} if method in ("validate", "test") else {}
@@ -276,14 +284,27 @@ def _errors_in_one_line(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {type(error).__name__}: {str(error)[:500]}{place}") from error
 
 
-def _network_for(model: Any) -> Any:
-    """Return the network's settings with the numbers that its images decide, as far as the network takes them."""
-    network, images = model["network"], model["images"]
-    decided = {"num_classes": len(images.class_names), "channels": images.channels, "size": images.size}
-    arguments = network.get("init_args") or {}
+def _settle_images(model: Any, data: Any, is_new: bool) -> None:
+    """Settle what depends on the images: of a new run by its data, else by what the network was trained for.
+
+    Args:
+        model, data: their settings, which are changed: classes, sizes and normalization of the images, and the
+            arguments of a network that takes ``num_classes``, ``channels`` or ``size``.
+        is_new: whether no run is continued or measured.
+    """
+    if data["val_size"] is None:
+        data["val_size"] = default_val_size(data["folder"])
+    if data["folder"] is not None:
+        data["folder"] = str(Path(data["folder"]).expanduser().resolve())
+        if is_new:
+            images = own_pictures.load(Path(data["folder"]), data["size"], data["channels"]).images
+            model["images"] = Namespace(**asdict(images))
+        data["size"], data["channels"] = model["images"]["size"], model["images"]["channels"]
+    images = model["images"]
+    decided = {"num_classes": len(images["class_names"]), "channels": images["channels"], "size": images["size"]}
+    arguments = model["network"].get("init_args") or {}
     for name in decided.keys() & arguments.keys():
         arguments[name] = decided[name]
-    return network
 
 
 def check_order(callbacks: list[Callback]) -> None:

@@ -71,6 +71,7 @@ TABLE = (
             Option("--weights", "FILE", "start a new run from the weights of a checkpoint or safetensors file"),
             NAME,
             NOTE,
+            Option("--freeze", "", "train the network's last layer alone, with --weights", setting="--model.freeze"),
             Option("--layers", "", "show every layer of the network at the start"),
             SEED,
             *TRAINING,
@@ -273,6 +274,9 @@ COMMANDS = {
     command.name: replace(command, options=(*command.options, HELP, *([HELP_ALL] if command.settings else [])))
     for command in TABLE
 }
+
+SWITCHES = {option.name for command in TABLE for option in command.options if option.setting and not option.value}
+"""Short names of settings that stand for ``true`` without a value."""
 
 SHORT_NAMES = {option.name: option.setting for command in TABLE for option in command.options if option.setting}
 """The settings that short names stand for: ``--epochs`` is ``--trainer.max_epochs``."""

@@ -32,13 +32,17 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     checkpoint = _best_checkpoint(given)
 
     from fashion_lightning.data import source
+    from fashion_lightning.data.classes import FASHION_MNIST
     from fashion_lightning.export import formats, graph
     from fashion_lightning.inference import load
 
     classifier = load(checkpoint.path, given.network)
     classifier.tta = given.tta or classifier.tta
-    root = vars(given)["data.root"]
-    images = source.load("train", None if root is None else Path(root).expanduser())[0][:IMAGES]
+    root, what = vars(given)["data.root"], "training images"
+    if classifier.images == FASHION_MNIST:
+        images = source.load("train", None if root is None else Path(root).expanduser())[0][:IMAGES]
+    else:
+        images, what = graph.noise(IMAGES, classifier.images.shape), "images of noise"
     if suffix == ".safetensors":
         network = str(checkpoint.config["model"]["network"]["class_path"])  # the user's own run or typed class names it
         content = formats.write_card_and_weights(checkpoint, classifier.tta)
@@ -51,7 +55,7 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     difference = graph.largest_difference(classifier, exported, images)
     write_output(path, content)
     print(
-        f"Checked on {len(images):,} training images: the classes are those of {checkpoint.path}, and the"
+        f"Checked on {len(images):,} {what}: the classes are those of {checkpoint.path}, and the"
         f" probabilities within {difference:.1g}."
     )
     print(f"Written to {path}: {len(content) / 1e6:.1f} MB, test-time augmentation: {classifier.tta}")

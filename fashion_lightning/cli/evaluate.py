@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from torch.utils.data import DataLoader
 from fashion_lightning.callbacks.predictions import PredictionsCSV, predictions_file, print_best
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, batch_loader
-from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.data.tta import IN_WORDS, TTA, suffix
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
@@ -30,7 +30,7 @@ def validate(cli: FashionMNISTCLI) -> None:
     evaluations = _evaluate(cli, "validation")
     if cli.trainer.is_global_zero:
         for tta, evaluation in evaluations.items():
-            _write_metrics(cli, tta, evaluation_metrics(evaluation))
+            _write_metrics(cli, tta, evaluation_metrics(evaluation, cli.model.images.class_names))
 
 
 def test(cli: FashionMNISTCLI) -> None:
@@ -45,11 +45,11 @@ def test(cli: FashionMNISTCLI) -> None:
         no_temperature = f"the validation images could not be measured. {error}"
     if not cli.trainer.is_global_zero:
         return
-    images = cli.datamodule.test_set.images
+    images, names = cli.datamodule.test_set.images, cli.model.images.class_names
     duplicates = findings.near_duplicates(images)
     found_by_tta = {tta: findings.find(found, validations.get(tta), duplicates) for tta, found in evaluations.items()}
     for tta, found in found_by_tta.items():
-        metrics = {**evaluation_metrics(found.evaluation), **found.figures()}
+        metrics = {**evaluation_metrics(found.evaluation, names), **found.figures()}
         if cli.run_dir is not None and cli.measured.steps_done is not None:  # a run of one's own
             log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.measured.steps_done - 1)
         _write_metrics(cli, tta, metrics)
@@ -62,7 +62,7 @@ def test(cli: FashionMNISTCLI) -> None:
     for tta in found_by_tta:
         path = _result_file(cli, tta, "html")
         with replacing(path) as file:
-            file.write(evaluation_page.test_page(tta, found_by_tta, cli.measured, images, **told))
+            file.write(evaluation_page.test_page(tta, found_by_tta, cli.measured, images, names, **told))
         print(f"Report: {path}")
 
 
@@ -70,13 +70,13 @@ def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, findings.Evaluatio
     """Measure, and print tables."""
     evaluations = _measure(cli, cli.command)
     for tta, evaluation in evaluations.items() if cli.trainer.is_global_zero else ():
-        metrics = evaluation_metrics(evaluation)
+        metrics = evaluation_metrics(evaluation, cli.model.images.class_names)
         rows = [[cls, *map(percent, values.values())] for cls, values in metrics["classes"].items()]
         print(f"\n{cli.measured.path} on the {images} images{IN_WORDS[tta]}")
         print_table(["class", "precision", "recall", "F1"], rows, left=("class",))
         print(
-            f"accuracy {percent(metrics['accuracy'])}   top-5 {percent(metrics['top5'])}"
-            f"   loss {metrics['loss']:.4f}   ({metrics['images']:,} images)"
+            f"accuracy {percent(metrics['accuracy'])}   balanced over classes {percent(metrics['balanced_accuracy'])}"
+            f"   top-5 {percent(metrics['top5'])}   loss {metrics['loss']:.4f}   ({metrics['images']:,} images)"
         )
     return evaluations
 
@@ -91,12 +91,13 @@ def _measure(cli: FashionMNISTCLI, method: str) -> dict[TTA, findings.Evaluation
     return {tta: {name: value.cpu() for name, value in found.items()} for tta, found in evaluations}
 
 
-def evaluation_metrics(evaluation: findings.Evaluation) -> dict[str, Any]:
+def evaluation_metrics(evaluation: findings.Evaluation, class_names: Sequence[str]) -> dict[str, Any]:
     """Return the result of an evaluation as plain values for JSON."""
-    per_class = zip(CLASS_NAMES, *(evaluation[name].tolist() for name in ("precision", "recall", "f1")), strict=True)
+    per_class = zip(class_names, *(evaluation[name].tolist() for name in ("precision", "recall", "f1")), strict=True)
     return {
         "images": int(evaluation["confusion"].sum()),
         **{name: evaluation[name].item() for name in ("accuracy", "top5", "loss")},
+        "balanced_accuracy": findings.balanced_accuracy(evaluation),
         "classes": {cls: {"precision": p, "recall": r, "f1": f} for cls, p, r, f in per_class},
         "confusion": evaluation["confusion"].tolist(),
     }
@@ -132,19 +133,19 @@ def predict(cli: FashionMNISTCLI) -> None:
     preview = None if preview is None else preview_file(preview, images is not None)
     photographs, loader = None, None
     if images is not None:
-        photographs = read_pictures(find_pictures(images), cli.trainer.is_global_zero)
+        photographs = read_pictures(find_pictures(images), cli.model.images, cli.trainer.is_global_zero)
         loader = _loader(photographs.images, cli.trainer.global_rank, cli.trainer.world_size)
-    writer = PredictionsCSV(path, photographs and photographs.paths)
+    writer = PredictionsCSV(path, cli.model.images.class_names, photographs and photographs.paths)
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
     cli.start("predict", loader)
     if not cli.trainer.is_global_zero:
         return
     probabilities = [list(map(float, row)) for row in writer.probabilities.values()]
     if photographs is not None:
-        print_best(photographs.paths, probabilities)
+        print_best(photographs.paths, probabilities, cli.model.images)
     print(f"{len(probabilities):,} prediction{'s' if len(probabilities) != 1 else ''} written to {path}")
     if photographs is not None and preview is not None:
-        print(write_preview(preview, photographs.paths, probabilities))
+        print(write_preview(preview, photographs.paths, probabilities, cli.model.images))
     if photographs is not None and photographs.broken:
         print(*(f"skipped: {line}" for line in photographs.broken), sep="\n", file=sys.stderr)
         skipped = len(photographs.broken)

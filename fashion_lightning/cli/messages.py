@@ -22,6 +22,7 @@ EXPECTED_WARNINGS = (
     "Checkpoint directory .* exists and is not empty",  # a run that is continued
     "It is recommended to use `self.log.*sync_dist=True",  # torchmetrics have synchronized what is logged
     "The number of training batches .* is smaller than the logging interval",  # a line an epoch has the metrics
+    r"Found \d+ module\(s\) in eval mode",  # those that --freeze leaves alone
     "Couldn't infer the batch indices",  # predictions carry their own indices
     r"\s*(By default only one Jsonargparse|.*deprecated in v4)",  # LightningCLI 2.6.6
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # Lightning 2.6.6 with torch 2.15

@@ -75,6 +75,8 @@ TRAINING = (
     Option("--shift", "PIXELS", "shift images by up to so many", setting="--data.shift"),
     Option("--cutout", "PIXELS", "cut out squares of that side", setting="--data.cutout"),
     Option("--prune", "SHARE", "leave out that share of the images, easy ones", setting="--data.prune"),
+    Option("--data.folder", "FOLDER", "your own pictures, a folder for each class", setting="--data.folder"),
+    Option("--balanced", "", "draw each class equally often", setting="--data.balanced"),
     Option("--patience", "N", "stop after N validations without a better one", setting="--early_stopping.patience"),
     *COMPUTING,
 )

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fashion_lightning.cli.commands import COMMANDS, OF_A_RECIPE, OF_THE_RUN, SHORT_NAMES, Command
+from fashion_lightning.cli.commands import COMMANDS, OF_A_RECIPE, OF_THE_RUN, SHORT_NAMES, SWITCHES, Command
 from fashion_lightning.cli.options import Option
 from fashion_lightning.cli.recipes import names as recipe_names
 from fashion_lightning.cli.short_names import MODULES
@@ -140,7 +140,9 @@ def expand(arguments: Sequence[str]) -> list[str]:
         option, equals, value = words.pop(0).partition("=")
         if not option.startswith("--"):
             raise UserError(unknown_flag(option, SHORT_NAMES))
-        if not equals and words and not words[0].startswith("--"):
+        if not equals and option in SWITCHES:
+            value = "true"
+        elif not equals and words and not words[0].startswith("--"):
             value = words.pop(0)
         if option in SHORT_NAMES and not value:
             raise UserError(f"{option} needs a value after it.")

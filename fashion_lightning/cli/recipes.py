@@ -15,6 +15,9 @@ RECIPES = next((path for path in (_PACKAGE / "configs", _PACKAGE.parent / "confi
 
 DEFAULT_RECIPE = "cnn"
 
+OWN_PICTURES_RECIPE = "own_pictures"
+"""The default recipe where ``--data.folder`` names a user's own pictures."""
+
 
 def names() -> list[str]:
     """Return what ``--config`` takes by name: ``cnn``, ``seeds/three_dense``, ``presets/debug`` and so on."""

@@ -1,9 +1,11 @@
 """Images in memory, a batch by indexing, and the order in which they are shown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
@@ -19,7 +21,7 @@ class Batch(NamedTuple):
     """A batch, as every loader yields it."""
 
     images: Tensor
-    """``(B, 1, 28, 28)`` uint8, 0 is the black background."""
+    """``(B, 1, 28, 28)`` uint8, 0 is the black background; of your own pictures in their size and channels."""
     labels: Tensor
     """``(B,)`` int64, 0 … 9; -1 where no label is known."""
     indices: Tensor
@@ -30,7 +32,7 @@ class ImagesInMemory(Dataset[Batch]):
     """A data set that is indexed by a whole batch at once.
 
     Args:
-        images: ``(N, 1, 28, 28)`` uint8.
+        images: ``(N, channels, size, size)`` uint8.
         labels: ``(N,)`` int64.
         indices: which of them belong to this data set, ``(M,)`` int64; all by default.
     """
@@ -118,6 +120,39 @@ class Shuffled(DistributedSampler[Tensor]):
         """Return the number of images of this batch in all processes together."""
         in_all = self.batch_size * self.world_size
         return min(in_all, self.length - batch_idx * in_all)
+
+
+class Balanced(Shuffled):
+    """An order that shows each class equally often (±1), in an epoch as long as without.
+
+    Images of a rare class come again only when all of its images have been shown.
+
+    Args:
+        labels: of the positions, ``(N,)`` int64.
+        batch_size, seed, rank, world_size: as of ``Shuffled``.
+    """
+
+    def __init__(self, labels: Tensor, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(len(labels), batch_size, seed, rank, world_size)
+        self.classes = [torch.nonzero(labels == cls).flatten() for cls in torch.unique(labels)]
+
+    def order(self, draws: torch.Generator) -> Tensor:
+        """Return the positions ``(length,)`` that an epoch shows, drawn from ``draws``."""
+        share = -(-self.length // len(self.classes))
+        shown = []
+        for places in self.classes:
+            rounds = -(-share // len(places))
+            orders = [places[torch.randperm(len(places), generator=draws)] for _ in range(rounds)]
+            shown.append(torch.cat(orders)[:share])
+        # Interleaved, so that what is cut off at the end is at most one image of a class.
+        in_turn = torch.stack(shown, dim=1).flatten()[: self.length]
+        return in_turn[torch.randperm(self.length, generator=draws)]
+
+
+def channels_first(pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Make images ``(N, channels, H, W)`` of pictures ``(H, W)`` or ``(H, W, 3)``."""
+    stacked = torch.from_numpy(np.stack(pixels))
+    return stacked.view(*stacked.shape[:3], -1).movedim(-1, 1).contiguous()
 
 
 def batch_loader(dataset: ImagesInMemory, sampler: Sampler[Tensor]) -> DataLoader[Batch]:

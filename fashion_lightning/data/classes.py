@@ -1,7 +1,8 @@
 """What a network takes and names: Fashion-MNIST's ten classes, or those of your own pictures; imports no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fashion_lightning.errors import UserError
 
@@ -69,6 +70,11 @@ class ImageSpec:
             numbers = len(values) == self.channels and all(isinstance(value, float) for value in values)
             if not numbers or not all(lowest <= value <= 1 for value in values):
                 raise UserError("the mean or the standard deviation of its images cannot be")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "ImageSpec":
+        """Build it from the values of a card or a config, where tuples are lists."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
     @property
     def shape(self) -> tuple[int, int, int]:

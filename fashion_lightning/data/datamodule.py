@@ -1,37 +1,56 @@
-"""The LightningDataModule: verified files → fixed split → batches of uint8 images."""
+"""The LightningDataModule: files → fixed split → batches of uint8 images."""
 
 import math
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fashion_lightning.data import source
+from fashion_lightning.data import own_pictures, source
 from fashion_lightning.data.augment import Augment, Flip, Part
-from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, Shuffled, batch_loader
+from fashion_lightning.data.batches import (
+    EVAL_BATCH_SIZE,
+    Balanced,
+    Batch,
+    ImagesInMemory,
+    InOrder,
+    Shuffled,
+    batch_loader,
+)
 from fashion_lightning.data.classes import FASHION_MNIST, rendered
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
 from fashion_lightning.data.renderings import Draws, catalogue, render
 from fashion_lightning.data.seeding import generator, run_seed
-from fashion_lightning.data.split import train_val_indices
+from fashion_lightning.data.split import stratified_order, train_val_indices
 from fashion_lightning.errors import UserError
 
 
+def default_val_size(folder: str | None) -> int | float:
+    """Return the validation images by default: their number, or their share of one's own pictures."""
+    return 5000 if folder is None else 0.15
+
+
 class FashionMNISTDataModule(LightningDataModule):
-    """Fashion-MNIST (https://arxiv.org/abs/1708.07747), in memory.
+    """Fashion-MNIST (https://arxiv.org/abs/1708.07747), or your own pictures, in memory.
 
     Training and validation images come from the 60,000 training images, by a fixed stratified split.
     The 10,000 test images are opened only by ``test`` and ``predict``.
 
     Args:
-        root: data folder, in torchvision's layout; filled on first use. By default ``data`` in the working folder if
-            the files are there, else one for all runs of a user: ``$TORCH_HOME/datasets``, where ``TORCH_HOME`` is
-            ``~/.cache/torch`` unless it is set.
+        root: folder of Fashion-MNIST's four files, or an empty one to fetch them into. By default ``data`` in the
+            working folder if the files are there, else one for all runs of a user: ``$TORCH_HOME/datasets``, where
+            ``TORCH_HOME`` is ``~/.cache/torch`` unless it is set.
+        folder: your own pictures instead: a folder for each class, also in ``train``, ``val`` and ``test`` folders; or
+            IDX files of MNIST's layout.
+        size: pixels of each edge that your pictures are reduced to, 8 to 128; by default 28, of IDX files their own.
+        channels: of your pictures: 1 makes them grey, 3 keeps colours; by default 1 if they are grey.
+        balanced: draw each class equally often.
         batch_size: training images in a step, in each process.
-        val_size: validation images, as a number (5000) or as a fraction of the training set (0.2).
+        val_size: validation images, as a number (5000) or as a fraction of the training set (0.2); by default 5000,
+            of your own pictures 0.15, unless they have a ``val`` folder.
         train_size: train on so many images only; all that are not for validation by default.
         prune: share of the training images that each epoch leaves out, drawn from those that were easy when last shown.
         flip: mirror training images: ``none``, ``random``, or ``alternating`` from epoch to epoch.
@@ -44,8 +63,12 @@ class FashionMNISTDataModule(LightningDataModule):
     def __init__(
         self,
         root: str | None = None,
+        folder: str | None = None,
+        size: int | None = None,
+        channels: Literal[1, 3] | None = None,
         batch_size: int = 64,
-        val_size: int | float = 5000,
+        balanced: bool = False,
+        val_size: int | float | None = None,
         train_size: int | None = None,
         prune: float = 0.0,
         flip: Flip = "none",
@@ -54,7 +77,17 @@ class FashionMNISTDataModule(LightningDataModule):
         photographs: int = 0,
     ) -> None:
         super().__init__()
-        self.images = rendered(photographs) if photographs else FASHION_MNIST
+        if folder is None and (size, channels) != (None, None):
+            raise UserError("data.size and data.channels are of your own pictures; name their folder: --data.folder")
+        if folder is not None and root is not None:
+            raise UserError("data.root is Fashion-MNIST's folder, data.folder that of your own pictures: give one.")
+        if balanced and prune:
+            raise UserError("data.balanced draws each class equally often, and goes without pruning: add --prune 0")
+        self.own = None if folder is None else own_pictures.load(Path(folder).expanduser(), size, channels)
+        if self.own is not None and photographs:
+            raise UserError("data.photographs renders Fashion-MNIST's images, and goes without data.folder.")
+        of_fashion = rendered(photographs) if photographs else FASHION_MNIST
+        self.images = of_fashion if self.own is None else self.own.images
         for name, value, lowest, limit in (
             ("batch_size", batch_size, 1, math.inf),
             ("train_size", 1 if train_size is None else train_size, 1, math.inf),
@@ -66,7 +99,8 @@ class FashionMNISTDataModule(LightningDataModule):
                 raise UserError(f"data.{name} must be at least {lowest} and below {limit}, not {value}.")
         self.root = None if root is None else Path(root).expanduser()
         self.batch_size = batch_size
-        self.val_size = val_size
+        self.balanced = balanced
+        self.val_size = default_val_size(folder) if val_size is None else val_size
         self.train_size = train_size
         self.prune = prune
         self.image_losses: ImageLosses | None = None  # set by the callback PruneEasyImages
@@ -84,6 +118,11 @@ class FashionMNISTDataModule(LightningDataModule):
         """
         raise UserError("A checkpoint does not decide where data lie: build a FashionMNISTDataModule yourself.")
 
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What a run keeps of its pictures, to go on with no others: a hash, and how many there are of each class."""
+        return {"sha256": source.SHA256[source.FILES["train"][0]]} if self.own is None else self.own.fingerprint
+
     def prepare_data(self) -> None:
         """Fetch what is missing, in one process only."""
         fitting = self.trainer is None or self.trainer.state.fn in ("fit", "validate")
@@ -93,13 +132,19 @@ class FashionMNISTDataModule(LightningDataModule):
         """Read the split that this stage needs; ``fit`` and ``validate`` never open the test files."""
         if stage in ("fit", "validate"):
             images, labels = self.load("train")
+            own_val = 0 if self.own is None else len(self.own.tensors["val"])
             count = round(self.val_size * len(labels)) if isinstance(self.val_size, float) else self.val_size
+            count = own_val or count
             if not 0 < count < len(labels):
                 raise UserError(
                     f"data.val_size is {self.val_size}: give a number of images below {len(labels):,}"
                     " or a fraction between 0 and 1; every choice is made on the validation images."
                 )
-            train, val = train_val_indices(labels, count, self.train_size)
+            if own_val:  # they are the last ones
+                train, val = torch.arange(len(labels)).split([len(labels) - own_val, own_val])
+                train = train[stratified_order(labels[train])[: self.train_size]]
+            else:
+                train, val = train_val_indices(labels, count, self.train_size)
             if self.train_size is not None and self.train_size > len(train):
                 raise UserError(
                     f"data.train_size is {self.train_size}, but only {len(train)} images are left to train on."
@@ -136,7 +181,11 @@ class FashionMNISTDataModule(LightningDataModule):
         return images
 
     def load(self, split: source.Split) -> tuple[Tensor, Tensor]:
-        """Read and verify a split once in this process."""
+        """Read and verify a split once in this process; of your own pictures, the validation ones are the last."""
+        if self.own is not None and split not in self._loaded:
+            parts = ("train", "val") if split == "train" else ("test",)
+            images, labels = (torch.cat([self.own.tensors[part + end] for part in parts]) for end in ("", "_labels"))
+            self._loaded[split] = images, labels
         if split not in self._loaded:
             self._loaded[split] = source.load(split, self.root)
         return self._loaded[split]
@@ -154,6 +203,9 @@ class FashionMNISTDataModule(LightningDataModule):
         return batch_loader(self.train_set, sampler)
 
     def _order(self, rank: int, world_size: int) -> Shuffled:
+        if self.balanced:
+            labels = self.train_set.labels[self.train_set.indices]
+            return Balanced(labels, self.batch_size, self.seed, rank, world_size)
         if not self.prune:
             return Shuffled(len(self.train_set), self.batch_size, self.seed, rank, world_size)
         indices, losses = self.train_set.indices, self.image_losses or ImageLosses(len(self.train_set.labels))

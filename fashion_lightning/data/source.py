@@ -7,7 +7,6 @@ Fashion-MNIST).
 """
 
 import contextlib
-import gzip
 import hashlib
 import io
 import os
@@ -15,13 +14,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import zlib
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from fashion_lightning.data.idx import content_of, parse_idx
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import one_at_a_time
 
@@ -58,22 +57,22 @@ def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
 
     Args:
         split: ``train`` or ``test``.
-        root: the data folder; by default ``data`` in the working folder if the files are there, else the user's.
+        root: the data folder, which holds the files or is empty; by default ``data`` in the working folder if the files
+            are there, else the user's.
 
     Returns:
         images ``(N, 1, 28, 28)`` uint8 and labels ``(N,)`` int64; N is 60,000 or 10,000.
 
     Raises:
-        UserError: a file in ``root`` has the wrong content, or no source can be reached.
+        UserError: ``root`` is not there or holds something else, or no source can be reached.
     """
     if root is None:
-        root = WORKING_FOLDER if _folder_with(split, raw_folder(WORKING_FOLDER), WORKING_FOLDER) else user_folder()
-    images, labels = _find(split, root) or _fetch(split, root)
-    # IDX: a header of 4 bytes plus 4 per dimension, then the raw bytes. The hash covers both.
-    return (
-        torch.frombuffer(bytearray(images), dtype=torch.uint8, offset=16).view(-1, 1, 28, 28),
-        torch.frombuffer(bytearray(labels), dtype=torch.uint8, offset=8).long(),
-    )
+        found = _find(split, WORKING_FOLDER, user_folder(), SYSTEM_FOLDER) or _fetch(split, user_folder())
+    elif (found := _find(split, root)) is None:
+        _refuse_other_content(root)
+        found = _find(split, user_folder(), SYSTEM_FOLDER) or _fetch(split, root)
+    images, labels = (torch.from_numpy(parse_idx(content, Path(split)).copy()) for content in found)
+    return images[:, None], labels.long()
 
 
 def raw_folder(root: Path) -> Path:
@@ -81,49 +80,42 @@ def raw_folder(root: Path) -> Path:
     return root / "FashionMNIST" / "raw"
 
 
-def _find(split: Split, root: Path) -> list[bytes] | None:
-    """Return the verified images and labels of a split from this machine, if they are there."""
-    if folder := _folder_with(split, raw_folder(root), root):
-        return _read_verified(split, folder)
-    for copy in (raw_folder(user_folder()), SYSTEM_FOLDER):
-        if _folder_with(split, copy):
-            with contextlib.suppress(UserError):  # a bad copy that nobody asked for: try the next source
-                return _read_verified(split, copy)
+def _find(split: Split, *roots: Path) -> list[bytes] | None:
+    """Return images and labels of a split from the first of the data folders that holds both."""
+    for root in roots:
+        for folder in (root, raw_folder(root), root / "raw"):
+            contents = [_with_content(name, folder) for name in FILES[split]]
+            if None not in contents:
+                return contents  # type: ignore[return-value]
     return None
 
 
-def _folder_with(split: Split, *folders: Path) -> Path | None:
-    """Return the first of the folders that holds the files of a split."""
-    return next((folder for folder in folders if all(_existing(folder, name) for name in FILES[split])), None)
+def _with_content(name: str, folder: Path) -> bytes | None:
+    """Return the content that belongs to a name, from a file in a folder that begins and ends like it."""
+    begin, kind, _ = name.split("-", 2)
+    for path in sorted(folder.glob(f"{begin}*{kind}*")):
+        with contextlib.suppress(UserError, OSError):  # damaged, or another's: the content decides
+            if hashlib.sha256(content := content_of(path)).hexdigest() == SHA256[name]:
+                return content
+    return None
 
 
-def _existing(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
-
-
-def _read_verified(split: Split, folder: Path) -> list[bytes]:
-    """Read images and labels of a split.
+def _refuse_other_content(root: Path) -> None:
+    """Refuse a data folder that was typed and is not there, or holds other things than the files.
 
     Raises:
-        OSError: a file is missing, or cannot be read.
-        UserError: a file is damaged or has another content.
+        UserError: says what it holds, and what takes it.
     """
-    contents = []
-    for name in FILES[split]:
-        path = _existing(folder, name) or folder / name
-        advice = "Delete it to have it fetched again, or name another folder with --data.root."
-        try:
-            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise UserError(f"{path} is damaged ({error}). {advice}") from error
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != SHA256[name]:
-            raise UserError(
-                f"{path} is not Fashion-MNIST's (SHA-256 {digest[:12]}…, expected {SHA256[name][:12]}…;"
-                f" MNIST has the same file names). {advice}"
-            )
-        contents.append(content)
-    return contents
+    if not root.is_dir():
+        raise UserError(f"--data.root: there is no folder {root}. An empty one would get Fashion-MNIST's files.")
+    held = [path for folder in (root, raw_folder(root)) if folder.is_dir() for path in sorted(folder.iterdir())]
+    held = [path for path in held if not path.name.startswith(".") and path.name != "FashionMNIST"]
+    if held:
+        names = ", ".join(path.name for path in held[:4]) + (", …" if len(held) > 4 else "")
+        raise UserError(
+            f"--data.root {root} does not hold Fashion-MNIST's files whole, but {names} (the SHA-256 decides: MNIST's"
+            f" have the same names). To train on what it holds: --data.folder {root}"
+        )
 
 
 def _fetch(split: Split, root: Path) -> list[bytes]:
@@ -149,15 +141,13 @@ def _fetch(split: Split, root: Path) -> list[bytes]:
                 with tempfile.TemporaryDirectory(prefix=FETCHING, dir=target, ignore_cleanup_errors=True) as scratch:
                     try:
                         found = download(Path(scratch))
-                        contents = _read_verified(split, found)
+                        if (contents := _find(split, found)) is None:
+                            raise UserError("its files are not Fashion-MNIST's by their SHA-256")
                     except (UserError, RuntimeError, ValueError, OSError) as error:
                         reasons.append(f"{source}: {' '.join(str(error).split()) or type(error).__name__}")
                         continue
-                    for name in SHA256:
-                        path = _existing(found, name)
-                        # The other split comes along; it is verified when it is read.
-                        if path is not None and _existing(target, name) is None:
-                            os.replace(path, target / path.name)
+                    for path in found.glob("*-ubyte*"):  # the other split's too; it is verified when it is read
+                        os.replace(path, target / path.name)
                     return contents
     except OSError as error:
         raise UserError(

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from fashion_lightning.data.classes import DOUBTFUL, WHAT_IT_CANNOT_KNOW
+from fashion_lightning.data.classes import DOUBTFUL, FASHION_MNIST, WHAT_IT_CANNOT_KNOW, ImageSpec
 from fashion_lightning.errors import UserError
 from fashion_lightning.export.operations import Operations, flatten, run
 from fashion_lightning.inference import load
@@ -92,14 +92,15 @@ def write_page(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
     Raises:
         UserError: the network has an operation that a page does not know.
     """
-    operations = flatten(program)
+    operations, images = flatten(program), ImageSpec.of(json.loads(metadata["images"]))
     numbers = b"".join(weight.numpy().astype("<f4").tobytes() for weight in operations.weights)
     content = {  # texts by the id of their elements; no character in them means anything in HTML
         "steps": json.dumps(operations.steps, separators=(",", ":"), allow_nan=False),
         "shapes": json.dumps([list(weight.shape) for weight in operations.weights], separators=(",", ":")),
         "weights": base64.b64encode(numbers).decode(),
     }
-    script = "\n".join(render(name, doubtful=DOUBTFUL).decode() for name in SCRIPTS)
+    settings = {"doubtful": DOUBTFUL, "images": images, "garments": images == FASHION_MNIST}
+    script = "\n".join(render(name, **settings).decode() for name in SCRIPTS)
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     views = "" if metadata["tta"] == "none" else f", averaged over views ({metadata['tta']})"
     return render(
@@ -109,7 +110,7 @@ def write_page(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
         model=f"Recipe {metadata['recipe']}{views}",
         version=metadata["fashion_lightning_version"],
         cannot_know=WHAT_IT_CANNOT_KNOW,
-        classes=json.loads(metadata["class_names"]),
+        **settings,
         formats=PICTURES,
         megabytes=MEGABYTES,
         style=render("serve.css").decode(),

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import cast
 
 import torch
@@ -13,7 +14,7 @@ from torch.export import Dim, ExportedProgram
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE
-from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.data.classes import FASHION_MNIST
 from fashion_lightning.data.tta import views
 from fashion_lightning.errors import UserError, place_in_own_code
 from fashion_lightning.inference import classify
@@ -32,7 +33,7 @@ class Probabilities(nn.Module):
         self.classifier = classifier
 
     def forward(self, images: Tensor) -> Tensor:
-        """``(B, 1, 28, 28)`` uint8, bright on black → probabilities ``(B, 10)`` float32."""
+        """``(B, channels, size, size)`` uint8 → probabilities ``(B, classes)`` float32."""
         # One batch of all views: a pass for each would write the network into the graph up to ten times.
         all_views = list(views(images, self.classifier.tta))
         logits = self.classifier(torch.cat(all_views))
@@ -44,7 +45,9 @@ def trace(classifier: FashionMNISTClassifier) -> ExportedProgram:
     # Saving weights that lie channels_last warns; the convolutions put them in order by themselves.
     classifier.network.to(memory_format=torch.contiguous_format)
     module = Probabilities(classifier).requires_grad_(False)
-    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)  # two: the size of a batch of one would be frozen
+    images = torch.zeros(
+        2, *classifier.images.shape, dtype=torch.uint8
+    )  # two: the size of a batch of one would be frozen
     program = torch.export.export(module, (images,), dynamic_shapes=({0: Dim("batch")},))
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
@@ -76,14 +79,22 @@ def exporting(classifier: FashionMNISTClassifier) -> Iterator[None]:
 
 def metadata(classifier: FashionMNISTClassifier, recipe: str) -> dict[str, str]:
     """Return what a file says about itself."""
+    shape = ", ".join(map(str, classifier.images.shape))
+    look = ", bright on black, as in Fashion-MNIST" if classifier.images == FASHION_MNIST else ""
     return {
-        "class_names": json.dumps(CLASS_NAMES),
+        "class_names": json.dumps(classifier.images.class_names),
+        "images": json.dumps(asdict(classifier.images)),
         "recipe": recipe,
         "tta": classifier.tta,
         "fashion_lightning_version": __version__,
-        "description": "images: (batch, 1, 28, 28) uint8, bright on black, as in Fashion-MNIST."
-        " probabilities: (batch, 10) float32, in the order of class_names.",
+        "description": f"images: (batch, {shape}) uint8{look}."
+        f" probabilities: (batch, {len(classifier.images.class_names)}) float32, in the order of class_names.",
     }
+
+
+def noise(count: int, shape: tuple[int, int, int]) -> Tensor:
+    """Return images ``(count, *shape)`` uint8 to compare two programs on, always the same ones."""
+    return torch.randint(256, (count, *shape), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
 BATCHES = (1, 2, 7, EVAL_BATCH_SIZE)

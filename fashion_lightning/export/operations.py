@@ -22,7 +22,7 @@ Operations along one dimension have ``sizes``: of all dimensions before it, of i
 
 
 class Operations(NamedTuple):
-    """What a classifier computes: ``(1, 1, 28, 28)``, from 0 to 255 → probabilities ``(1, 10)``."""
+    """What a classifier computes: ``(1, channels, size, size)``, from 0 to 255 → probabilities ``(1, classes)``."""
 
     steps: list[Operation]
     weights: list[Tensor]
@@ -40,7 +40,7 @@ def flatten(program: ExportedProgram) -> Operations:
     Raises:
         UserError: it has an operation that the list does not know; names it, and the layer that it belongs to.
     """
-    return _Flattener(program.run_decompositions()).flatten(torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
+    return _Flattener(program.run_decompositions()).flatten(program.example_inputs[0][0][:1])
 
 
 class _Flattener(fx.Interpreter):
@@ -217,7 +217,7 @@ SEVERAL = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, a
 
 @torch.inference_mode()
 def run(operations: Operations, image: Tensor) -> Tensor:
-    """Compute the probabilities ``(1, 10)`` of an image ``(1, 1, 28, 28)`` uint8, by the list alone."""
+    """Compute the probabilities ``(1, classes)`` of an image ``(1, channels, size, size)`` uint8, by the list alone."""
     places = [image.float()]
     for step in operations.steps:
         read = [places[place] for place in step["in"]]

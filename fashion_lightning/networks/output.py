@@ -1,4 +1,4 @@
-"""Check a network's output shape before training starts."""
+"""A network's output: its shape is checked before training starts."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -45,3 +45,9 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
     if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
         shape = f"(B, {', '.join(map(str, logits.shape[1:]))})" if isinstance(logits, Tensor) else type(logits).__name__
         raise UserError(f"Network {name} must return logits of shape (B, {classes}), one per class, not {shape}.")
+
+
+def last_dense_layer(module: nn.Module) -> nn.Linear | None:
+    """Return the last ``nn.Linear`` in the order in which a module names its layers."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    return layers[-1] if layers else None

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
+from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
+from fashion_lightning.files.pictures import in_eight_bits, square
 from fashion_lightning.photographs.background import (
     CLOSE,
     Pixels,
@@ -24,7 +26,9 @@ from fashion_lightning.photographs.background import (
     stands_out,
 )
 
-Background = Literal["light", "grey", "dark", "coloured", "uneven", "transparent", "none", "already prepared"]
+Background = Literal[
+    "light", "grey", "dark", "coloured", "uneven", "transparent", "none", "already prepared", "not looked for"
+]
 Box = tuple[float, float, float, float]
 
 LOOKED_AT = 256
@@ -46,20 +50,23 @@ class Prepared:
     """A picture as the network sees it, and what was found in it."""
 
     pixels: Pixels
-    """``(28, 28)`` uint8, bright on black."""
+    """``(28, 28)`` uint8, bright on black; for other networks ``(size, size)`` or ``(size, size, 3)``, as it is."""
     background: Background
     """``none``: none was found, and the whole picture was taken for the garment."""
     box: Box
     """The garment: left, top, right and bottom, as shares of the upright picture's width and height."""
 
 
-def prepare(picture: Image.Image) -> Prepared:
+def prepare(picture: Image.Image, images: ImageSpec = FASHION_MNIST) -> Prepared:
     """Make a network's input from a picture of any mode and size.
 
+    A network for other images than Fashion-MNIST's gets the whole picture, as in training.
     A grey picture of 28x28 with dark corners is one already, and stays as it is; one with light corners is negated.
     """
-    picture = ImageOps.exif_transpose(picture)
     whole = (0.0, 0.0, 1.0, 1.0)
+    if images != FASHION_MNIST:
+        return Prepared(square(picture, images.size, images.channels), "not looked for", whole)
+    picture = ImageOps.exif_transpose(picture)
     rgb, seen_through = _in_eight_bits(picture)
     if picture.size == (28, 28) and not seen_through and len({band.tobytes() for band in rgb.split()}) == 1:
         grey = np.asarray(rgb.getchannel(0))
@@ -88,11 +95,7 @@ def prepare(picture: Image.Image) -> Prepared:
 
 def _in_eight_bits(picture: Image.Image) -> tuple[Image.Image, bool]:
     """Convert a picture to RGB, transparency to white; return it and whether its border is mostly transparent."""
-    if picture.mode.startswith(("I", "F")):  # 16 bit: PIL would cut off what is above 255
-        values = np.asarray(picture).astype(np.float64)
-        low, high = (0.0, 65535.0) if picture.mode.startswith("I") else (float(values.min()), float(values.max()))
-        values = (values - low) * 255 / max(high - low, 1e-9)
-        picture = Image.fromarray(np.clip(values.round(), 0, 255).astype(np.uint8))
+    picture = in_eight_bits(picture)
     if not picture.has_transparency_data:
         return picture.convert("RGB"), False
     picture = picture.convert("RGBA")

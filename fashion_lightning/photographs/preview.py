@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import ImageOps
 
-from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
+from fashion_lightning.data.classes import DOUBTFUL, ImageSpec
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.output_file import output_file, write_output
 from fashion_lightning.photographs.files import opened
@@ -41,7 +41,9 @@ def preview_file(given: str, has_photographs: bool) -> Path:
     return output_file("--preview", given)
 
 
-def write_preview(path: Path, photographs: Sequence[Path], probabilities: Sequence[Sequence[float]]) -> str:
+def write_preview(
+    path: Path, photographs: Sequence[Path], probabilities: Sequence[Sequence[float]], images: ImageSpec
+) -> str:
     """Draw the first ``SHOWN`` photographs, each read anew, and return a line that says what was written."""
     shown = list(zip(photographs, probabilities, strict=True))[:SHOWN]
     columns = min(COLUMNS, len(shown))
@@ -52,7 +54,7 @@ def write_preview(path: Path, photographs: Sequence[Path], probabilities: Sequen
         axes.set_axis_off()
     for left, right, (file, row) in zip(cells[::2], cells[1::2], shown, strict=False):
         with opened(file) as picture:
-            prepared = prepare(picture)
+            prepared = prepare(picture, images)
             small = ImageOps.exif_transpose(picture).convert("RGBA")
         small.thumbnail((LONGEST_EDGE, LONGEST_EDGE))
         left.imshow(small)
@@ -60,7 +62,7 @@ def write_preview(path: Path, photographs: Sequence[Path], probabilities: Sequen
         left.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="#e8590c", linewidth=1.5))
         right.imshow(prepared.pixels, cmap="gray", vmin=0, vmax=255)
         doubt = ", doubtful" if max(row) < DOUBTFUL else ""
-        said = f"{CLASS_NAMES[list(row).index(max(row))]} {100 * max(row):.1f} %{doubt}"
+        said = f"{images.class_names[list(row).index(max(row))]} {100 * max(row):.1f} %{doubt}"
         name = one_line(file.name)[-LONGEST_NAME:]
         left.set_title(f"{said}\n{name}", fontsize=9, loc="left", parse_math=False).set_in_layout(False)
     content = io.BytesIO()

@@ -1,15 +1,14 @@
 """The page that ``test`` leaves beside its JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.data.tta import IN_WORDS, TTA
 from fashion_lightning.metrics import BINS, FEWEST_IMAGES, HOTTEST, is_at_an_end
-from fashion_lightning.report.findings import LIMIT, Findings
-from fashion_lightning.report.page import picture, render
+from fashion_lightning.report.findings import LIMIT, Findings, balanced_accuracy
+from fashion_lightning.report.page import png, render
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.results import recipe_settings
 
@@ -23,7 +22,12 @@ LONGEST_VALUE = 200
 
 
 def test_page(
-    tta: TTA, findings: Mapping[TTA, Findings], checkpoint: Checkpoint, images: Tensor, **told: object
+    tta: TTA,
+    findings: Mapping[TTA, Findings],
+    checkpoint: Checkpoint,
+    images: Tensor,
+    class_names: Sequence[str],
+    **told: object,
 ) -> bytes:
     """Make the page about one of the evaluations.
 
@@ -31,7 +35,8 @@ def test_page(
         tta: which of them it shows in detail.
         findings: of all evaluations; their accuracies stand side by side.
         checkpoint: which was measured.
-        images: all test images, ``(N, 1, 28, 28)`` uint8.
+        images: all test images, ``(N, channels, size, size)`` uint8.
+        class_names: in the order of the labels.
         told: ``no_temperature``, why none could be fitted, if so; ``validation_images``, how many; ``fitted``, where
             the run comes from, by ``read_origin``; ``tested``, the same of this test, by ``describe``.
     """
@@ -47,10 +52,11 @@ def test_page(
         found=found,
         evaluation_rows=[(IN_WORDS[name].removeprefix(", ") or "as they are", findings[name]) for name in findings],
         tta_in_words=IN_WORDS[tta],
-        classes=list(zip(CLASS_NAMES, *metrics, map(sum, confusion), strict=True)),
-        class_names=CLASS_NAMES,
+        classes=list(zip(class_names, *metrics, map(sum, confusion), strict=True)),
+        class_names=class_names,
+        balanced=balanced_accuracy(found.evaluation),
         confusion=confusion,
-        mistakes=_cards(found, images, mistakes[:MOST_MISTAKES]),
+        mistakes=_cards(found, images, class_names, mistakes[:MOST_MISTAKES]),
         mistakes_in_all=len(mistakes),
         first=FIRST_MISTAKES,
         duplicates_limit=LIMIT,
@@ -65,7 +71,7 @@ def test_page(
     )
 
 
-def _cards(found: Findings, images: Tensor, places: Tensor) -> list[dict[str, Any]]:
+def _cards(found: Findings, images: Tensor, class_names: Sequence[str], places: Tensor) -> list[dict[str, Any]]:
     """Return pictures of test images, each with label, guess and the probabilities of a few classes."""
     cards = []
     for place in places.tolist():
@@ -73,9 +79,10 @@ def _cards(found: Findings, images: Tensor, places: Tensor) -> list[dict[str, An
         probabilities = found.evaluation["logits"][place].softmax(dim=0)
         shown = probabilities.argsort(descending=True).tolist()[:CLASSES_OF_A_CARD]
         shown += [] if truth in shown else [truth]
-        rows = [(CLASS_NAMES[cls], probabilities[cls].item()) for cls in shown]
-        named = {"truth": CLASS_NAMES[truth], "guess": CLASS_NAMES[shown[0]]}
-        cards.append({"picture": picture(images[index, 0].numpy()), "index": index, "probabilities": rows, **named})
+        rows = [(class_names[cls], probabilities[cls].item()) for cls in shown]
+        named = {"truth": class_names[truth], "guess": class_names[shown[0]]}
+        shown_image = png(images[index].movedim(0, -1).squeeze(-1).numpy())
+        cards.append({"picture": shown_image, "index": index, "probabilities": rows, **named})
     return cards
 
 

@@ -43,6 +43,12 @@ Evaluation = dict[str, Tensor]
 """One of ``FashionMNISTClassifier.evaluations``."""
 
 
+def balanced_accuracy(evaluation: Evaluation) -> float:
+    """Return the mean of the classes' recalls, of those that have images: each class counts the same."""
+    has_images = evaluation["confusion"].sum(dim=1) > 0
+    return evaluation["recall"][has_images].double().mean().item()
+
+
 @dataclass(frozen=True)
 class Findings:
     """The findings of one evaluation; ``None`` is what could not be found out."""

@@ -37,8 +37,8 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def picture(pixels: NDArray[np.uint8]) -> str:
-    """Return an image ``(28, 28)`` uint8 as the URI of a PNG within the page."""
+def png(pixels: NDArray[np.uint8]) -> str:
+    """Return pixels ``(H, W)`` or ``(H, W, 3)`` uint8 as the URI of a PNG within the page."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="png")
     return data_uri(file.getvalue())

@@ -96,15 +96,9 @@ def read_card(text: Any) -> Card:
         raise UserError("it has no card, which says what network its weights belong to")
     try:
         values = json.loads(text if len(text) <= MAX_CHARACTERS else "")
-        return Card(**{**values, "images": image_spec(values["images"])})
+        return Card(**{**values, "images": ImageSpec.of(values["images"])})
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError("its card is damaged") from error
-
-
-def image_spec(values: dict[str, Any]) -> ImageSpec:
-    """Build it from the values of a card or config, where tuples are lists."""
-    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return ImageSpec(**plain)
 
 
 def card_of(config: dict[str, Any], recipe: str) -> Card | None:
@@ -115,6 +109,6 @@ def card_of(config: dict[str, Any], recipe: str) -> Card | None:
     if module.startswith(PACKAGE) and name in NETWORKS:
         network["class_path"] = f"{PACKAGE}.{name}"
     try:
-        return Card(network, recipe, model["tta"], data["val_size"], image_spec(model.get("images", {})))
+        return Card(network, recipe, model["tta"], data["val_size"], ImageSpec.of(model.get("images", {})))
     except UserError:
         return None

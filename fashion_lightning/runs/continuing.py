@@ -51,6 +51,31 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
             )
 
 
+def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
+    """Refuse to go on with other pictures than before.
+
+    Args:
+        checkpoint: to continue or to validate.
+        now: the data's ``fingerprint``.
+
+    Raises:
+        UserError: says what changed.
+    """
+    before = checkpoint.own.get("data", now) if checkpoint.is_own else now
+    if before != now:
+        counts, counts_now = before.get("pictures", {}), now.get("pictures", {})
+        changed = [
+            f"{name!r} has {counts_now.get(name, 0):,}, not {counts.get(name, 0):,}"
+            for name in {**counts, **counts_now}
+            if counts_now.get(name, 0) != counts.get(name, 0)
+        ]
+        what = ", ".join(changed[:5]) or "as many of each class, and others among them"
+        raise UserError(
+            f"The pictures are not those that {checkpoint.path} was trained on ({what}). Bring those back, or start a"
+            f" new run: fit --weights {checkpoint.path}"
+        )
+
+
 def _fixed(settings: Any, name: str) -> Any:
     """Return the part of a setting that may not change: the class alone for optimizers and this package's schedules."""
     for key in name.split("."):

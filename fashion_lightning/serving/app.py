@@ -10,12 +10,13 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL, WHAT_IT_CANNOT_KNOW
+from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL, FASHION_MNIST, WHAT_IT_CANNOT_KNOW, ImageSpec
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.pictures import FORMATS, TooManyPixels, UnknownFormat
 from fashion_lightning.inference import TrainedClassifier
-from fashion_lightning.photographs.files import FORMATS, TooManyPixels, UnknownFormat, read_picture
+from fashion_lightning.photographs.files import read_picture
 from fashion_lightning.photographs.prepare import Background, Box, Prepared
-from fashion_lightning.report.page import picture, render
+from fashion_lightning.report.page import png, render
 from fashion_lightning.serving.batches import Batches
 from fashion_lightning.serving.intake import PREPARING, Intake, Limits
 from fashion_lightning.version import __version__
@@ -35,11 +36,11 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    name: str = Field(alias="class", description="The most probable of the ten classes.")
+    name: str = Field(alias="class", description="The most probable of the classes.")
     probabilities: dict[str, float] = Field(description="Of each class by its name; they add up to 1.")
     doubtful: bool = Field(
-        description=f"Whether that class has a probability below {DOUBTFUL:g}: of validation images, half of these are"
-        " classified wrongly."
+        description=f"Whether that class has a probability below {DOUBTFUL:g}: of Fashion-MNIST's validation images,"
+        " half of these are classified wrongly."
     )
     background: Background = Field(
         description="What was found behind the garment. `none`: nothing even was found, and the whole picture was taken"
@@ -49,7 +50,7 @@ class Answer(BaseModel):
         description="The garment: left, top, right and bottom, as shares of the picture's width and height as it is"
         " seen, turned as its EXIF orientation says."
     )
-    image: str = Field(description="What the network saw: 28x28 pixels, bright on black, as a PNG file in base64.")
+    image: str = Field(description="What the network saw: a PNG file in base64.")
 
 
 class Problem(BaseModel):
@@ -58,24 +59,25 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong, in one line.", examples=["This is no picture."])
 
 
-def answer(prepared: Prepared, probabilities: Sequence[float]) -> Answer:
-    """Build the answer from a prepared picture and its ten probabilities."""
-    by_name = dict(zip(CLASS_NAMES, probabilities, strict=True))
+def answer(prepared: Prepared, probabilities: Sequence[float], class_names: Sequence[str]) -> Answer:
+    """Build the answer from a prepared picture and its probabilities."""
+    by_name = dict(zip(class_names, probabilities, strict=True))
     return Answer(
         **{"class": max(by_name, key=by_name.__getitem__)},
         probabilities=by_name,
         doubtful=max(probabilities) < DOUBTFUL,
         background=prepared.background,
         box=prepared.box,
-        image=picture(prepared.pixels).partition(",")[2],
+        image=png(prepared.pixels).partition(",")[2],
     )
 
 
-def page(model: str, limits: Limits) -> bytes:
+def page(model: str, limits: Limits, images: ImageSpec) -> bytes:
     """Return the HTML.
 
     Args:
         model: the name of the classifier.
+        images: what it takes, and the names of its classes.
         limits: the bytes that a picture may have.
     """
     return render(
@@ -83,7 +85,8 @@ def page(model: str, limits: Limits) -> bytes:
         model=model,
         version=__version__,
         cannot_know=WHAT_IT_CANNOT_KNOW,
-        classes=CLASS_NAMES,
+        images=images,
+        garments=images == FASHION_MNIST,
         formats=list(FORMATS),
         megabytes=limits.bytes / 1e6,
         style=render("serve.css").decode(),
@@ -131,12 +134,13 @@ def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None 
     app = FastAPI(
         title="fashion-lightning",
         version=__version__,
-        description=f"Names the garment in a picture: one of the ten classes of Fashion-MNIST. {model}.",
+        description=f"Says which of {len(classifier.images.class_names)} classes a picture shows. {model}.",
         docs_url=None,  # their pages load scripts from other hosts
         redoc_url=None,
         lifespan=lifespan,
     )
-    html = page(model, limits)
+    images = classifier.images
+    html = page(model, limits, images)
 
     @app.get("/", response_class=HTMLResponse, summary="The page", include_in_schema=False)
     async def show_page() -> HTMLResponse:
@@ -148,17 +152,19 @@ def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None 
 
     @app.post("/classify", summary="Classify a picture", responses=responses, openapi_extra={"requestBody": BODY})
     async def classify(request: Request) -> Answer:
-        """Finds the garment in a picture, prepares it as the images of Fashion-MNIST were made, and names it.
+        """Prepares a picture as the images that the classifier was trained on, and names what it shows.
 
         The picture may be of any size, colour and orientation within the bounds; photographs come as they are.
         """
         async with intake.picture(request) as file:
             try:
                 loop = asyncio.get_running_loop()
-                prepared = await loop.run_in_executor(preparing, read_picture, file, "The picture", limits.pixels)
+                prepared = await loop.run_in_executor(
+                    preparing, read_picture, file, "The picture", limits.pixels, images
+                )
             except UserError as error:
                 status = {UnknownFormat: 415, TooManyPixels: 413}.get(type(error), 422)
                 raise HTTPException(status, str(error)) from error
-            return answer(prepared, await batches.classify(prepared.pixels))
+            return answer(prepared, await batches.classify(prepared.pixels), images.class_names)
 
     return app

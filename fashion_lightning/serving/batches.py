@@ -5,10 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-import torch
 from torch import Tensor
 
+from fashion_lightning.data.batches import channels_first
 from fashion_lightning.photographs.background import Pixels
 
 
@@ -18,7 +17,7 @@ class Batches:
     Nobody waits for a batch to fill: a picture that comes alone is classified at once.
 
     Args:
-        probabilities: images ``(B, 1, 28, 28)`` uint8 → ``(B, 10)``; it is called in a thread, one call at a time.
+        probabilities: images ``(B, channels, H, W)`` uint8 → ``(B, classes)``; called in a thread, one call at a time.
         largest: pictures in a batch.
     """
 
@@ -28,7 +27,7 @@ class Batches:
         self.waiting: asyncio.Queue[tuple[Pixels, asyncio.Future[list[float]]]] = asyncio.Queue()
 
     async def classify(self, pixels: Pixels) -> list[float]:
-        """Return the ten probabilities of an image ``(28, 28)`` uint8."""
+        """Return the probabilities of a picture ``(H, W)`` or ``(H, W, 3)`` uint8."""
         answer: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
         self.waiting.put_nowait((pixels, answer))
         return await answer
@@ -50,7 +49,7 @@ class Batches:
             batch = [await self.waiting.get()]
             while len(batch) < self.largest and not self.waiting.empty():
                 batch.append(self.waiting.get_nowait())
-            images = torch.from_numpy(np.stack([pixels for pixels, _ in batch])).unsqueeze(1)
+            images = channels_first([pixels for pixels, _ in batch])
             try:
                 found = await asyncio.get_running_loop().run_in_executor(thread, self.probabilities, images)
             except Exception as error:  # whatever a network of the user's raises: each request fails with it

@@ -3,6 +3,7 @@
 const parsed = (id) => JSON.parse(byId(id).textContent);
 const steps = parsed("steps");
 const weights = readWeights(byId("weights").textContent, parsed("shapes").map(product));
+const shape = [1, {{ images.channels }}, {{ images.size }}, {{ images.size }}];
 const MOST_PIXELS = 100e6;
 
 /** What the server would answer, worked out here. */
@@ -13,8 +14,8 @@ async function ask(file, signal) {
   const picture = await decode(file);
   await new Promise((resolve) => setTimeout(resolve)); // the page shows that it is busy
   signal.throwIfAborted();
-  const { pixels, background, box } = prepare(picture);
-  const shares = runNetwork(steps, weights, pixels);
+  const { pixels, background, box } = {{ "prepare(picture)" if garments else "whole(picture)" }};
+  const shares = runNetwork(steps, weights, pixels, shape);
   const names = [...rows.keys()], most = Math.max(...shares);
   return {
     class: names[shares.indexOf(most)],
@@ -52,11 +53,25 @@ function canvasOf(width, height) {
   return canvas.getContext("2d", { willReadFrequently: true });
 }
 
-/** 28x28 pixels as a file in base64. */
+/** All of a picture in the network's size, as `square` in files/pictures.py: one plane of numbers after the other. */
+function whole({ width, height, data, every }) {
+  const [, channels, size] = shape;
+  const { planes } = resized(onWhite(data, width, height, every).picture, size, size, "bilinear");
+  const [red, green, blue] = planes;
+  const grey = (v, i) => (v * 19595 + green[i] * 38470 + blue[i] * 7471 + 32768) >> 16; // as PIL does
+  const pixels = channels === 1 ? red.map(grey) : Uint8Array.from(planes.flatMap((plane) => [...plane]));
+  return { pixels, background: "not looked for", box: [0, 0, 1, 1] };
+}
+
+/** What the network sees as a file in base64. */
 function asPNG(pixels) {
-  const image = new ImageData(28, 28);
-  pixels.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
-  const pen = canvasOf(28, 28);
+  const [, channels, size] = shape;
+  const image = new ImageData(size, size);
+  for (let i = 0, all = size * size; i < all; i++) {
+    const colour = [0, 1, 2].map((band) => pixels[channels === 1 ? i : band * all + i]);
+    image.data.set([...colour, 255], 4 * i);
+  }
+  const pen = canvasOf(size, size);
   pen.putImageData(image, 0, 0);
   return pen.canvas.toDataURL().split(",")[1];
 }

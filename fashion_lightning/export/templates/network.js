@@ -11,9 +11,9 @@ function readWeights(base64, lengths) {
   return lengths.map((length) => numbers.subarray(end, (end += length)));
 }
 
-/** The ten probabilities of an image: 784 numbers from 0 to 255. */
-function runNetwork(steps, weights, image) {
-  const places = [{ data: Float32Array.from(image), shape: [1, 1, 28, 28] }];
+/** The probabilities of an image: numbers from 0 to 255, one channel after the other. */
+function runNetwork(steps, weights, image, shape = [1, 1, 28, 28]) {
+  const places = [{ data: Float32Array.from(image), shape }];
   for (const step of steps) {
     const read = step.in.map((place) => places[place]);
     const data = OPERATIONS[step.op](step, read, weights[step.weight], weights[step.bias]);

@@ -8,6 +8,7 @@ const largest = Number(main.dataset.megabytes) * 1e6;
 const BACKGROUNDS = {
   none: "No plain background was found, so all of the picture was taken for the garment.",
   "already prepared": "Taken as it is: 28×28 and grey, as in the data set.",
+  "not looked for": "All of the picture was taken, as in training.",
 };
 
 /* Of several pictures in a row, the answer to the last one counts. */

@@ -1,0 +1,45 @@
+"""IDX, the format of MNIST's files: a header, then the raw values."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion_lightning.errors import UserError
+
+KINDS = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4"}
+
+
+def read_idx(path: Path) -> NDArray[np.integer]:
+    """Read whole numbers of any shape from a file, gzipped or not.
+
+    Raises:
+        UserError: it is not an IDX file of whole numbers, or torn.
+    """
+    return parse_idx(content_of(path), path)
+
+
+def content_of(path: Path) -> bytes:
+    """Return the uncompressed content of a file.
+
+    Raises:
+        UserError: its compressed content is damaged.
+    """
+    content = path.read_bytes()
+    try:
+        return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({error}).") from error
+
+
+def parse_idx(content: bytes, path: Path) -> NDArray[np.integer]:
+    """Return the values of an uncompressed file; ``path`` names it in errors."""
+    kind, begin = (content[2], 4 + 4 * content[3]) if len(content) > 4 else (0, 0)
+    shape = [int.from_bytes(content[at : at + 4]) for at in range(4, begin, 4)]
+    dtype = np.dtype(KINDS.get(kind, ">u1"))
+    if kind not in KINDS or content[:2] != b"\0\0" or len(content) - begin != math.prod(shape) * dtype.itemsize:
+        raise UserError(f"{path} is not a whole IDX file of whole numbers.")
+    return np.frombuffer(content, dtype, offset=begin).reshape(shape)

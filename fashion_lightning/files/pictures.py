@@ -1,0 +1,99 @@
+"""A picture file of a stranger's or a user's: opened within bounds, and reduced to a square."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fashion_lightning.errors import UserError
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""What is opened, by content. PIL knows more formats: it would start Ghostscript for EPS."""
+
+DECODED_AT = 512
+"""Pixels of the shorter edge that a JPEG keeps at least: twice what a garment is looked for in."""
+
+
+class UnknownFormat(UserError):
+    """The content is no picture of ``FORMATS``."""
+
+
+class TooManyPixels(UserError):
+    """The decoded picture would take too much memory."""
+
+
+@contextmanager
+def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None) -> Iterator[Image.Image]:
+    """Open an image file; it is decoded within the block. EXIF orientation is not applied; large JPEGs are smaller.
+
+    Args:
+        file: its path, or open at its beginning.
+        name: its name in errors; the path by default.
+        max_pixels: that are decoded, by the file's header; ``PIL.Image.MAX_IMAGE_PIXELS`` holds in any case, also for
+            a JPEG, of which fewer are decoded.
+
+    Raises:
+        UnknownFormat: it is something else, or a format that is not opened.
+        TooManyPixels: its header gives more.
+        UserError: it is damaged.
+    """
+    name = name or str(file)
+    try:
+        with warnings.catch_warnings():
+            # Above 89 million pixels. Among threads this may outlast the block, and be no error in another's: there
+            # max_pixels is what counts.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)  # of EXIF data that are damaged
+            with Image.open(file, formats=list(FORMATS)) as picture:
+                # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
+                picture.draft(None, (DECODED_AT, DECODED_AT))
+                pixels = picture.width * picture.height
+                if max_pixels is not None and pixels > max_pixels:
+                    raise TooManyPixels(
+                        f"{name} has {pixels / 1e6:,.1f} million pixels, of {max_pixels / 1e6:g} at most."
+                    )
+                yield picture
+    except UserError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooManyPixels(f"{name} has too many pixels. Make it smaller; 28x28 are used.") from error
+    except UnidentifiedImageError as error:
+        raise UnknownFormat(f"{name} cannot be read as an image ({', '.join(FORMATS)} can).") from error
+    except Exception as error:  # PIL raises a dozen kinds for damaged bytes
+        raise UserError(f"{name} cannot be read as an image ({error or type(error).__name__}).") from error
+
+
+def is_hidden(name: str) -> bool:
+    """Check whether a file is none of the user's: it begins with a dot, or a file manager made it."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
+
+
+def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
+    """Turn a picture by its EXIF, put it on white where it is transparent, and reduce it to a square.
+
+    All of it is kept: the longer edge is reduced more. That changes shapes, but the same way in training and later.
+
+    Returns:
+        ``(size, size)`` uint8 if ``channels`` is 1, else ``(size, size, 3)``.
+    """
+    picture = in_eight_bits(ImageOps.exif_transpose(picture))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    # In colour first: grey levels of a palette are its numbers, not its colours.
+    reduced = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(reduced.convert("L") if channels == 1 else reduced)
+
+
+def in_eight_bits(picture: Image.Image) -> Image.Image:
+    """Bring pixels of 16 bits or floats to 8 bits: PIL would cut off what is above 255."""
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    values = np.asarray(picture).astype(np.float64)
+    low, high = (0.0, 65535.0) if picture.mode.startswith("I") else (float(values.min()), float(values.max()))
+    return Image.fromarray(np.clip(((values - low) * 255 / max(high - low, 1e-9)).round(), 0, 255).astype(np.uint8))

@@ -1,0 +1,266 @@
+"""A folder of one's own pictures is a data set like another: found, prepared once, trained on, and told apart."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import fashion_lightning
+from fashion_lightning.data import own_pictures
+from fashion_lightning.data.batches import Balanced
+from fashion_lightning.data.classes import ImageSpec
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.errors import UserError
+from tests.conftest import Run, write_idx, write_pictures
+
+FAST = ("--epochs", "1", "--batch_size", "20", "--pictures", "false", "--trainer.accelerator", "cpu")
+SMALL = ("--network", "cnn", "--model.network.init_args.stem", "4", "--model.network.init_args.widths", "[4,8]")
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Path:
+    """Three classes, one of them rare, in colour."""
+    return write_pictures(tmp_path / "shapes", {"red": 40, "<b>green</b>": 40, "$blue^$ = [x]": 10})
+
+
+def loaded(folder: Path, **settings: int) -> own_pictures.OwnPictures:
+    own_pictures.load.cache_clear()
+    return own_pictures.load(folder, **settings)
+
+
+def test_class_folders_give_classes_size_colour_and_normalization(shapes: Path) -> None:
+    (shapes / ".DS_Store").touch()
+    (shapes / "red" / "Thumbs.db").touch()
+    (shapes / "red" / "._0.png").write_bytes(b"x")
+    data = loaded(shapes, size=16)
+    assert data.images.class_names == ("$blue^$ = [x]", "<b>green</b>", "red")
+    assert (data.images.size, data.images.channels) == (16, 3)
+    train, test = data.tensors["train"], data.tensors["test"]
+    assert train.shape == (76, 3, 16, 16)
+    assert torch.bincount(data.tensors["test_labels"]).tolist() == [2, 6, 6]  # 15 % of each class
+    pixels = train.double() / 255
+    assert data.images.mean == tuple(round(x, 4) for x in pixels.mean((0, 2, 3)).tolist())
+    assert data.images.std == tuple(round(x, 4) for x in pixels.std((0, 2, 3), correction=0).tolist())
+    assert len(test) == 14
+    assert loaded(shapes, size=16, channels=1).tensors["train"].shape == (76, 1, 16, 16)
+    assert loaded(shapes).images.size == 28
+
+
+def test_train_val_and_test_folders_are_kept_apart(shapes: Path, tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        shutil.copytree(shapes, tmp_path / "parts" / part)
+    data = loaded(tmp_path / "parts", size=8)
+    assert [len(data.tensors[part]) for part in ("train", "val", "test")] == [90, 90, 90]
+    assert "90 test pictures are among the training pictures too" in data.lines[0]
+    own = FashionMNISTDataModule(folder=str(tmp_path / "parts"), size=8)
+    own.setup("fit")
+    assert own.val_set.indices.tolist() == list(range(90, 180))
+
+
+def test_pictures_are_prepared_once_until_a_file_changes(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = loaded(shapes, size=8)
+    monkeypatch.setattr(own_pictures, "_prepared", None)  # whoever prepares again fails
+    again = loaded(shapes, size=8)
+    assert again.images == first.images
+    assert all(torch.equal(again.tensors[name], tensor) for name, tensor in first.tensors.items())
+    assert again.lines == first.lines
+    (shapes / "red" / "0.png").write_bytes((shapes / "red" / "1.png").read_bytes())
+    with pytest.raises(TypeError):
+        loaded(shapes, size=8)
+
+
+def digits(folder: Path, gives_names: bool = False) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """IDX files of 26 classes numbered from 1, as EMNIST's letters are, and class folders of the same images."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(1, 27, dtype=np.uint8), 6)
+    images = random.integers(0, 256, (len(labels), 8, 8), dtype=np.uint8)
+    for part in ("train", "test"):
+        write_idx(folder / "idx", f"emnist-letters-{part}-images-idx3-ubyte", images)
+        write_idx(folder / "idx", f"emnist-letters-{part}-labels-idx1-ubyte", labels)
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            place = folder / "folders" / part / f"{label:02}"
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(place / f"{number:03}.png")
+    if gives_names:
+        (folder / "idx" / "classes.txt").write_text("\n".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    return images
+
+
+def test_idx_files_of_any_number_of_classes_are_the_same_data_as_class_folders(tmp_path: Path) -> None:
+    images = digits(tmp_path)
+    idx, folders = loaded(tmp_path / "idx"), loaded(tmp_path / "folders", size=8)
+    assert idx.images.class_names == tuple(map(str, range(1, 27)))
+    assert idx.images.shape == folders.images.shape == (1, 8, 8)
+    assert all(torch.equal(idx.tensors[name], folders.tensors[name]) for name in idx.tensors)
+    assert torch.equal(idx.tensors["train"][:, 0], torch.from_numpy(images))
+    digits(tmp_path, gives_names=True)
+    assert loaded(tmp_path / "idx").images.class_names[:2] == ("A", "B")
+
+
+def test_idx_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    digits(tmp_path, gives_names=True)
+    (tmp_path / "idx" / "classes.txt").write_text("A\nB")
+    with pytest.raises(UserError, match="do not fit the 26 classes"):
+        loaded(tmp_path / "idx")
+    images = next((tmp_path / "idx").glob("*train-images*"))
+    images.write_bytes(gzip.compress(gzip.decompress(images.read_bytes())[:-1]))
+    with pytest.raises(UserError, match="is not a whole IDX file"):
+        loaded(tmp_path / "idx")
+
+
+def nothing(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def empty(folder: Path) -> None:
+    nothing(folder)
+    folder.mkdir()
+
+
+def table(folder: Path) -> None:
+    empty(folder)
+    (folder / "train.parquet").touch()
+
+
+def at_the_top(folder: Path) -> None:
+    (folder / "red" / "0.png").rename(folder / "red.png")
+
+
+def one_class(folder: Path) -> None:
+    for name in ("<b>green</b>", "$blue^$ = [x]"):
+        shutil.rmtree(folder / name)
+
+
+def few_pictures(folder: Path) -> None:
+    for number in range(6):
+        (folder / "$blue^$ = [x]" / f"{number}.png").unlink()
+
+
+def nested(folder: Path) -> None:
+    shutil.copytree(folder / "red", folder / "red" / "more")
+
+
+def case(folder: Path) -> None:
+    shutil.copytree(folder / "red", folder / "Red")
+
+
+def broken(folder: Path) -> None:
+    for number in range(9):
+        (folder / "red" / f"{number}.png").write_bytes(b"")
+
+
+def all_equal(folder: Path) -> None:
+    for file in folder.glob("*/*.png"):
+        Image.new("RGB", (9, 9)).save(file)
+
+
+def beside_train(folder: Path) -> None:
+    (folder / "train").mkdir()
+
+
+def untrained(folder: Path) -> None:
+    shutil.move(folder, folder.parent / "moved")
+    shutil.move(folder.parent / "moved", folder / "train")
+    write_pictures(folder / "test", {"yellow": 5})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "line"),
+    [
+        (nothing, "--data.folder: there is no folder .*shapes"),
+        (empty, "holds no class folders. Put your pictures into a folder for each class: .*/cat/1.jpg"),
+        (table, "holds no class folders. Unpack train.parquet, or write its pictures as files"),
+        (at_the_top, "1 pictures lie in .*shapes itself .* as .*shapes/cat/red.png"),
+        (one_class, "holds one class only, red; a classifier needs two"),
+        (few_pictures, "The class '\\$blue.*' of .* has [345] pictures to train on. Give it 5 at least"),
+        (nested, "red/more is a folder within a class folder. Move its pictures up"),
+        (case, "The class folders Red and red of .* differ only in case"),
+        (broken, "9 of 90 files in .* cannot be read; up to 5% would be skipped. .*red/0.png cannot be read"),
+        (all_equal, "All pictures in .* look the same"),
+        (beside_train, "holds .* beside train: move class folders into the latter"),
+        (untrained, "test/yellow has no counterpart"),
+    ],
+)
+def test_errors_of_the_first_hour_are_one_line(spoil: object, line: str, shapes: Path, cli: Run) -> None:
+    spoil(shapes)  # type: ignore[operator]
+    printed = cli("fit", "--data.folder", shapes, *FAST, *SMALL, exits=2)
+    assert printed.count("\n") == 1, printed
+    with pytest.raises(UserError, match=line):
+        loaded(shapes)
+    assert not Path("tensorboard_logs").exists()
+
+
+def test_a_few_broken_files_are_named_and_skipped(shapes: Path) -> None:
+    (shapes / "red" / "7.png").write_bytes((shapes / "red" / "7.png").read_bytes()[:60])
+    (shapes / "red" / "notes.txt").write_text("no picture")
+    data = loaded(shapes, size=8)
+    assert data.lines[0].startswith("Skipped 2 of 91 files that cannot be read: ")
+    assert "7.png" in data.lines[0]
+    assert "notes.txt" in data.lines[0]
+
+
+def test_more_than_half_of_the_memory_is_refused(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_pictures.os, "sysconf", {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}.__getitem__)
+    with pytest.raises(UserError, match=r"need 0.0 GB of memory, more than half .* smaller --data.size than 28"):
+        loaded(shapes)
+    assert "0.0 MB in memory as 8x8 pixels" in loaded(shapes, size=8, channels=1).lines[-1]
+
+
+def test_a_balanced_epoch_shows_each_class_equally_often() -> None:
+    labels = torch.tensor([0] * 50 + [1] * 9 + [2] * 2)
+    order = Balanced(labels, batch_size=10, seed=0)
+    shown = torch.cat(list(order))
+    assert len(shown) == len(labels) - 1  # less a last batch of one image
+    assert sorted(torch.bincount(labels[order.order(torch.Generator())]).tolist()) == [20, 20, 21]
+    assert len(set(shown.tolist())) > 25
+
+
+def test_own_pictures_are_trained_on_tested_continued_and_shown_with_their_names(shapes: Path, cli: Run) -> None:
+    printed = cli("fit", "--data.folder", "shapes", "--data.size", "16", "--balanced", *FAST, *SMALL)
+    assert "15% of each class are kept for `test`" in printed
+    assert "0.1 MB in memory as 16x16 pixels" in printed
+    run = Path("tensorboard_logs/shapes/version_0")
+    card = json.loads(torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["fashion_lightning"]["card"])
+    assert ImageSpec.of(card["images"]) == loaded(shapes, size=16).images
+    assert card["network"]["init_args"]["num_classes"] == 3
+    printed = cli("test", "--ckpt_path", "shapes", "--trainer.accelerator", "cpu")
+    assert "$blue^$ = [x]" in printed
+    assert "balanced over classes" in printed
+    report = (run / "test_best.html").read_text()
+    assert "&lt;b&gt;green&lt;/b&gt;" in report
+    assert "<b>green" not in report
+    figures = json.loads((run / "test_best.json").read_text())
+    recalls = [values["recall"] for values in figures["classes"].values()]
+    assert figures["balanced_accuracy"] == pytest.approx(sum(recalls) / 3)
+    printed = cli("predict", "--ckpt_path", "shapes", "--images", "shapes/red", "--trainer.accelerator", "cpu")
+    assert "40 predictions" in printed
+    (shapes / "red" / "40.png").write_bytes((shapes / "red" / "3.png").read_bytes())
+    own_pictures.load.cache_clear()
+    printed = cli("fit", "--ckpt_path", "shapes", "--epochs", "2", exits=2)
+    assert "'red' has 35, not 34" in printed
+    (shapes / "red" / "40.png").unlink()
+    own_pictures.load.cache_clear()
+    assert "2 epochs in" in cli("fit", "--ckpt_path", "shapes", "--epochs", "2")
+    classifier = fashion_lightning.load("shapes")
+    assert classifier.classify(shapes / "red" / "0.png").names[0] in classifier.images.class_names
+
+
+def test_a_data_set_with_other_classes_is_refused(shapes: Path, trained: Path, cli: Run) -> None:
+    printed = cli("test", "--ckpt_path", trained, "--data.folder", shapes, exits=2)
+    assert "knows the 10 classes T-shirt/top, Trouser, Pullover, …; the data have 3" in printed
+    assert "are not those that" in cli("fit", "--ckpt_path", trained, "--data.folder", shapes, exits=2)
+
+
+def test_weights_are_fine_tuned_and_freeze_trains_the_head_alone(shapes: Path, trained: Path, cli: Run) -> None:
+    fast = (*FAST, "--data.folder", shapes, "--weights", trained)
+    assert "new: head.weight" in cli("fit", *fast, "--freeze")
+    before = fashion_lightning.load(trained).network.state_dict()
+    after = fashion_lightning.load("tiny_shapes").network.state_dict()
+    changed = {name for name in after if after[name].shape != before[name].shape or (after[name] != before[name]).any()}
+    assert changed == {"head.weight"}
+    assert "name what the others come from" in cli("fit", "--freeze", exits=2)
