@@ -96,13 +96,13 @@ def resnet18(data: Path, size: int, seconds: float) -> list[float]:
     optimizer = torch.optim.Adam(model.parameters())
     while time.process_time() < seconds:
         model.train()
-        for batch in torch.randperm(len(x)).split(32):
+        for batch in torch.split(torch.randperm(len(x)), 32):
             images = torch.where(torch.rand(len(batch), 1, 1, 1) < 0.5, x[batch], x[batch].flip(-1))
             optimizer.zero_grad()
-            cross_entropy(model(images), y[batch]).backward()
+            torch.autograd.backward(cross_entropy(model(images), y[batch]))
             optimizer.step()
         with torch.inference_mode():
-            guess = torch.cat([model.eval()(part).argmax(1) for part in x_val.split(200)])
+            guess = torch.cat([model.eval()(part).argmax(1) for part in torch.split(x_val, 200)])
         accuracies += [(guess == y_val).double().mean().item()] if time.process_time() < seconds else []
     return accuracies
 

@@ -14,7 +14,7 @@ from fashion_lightning.runs.processes import PROGRAM, Children
 ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "FORCE_COLOR": ""}  # Jupyter forces colours
 
 
-def fit(recipe: str | Path | None = None, data_folder: str | Path | None = None, **overrides: Any) -> Path:
+def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     """Train a recipe, or continue a run: the command ``fashion-lightning fit``, with its output as it comes.
 
     >>> run = fashion_lightning.fit("my_recipe.yaml", epochs=1, data__batch_size=100)
@@ -28,9 +28,9 @@ def fit(recipe: str | Path | None = None, data_folder: str | Path | None = None,
 
     Args:
         recipe: name or YAML file; the default recipe if there is none.
-        data_folder: your own pictures instead of Fashion-MNIST, a folder for each class.
         overrides: settings of the command: ``epochs=3`` is ``--epochs 3``, ``data__batch_size=100`` or
-            ``**{"data.batch_size": 100}`` is ``--data.batch_size 100``. ``name``, ``note`` and ``ckpt_path`` too.
+            ``**{"data.batch_size": 100}`` is ``--data.batch_size 100``. ``name``, ``note`` and ``ckpt_path`` too;
+            ``data_folder="my_pictures"`` trains on your own pictures.
 
     Returns:
         The run folder, which ``load`` and the other commands take.
@@ -39,9 +39,7 @@ def fit(recipe: str | Path | None = None, data_folder: str | Path | None = None,
         UserError: a setting cannot be used, or training failed.
         KeyboardInterrupt: it was interrupted, and the run can be continued.
     """
-    if data_folder is not None:
-        overrides["data.folder"] = data_folder
-    flags = {key.replace("__", "."): value for key, value in overrides.items()}
+    flags = {key.replace("__", ".").replace("data_folder", "data.folder"): value for key, value in overrides.items()}
     arguments = [] if recipe is None else [f"--config={recipe}"]
     arguments += [f"--{flag}={_as_typed(flag, value)}" for flag, value in flags.items()]
     printed, interrupted, line = "", False, "to come"

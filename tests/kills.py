@@ -3,10 +3,11 @@
     python -m tests.kills --kills 100 --seed 0
     python -m tests.kills --kills 30 --processes 2
     python -m tests.kills --kills 30 --recipe quick
+    python -m tests.kills --kills 20 --recipe own_pictures
 
 Each training has dropout, augmentation and an average of its weights; the schedules, the optimizers,
-the precision and pruning take turns. With --recipe, it is one of configs/ in batches of 50. A
-killed one is continued by the command that a user would type, and killed again. At its end, weights, optimizer,
+the precision and pruning take turns. With --recipe, it is one of configs/ in batches of 50;
+own_pictures trains on class folders, and draws each class equally often. A killed one is continued by the command that a user would type, and killed again. At its end, weights, optimizer,
 averages, metrics, callbacks and curves (read raw from the event files) must equal those of a run that nothing
 disturbed. Of several processes, any one is killed, and the others must end soon and by themselves.
 """
@@ -34,7 +35,7 @@ from tensorboard.backend.event_processing.event_file_loader import LegacyEventFi
 from torch import Tensor
 
 from fashion_lightning.runs.tensorboard import THROUGHPUT
-from tests.conftest import command_with_hashes, write_generated_data
+from tests.conftest import command_with_hashes, write_generated_data, write_pictures
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -94,7 +95,7 @@ def cases() -> Iterator[dict[str, Any]]:
 def shipped(name: str) -> Iterator[dict[str, Any]]:
     """A recipe of configs/ without end: its network, optimizer, schedule, augmentation and pruning, on few images."""
     recipe = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
-    recipe["data"] |= {"batch_size": 50, "val_size": 100}
+    recipe["data"] |= {"batch_size": 50, "val_size": 100, "balanced": name == "own_pictures"}
     recipe["trainer"] |= {"accelerator": "cpu", "precision": "bf16-mixed", "log_every_n_steps": 1}
     recipe["last_checkpoint"] = {"every_n_steps": 3}
     yield from itertools.repeat(recipe)
@@ -111,8 +112,10 @@ def title(recipe: dict[str, Any]) -> str:
 
 def start(command: list[str], folder: Path, processes: int) -> "subprocess.Popen[bytes]":
     """Begin the training of ``recipe.yaml`` in ``folder``, or go on with it, as a user would."""
-    options = ["--config", "recipe.yaml", "--data.root", str(folder.parent / "data")]
-    runs = sorted(folder.glob("tensorboard_logs/recipe/version_*"))
+    pictures = folder.parent / "pictures"
+    place = ["--data.folder", str(pictures)] if pictures.is_dir() else ["--data.root", str(folder.parent / "data")]
+    options = ["--config", "recipe.yaml", *place]
+    runs = sorted(folder.glob("tensorboard_logs/recipe*/version_*"))
     if runs and any(runs[-1].glob("checkpoints/*.ckpt")):
         options = ["--ckpt_path", str(runs[-1].relative_to(folder))]
     fit = [*command, "fit", *options, "--trainer.devices", str(processes)]
@@ -122,7 +125,7 @@ def start(command: list[str], folder: Path, processes: int) -> "subprocess.Popen
 
 def finished_run(folder: Path) -> Path:
     """The run folder of a training that is done."""
-    (report,) = folder.glob("tensorboard_logs/recipe/version_*/fit.json")
+    (report,) = folder.glob("tensorboard_logs/recipe*/version_*/fit.json")
     return report.parent
 
 
@@ -236,6 +239,8 @@ def run(kills: int = 100, seed: int = 0, processes: int = 1, recipe: str | None 
     draw, done, differences = random.Random(seed), 0, []
     with tempfile.TemporaryDirectory() as scratch:
         hashes = write_generated_data(Path(scratch) / "data")
+        if recipe == "own_pictures":
+            write_pictures(Path(scratch) / "pictures", {"many": 400, "some": 80, "few": 40})
         command = command_with_hashes(Path(scratch) / "fashion_lightning_on_generated_data.py", hashes)
         for number, settings in enumerate(cases() if recipe is None else shipped(recipe)):
             if done >= kills:

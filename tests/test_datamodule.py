@@ -36,7 +36,7 @@ def test_fit_and_validate_never_open_the_test_files(data: Path, tmp_path: Path) 
     datamodule.prepare_data()
     for stage in ("fit", "validate"):
         datamodule.setup(stage)
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match="does not hold Fashion-MNIST's files whole"):
         datamodule.setup("test")
 
 

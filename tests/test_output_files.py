@@ -12,6 +12,7 @@ from PIL import Image
 
 from fashion_lightning.callbacks.predictions import PredictionsCSV
 from fashion_lightning.data.batches import Batch
+from fashion_lightning.data.classes import FASHION_MNIST
 from fashion_lightning.files.output_file import write_output
 from tests.conftest import Run
 
@@ -59,7 +60,7 @@ def test_a_probability_is_written_with_the_digits_that_give_its_float32_back() -
     batch = Batch(
         torch.zeros(500, 1, 28, 28, dtype=torch.uint8), torch.zeros(500, dtype=torch.int64), torch.arange(500)
     )
-    writer = PredictionsCSV(Path("a.csv"))
+    writer = PredictionsCSV(Path("a.csv"), FASHION_MNIST.class_names)
     writer.write_on_batch_end(
         Trainer(logger=False), LightningModule(), (batch.indices, probabilities), None, batch, 0, 0
     )

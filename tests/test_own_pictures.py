@@ -25,7 +25,7 @@ SMALL = ("--network", "cnn", "--model.network.init_args.stem", "4", "--model.net
 @pytest.fixture
 def shapes(tmp_path: Path) -> Path:
     """Three classes, one of them rare, in colour."""
-    return write_pictures(tmp_path / "shapes", {"red": 40, "<b>green</b>": 40, "$blue^$ = [x]": 10})
+    return write_pictures(tmp_path / "shapes", {"red": 40, "<b>green": 40, "$blue^$ = [x]": 10})
 
 
 def loaded(folder: Path, **settings: int) -> own_pictures.OwnPictures:
@@ -38,7 +38,7 @@ def test_class_folders_give_classes_size_colour_and_normalization(shapes: Path) 
     (shapes / "red" / "Thumbs.db").touch()
     (shapes / "red" / "._0.png").write_bytes(b"x")
     data = loaded(shapes, size=16)
-    assert data.images.class_names == ("$blue^$ = [x]", "<b>green</b>", "red")
+    assert data.images.class_names == ("$blue^$ = [x]", "<b>green", "red")
     assert (data.images.size, data.images.channels) == (16, 3)
     train, test = data.tensors["train"], data.tensors["test"]
     assert train.shape == (76, 3, 16, 16)
@@ -132,7 +132,7 @@ def at_the_top(folder: Path) -> None:
 
 
 def one_class(folder: Path) -> None:
-    for name in ("<b>green</b>", "$blue^$ = [x]"):
+    for name in ("<b>green", "$blue^$ = [x]"):
         shutil.rmtree(folder / name)
 
 
@@ -205,7 +205,7 @@ def test_a_few_broken_files_are_named_and_skipped(shapes: Path) -> None:
 
 
 def test_more_than_half_of_the_memory_is_refused(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_pictures.os, "sysconf", {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}.__getitem__)
+    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}.__getitem__)
     with pytest.raises(UserError, match=r"need 0.0 GB of memory, more than half .* smaller --data.size than 28"):
         loaded(shapes)
     assert "0.0 MB in memory as 8x8 pixels" in loaded(shapes, size=8, channels=1).lines[-1]
@@ -232,7 +232,7 @@ def test_own_pictures_are_trained_on_tested_continued_and_shown_with_their_names
     assert "$blue^$ = [x]" in printed
     assert "balanced over classes" in printed
     report = (run / "test_best.html").read_text()
-    assert "&lt;b&gt;green&lt;/b&gt;" in report
+    assert "&lt;b&gt;green" in report
     assert "<b>green" not in report
     figures = json.loads((run / "test_best.json").read_text())
     recalls = [values["recall"] for values in figures["classes"].values()]
@@ -260,7 +260,7 @@ def test_weights_are_fine_tuned_and_freeze_trains_the_head_alone(shapes: Path, t
     fast = (*FAST, "--data.folder", shapes, "--weights", trained)
     assert "new: head.weight" in cli("fit", *fast, "--freeze")
     before = fashion_lightning.load(trained).network.state_dict()
-    after = fashion_lightning.load("tiny_shapes").network.state_dict()
+    after = fashion_lightning.load("shapes").network.state_dict()
     changed = {name for name in after if after[name].shape != before[name].shape or (after[name] != before[name]).any()}
     assert changed == {"head.weight"}
     assert "name what the others come from" in cli("fit", "--freeze", exits=2)

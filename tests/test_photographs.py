@@ -10,6 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
+from fashion_lightning.data.classes import FASHION_MNIST
+from fashion_lightning.files.pictures import opened
 from fashion_lightning.photographs import files as pictures
 from fashion_lightning.photographs import preview
 from fashion_lightning.photographs.background import Pixels, grown
@@ -124,7 +126,7 @@ def test_an_image_of_the_data_set_goes_through_untouched(tmp_path: Path) -> None
 
 def test_a_large_jpeg_is_decoded_smaller(tmp_path: Path) -> None:
     shirt().resize((3200, 4000)).save(tmp_path / "a.jpg")
-    with pictures.opened(tmp_path / "a.jpg") as picture:
+    with opened(tmp_path / "a.jpg") as picture:
         assert picture.size == (800, 1000)
         assert is_the_shirt(prepare(picture))
 
@@ -158,7 +160,7 @@ def test_the_preview_holds_each_picture_and_what_the_network_saw(monkeypatch: py
     shirt().save("a$b$.png")
     drawn: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
-    preview.write_preview(Path("p.png"), [Path("a$b$.png")], [[0.4, 0.3, 0.3, *[0.0] * 7]])
+    preview.write_preview(Path("p.png"), [Path("a$b$.png")], [[0.4, 0.3, 0.3, *[0.0] * 7]], FASHION_MNIST)
     left, right = drawn[0].axes
     assert np.array_equal(np.asarray(right.images[0].get_array()), prepare(shirt()).pixels)
     assert left.get_title(loc="left") == "T-shirt/top 40.0 %, doubtful\na$b$.png"

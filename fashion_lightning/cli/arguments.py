@@ -72,7 +72,7 @@ def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCom
     elif recipes:
         configs, name = [DEFAULT_OPTIMIZER, *configs], check_name(recipes[0].stem, f"The recipe {recipes[0]}")
     else:  # no config, or presets only
-        name = OWN_PICTURES_RECIPE if "--data.folder" in typed and not given_weights else DEFAULT_RECIPE
+        name = OWN_PICTURES_RECIPE if "--data.folder" in typed else DEFAULT_RECIPE
         configs = [_read_config(find_config(name)), *configs]
     if given_weights:
         weights = _resolve("weights", given_weights, typed, configs, named)
@@ -83,7 +83,7 @@ def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCom
     if "--data.folder" in typed and checkpoint is None:
         # Named after the pictures too: "the newest run of cnn" stays one of Fashion-MNIST.
         own = check_name(Path(typed["--data.folder"]).resolve().name, "The folder of --data.folder")
-        name = f"{name}_{own}" if recipes or weights else own
+        name = f"{name}_{own}" if recipes else own
     base = checkpoint or weights
     if base is not None and base.is_own:  # its config.yaml is the user's
         named |= _named_classes([], configs)

@@ -182,12 +182,13 @@ class FashionMNISTCLI(LightningCLI):
         schedule = optimizers.get("lr_scheduler", {}).get("scheduler")
         if isinstance(schedule, RunSchedule) and not has_length(trainer):
             raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
+        if self.checkpoint is not None:
+            continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         for line in self.datamodule.own.lines if self.datamodule.own else ():
             print(line, flush=True)
         if self.checkpoint is not None:
-            continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
             continuing.check_optimizer_state(self.checkpoint, optimizers["optimizer"])
             before = self.checkpoint.own["processes"]
             if self.checkpoint.batches_of_epoch_done and before != trainer.world_size:
@@ -298,7 +299,7 @@ def _settle_images(model: Any, data: Any, is_new: bool) -> None:
         data["folder"] = str(Path(data["folder"]).expanduser().resolve())
         if is_new:
             images = own_pictures.load(Path(data["folder"]), data["size"], data["channels"]).images
-            model["images"] = Namespace(**asdict(images))
+            model["images"] = Namespace(**asdict(images))  # type: ignore[no-untyped-call]
         data["size"], data["channels"] = model["images"]["size"], model["images"]["channels"]
     images = model["images"]
     decided = {"num_classes": len(images["class_names"]), "channels": images["channels"], "size": images["size"]}

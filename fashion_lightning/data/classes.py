@@ -74,7 +74,8 @@ class ImageSpec:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "ImageSpec":
         """Build it from the values of a card or a config, where tuples are lists."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        plain: dict[str, Any] = {key: tuple(it) if isinstance(it, list) else it for key, it in values.items()}
+        return cls(**plain)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -141,7 +141,7 @@ class FashionMNISTDataModule(LightningDataModule):
                     " or a fraction between 0 and 1; every choice is made on the validation images."
                 )
             if own_val:  # they are the last ones
-                train, val = torch.arange(len(labels)).split([len(labels) - own_val, own_val])
+                train, val = torch.split(torch.arange(len(labels)), [len(labels) - own_val, own_val])
                 train = train[stratified_order(labels[train])[: self.train_size]]
             else:
                 train, val = train_val_indices(labels, count, self.train_size)

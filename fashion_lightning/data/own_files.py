@@ -76,10 +76,10 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _class_folders(folder: Path, folders: list[Path], files: list[Path]) -> Found:
-    if pictures := [file.name for file in files if (mimetypes.guess_type(file.name)[0] or "").startswith("image/")]:
+    if lying := [file.name for file in files if (mimetypes.guess_type(file.name)[0] or "").startswith("image/")]:
         raise UserError(
-            f"{len(pictures):,} pictures lie in {folder} itself ({pictures[0]}, …): nothing says what they show."
-            f" Put them into a folder for each class, as {folder / 'cat' / pictures[0]}."
+            f"{len(lying):,} pictures lie in {folder} itself ({lying[0]}, …): nothing says what they show."
+            f" Put them into a folder for each class, as {folder / 'cat' / lying[0]}."
         )
     if not folders:
         tables = [file.name for file in files if file.suffix.lower() in TABLES]
@@ -144,14 +144,14 @@ def _idx_files(folder: Path, files: list[Path]) -> Found:
     for file in files:
         begin = file.name.lower().partition("images")[0]
         part: Part = "test" if "t10k" in begin or "test" in begin else "train"
-        labels = [path for path in folder.iterdir() if path.name.lower().startswith(f"{begin}labels")]
-        if part in arrays or len(labels) != 1:
+        of_labels = [path for path in folder.iterdir() if path.name.lower().startswith(f"{begin}labels")]
+        if part in arrays or len(of_labels) != 1:
             raise UserError(
-                f"{folder} holds {len(labels)} files of labels for {file.name}, or several files of images to {part}"
+                f"{folder} holds {len(of_labels)} files of labels for {file.name}, or several files of images to {part}"
                 " with. Keep one data set in a folder: images and labels to train with, the same to test with."
             )
-        arrays[part] = read_idx(file), read_idx(labels[0])
-        key += [[path.name, *_stamp(path)] for path in (file, labels[0])]
+        arrays[part] = read_idx(file), read_idx(of_labels[0])
+        key += [[path.name, *_stamp(path)] for path in (file, of_labels[0])]
     if "train" not in arrays:
         raise UserError(f"{folder} holds no images to train with, such as train-images-idx3-ubyte.")
     arrays = {part: (images, labels if labels.ndim == 1 else labels[:, 0]) for part, (images, labels) in arrays.items()}

@@ -151,7 +151,7 @@ def _prepared(folder: Path, found: Found, size: int, channels: int) -> OwnPictur
         lines.append(
             f"There is no test folder: {TEST_SHARE:.0%} of each class are kept for `test`, always the same ones."
         )
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for part in ("train", "val", "test"):
         places = torch.from_numpy(np.flatnonzero(parts == part))
         tensors |= {part: images[places], f"{part}_labels": labels[places]}

@@ -66,11 +66,10 @@ def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
     Raises:
         UserError: ``root`` is not there or holds something else, or no source can be reached.
     """
-    if root is None:
-        found = _find(split, WORKING_FOLDER, user_folder(), SYSTEM_FOLDER) or _fetch(split, user_folder())
-    elif (found := _find(split, root)) is None:
+    found = _find(split, root or WORKING_FOLDER)
+    if root is not None and found is None:
         _refuse_other_content(root)
-        found = _find(split, user_folder(), SYSTEM_FOLDER) or _fetch(split, root)
+    found = found or _find(split, user_folder(), SYSTEM_FOLDER) or _fetch(split, root or user_folder())
     images, labels = (torch.from_numpy(parse_idx(content, Path(split)).copy()) for content in found)
     return images[:, None], labels.long()
 
