@@ -6,10 +6,11 @@
     python -m tests.kills --kills 20 --recipe own_pictures
 
 Each training has dropout, augmentation and an average of its weights; the schedules, the optimizers,
-the precision and pruning take turns. With --recipe, it is one of configs/ in batches of 50;
-own_pictures trains on class folders, and draws each class equally often. A killed one is continued by the command that a user would type, and killed again. At its end, weights, optimizer,
-averages, metrics, callbacks and curves (read raw from the event files) must equal those of a run that nothing
-disturbed. Of several processes, any one is killed, and the others must end soon and by themselves.
+the precision and pruning take turns. With --recipe, it is one of configs/ in batches of 50; own_pictures
+trains on class folders and draws each class equally often. A killed one is continued by the command that a
+user would type, and killed again. At its end, weights, optimizer, averages, metrics, callbacks and curves
+(read raw from the event files) must equal those of a run that nothing disturbed. Of several processes, any
+one is killed, and the others must end soon and by themselves.
 """
 
 import contextlib
