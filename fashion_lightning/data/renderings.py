@@ -152,7 +152,7 @@ def _shape(outline: Tensor, x: Tensor, y: Tensor, in_catalogue: Tensor, draws: D
     ratio = half_x / half_y
     # People lay long garments out wider than a body wears them; bags and shoes are wide already.
     wider = ratio.clamp(max=1) ** draws.uniform(0.35, 1) * ratio.clamp(min=1)
-    ratio = torch.where(in_catalogue, ratio, wider * torch.exp(0.2 * draws.normal() + 0.1 * (ratio < 1)))
+    ratio = torch.where(in_catalogue, ratio, wider * torch.exp(0.22 * draws.normal() + 0.18 * (ratio < 1)))
     scale = torch.where(in_catalogue, draws.uniform(0.4, 0.95), draws.uniform(0.6, 1.1))
     width, height = scale * ratio.clamp(max=1), scale / ratio.clamp(min=1)
     room = 1 - free / 2
@@ -205,7 +205,7 @@ def _fabric(across: Tensor, down: Tensor, details: Tensor, draws: Draws) -> Tens
         pattern = torch.where(kind < most, values, pattern)
     ground, figure = draws.colour(0.5), draws.colour(0.5)
     fabric = ground + (figure - ground) * pattern * draws.uniform(0.3, 1)
-    fabric = fabric + draws.either(0.3, 1.0, -1.0) * draws.uniform(0.15, 0.8) * details
+    fabric = fabric + draws.either(0.3, 1.0, -1.0) * draws.uniform(0.2, 1) * details
     soft = 0.5 * draws.clouds(size, 4) + 0.4 * draws.clouds(size, 9) + 0.2 * draws.clouds(size, 20)
     folds = draws.either(0.5, soft, draws.either(0.5, draws.clouds(size, 4, 14), draws.clouds(size, 14, 4)))
     return fabric * (1 + draws.uniform(0, 0.3) * folds) + draws.uniform(0, 0.06) * folds
