@@ -186,7 +186,7 @@ TABLE = (
     Command(
         "compare",
         "a table and learning curves of runs that are there",
-        "compare RUN... [--output FOLDER]",
+        "compare RUN... [--format HOW] [--output FOLDER]",
         "A table and learning curves of runs that are there: mean ± standard deviation over seeds.",
         (
             ("compare quick cnn", "two recipes"),
@@ -196,6 +196,12 @@ TABLE = (
         (
             Option("runs", "RUN", "a run folder, a folder of runs, a glob, or a recipe's name", {"nargs": "+"}),
             Option("--output", "FOLDER", "write tables, each run's metrics, a picture of the curves and a page there"),
+            Option(
+                "--format",
+                "HOW",
+                "print a table (default), markdown, latex, or the numbers of each run: csv, json",
+                {"default": "table", "choices": ("table", "markdown", "latex", "csv", "json")},
+            ),
         ),
         "listing:compare",
     ),
@@ -248,11 +254,14 @@ TABLE = (
     Command(
         "list",
         "recipes with their cost and accuracy, and the runs that are there",
-        "list [FOLDER]",
+        "list [FOLDER] [--format HOW]",
         "Show the recipes, with their cost and accuracy, and the runs in tensorboard_logs: how far each is, its"
         " accuracy, its name and note.",
         (("list", "recipes, presets and runs"), ("list my_runs", "runs that are kept elsewhere")),
-        (Option("folder", "FOLDER", "where runs are kept; tensorboard_logs by default", {"nargs": "?"}),),
+        (
+            Option("folder", "FOLDER", "where runs are kept; tensorboard_logs by default", {"nargs": "?"}),
+            Option("--format", "HOW", "table (default), or json", {"default": "table", "choices": ("table", "json")}),
+        ),
         "listing:list_runs",
     ),
     Command(

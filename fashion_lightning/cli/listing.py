@@ -1,5 +1,7 @@
 """``list``: the recipes, presets and runs that are there, without torch. ``compare``: runs side by side."""
 
+import json
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +16,8 @@ from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import FIT_KEYS, find_runs, read_report, runs_in
 
-FILES = ("comparison.md", "runs.csv", "curves.png", "comparison.html")
-"""Files of ``compare --output``: the table, the metrics of each run, the learning curves, and a page of all."""
+FILES = ("comparison.md", "runs.csv", "differences.csv", "curves.csv", "curves.png", "comparison.html")
+"""Files of ``compare --output``: the tables, the numbers they are made of, the learning curves, and a page of all."""
 
 
 def list_runs(given: Namespace, _: Sequence[str]) -> None:
@@ -28,12 +30,17 @@ def list_runs(given: Namespace, _: Sequence[str]) -> None:
     if given.folder and not logs.is_dir():
         raise UserError(f"There is no folder {logs}; list takes one where runs are kept.")
     recipes = [[name, *head(name)] for name in sorted(names(), key=lambda name: ("/" in name, name))]
-    print_table(["recipe", "to fit", "test accuracy", "what it is"], recipes, left=("recipe", "to fit", "what it is"))
+    titles = ["recipe", "to fit", "test accuracy", "what it is"]
     runs = [[one_line(cell) for cell in (str(run.relative_to(logs)), *_summary(run))] for run in runs_in(logs)]
+    heading = [one_line(f"run in {logs}"), "epochs", "state", "validation", "test", "name and note"]
+    if given.format == "json":
+        shown = ([dict(zip(titles, row)) for row in recipes], [dict(zip(["run", *heading[1:]], row)) for row in runs])
+        print(json.dumps(dict(zip(("recipes", "runs"), shown)), indent=2))
+        return
+    print_table(titles, recipes, left=("recipe", "to fit", "what it is"))
     if not runs:
         print(f"no runs in {logs} yet: fashion-lightning fit --config quick")
         return
-    heading = [one_line(f"run in {logs}"), "epochs", "state", "validation", "test", "name and note"]
     print_table(heading, runs, left=(heading[0], "epochs", "state", "name and note"))
 
 
@@ -63,27 +70,32 @@ def _report(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
 
 
 def compare(given: Namespace, _: Sequence[str]) -> None:
-    """Compare runs: a table and, with ``--output``, files.
+    """Compare runs: tables and, with ``--output``, files.
 
     Raises:
-        UserError: none of the folders holds results.
+        UserError: none of the folders holds results, or one is not there; the others are shown before.
     """
     from fashion_lightning.report import comparison_table as tables
 
     comparison = tables.compare(find_runs(given.runs))
-    tables.print_comparison(comparison)
+    if given.format == "table":
+        tables.print_comparison(comparison)
+    else:
+        print(tables.as_text(comparison, given.format), end="")
     if not comparison.groups:
         raise UserError("None of these folders holds the results of a run. Train one first: fashion-lightning fit")
-    if given.output is None:
-        print("As Markdown, CSV, a picture of the curves and a page: add --output FOLDER")
-        return
-    from fashion_lightning.report import comparison_page  # matplotlib takes a second to load
+    if given.output is not None:
+        from fashion_lightning.report import comparison_page  # matplotlib takes a second to load
 
-    folder = Path(given.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    table, runs, curves, page = (folder / name for name in FILES)
-    table.write_text(tables.markdown(comparison), encoding="utf-8")
-    runs.write_text(tables.csv_text(comparison), encoding="utf-8")
-    comparison_page.draw(comparison.groups, curves)
-    page.write_bytes(comparison_page.comparison_page(comparison, curves))
-    print(f"Written to {folder}: {', '.join(FILES)}")
+        folder, groups = Path(given.output), comparison.groups
+        folder.mkdir(parents=True, exist_ok=True)
+        table, runs, differences, by_epoch, curves, page = (folder / name for name in FILES)
+        table.write_text(tables.as_text(comparison, "markdown"), encoding="utf-8")
+        runs.write_text(tables.as_text(comparison, "csv"), encoding="utf-8")
+        differences.write_text(tables.csv_text(tables.differences(groups)), encoding="utf-8")
+        by_epoch.write_text(tables.csv_text(tables.curve_records(groups)), encoding="utf-8")
+        comparison_page.draw(groups, curves)
+        page.write_bytes(comparison_page.comparison_page(comparison, curves))
+        print(f"Written to {folder}: {', '.join(FILES)}", file=sys.stderr)
+    if missing := [str(path) for path, _ in comparison.problems if not path.exists()]:
+        raise UserError(f"There is no run {', '.join(missing)}.")

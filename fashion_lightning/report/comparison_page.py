@@ -5,15 +5,13 @@ from itertools import cycle
 from pathlib import Path
 from statistics import mean, stdev
 from textwrap import fill
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from fashion_lightning.report.comparison_table import COLUMNS, Comparison, Group, rows
-from fashion_lightning.report.intervals import difference
+from fashion_lightning.report.comparison_table import Comparison, Group, class_rows, difference_rows, differences, rows
 from fashion_lightning.report.page import data_uri, render
 from fashion_lightning.runs.results import read_curve
 
@@ -69,26 +67,11 @@ def comparison_page(comparison: Comparison, curves: Path) -> bytes:
         comparison: of which at least one recipe has results.
         curves: the picture of the learning curves, a PNG file.
     """
-    heading, *others = rows(comparison)
     return render(
         "comparison.html",
         title="Recipes side by side",
-        heading=heading,
-        rows=others,
+        recipes=rows(comparison),
         curves=data_uri(curves.read_bytes()),
-        reference=comparison.groups[0].label,
-        differences=_differences(*comparison.groups),
+        differences=difference_rows(differences(comparison.groups)),
+        classes=class_rows(comparison.groups),
     )
-
-
-def _differences(reference: Group, *others: Group) -> list[dict[str, Any]]:
-    """Compare every recipe with the first one, in every metric that is a share of images."""
-    found = []
-    for column in (column for column in COLUMNS if column.scale == 100):
-        of_reference = column.values(reference)
-        for group in others:
-            if (values := column.values(group)) and of_reference:
-                value, interval = difference(values, of_reference)
-                row = {"label": group.label, "metric": column.heading.removesuffix(", %"), "value": value}
-                found.append({**row, "interval": interval, "seeds": (len(values), len(of_reference))})
-    return found

@@ -6,15 +6,34 @@ the test set is not opened.
 
 import csv
 import io
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from math import isclose
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.csv_cells import harmless
+from fashion_lightning.report.intervals import difference, paired
+from fashion_lightning.report.page import points
 from fashion_lightning.report.terminal import print_table
-from fashion_lightning.runs.results import RunResults, read_results
+from fashion_lightning.runs.results import RunResults, read_curve, read_predictions, read_results
+
+Rows = list[list[str]]
+
+VALIDATION = ("val/loss", "val/accuracy", "val/top5")
+
+LATEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+        **{"±": r"$\pm$", "−": "$-$", "–": "--"},
+    }
+)
+"""What LaTeX would take for a command, and signs that not every font has."""
 
 
 @dataclass
@@ -93,8 +112,9 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
     groups = []
     for (name, settings), runs in by_settings.items():
         variants = [other for other_name, other in by_settings if other_name == name]
-        # A config.yaml may come from anybody.
-        group = Group(one_line(f"{name}: {_differences(settings, variants)}" if len(variants) > 1 else name))
+        briefly = len({_differences(each, variants, True) for each in variants}) == len(variants)
+        label = f"{name}: {_differences(settings, variants, briefly)}" if len(variants) > 1 else name
+        group = Group(one_line(label))  # a config.yaml may come from anybody
         for run in runs:
             if any(known.seed == run.seed for known in group.runs):  # the same seed again says nothing new
                 group.notes.append(f"seed {run.seed} is there twice; {run.run_dir.name} left out")
@@ -104,12 +124,22 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
     return Comparison(groups, problems)
 
 
-def _differences(settings: frozenset[tuple[str, str]], variants: Sequence[frozenset[tuple[str, str]]]) -> str:
-    """Name the settings that tell a recipe from the others of its name, every one of them and no other."""
+def _differences(
+    settings: frozenset[tuple[str, str]], variants: Sequence[frozenset[tuple[str, str]]], briefly: bool
+) -> str:
+    """Name the settings that tell a recipe from the others of its name.
+
+    Args:
+        settings: of the recipe.
+        variants: those of all recipes of its name.
+        briefly: of a part with another class, name the class and not its arguments.
+    """
     shared = frozenset.intersection(*variants)
-    if own := sorted(settings - shared):
-        texts = list(dict.fromkeys(in_short(key, value) for key, value in own))
-        return ", ".join(text for text in texts if not any(other.startswith(f"{text}.") for other in texts))
+    own = sorted(settings - shared)
+    classes = tuple(key.removesuffix("class_path") for key, _ in own if key.endswith(".class_path"))
+    told = [(key, value) for key, value in own if not (briefly and key.startswith(classes)) or "class_path" in key]
+    if told:
+        return ", ".join(dict.fromkeys(in_short(key, value) for key, value in told))
     others = sorted({key for variant in variants for key, _ in variant - shared})
     return ", ".join(dict.fromkeys(f"no {in_short(key)}" for key in others))
 
@@ -123,30 +153,136 @@ def in_short(key: str, value: str = "") -> str:
     return f"{short.replace('.init_args.', '.')} {name}".strip()
 
 
-def rows(comparison: Comparison) -> list[list[str]]:
-    """Return the table as text, with a heading; folders without results come last."""
-    table = [["recipe", "n", *(column.heading for column in COLUMNS), "notes"]]
+def columns(groups: Sequence[Group]) -> tuple[Column, ...]:
+    """Return the columns: ours, and one for each metric of validation that a callback of the user's has logged."""
+    logged = {name for group in groups for run in group.runs for name in run.fit["best"] if "val/" in name}
+    own = sorted(logged - set(VALIDATION))
+    return (*COLUMNS, *(Column(name, name, partial(_best, name), digits=4) for name in own))
+
+
+def _best(name: str, run: RunResults) -> float | None:
+    return run.fit["best"].get(name)
+
+
+def rows(comparison: Comparison) -> Rows:
+    """Return the table as text, with a heading; folders without results come last, and no column is empty."""
+    shown = columns(comparison.groups)
+    table = [["recipe", "n", *(column.heading for column in shown), "notes"]]
     for group in comparison.groups:
-        cells = [column.text(group) for column in COLUMNS]
+        cells = [column.text(group) for column in shown]
         table.append([group.label, str(len(group.runs)), *cells, "; ".join(group.notes)])
     for path, problem in comparison.problems:
-        table.append([one_line(str(path)), *[""] * (len(COLUMNS) + 1), problem])
-    return table if any(row[-1] for row in table[1:]) else [row[:-1] for row in table]
+        table.append([one_line(str(path)), *[""] * (len(shown) + 1), problem])
+    return [list(row) for row in zip(*(column for column in zip(*table) if set(column[1:]) - {"–", ""}))]
+
+
+def differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Compare every recipe with the first one in every metric that is a share of images.
+
+    By Welch's test over seeds. Single runs are compared image by image, if ``predict`` has written what both say.
+    """
+    found = []
+    for column in (column for column in COLUMNS if column.scale == 100):
+        for group in groups[1:]:
+            samples = [column.values(each) for each in (group, groups[0])]
+            if not all(samples):
+                continue
+            right = [_right(column, each) for each in (group, groups[0])]
+            if by_image := bool(right[0]) and right[0].keys() == right[1].keys():
+                result = paired(*(list(each.values()) for each in right))
+            else:
+                result = difference(*samples)
+            over = f"{len(right[0])} images" if by_image else " and ".join(str(len(each)) for each in samples)
+            low, high = result.interval or (None, None)
+            names = {"recipe": group.label, "against": groups[0].label, "metric": column.heading.removesuffix(", %")}
+            found.append({**names, "difference": result.value, "low": low, "high": high, "p": result.p, "n": over})
+    return found
+
+
+def _right(column: Column, group: Group) -> dict[str, bool]:
+    """Return whether the only run of a recipe is right about each test image; empty if that is not known."""
+    if column.name != "test_accuracy" or len(group.runs) > 1:
+        return {}
+    right = read_predictions(group.runs[0].run_dir)
+    # Else they are of another checkpoint, or averaged over views.
+    return right if right and isclose(mean(right.values()), column.values(group)[0], abs_tol=1e-6) else {}
+
+
+def difference_rows(found: Sequence[dict[str, Any]]) -> Rows:
+    """Return differences as text, with a heading."""
+    table = [["recipe", "against", "metric", "difference, points", "95 % interval", "p", "n"]]
+    for row in found:
+        interval = "–" if row["low"] is None else f"{points(row['low'])} to {points(row['high'])}"
+        p = "–" if row["p"] is None else f"{row['p']:.2g}"
+        table.append([row["recipe"], row["against"], row["metric"], points(row["difference"]), interval, p, row["n"]])
+    return table
+
+
+def class_rows(groups: Sequence[Group]) -> Rows:
+    """Return F1 by class on the test images, in percent, of the recipes that were tested."""
+    tested = [group for group in groups if any("none" in run.tests for run in group.runs)]
+    names = dict.fromkeys(name for group in tested for run in group.runs for name in _classes(run))
+    by_class = [Column(name, name, partial(_f1, name), 100) for name in names]
+    return [["F1, %", *names], *([group.label, *(each.text(group) for each in by_class)] for group in tested)]
+
+
+def _classes(run: RunResults) -> dict[str, Any]:
+    return dict(run.tests.get("none", {}).get("classes", {}))
+
+
+def _f1(name: str, run: RunResults) -> float | None:
+    return _classes(run).get(name, {}).get("f1")
+
+
+def run_records(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Return what the means are made of, as numbers: a record for every run, seconds and fractions of images."""
+    shown = columns(groups)
+    return [
+        {
+            "recipe": group.label,
+            "seed": run.seed,
+            "run": str(run.run_dir),
+            **{each.name: each.of(run) for each in shown},
+        }
+        for group in groups
+        for run in sorted(group.runs, key=lambda run: run.seed)
+    ]
+
+
+def curve_records(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Return the curves of every run as numbers: a record for every epoch."""
+    records = []
+    for label, run in [(group.label, run) for group in groups for run in group.runs]:
+        curves = {tag: read_curve(run.run_dir, tag) for tag in ("train/loss", "train/accuracy", *VALIDATION)}
+        for epoch in sorted(set().union(*curves.values())):
+            values = {tag: curve.get(epoch) for tag, curve in curves.items()}
+            records.append({"recipe": label, "seed": run.seed, "epoch": epoch, **values})
+    return records
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Print the table without its empty columns."""
-    columns = [column for column in zip(*rows(comparison), strict=True) if set(column[1:]) - {"–", ""}]
-    if columns:
-        heading, *others = zip(*columns, strict=True)
-        print_table(heading, others, left=("recipe", "notes"))
+    """Print the recipes, and the differences of several."""
+    for table in (rows(comparison), difference_rows(differences(comparison.groups))):
+        if table[1:]:
+            print_table(table[0], table[1:], left=("recipe", "notes", "against", "metric"))
 
 
-def markdown(comparison: Comparison) -> str:
-    """Return the table for a README."""
-    heading, *others = rows(comparison)
-    rule = ["---" if number == 0 else "---:" for number in range(len(heading))]
-    return "".join(f"| {' | '.join(map(_markdown_cell, row))} |\n" for row in [heading, rule, *others])
+def as_text(comparison: Comparison, form: str) -> str:
+    """Return a comparison as ``markdown`` or ``latex``, with all tables, or as ``csv`` or ``json`` of all runs."""
+    groups = comparison.groups
+    if form == "csv":
+        return csv_text(run_records(groups))
+    if form == "json":
+        return json.dumps({"runs": run_records(groups), "differences": differences(groups)}, indent=2) + "\n"
+    write = latex if form == "latex" else markdown
+    tables = (rows(comparison), difference_rows(differences(groups)), class_rows(groups))
+    return "\n".join(write(table) for table in tables if table[1:])
+
+
+def markdown(table: Rows) -> str:
+    """Return a table for a README."""
+    rule = ["---" if number == 0 else "---:" for number in range(len(table[0]))]
+    return "".join(f"| {' | '.join(map(_markdown_cell, row))} |\n" for row in [table[0], rule, *table[1:]])
 
 
 def _markdown_cell(text: str) -> str:
@@ -154,13 +290,18 @@ def _markdown_cell(text: str) -> str:
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())
 
 
-def csv_text(comparison: Comparison) -> str:
-    """Return what the means are made of, as numbers: a row for every run, seconds and fractions of images."""
+def latex(table: Rows) -> str:
+    """Return a table for a paper, which needs the package booktabs."""
+    heading, *lines = (" & ".join(cell.translate(LATEX) for cell in row) + r" \\" for row in table)
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(table[0]) - 1)}}}"
+    return "\n".join([begin, r"\toprule", heading, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def csv_text(records: Sequence[dict[str, Any]]) -> str:
+    """Return records as CSV; text that a spreadsheet would run is made harmless."""
     content = io.StringIO()
-    writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(["recipe", "seed", "run", *(column.name for column in COLUMNS)])
-    for group in comparison.groups:
-        for run in sorted(group.runs, key=lambda run: run.seed):
-            cells = (column.of(run) for column in COLUMNS)
-            writer.writerow([harmless(group.label), run.seed, harmless(str(run.run_dir)), *cells])
+    writer = csv.DictWriter(content, records[0] if records else (), lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        writer.writerow({key: harmless(cell) if isinstance(cell, str) else cell for key, cell in record.items()})
     return content.getvalue()

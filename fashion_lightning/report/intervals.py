@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import comb, sqrt
 from statistics import NormalDist, mean, variance
+from typing import NamedTuple
 
 from mpmath import betainc, findroot
 
@@ -36,28 +37,54 @@ class Accuracy:
         return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def difference(values: Sequence[float], of_reference: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
-    """Return the mean of some values less that of a reference, and Welch's interval at 95 %.
+class Difference(NamedTuple):
+    """How far two recipes lie apart; ``None`` where the values say nothing about chance."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+    """95 % of such intervals hold the true difference."""
+    p: float | None = None
+    """The probability of a difference at least as large if there is none in truth; two-sided."""
+
+
+def difference(values: Sequence[float], of_reference: Sequence[float]) -> Difference:
+    """Compare the mean of some values with that of a reference, by Welch's interval and test.
 
     It does not take the spread of both for the same (Welch 1947, https://doi.org/10.1093/biomet/34.1-2.28). There is
     none if one of the samples has a single value, or if all values of each are equal.
     """
     apart = mean(values) - mean(of_reference)
     if min(len(values), len(of_reference)) < 2:
-        return apart, None
+        return Difference(apart)
     parts = [(variance(sample) / len(sample), len(sample) - 1) for sample in (values, of_reference)]
     square = sum(part for part, _ in parts)
     if not square:
-        return apart, None
+        return Difference(apart)
     freedom = square**2 / sum(part**2 / degrees for part, degrees in parts)
     half = student95(freedom) * sqrt(square)
-    return apart, (apart - half, apart + half)
+    return Difference(apart, (apart - half, apart + half), outside(apart / sqrt(square), freedom))
+
+
+def paired(right: Sequence[bool], of_reference: Sequence[bool]) -> Difference:
+    """Compare two classifiers on the same images, by McNemar's exact test (https://doi.org/10.1007/BF02295996).
+
+    Args:
+        right: whether each image was classified right.
+        of_reference: the same of the reference; at least one image.
+    """
+    images = len(right)
+    gained, lost = (sum(a > b for a, b in zip(*pair)) for pair in ((right, of_reference), (of_reference, right)))
+    apart, changed = (gained - lost) / images, gained + lost
+    half = Z95 * sqrt(changed - (gained - lost) ** 2 / images) / images
+    tail = sum(comb(changed, count) for count in range(min(gained, lost) + 1))
+    return Difference(apart, (apart - half, apart + half), min(1.0, 2 * tail / 2**changed))
+
+
+def outside(t: float, freedom: float) -> float:
+    """Return the share of Student's t of so many degrees of freedom that is farther from 0 than ``t``."""
+    return float(betainc(freedom / 2, 0.5, 0, freedom / (freedom + t**2), regularized=True))
 
 
 def student95(freedom: float) -> float:
     """Return what 95 % of Student's t of so many degrees of freedom, at least one, stay within."""
-
-    def outside(t: float) -> float:
-        return float(betainc(freedom / 2, 0.5, 0, freedom / (freedom + t**2), regularized=True)) - 0.05
-
-    return float(findroot(outside, (1.9, 13), solver="anderson"))
+    return float(findroot(lambda t: outside(t, freedom) - 0.05, (1.9, 13), solver="anderson"))

@@ -1,6 +1,7 @@
 """Read back what a run folder holds, without torch."""
 
 import contextlib
+import csv
 import glob
 import json
 import math
@@ -152,6 +153,15 @@ def read_results(run_dir: Path) -> RunResults:
             tests[tta] = metrics
     settings["processes"] = str(fit.get("processes", 1))  # each had batches of the recipe's size
     return RunResults(run_dir, str(fit.get("recipe", run_dir.parent.name)), settings, fit, tests)
+
+
+def read_predictions(run_dir: Path) -> dict[str, bool]:
+    """Return whether each test image was classified right, as ``predict`` wrote; empty if it did not."""
+    try:
+        with (run_dir / "predictions.csv").open(encoding="utf-8", newline="") as file:
+            return {row["image"]: row["correct"] == "true" for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError, csv.Error):
+        return {}
 
 
 def has_report(run_dir: Path) -> bool:
