@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from fashion_lightning.callbacks.exact_resume import ReseedEachStep
-from fashion_lightning.callbacks.images_seen import ImagesSeen
 from fashion_lightning.callbacks.pruning import PruneEasyImages
 from fashion_lightning.callbacks.stopping import StopWhenNotFinite
+from fashion_lightning.callbacks.throughput import Throughput
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import PIXEL_MEAN, PIXEL_STD
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
@@ -105,7 +105,7 @@ class CountWaits(Callback):
 
 def test_only_steps_that_log_wait_for_a_gpu(data: Path, tmp_path: Path) -> None:
     count = CountWaits()
-    others = [ReseedEachStep(), StopWhenNotFinite(), PruneEasyImages(), ImagesSeen()]
+    others = [ReseedEachStep(), StopWhenNotFinite(), PruneEasyImages(), Throughput()]
     fit = trainer(tmp_path, max_epochs=1, log_every_n_steps=5, enable_checkpointing=False, callbacks=[*others, count])
     datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50, flip="random", shift=1, prune=0.1)
     fit.fit(tiny(optimizer=Muon, scheduler=LinearDecay), datamodule)

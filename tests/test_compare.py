@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from fashion_lightning.report.comparison_table import compare, rows
+from fashion_lightning.report.comparison_table import compare, differences, rows
 from fashion_lightning.report.intervals import difference, student95
 from fashion_lightning.runs.results import find_runs
 from tests.conftest import Run
 from tests.test_report import text_of
+from tests.test_tensorboard import curve
 
 Runs = Callable[..., Path]
 
@@ -97,7 +98,9 @@ def test_a_folder_without_results_is_named_and_the_rest_is_shown(
 ) -> None:
     bad = runs(1, 0.9)
     spoil(bad)
-    lines = cli("compare", trained, bad, "brackets[/x]").splitlines()
+    lines = cli("compare", trained, bad, "brackets[/x]", exits=2).splitlines()
+    assert lines[-1].startswith("error: There is no run ")
+    assert lines[-1].endswith("brackets[/x].")
     assert any(str(bad) in line and line.rstrip().endswith(problem) for line in lines)
     assert any("brackets[/x]" in line and "does not exist" in line for line in lines)
     assert any(line.lstrip().startswith("tiny") for line in lines)
@@ -109,15 +112,28 @@ def test_markdown_csv_page_and_picture_hold_the_same(cli: Run, trained: Path, ru
     name = "$\\frac <b>a|b\\"
     edit(runs(1, 0.5), recipe=name)
     edit(runs(2, 0.7), recipe=name)
-    printed = cli("compare", "tiny", "gone", "--output", "report")
-    assert "Written to report: comparison.md, runs.csv, curves.png, comparison.html" in printed
-    heading, _, tiny, other, gone = Path("report/comparison.md").read_text(encoding="utf-8").splitlines()
+    printed = cli("compare", "tiny", "gone", "--output", "report", exits=2)
+    names = "comparison.md, runs.csv, differences.csv, curves.csv, curves.png, comparison.html"
+    assert f"Written to report: {names}\nerror: There is no run gone." in printed
+    recipes, against, classes = Path("report/comparison.md").read_text(encoding="utf-8").split("\n\n")
+    heading, _, tiny, other, gone = recipes.splitlines()
+    assert ("| 2 and 1 |" in against, "Ankle boot" in classes) == (True, True)
     columns = re.compile(r"(?<!\\)(?:\\\\)*\|")
     assert {len(columns.findall(line)) for line in (heading, tiny, other, gone)} == {len(columns.findall(heading))}
     assert (f"{100 * tested:.2f}" in tiny, "60.00 ± 14.14" in other, "does not exist" in gone) == (True, True, True)
     each = list(csv.DictReader(Path("report/runs.csv").read_text(encoding="utf-8").splitlines()))
     assert [(line["recipe"], line["seed"]) for line in each] == [("tiny", "0"), (name, "1"), (name, "2")]
     assert [float(line["val_accuracy"]) for line in each[1:]] == [0.5, 0.7]
+    curves = list(csv.DictReader(Path("report/curves.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(line["seed"], line["epoch"]) for line in curves[:3]] == [("0", "1"), ("0", "2"), ("1", "1")]
+    assert float(curves[1]["val/loss"]) == curve(trained, "val/loss")[1][1]
+    paper = cli("compare", "tiny", "--format", "latex").splitlines()
+    assert paper[4].startswith("tiny & 1 & 1,628 & ")
+    assert paper[5].startswith(r"\$\textbackslash{}frac <b>a|b\textbackslash{} & 2 & ")
+    assert r"60.00 $\pm$ 14.14 & " in paper[5]
+    assert all(paper[line].endswith(r" \\") for line in (2, 4, 5))
+    assert [each["seed"] for each in json.loads(cli("compare", "tiny", "--format", "json"))["runs"]] == [0, 1, 2]
+    assert json.loads(cli("list", "--format", "json"))["runs"][0]["run"] == "tiny/version_0"
     assert Path("report/curves.png").read_bytes().startswith(b"\x89PNG")
     page = Path("report/comparison.html").read_text(encoding="utf-8")
     assert (page.count("data:image/png;base64,"), "<b>a" in page) == (1, False)
@@ -130,9 +146,34 @@ def test_the_page_compares_every_recipe_with_the_first(cli: Run, trained: Path, 
     shutil.rmtree(trained)
     cli("compare", "tiny", "--output", "report")
     text = text_of(Path("report/comparison.html"))
-    assert "Against first , in percentage points" in text.replace("tiny", "first")
     half = 2.776445 * sqrt(2 * 2.0**2 / 3)
-    assert f"second validation +10.00 +{10 - half:.2f} to +{10 + half:.2f} 3 and 3" in text
+    assert f"second tiny validation +10.00 +{10 - half:.2f} to +{10 + half:.2f} 0.0036 3 and 3" in text
+
+
+def test_single_runs_are_compared_image_by_image_where_predictions_are_there(
+    cli: Run, trained: Path, runs: Runs
+) -> None:
+    cli("test", "--ckpt_path", trained)
+    cli("predict", "--ckpt_path", trained)
+    edit(better := runs(0, 0.9), recipe="second")
+    predictions, test = better / "predictions.csv", json.loads((better / "test_best.json").read_text())
+    rows_of = list(csv.DictReader(predictions.read_text().splitlines()))
+    wrong = [row for row in rows_of if row["correct"] == "false"][:6]
+    for row in wrong:
+        row["correct"] = "true"
+    predictions.write_text("\n".join(["image,correct", *(f"{row['image']},{row['correct']}" for row in rows_of)]))
+    (better / "test_best.json").write_text(json.dumps({**test, "accuracy": test["accuracy"] + 0.06}))
+    (found,) = (row for row in differences(compare([trained, better]).groups) if row["metric"] == "test")
+    assert (found["difference"], found["p"], found["n"]) == (0.06, 2 / 2**6, "100 images")  # six coins, all heads
+
+
+def test_of_recipes_with_other_classes_the_class_alone_is_named(trained: Path, runs: Runs) -> None:
+    path = (other := runs(1, 0.9)) / "config.yaml"
+    path.write_text(
+        re.sub(r"class_path: \S+Muon\n(\s+)init_args:", r"class_path: torch.optim.SGD\n\1init_args:", path.read_text())
+    )
+    labels = [group.label for group in compare([trained, other]).groups]
+    assert labels == ["tiny: optimizer Muon", "tiny: optimizer SGD"]
 
 
 def test_students_t_is_that_of_the_tables() -> None:

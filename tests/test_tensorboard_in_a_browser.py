@@ -52,22 +52,22 @@ def test_every_tab_shows_what_a_run_wrote(browser: Browser, tensorboard: str, dr
     charts = page.locator("scalar-card")
     charts.nth(3).wait_for()
     titles = [charts.nth(number).locator(".tag").first.get_attribute("title") for number in range(4)]
-    assert titles == ["accuracy/train", "accuracy/val", "loss/train", "loss/val"]
+    assert titles == ["lr", "throughput", "train/accuracy", "train/loss"]
     (tags,) = get(f"{tensorboard}/data/plugin/scalars/tags").values()
     assert "epoch" not in tags
     page.goto("/?tagFilter=pictures#timeseries")
-    page.wait_for_function("document.querySelector('image-card img')?.naturalWidth == 740")
+    page.wait_for_function("document.querySelector('image-card img')?.naturalWidth == 350")
 
     page.goto("/#custom_scalars")
-    page.get_by_text("Accuracy and loss, over images trained on").wait_for()
+    page.get_by_text("Learning rate and images per second").wait_for()
     chart = page.locator("tf-custom-scalar-multi-line-chart-card").first
-    chart.get_by_text("Matches (2)").wait_for()  # accuracy/train and accuracy/val
+    chart.get_by_text("Matches (1)").wait_for()  # val/accuracy
 
     page.goto("/#pr_curves")
     page.locator("tf-pr-curve-card").nth(len(CLASS_NAMES) - 1).wait_for()
 
     page.goto("/#hparams")
-    page.get_by_text(f"{curve(drawn, 'accuracy/val')[-1][1]:#.5g}").first.wait_for()
+    page.get_by_text(f"{curve(drawn, 'val/accuracy')[-1][1]:#.5g}").first.wait_for()
 
     page.goto("/#graphs")
     page.locator("svg g.node").first.wait_for()

@@ -18,11 +18,11 @@ from fashion_lightning.runs.tensorboard import RunLogger
 
 rcParams["text.parse_math"] = False  # a class may be called $x$
 
-WIDTH, HIGHEST = 740, 430
-"""Pixels: twice the size of a card in TensorBoard, which shrinks higher plots until their text cannot be read."""
+WIDTH, HIGHEST = 350, 215
+"""Pixels of a card in TensorBoard, which shrinks larger plots by leaving out pixels: letters would lose strokes."""
 
-FONT_SIZE, LINE = 14, 23
-"""Points at 100 dots an inch, and pixels of a line: half of it is still readable."""
+FONT_SIZE, LINE = 7, 12
+"""Points at 100 dots an inch, and pixels of a line."""
 
 LONGEST_NAME = 14
 """Characters of a class that are shown."""
@@ -33,7 +33,7 @@ MOST_ACROSS = 14
 MOST_CURVES = 30
 """Classes with a curve of precision and recall."""
 
-GAP = 16
+GAP = 8
 """Pixels beside and below an image."""
 
 Evaluation = dict[str, Tensor]
@@ -107,7 +107,7 @@ def tiles(images: Tensor, captions: Sequence[str], columns: int) -> Figure:
     for number, (image, caption) in enumerate(zip(images.movedim(1, -1).numpy(), captions, strict=True)):
         axes = figure.add_subplot(rows, columns, number + 1)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto")
-        axes.set_title(caption, fontsize=FONT_SIZE, pad=4)
+        axes.set_title(caption, fontsize=FONT_SIZE, pad=2)
         axes.set_axis_off()
     return figure
 
@@ -154,7 +154,7 @@ class ConfusionMatrix(Plot):
             text, color = f"{share:.1f}" if share < 99.95 else "100", "white" if share > 55 else "black"
             axes.text(column, row, text, color=color, ha="center", va="center", fontsize=FONT_SIZE)
         names = [short(name) for name in model.images.class_names]
-        size = min(FONT_SIZE, 200 / len(names))
+        size = min(FONT_SIZE, 100 / len(names))
         axes.set_yticks(range(len(names)), names, fontsize=size)
         two_lines = [f"\n{name}" if number % 2 else name for number, name in enumerate(names)]  # names are wide
         axes.set_xticks(range(len(names)), two_lines, fontsize=size, rotation=90 if len(names) > MOST_ACROSS else 0)
@@ -209,7 +209,7 @@ class Filters(Plot):
         filters = filters / filters.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
         gap = max(1, filters.shape[-1] // 8)
         grid = make_grid(filters[:, None], nrow=min(16, len(filters)), padding=gap, pad_value=float("nan"))[0]
-        figure = new_figure(height=max(100, WIDTH * grid.shape[0] // grid.shape[1]))
+        figure = new_figure(height=max(50, WIDTH * grid.shape[0] // grid.shape[1]))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.imshow(grid.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
         axes.set_axis_off()

@@ -20,12 +20,12 @@ from torch.utils.data import DataLoader
 
 from fashion_lightning.callbacks import (
     exact_resume,
-    images_seen,
     plots,
     pruning,
     run_files,
     stopping,
     terminal,
+    throughput,
 )
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, DurableCheckpointIO, LastCheckpoint
 from fashion_lightning.classifier import FashionMNISTClassifier
@@ -143,7 +143,7 @@ class FashionMNISTCLI(LightningCLI):
             exact_resume.ReseedEachStep(),
             stopping.StopWhenNotFinite(),
             pruning.PruneEasyImages(),
-            images_seen.ImagesSeen(),
+            throughput.Throughput(),
             *(plots.pictures() if self.config_init["pictures"] and self.command == "fit" else []),
             self.timer,
             stopping.ValidateLastEpoch(),

@@ -22,21 +22,19 @@ from fashion_lightning.runs.event_files import event_files, read_events, write_e
 from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.runs.results import flattened
 
-BY_IMAGES = ("accuracy/train", "accuracy/val", "loss/train", "loss/val")
-"""Curves over the images trained on (callbacks/images_seen.py); all others are over optimizer steps."""
-
 THROUGHPUT = "throughput"
 """Images trained on per second: the one curve in which two equal runs differ."""
 
-AFTER_THE_EPOCH = (*TRAIN_METRICS, "accuracy/train", "loss/train", THROUGHPUT)
+AFTER_THE_EPOCH = (*TRAIN_METRICS, THROUGHPUT)
 """Curves that get their point when an epoch ends, after the checkpoint of a validation in its last step."""
 
+PARTS = (("val", "validation"), ("train", "training"))
+"""Curves of a run differ in a chart by their markers only: each part has a chart of its own."""
+
 LAYOUT = {
-    "Accuracy and loss, over images trained on": {
-        "accuracy": ["Multiline", ["accuracy/train", "accuracy/val"]],
-        "loss": ["Multiline", ["loss/train", "loss/val"]],
-    },
-    "Learning rate and images per second, over optimizer steps": {
+    "Accuracy": {f"{name} accuracy": ["Multiline", [f"{part}/accuracy"]] for part, name in PARTS},
+    "Loss, the plain cross-entropy": {f"{name} loss": ["Multiline", [f"{part}/loss"]] for part, name in PARTS},
+    "Learning rate and images per second": {
         "learning rate": ["Multiline", ["lr"]],
         "images per second": ["Multiline", [THROUGHPUT]],
     },
@@ -133,10 +131,9 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
     """Take what a run logged after a checkpoint out of its event files, and a torn record at their end.
 
     The continued run logs these points, pictures and settings again. TensorBoard drops the first of two points of a
-    tag, but other readers of the files find both (issue 5403). Its own ``purge_step`` knows one axis only, and some
-    curves are over images.
+    tag, but other readers of the files find both (issue 5403).
     """
-    steps, images = checkpoint.steps_done or 0, checkpoint.content["callbacks"]["ImagesSeen"]["images"]
+    steps = checkpoint.steps_done or 0
     epochs, batches = (checkpoint.loop[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
     # An epoch has begun whose training metrics are still to be logged, be it after its last batch.
     again = AFTER_THE_EPOCH if epochs["processed"] < epochs["started"] and batches["processed"] > 0 else ()
@@ -145,8 +142,6 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
         if not event.summary.value:
             return True
         tag = event.summary.value[0].tag
-        if tag in BY_IMAGES:
-            return bool(event.step < images + (tag not in again))
         return not tag.startswith(AT_EACH_START) and bool(event.step < steps - (tag in again))
 
     for path in event_files(run_dir):

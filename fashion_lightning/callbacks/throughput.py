@@ -1,0 +1,50 @@
+"""How many images a second were trained on."""
+
+import time
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from fashion_lightning.data.batches import Batch
+from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.runs.tensorboard import THROUGHPUT
+
+
+class Throughput(Callback):
+    """Logs the images per second of each epoch, over all processes and without the time of validation."""
+
+    def __init__(self) -> None:
+        self.images, self.seconds = 0, 0.0
+        self.since: float | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"images": self.images, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.images, self.seconds = state_dict["images"], state_dict["seconds"]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if self.since is None:
+            self.since = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.since is not None and isinstance(batch, Batch):
+            now = time.perf_counter()
+            self.seconds, self.since = self.seconds + now - self.since, now
+            datamodule = trainer.datamodule  # type: ignore[attr-defined]
+            ours = isinstance(datamodule, FashionMNISTDataModule)
+            in_all = datamodule.images_in_step(batch, batch_idx) if ours else len(batch.labels) * trainer.world_size
+            self.images += in_all
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.since = None
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.seconds:
+            speed = self.images / self.seconds
+            pl_module.log(THROUGHPUT, speed, logger=False)
+            for logger in trainer.loggers:
+                logger.log_metrics({THROUGHPUT: speed}, step=trainer.global_step - 1)
+        self.images, self.seconds, self.since = 0, 0.0, None
