@@ -141,8 +141,8 @@ class FashionMNISTClassifier(LightningModule):
             UserError: names the first difference.
         """
         data = getattr(self.trainer, "datamodule", None)
-        known, given = self.images.class_names, getattr(getattr(data, "images", None), "class_names", None)
-        if given is not None and given != known:
+        known, given = self.images.class_names, getattr(data, "images", self.images).class_names
+        if given != known:
             raise UserError(
                 f"The classifier knows the {len(known)} classes {', '.join(known[:3])}, …; the data have {len(given)}:"
                 f" {', '.join(given[:3])}, …. Name the folder of its pictures: --data.folder"

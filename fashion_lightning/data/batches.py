@@ -125,7 +125,7 @@ class Shuffled(DistributedSampler[Tensor]):
 class Balanced(Shuffled):
     """An order that shows each class equally often (±1), in an epoch as long as without.
 
-    Images of a rare class come again only when all of its images have been shown.
+    An image of a rare class is shown as often as another one of it, give or take a draw.
 
     Args:
         labels: of the positions, ``(N,)`` int64.
@@ -140,12 +140,10 @@ class Balanced(Shuffled):
         """Return the positions ``(length,)`` that an epoch shows, drawn from ``draws``."""
         share = -(-self.length // len(self.classes))
         shown = []
-        for places in self.classes:
-            rounds = -(-share // len(places))
-            orders = [places[torch.randperm(len(places), generator=draws)] for _ in range(rounds)]
-            shown.append(torch.cat(orders)[:share])
-        # Interleaved, so that what is cut off at the end is at most one image of a class.
-        in_turn = torch.stack(shown, dim=1).flatten()[: self.length]
+        for places in self.classes:  # as many copies of each as it takes, of which a share is drawn
+            copies = len(places) * -(-share // len(places))
+            shown.append(places[torch.randperm(copies, generator=draws)[:share] % len(places)])
+        in_turn = torch.stack(shown, dim=1).flatten()[: self.length]  # what is cut off is one image of a class at most
         return in_turn[torch.randperm(self.length, generator=draws)]
 
 

@@ -79,15 +79,14 @@ class FashionMNISTDataModule(LightningDataModule):
         super().__init__()
         if folder is None and (size, channels) != (None, None):
             raise UserError("data.size and data.channels are of your own pictures; name their folder: --data.folder")
-        if folder is not None and root is not None:
-            raise UserError("data.root is Fashion-MNIST's folder, data.folder that of your own pictures: give one.")
+        if folder is not None and (root is not None or photographs):
+            raise UserError("data.root and data.photographs are Fashion-MNIST's; data.folder goes without them.")
         if balanced and prune:
             raise UserError("data.balanced draws each class equally often, and goes without pruning: add --prune 0")
         self.own = None if folder is None else own_pictures.load(Path(folder).expanduser(), size, channels)
-        if self.own is not None and photographs:
-            raise UserError("data.photographs renders Fashion-MNIST's images, and goes without data.folder.")
-        of_fashion = rendered(photographs) if photographs else FASHION_MNIST
-        self.images = of_fashion if self.own is None else self.own.images
+        self.images = rendered(photographs) if photographs else FASHION_MNIST
+        if self.own is not None:
+            self.images = self.own.images
         for name, value, lowest, limit in (
             ("batch_size", batch_size, 1, math.inf),
             ("train_size", 1 if train_size is None else train_size, 1, math.inf),

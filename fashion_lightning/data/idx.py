@@ -13,15 +13,6 @@ from fashion_lightning.errors import UserError
 KINDS = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4"}
 
 
-def read_idx(path: Path) -> NDArray[np.integer]:
-    """Read whole numbers of any shape from a file, gzipped or not.
-
-    Raises:
-        UserError: it is not an IDX file of whole numbers, or torn.
-    """
-    return parse_idx(content_of(path), path)
-
-
 def content_of(path: Path) -> bytes:
     """Return the uncompressed content of a file.
 

@@ -1,41 +1,28 @@
 """Find a user's own pictures: class folders, or IDX files of MNIST's layout."""
 
 import mimetypes
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fashion_lightning.data.idx import read_idx
+from fashion_lightning.data.idx import content_of, parse_idx
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.pictures import is_hidden
 
-Part = Literal["train", "val", "test"]
-
-PARTS: dict[str, Part] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-"""Names of folders that hold class folders."""
-
-FEWEST = 5
-"""Pictures of a class."""
+PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""Names of folders that hold class folders, and what their pictures are for."""
 
 MOST_FILES = 1_000_000
-
-TABLES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".arrow", ".npz", ".npy", ".pt", ".zip", ".tar", ".gz")
-"""Files in which data sets come, by their suffix, beside pictures."""
 
 
 class Picture(NamedTuple):
     """A picture of a known class."""
 
-    part: Part
-    label: int
+    part: str
+    """``train``, ``val`` or ``test``."""
+    class_name: str
     source: Path | NDArray[np.uint8]
     """Its file, or grey levels ``(H, W)``."""
 
@@ -47,10 +34,6 @@ class Found(NamedTuple):
     class_names: tuple[str, ...]
     key: list[Any]
     """Name, bytes and time of each file: changes with any of them."""
-    size: int | None = None
-    """Pixels of each edge, if all pictures have the same."""
-    lines: tuple[str, ...] = ()
-    """What was passed over."""
 
 
 def find(folder: Path) -> Found:
@@ -61,116 +44,79 @@ def find(folder: Path) -> Found:
     """
     if not folder.is_dir():
         raise UserError(f"--data.folder: there is no folder {folder}.")
-    folders, files = _entries(folder)
-    idx = [file for file in files if "images" in file.name.lower() and "idx3" in file.name.lower()]
-    return _idx_files(folder, idx) if idx else _class_folders(folder, folders, files)
-
-
-def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the folders and the files in a folder, in the order of their names, without hidden ones."""
-    with os.scandir(folder) as entries:
-        seen = sorted((entry.name, entry.is_dir()) for entry in entries if not is_hidden(entry.name))
-    if len(seen) > MOST_FILES:
-        raise UserError(f"{folder} holds {len(seen):,} files; up to {MOST_FILES:,} can be taken.")
-    return [folder / name for name, is_dir in seen if is_dir], [folder / name for name, is_dir in seen if not is_dir]
-
-
-def _class_folders(folder: Path, folders: list[Path], files: list[Path]) -> Found:
-    if lying := [file.name for file in files if (mimetypes.guess_type(file.name)[0] or "").startswith("image/")]:
-        raise UserError(
-            f"{len(lying):,} pictures lie in {folder} itself ({lying[0]}, …): nothing says what they show."
-            f" Put them into a folder for each class, as {folder / 'cat' / lying[0]}."
-        )
-    if not folders:
-        tables = [file.name for file in files if file.suffix.lower() in TABLES]
-        written = f"Unpack {tables[0]}, or write its pictures as files" if tables else "Put your pictures"
-        raise UserError(
-            f"{folder} holds no class folders. {written} into a folder for each class: {folder}/cat/1.jpg, …"
-        )
-    parts = {PARTS[path.name.lower()]: path for path in folders if path.name.lower() in PARTS}
-    if "train" in parts and len(parts) < len(folders):
-        others = [path.name for path in folders if path not in parts.values()]
-        raise UserError(f"{folder} holds {others[0]} beside {parts['train'].name}: move class folders into the latter.")
-    parts = parts if "train" in parts else {"train": folder}
-    class_names = tuple(path.name for path in _entries(parts["train"])[0])
-    _check_names(parts["train"], class_names)
-    found: list[tuple[Part, Path]] = []
-    for part, place in parts.items():
-        for class_folder in _entries(place)[0]:
-            if class_folder.name not in class_names:
-                raise UserError(
-                    f"{class_folder} has no counterpart in {parts['train']}: a class to test is one to train."
-                )
-            found += [(part, file) for file in _pictures_of(class_folder)]
-    if len(found) > MOST_FILES:
-        raise UserError(f"{folder} holds {len(found):,} files; up to {MOST_FILES:,} can be taken.")
-    key = [[str(file.relative_to(folder)), *_stamp(file)] for _, file in found]
-    pictures = [Picture(part, class_names.index(file.parent.name), file) for part, file in found]
-    passed = [f"Passed over: {', '.join(file.name for file in files)}"] if files else []
-    return Found(pictures, class_names, key, lines=tuple(passed))
-
-
-def _check_names(folder: Path, class_names: tuple[str, ...]) -> None:
+    places = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    places = [place for place in places if not any(map(is_hidden, place.parts))]
+    if len(places) > MOST_FILES:
+        raise UserError(f"{folder} holds {len(places):,} files; up to {MOST_FILES:,} can be taken.")
+    idx = [
+        folder / place for place in places if len(place.parts) == 1 and "images" in place.name and "idx" in place.name
+    ]
+    pictures, class_names = _idx_files(folder, idx) if idx else _class_folders(folder, places)
     if len(class_names) < 2:
-        only = f"one class only, {class_names[0]}" if class_names else "no class folders"
-        raise UserError(f"{folder} holds {only}; a classifier needs two, each in a folder of its own.")
-    by_folded: dict[str, str] = {}
-    for name in class_names:
-        if (other := by_folded.setdefault(name.casefold(), name)) != name:
-            raise UserError(
-                f"The class folders {other} and {name} of {folder} differ only in case. Rename or join them."
-            )
-
-
-def _pictures_of(class_folder: Path) -> Iterator[Path]:
-    folders, files = _entries(class_folder)
-    if folders:
+        raise UserError(f"{folder} holds one class only, {class_names[0]}: a classifier needs two, each in a folder.")
+    folded = [name.casefold() for name in class_names]
+    if doubled := [name for name in class_names if folded.count(name.casefold()) > 1]:
         raise UserError(
-            f"{folders[0]} is a folder within a class folder. Move its pictures up, or name the folder above it in"
-            " --data.folder."
+            f"The classes {' and '.join(doubled[:2])} of {folder} differ only in case. Rename or join them."
         )
-    yield from files
+    status = [(str(place), (folder / place).stat()) for place in places]
+    return Found(pictures, class_names, [[name, stat.st_size, stat.st_mtime_ns] for name, stat in status])
 
 
-def _stamp(file: Path) -> tuple[int, int]:
-    status = file.stat()
-    return status.st_size, status.st_mtime_ns
+def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tuple[str, ...]]:
+    """Take ``<class>/<picture>``, or ``train/<class>/<picture>`` and the same of ``val`` and ``test``."""
+    has_parts = any(place.parts[0].lower() == "train" for place in places if len(place.parts) > 1)
+    expected = folder.joinpath(*["train"] * has_parts, "cat", "1.jpg")
+    pictures, class_names = [], []
+    for place in places:
+        *above, class_name = place.parts[:-1] or ["", ""]
+        is_picture = (mimetypes.guess_type(place)[0] or "").startswith("image/")
+        known = not above if not has_parts else len(above) == 1 and above[0].lower() in PARTS
+        if not known and is_picture:
+            raise UserError(f"{folder / place} lies above or below the folder of a class. Pictures lie as {expected}.")
+        if known:
+            part = PARTS[above[0].lower()] if has_parts else "train"
+            pictures.append(Picture(part, class_name, folder / place))
+            class_names += [class_name] if part == "train" and class_name not in class_names[-1:] else []
+    if not class_names:
+        files = ", ".join(place.name for place in places[:3])
+        raise UserError(
+            f"{folder} holds no class folders{f' but {files}' if files else ''}. Put the pictures of each class into a"
+            f" folder of its own: {expected}. Pictures within a table or an archive must become files first."
+        )
+    if unknown := {picture.class_name for picture in pictures} - {*class_names}:
+        raise UserError(f"{folder} has no pictures to train on for the class {min(unknown)}, only others.")
+    return pictures, tuple(class_names)
 
 
-def _idx_files(folder: Path, files: list[Path]) -> Found:
+def _idx_files(folder: Path, files: list[Path]) -> tuple[list[Picture], tuple[str, ...]]:
     """Read pairs of files as MNIST has them: ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, say."""
-    arrays: dict[Part, tuple[NDArray[Any], NDArray[Any]]] = {}
-    names, key = folder / "classes.txt", []
+    arrays: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     for file in files:
-        begin = file.name.lower().partition("images")[0]
-        part: Part = "test" if "t10k" in begin or "test" in begin else "train"
-        of_labels = [path for path in folder.iterdir() if path.name.lower().startswith(f"{begin}labels")]
-        if part in arrays or len(of_labels) != 1:
+        begin = file.name.partition("images")[0]
+        part = "test" if "t10k" in begin or "test" in begin else "train"
+        pair = [file, *sorted(folder.glob(f"{begin}labels*"))]
+        if part in arrays or len(pair) != 2:
             raise UserError(
-                f"{folder} holds {len(of_labels)} files of labels for {file.name}, or several files of images to {part}"
-                " with. Keep one data set in a folder: images and labels to train with, the same to test with."
+                f"{folder} holds {len(pair) - 1} files of labels for {file.name}, or more images to {part} with. Keep"
+                " one data set in a folder: images and labels to train with, and the same to test with."
             )
-        arrays[part] = read_idx(file), read_idx(of_labels[0])
-        key += [[path.name, *_stamp(path)] for path in (file, of_labels[0])]
+        images, labels = (parse_idx(content_of(path), path) for path in pair)
+        if images.ndim != 3 or len(labels) != len(images):
+            raise UserError(f"{file} does not hold grey images, one for each label of {pair[1].name}.")
+        arrays[part] = images.astype(np.uint8), labels.reshape(len(labels), -1)[:, 0]  # QMNIST has more than a label
     if "train" not in arrays:
         raise UserError(f"{folder} holds no images to train with, such as train-images-idx3-ubyte.")
-    arrays = {part: (images, labels if labels.ndim == 1 else labels[:, 0]) for part, (images, labels) in arrays.items()}
-    for images, labels in arrays.values():
-        if images.ndim != 3 or images.dtype.itemsize != 1 or labels.shape != images.shape[:1]:
-            raise UserError(f"The IDX files in {folder} do not hold as many labels as grey images of one byte a pixel.")
-    numbers = np.unique(arrays["train"][1]).tolist()
-    class_names = tuple(map(str, numbers))
+    numbers = np.unique(np.concatenate([labels for _, labels in arrays.values()])).tolist()
+    names, class_names = folder / "classes.txt", list(map(str, numbers))
     if names.is_file():
-        key.append([names.name, *_stamp(names)])
-        class_names = tuple(line.strip() for line in names.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-    if len(class_names) != len(numbers) or not set(np.unique(arrays.get("test", arrays["train"])[1])) <= set(numbers):
-        raise UserError(f"{names} or the labels to test with do not fit the {len(numbers)} classes to train with.")
-    _check_names(folder, class_names)
-    places = {number: place for place, number in enumerate(numbers)}
+        class_names = [line.strip() for line in names.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    if len(class_names) != len(numbers):
+        raise UserError(f"{names} has {len(class_names)} names, and the labels are of {len(numbers)} classes.")
+    name_of = dict(zip(numbers, class_names, strict=True))
     pictures = [
-        Picture(part, places[label], image)
+        Picture(part, name_of[label], image)
         for part, (images, labels) in arrays.items()
-        for image, label in zip(images.astype(np.uint8), labels.tolist(), strict=True)
+        for image, label in zip(images, labels.tolist(), strict=True)
     ]
-    height, width = arrays["train"][0].shape[1:]
-    return Found(pictures, class_names, key, height if height == width and 8 <= height <= 128 else None)
+    return pictures, tuple(class_names)

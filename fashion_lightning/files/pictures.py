@@ -1,14 +1,17 @@
 """A picture file of a stranger's or a user's: opened within bounds, and reduced to a square."""
 
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import track
 
 from fashion_lightning.errors import UserError
 
@@ -66,6 +69,21 @@ def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None)
         raise UnknownFormat(f"{name} cannot be read as an image ({', '.join(FORMATS)} can).") from error
     except Exception as error:  # PIL raises a dozen kinds for damaged bytes
         raise UserError(f"{name} cannot be read as an image ({error or type(error).__name__}).") from error
+
+
+Item, Read = TypeVar("Item"), TypeVar("Read")
+
+
+def read_each(
+    items: Sequence[Item], read: Callable[[Item], Read], broken: list[str], show_progress: bool = True
+) -> Iterator[tuple[Item, Read]]:
+    """Read one picture after the other; a terminal shows a bar. What cannot be read gets a line in ``broken``."""
+    hidden = not (show_progress and len(items) > 1 and sys.stderr.isatty())
+    for item in track(items, "Preparing pictures", console=Console(stderr=True), transient=True, disable=hidden):
+        try:
+            yield item, read(item)
+        except UserError as error:
+            broken.append(str(error))
 
 
 def is_hidden(name: str) -> bool:

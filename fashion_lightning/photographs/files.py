@@ -1,22 +1,18 @@
 """A user's own images as network input: files, and whatever Python holds images in."""
 
 import glob
-import sys
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from fashion_lightning.data.batches import channels_first
 from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.pictures import is_hidden, opened
-from fashion_lightning.photographs.background import Pixels
+from fashion_lightning.files.pictures import is_hidden, opened, read_each
 from fashion_lightning.photographs.prepare import Prepared, prepare
 
 LISTED = Tensor | Image.Image | str | Path
@@ -72,14 +68,8 @@ def read_pictures(paths: list[Path], images: ImageSpec = FASHION_MNIST, show_pro
     Raises:
         UserError: none of the files can be read.
     """
-    read: dict[Path, Pixels] = {}
     broken: list[str] = []
-    hidden = not (show_progress and len(paths) > 1 and sys.stderr.isatty())
-    for path in track(paths, "Preparing pictures", console=Console(stderr=True), transient=True, disable=hidden):
-        try:
-            read[path] = read_picture(path, images=images).pixels
-        except UserError as error:
-            broken.append(str(error))
+    read = dict(read_each(paths, lambda path: read_picture(path, images=images).pixels, broken, show_progress))
     if not read:
         raise UserError(broken[0])
     return Photographs(list(read), channels_first(list(read.values())), broken)
