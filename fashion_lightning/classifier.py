@@ -158,8 +158,10 @@ class FashionMNISTClassifier(LightningModule):
             Logits ``(B, 10)``, float32.
         """
         pixels = images if images.is_floating_point() else images.float() / 255
-        bands = zip(torch.split(pixels, 1, dim=1), self.images.mean, self.images.std, strict=True)
-        normalized = torch.cat([(band - mean) / std for band, mean, std in bands], dim=1).to(self.dtype)
+        moments = enumerate(zip(self.images.mean, self.images.std, strict=True))
+        # Slices, not a broadcast tensor: an exported page knows no other.
+        bands = [(pixels[:, band : band + 1] - mean) / std for band, (mean, std) in moments]
+        normalized = torch.cat(bands, dim=1).to(self.dtype)
         logits: Tensor = self.network(normalized.contiguous(memory_format=torch.channels_last))
         return logits.float() if isinstance(logits, Tensor) else logits
 

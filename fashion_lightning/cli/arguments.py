@@ -7,13 +7,14 @@ Lightning issue 21455.)
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fashion_lightning.cli.recipes import DEFAULT_RECIPE, OWN_PICTURES_RECIPE, find_config
+from fashion_lightning.data.classes import FASHION_MNIST
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.bounded_yaml import read_yaml
 from fashion_lightning.files.lock import lock_run
@@ -78,8 +79,9 @@ def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCom
         weights = _resolve("weights", given_weights, typed, configs, named)
         if not recipes and not any(option.startswith("--model.network") for option in typed):
             configs[0]["model"]["network"] = weights.config["model"]["network"]
-        if "--data.folder" in typed and (images := weights.config["model"].get("images")):  # as the weights take them
-            configs[0].setdefault("data", {}).update(size=images["size"], channels=images["channels"])
+        if "--data.folder" in typed:  # pictures as the weights take them
+            taken = weights.config["model"].get("images") or asdict(FASHION_MNIST)
+            configs = [{"data": {"size": taken["size"], "channels": taken["channels"]}}, *configs]
     if "--data.folder" in typed and checkpoint is None:
         # Named after the pictures too: "the newest run of cnn" stays one of Fashion-MNIST.
         own = check_name(Path(typed["--data.folder"]).resolve().name, "The folder of --data.folder")

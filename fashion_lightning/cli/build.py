@@ -112,7 +112,10 @@ class FashionMNISTCLI(LightningCLI):
         """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
         if photographs := self.config["data"]["photographs"]:
             self.config["model"]["images"] = Namespace(**asdict(rendered(photographs)))  # type: ignore[no-untyped-call]
-        _settle_images(self.config["model"], self.config["data"], is_new=self.checkpoint is None)
+        data = self.config["data"]
+        if getattr(self.given, "images", None):  # which are the user's: those of the training need not be there
+            data["folder"] = data["size"] = data["channels"] = None
+        _settle_images(self.config["model"], data, is_new=self.checkpoint is None)
         settings = self.config["trainer"]
         if settings["precision"] is None:
             settings["precision"] = precision.default_precision(settings["accelerator"])

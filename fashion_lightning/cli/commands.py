@@ -57,7 +57,7 @@ TABLE = (
         "fit",
         "train; without options the default recipe, cnn",
         "fit [--config RECIPE]... [--ckpt_path RUN] [options]",
-        "Train a network, or train a run further. Without options, the default recipe, cnn.",
+        "Train a network, or train a run further; by default the recipe cnn.",
         (
             ("fit --config quick", "a recipe by name"),
             ("fit --config quick --epochs 5 --lr 0.04", "other settings"),
@@ -68,7 +68,7 @@ TABLE = (
         (
             CONFIG,
             replace(CKPT_PATH, meaning=f"continue this run in its folder: {RUN}"),
-            Option("--weights", "FILE", "start a new run from the weights of a checkpoint or safetensors file"),
+            Option("--weights", "FILE", "start from the weights of a run, or of a file"),
             NAME,
             NOTE,
             Option("--freeze", "", "train the network's last layer alone, with --weights", setting="--model.freeze"),

@@ -46,7 +46,7 @@ class FashionMNISTDataModule(LightningDataModule):
         folder: your own pictures instead: a folder for each class, also in ``train``, ``val`` and ``test`` folders; or
             IDX files of MNIST's layout.
         size: pixels of each edge that your pictures are reduced to, 8 to 128; by default 28, of IDX files their own.
-        channels: of your pictures: 1 makes them grey, 3 keeps colours; by default 1 if they are grey.
+        channels: of your pictures: 1 makes them grey, 3 keeps colours; by default 3, of IDX files 1.
         balanced: draw each class equally often.
         batch_size: training images in a step, in each process.
         val_size: validation images, as a number (5000) or as a fraction of the training set (0.2); by default 5000,
@@ -131,7 +131,7 @@ class FashionMNISTDataModule(LightningDataModule):
         """Read the split that this stage needs; ``fit`` and ``validate`` never open the test files."""
         if stage in ("fit", "validate"):
             images, labels = self.load("train")
-            own_val = 0 if self.own is None else len(self.own.tensors["val"])
+            own_val = 0 if self.own is None else self.own.validation
             count = round(self.val_size * len(labels)) if isinstance(self.val_size, float) else self.val_size
             count = own_val or count
             if not 0 < count < len(labels):
@@ -181,10 +181,8 @@ class FashionMNISTDataModule(LightningDataModule):
 
     def load(self, split: source.Split) -> tuple[Tensor, Tensor]:
         """Read and verify a split once in this process; of your own pictures, the validation ones are the last."""
-        if self.own is not None and split not in self._loaded:
-            parts = ("train", "val") if split == "train" else ("test",)
-            images, labels = (torch.cat([self.own.tensors[part + end] for part in parts]) for end in ("", "_labels"))
-            self._loaded[split] = images, labels
+        if self.own is not None:
+            return self.own.splits[split]
         if split not in self._loaded:
             self._loaded[split] = source.load(split, self.root)
         return self._loaded[split]

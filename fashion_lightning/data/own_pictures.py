@@ -6,9 +6,7 @@
 import json
 import os
 import zlib
-from collections import Counter
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,9 +38,10 @@ LOOKED_AT = 2000
 class OwnPictures(NamedTuple):
     """A data set of one's own."""
 
-    tensors: dict[str, Tensor]
-    """``train``, ``val`` and ``test`` images ``(N, channels, size, size)`` uint8, and the labels of each, as
-    ``train_labels``, ``(N,)`` int64; ``val`` is empty without a folder of that name."""
+    splits: dict[str, tuple[Tensor, Tensor]]
+    """Of ``train`` and ``test``: images ``(N, channels, size, size)`` uint8, and labels ``(N,)`` int64."""
+    validation: int
+    """Images from a ``val`` folder, the last ones of ``train``; 0 without such a folder."""
     images: ImageSpec
     lines: list[str]
     """What there is to say about it."""
@@ -50,13 +49,15 @@ class OwnPictures(NamedTuple):
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What a run keeps of its training and validation pictures: how many of each class, and checksums."""
-        kept = {name: tensor for name, tensor in self.tensors.items() if not name.startswith("test")}
-        counts = torch.cat([kept["train_labels"], kept["val_labels"]]).bincount().tolist()
-        checksums = {name: zlib.crc32(tensor.numpy()) for name, tensor in kept.items()}
-        return {"pictures": dict(zip(self.images.class_names, counts, strict=True)), **checksums}
+        counts = torch.bincount(self.splits["train"][1], minlength=len(self.images.class_names)).tolist()
+        checksums = [zlib.crc32(tensor.numpy()) for tensor in self.splits["train"]]
+        return {"pictures": dict(zip(self.images.class_names, counts, strict=True)), "checksums": checksums}
 
 
-@lru_cache(maxsize=1)
+_latest: dict[str, OwnPictures] = {}
+"""The data set that this process has loaded, by its key."""
+
+
 def load(folder: Path, size: int | None = None, channels: int | None = None) -> OwnPictures:
     """Read a folder, from the file that an earlier call has kept if nothing in the folder has changed.
 
@@ -79,8 +80,10 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
             f"The pictures of {folder} need {needed / 1e9:.1f} GB of memory, more than half of this machine's"
             f" {memory / 1e9:.1f} GB. Choose a smaller --data.size than {size}, or leave pictures out."
         )
-    key = json.dumps([1, str(folder.resolve()), size, channels, found.key])  # 1: as `square` prepares
-    kept = source.user_folder() / "own_pictures" / f"{zlib.crc32(key[: key.index('[', 1)].encode()):08x}.pt"
+    place, key = (json.dumps([str(folder.resolve()), size, channels, *more]) for more in ([], found.key))
+    if key in _latest:
+        return _latest[key]
+    kept = source.user_folder() / "own_pictures" / f"{zlib.crc32(place.encode()):08x}.pt"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(kept.parent):
@@ -92,43 +95,48 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
     except OSError as error:
         raise UserError(f"The prepared pictures cannot be kept in {kept.parent} ({error.strerror}).") from error
     told = f"{needed / 1e6:,.1f} MB in memory as {size}x{size} pixels; prepared in {kept}"
-    return OwnPictures(content["tensors"], ImageSpec.of(content["images"]), [*content["lines"], told])
+    images = ImageSpec.of(content["images"])
+    _latest.clear()
+    _latest[key] = OwnPictures(content["splits"], content["validation"], images, [*content["lines"], told])
+    return _latest[key]
 
 
 def _prepared(folder: Path, found: Found, size: int, channels: int) -> dict[str, Any]:
     """Read and reduce all pictures, keep a share for the test where there is none, and check what has come of it."""
-    pixels = np.empty((len(found.pictures), size, size, channels), np.uint8)
-    read, lines = [], []
-    broken: list[str] = []
-    for picture, reduced in read_each(found.pictures, lambda picture: _reduced(picture, size, channels), broken):
-        pixels[len(read)] = reduced.reshape(size, size, channels)
-        read.append(picture)
+    label_of = {name: label for label, name in enumerate(found.class_names)}
+    by_part = {
+        part: [picture for picture in found.pictures if picture.part == part] for part in ("train", "val", "test")
+    }
+    lines, broken = list[str](), list[str]()
+    if not by_part["test"]:
+        order = stratified_order(torch.tensor([label_of[picture.class_name] for picture in by_part["train"]])).tolist()
+        for_test = {*order[: round(TEST_SHARE * len(order))]}
+        by_part["test"] = [by_part["train"][place] for place in sorted(for_test)]
+        by_part["train"] = [picture for place, picture in enumerate(by_part["train"]) if place not in for_test]
+        lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`, always the same ones.")
+    splits, validation = {}, 0
+    for split, pictures in (("train", by_part["train"] + by_part["val"]), ("test", by_part["test"])):
+        images, labels = torch.empty((len(pictures), channels, size, size), dtype=torch.uint8), list[int]()
+        for picture, reduced in read_each(pictures, lambda picture: _reduced(picture, size, channels), broken):
+            images[len(labels)] = torch.from_numpy(reduced.reshape(size, size, channels)).movedim(-1, 0)
+            labels.append(label_of[picture.class_name])
+            validation += picture.part == "val"
+        splits[split] = images[: len(labels)], torch.tensor(labels)
     if broken:
         lines.append(f"{len(broken):,} of {len(found.pictures):,} files cannot be read: {'; '.join(broken[:3])}")
     if len(broken) > MOST_BROKEN * len(found.pictures):
-        raise UserError(f"{folder}: {lines[0]}. Up to {MOST_BROKEN:.0%} would be skipped.")
-    images = torch.from_numpy(pixels[: len(read)]).movedim(-1, 1).contiguous()
-    labels = torch.tensor([found.class_names.index(picture.class_name) for picture in read])
-    parts = np.array([picture.part for picture in read])
-    if "test" not in parts:
-        own = np.flatnonzero(parts == "train")
-        parts[own[stratified_order(labels[own])[: round(TEST_SHARE * len(own))]]] = "test"
-        lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`, always the same ones.")
-    tensors: dict[str, Tensor] = {}
-    for part in ("train", "val", "test"):
-        places = torch.from_numpy(np.flatnonzero(parts == part))
-        tensors |= {part: images[places], f"{part}_labels": labels[places]}
-    counts = Counter(tensors["train_labels"].tolist())
-    if few := [name for label, name in enumerate(found.class_names) if counts[label] < FEWEST]:
+        raise UserError(f"{folder}: {lines[-1]}. Up to {MOST_BROKEN:.0%} would be skipped.")
+    train, test = splits["train"][0], splits["test"][0]
+    in_training = splits["train"][1][: len(train) - validation].bincount(minlength=len(label_of)).tolist()
+    if few := [name for name, count in zip(found.class_names, in_training, strict=True) if count < FEWEST]:
         raise UserError(
             f"The class {few[0]} of {folder} has fewer than {FEWEST} pictures to train on. Give it more, or take its"
             " folder away."
         )
-    train = tensors["train"]
     if (train == train[0]).all():
         raise UserError(f"All pictures in {folder} look the same: there is nothing to learn.")
-    known = {image.numpy().tobytes() for image in train}
-    if twice := sum(image.numpy().tobytes() in known for image in tensors["test"]):
+    known = {hash(image.numpy().tobytes()) for image in train}
+    if twice := sum(hash(image.numpy().tobytes()) in known for image in test):
         lines.append(f"{twice:,} test pictures are training pictures too: the test accuracy will be too high.")
     looked_at = train[:: -(-len(train) // LOOKED_AT)].double() / 255
     moments = (looked_at.mean((0, 2, 3)), looked_at.std((0, 2, 3)))
@@ -137,7 +145,7 @@ def _prepared(folder: Path, found: Found, size: int, channels: int) -> dict[str,
         spec = ImageSpec(found.class_names, size, channels, mean, std)
     except UserError as error:
         raise UserError(f"{folder} cannot be used: {error}.") from error
-    return {"tensors": tensors, "images": asdict(spec), "lines": lines}
+    return {"splits": splits, "validation": validation, "images": asdict(spec), "lines": lines}
 
 
 def _reduced(picture: Picture, size: int, channels: int) -> NDArray[np.uint8]:

@@ -70,16 +70,15 @@ class _Flattener(fx.Interpreter):
         result = super().run_node(n)
         read: list[int] = []
         fx.map_arg(n.args, lambda node: read.append(self.places[node]) if node in self.places else None)
-        if n.op == "call_function" and read and isinstance(result, Tensor | tuple | list):
-            self.places[n] = self._place_of(n, read, result if isinstance(result, Tensor) else result[0])
+        if n.op == "call_function" and read and isinstance(result, Tensor | tuple):
+            self.places[n] = self._place_of(n, read, result[0] if isinstance(result, tuple) else result)
         return result
 
     def _place_of(self, node: fx.Node, read: list[int], result: Tensor) -> int:
         """Write a node down, if it is more than a copy; return the place of its result."""
         args, kwargs = self.fetch_args_kwargs_from_env(node)
         copies = node.target in COPIES and result.is_floating_point()  # not to whole numbers
-        is_whole = node.target == aten.split_with_sizes.default and len(args[1]) == 1  # images of one channel
-        if copies or is_whole or (node.target is operator.getitem and args[1] == 0):
+        if copies or (node.target is operator.getitem and args[1] == 0):
             return read[0]
         tensors = [part for part in (args[0] if isinstance(args[0], list) else args) if isinstance(part, Tensor)]
         expected = len(tensors) if node.target in SEVERAL else 1  # the others are weights

@@ -13,7 +13,7 @@ from fashion_lightning.data.tta import TTA
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.names import check_name
 
-MAX_CHARACTERS = 64 * 1024
+MAX_CHARACTERS = 512 * 1024
 MOST_VALUES = 32
 """Numbers and words among the arguments of a network, those in its lists included."""
 LARGEST = 4096
