@@ -31,6 +31,8 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     need_packages(path.name, PACKAGES[suffix])
     checkpoint = _best_checkpoint(given)
 
+    import torch
+
     from fashion_lightning.data import source
     from fashion_lightning.data.classes import FASHION_MNIST
     from fashion_lightning.export import formats, graph
@@ -42,7 +44,8 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     if classifier.images == FASHION_MNIST:
         images = source.load("train", None if root is None else Path(root).expanduser())[0][:IMAGES]
     else:
-        images, what = graph.noise(IMAGES, classifier.images.shape), "images of noise"
+        noise = torch.randint(256, (IMAGES, *classifier.images.shape), generator=torch.Generator().manual_seed(0))
+        images, what = noise.to(torch.uint8), "images of noise"
     if suffix == ".safetensors":
         network = str(checkpoint.config["model"]["network"]["class_path"])  # the user's own run or typed class names it
         content = formats.write_card_and_weights(checkpoint, classifier.tta)

@@ -56,20 +56,19 @@ class ImageSpec:
     photographs: bool = False
 
     def __post_init__(self) -> None:
-        names = self.class_names
-        if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names):
-            raise UserError(f"it has not 2 to {MOST_CLASSES} different classes")
-        for name in names:  # shown as text; may come from anybody
-            if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_CLASS_NAME:
-                raise UserError(f"a name of its classes is not 1 to {LONGEST_CLASS_NAME} printable characters")
+        names = self.class_names  # shown as text; may come from anybody
+        plain = all(isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_CLASS_NAME for name in names)
+        if not plain or "" in names or not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names):
+            raise UserError(
+                f"its classes have not 2 to {MOST_CLASSES} different names of up to {LONGEST_CLASS_NAME} characters"
+            )
         if type(self.size) is not int or not 8 <= self.size <= 128 or self.channels not in (1, 3):
             raise UserError("its images are not 8 to 128 pixels wide, with 1 or 3 channels")
         if type(self.photographs) is not bool:
             raise UserError("its images are neither photographs nor others")
-        for values, lowest in ((self.mean, 0), (self.std, 1e-4)):
-            numbers = len(values) == self.channels and all(isinstance(value, float) for value in values)
-            if not numbers or not all(lowest <= value <= 1 for value in values):
-                raise UserError("the mean or the standard deviation of its images cannot be")
+        within = all(isinstance(value, float) and 0 <= value <= 1 for value in (*self.mean, *self.std))
+        if not within or not len(self.mean) == len(self.std) == self.channels or min(self.std) < 1e-4:
+            raise UserError("the mean or the standard deviation of its images cannot be")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "ImageSpec":

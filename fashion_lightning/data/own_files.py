@@ -67,7 +67,7 @@ def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tup
     """Take ``<class>/<picture>``, or ``train/<class>/<picture>`` and the same of ``val`` and ``test``."""
     has_parts = any(place.parts[0].lower() == "train" for place in places if len(place.parts) > 1)
     expected = folder.joinpath(*["train"] * has_parts, "cat", "1.jpg")
-    pictures, class_names = [], []
+    pictures, class_names = list[Picture](), list[str]()
     for place in places:
         *above, class_name = place.parts[:-1] or ["", ""]
         is_picture = (mimetypes.guess_type(place)[0] or "").startswith("image/")

@@ -50,12 +50,8 @@ class OwnPictures(NamedTuple):
     def fingerprint(self) -> dict[str, Any]:
         """What a run keeps of its training and validation pictures: how many of each class, and checksums."""
         counts = torch.bincount(self.splits["train"][1], minlength=len(self.images.class_names)).tolist()
-        checksums = [zlib.crc32(tensor.numpy()) for tensor in self.splits["train"]]
+        checksums = [zlib.crc32(tensor.numpy().data) for tensor in self.splits["train"]]
         return {"pictures": dict(zip(self.images.class_names, counts, strict=True)), "checksums": checksums}
-
-
-_latest: dict[str, OwnPictures] = {}
-"""The data set that this process has loaded, by its key."""
 
 
 def load(folder: Path, size: int | None = None, channels: int | None = None) -> OwnPictures:
@@ -81,8 +77,6 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
             f" {memory / 1e9:.1f} GB. Choose a smaller --data.size than {size}, or leave pictures out."
         )
     place, key = (json.dumps([str(folder.resolve()), size, channels, *more]) for more in ([], found.key))
-    if key in _latest:
-        return _latest[key]
     kept = source.user_folder() / "own_pictures" / f"{zlib.crc32(place.encode()):08x}.pt"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -96,9 +90,7 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
         raise UserError(f"The prepared pictures cannot be kept in {kept.parent} ({error.strerror}).") from error
     told = f"{needed / 1e6:,.1f} MB in memory as {size}x{size} pixels; prepared in {kept}"
     images = ImageSpec.of(content["images"])
-    _latest.clear()
-    _latest[key] = OwnPictures(content["splits"], content["validation"], images, [*content["lines"], told])
-    return _latest[key]
+    return OwnPictures(content["splits"], content["validation"], images, [*content["lines"], told])
 
 
 def _prepared(folder: Path, found: Found, size: int, channels: int) -> dict[str, Any]:

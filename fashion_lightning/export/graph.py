@@ -92,11 +92,6 @@ def metadata(classifier: FashionMNISTClassifier, recipe: str) -> dict[str, str]:
     }
 
 
-def noise(count: int, shape: tuple[int, int, int]) -> Tensor:
-    """Return images ``(count, *shape)`` uint8 to compare two programs on, always the same ones."""
-    return torch.randint(256, (count, *shape), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-
-
 BATCHES = (1, 2, 7, EVAL_BATCH_SIZE)
 """Images in the first batches; a size that tracing has frozen shows at once."""
 

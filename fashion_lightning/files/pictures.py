@@ -71,7 +71,8 @@ def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None)
         raise UserError(f"{name} cannot be read as an image ({error or type(error).__name__}).") from error
 
 
-Item, Read = TypeVar("Item"), TypeVar("Read")
+Item = TypeVar("Item")
+Read = TypeVar("Read")
 
 
 def read_each(
@@ -105,7 +106,7 @@ def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     # In colour first: grey levels of a palette are its numbers, not its colours.
     reduced = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(reduced.convert("L") if channels == 1 else reduced)
+    return np.array(reduced.convert("L") if channels == 1 else reduced)
 
 
 def in_eight_bits(picture: Image.Image) -> Image.Image:
