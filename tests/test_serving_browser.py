@@ -93,7 +93,6 @@ def test_a_dropped_file_is_answered_as_python_answers(open_page: Open, trained: 
     assert bars(page) == pytest.approx(probabilities[0].tolist(), abs=0.01)
     assert page.locator(".bars .name").all_inner_texts() == list(CLASS_NAMES)
     assert page.locator("#doubt").is_visible() == (probabilities.max().item() < DOUBTFUL)
-    assert page.inner_text("#background") == "Background: light."
     expect(page.locator("#seen")).to_have_js_property("naturalWidth", 28)
     boxes: list[Any] = [page.locator(name).bounding_box() for name in ("#original", "#box")]
     frame, box = boxes

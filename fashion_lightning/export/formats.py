@@ -77,7 +77,7 @@ def load_pt2(content: bytes) -> Exported:
     return torch.export.load(io.BytesIO(content)).module()
 
 
-SCRIPTS = ("network.js", "resampling.js", "background.js", "photographs.js", "model.js")
+SCRIPTS = ("network.js", "resampling.js", "photographs.js", "model.js")
 
 PICTURES = ("JPEG", "PNG", "WebP", "GIF", "BMP")
 """What every browser opens."""

@@ -93,20 +93,24 @@ def is_hidden(name: str) -> bool:
 
 
 def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
-    """Turn a picture by its EXIF, put it on white where it is transparent, and reduce it to a square.
+    """Reduce a picture to a square.
 
     All of it is kept: the longer edge is reduced more. That changes shapes, but the same way in training and later.
 
     Returns:
         ``(size, size)`` uint8 if ``channels`` is 1, else ``(size, size, 3)``.
     """
+    reduced = upright(picture).resize((size, size), Image.Resampling.BILINEAR)
+    return np.array(reduced.convert("L") if channels == 1 else reduced)
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture by its EXIF, put it on white where it is transparent, and return it in red, green and blue."""
     picture = in_eight_bits(ImageOps.exif_transpose(picture))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    # In colour first: grey levels of a palette are its numbers, not its colours.
-    reduced = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    return np.array(reduced.convert("L") if channels == 1 else reduced)
+    return picture.convert("RGB")
 
 
 def in_eight_bits(picture: Image.Image) -> Image.Image:

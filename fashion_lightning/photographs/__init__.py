@@ -1,1 +1,1 @@
-"""A person's photographs, made into a network's input: read files.py, prepare.py, then background.py."""
+"""A person's photographs, made into a network's input: read files.py, then prepare.py."""

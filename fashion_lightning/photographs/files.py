@@ -13,7 +13,7 @@ from fashion_lightning.data.batches import channels_first
 from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.pictures import is_hidden, opened, read_each
-from fashion_lightning.photographs.prepare import Prepared, prepare
+from fashion_lightning.photographs.prepare import Box, Prepared, prepare
 
 LISTED = Tensor | Image.Image | str | Path
 """What a list of images may hold beside numbers and arrays."""
@@ -76,11 +76,15 @@ def read_pictures(paths: list[Path], images: ImageSpec = FASHION_MNIST, show_pro
 
 
 def read_picture(
-    file: Path | BinaryIO, name: str = "", max_pixels: int | None = None, images: ImageSpec = FASHION_MNIST
+    file: Path | BinaryIO,
+    name: str = "",
+    max_pixels: int | None = None,
+    images: ImageSpec = FASHION_MNIST,
+    box: Box | None = None,
 ) -> Prepared:
-    """Read one image file and prepare it for ``images``; ``opened`` describes the other arguments and errors."""
+    """Read one image file and prepare it; ``opened`` and ``prepare`` describe arguments and errors."""
     with opened(file, name, max_pixels) as picture:
-        return prepare(picture, images)
+        return prepare(picture, images, box)
 
 
 def as_batch(images: Any, spec: ImageSpec = FASHION_MNIST) -> Tensor:

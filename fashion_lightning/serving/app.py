@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +15,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.files.pictures import FORMATS, TooManyPixels, UnknownFormat
 from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.photographs.files import read_picture
-from fashion_lightning.photographs.prepare import Background, Box, Prepared
+from fashion_lightning.photographs.prepare import Box, Prepared
 from fashion_lightning.report.page import png, render
 from fashion_lightning.serving.batches import Batches
 from fashion_lightning.serving.intake import PREPARING, Intake, Limits
@@ -25,7 +25,6 @@ EXAMPLE: dict[str, Any] = {
     "class": "Sneaker",
     "probabilities": {name: 0.91 if name == "Sneaker" else 0.01 for name in CLASS_NAMES},
     "doubtful": False,
-    "background": "light",
     "box": [0.07, 0.16, 0.93, 0.81],
     "image": "iVBORw0KGgo…",
 }
@@ -42,13 +41,9 @@ class Answer(BaseModel):
         description=f"Whether that class has a probability below {DOUBTFUL:g}: of Fashion-MNIST's validation images,"
         " half of these are classified wrongly."
     )
-    background: Background = Field(
-        description="What was found behind the garment. `none`: nothing even was found, and the whole picture was taken"
-        " for the garment; `already prepared`: 28x28 and grey, like the images of the data set."
-    )
     box: Box = Field(
-        description="The garment: left, top, right and bottom, as shares of the picture's width and height as it is"
-        " seen, turned as its EXIF orientation says."
+        description="What the network saw: left, top, right and bottom, as shares of the picture's width and height"
+        " after its EXIF orientation. A frame may reach beyond the picture."
     )
     image: str = Field(description="What the network saw: a PNG file in base64.")
 
@@ -66,10 +61,30 @@ def answer(prepared: Prepared, probabilities: Sequence[float], class_names: Sequ
         **{"class": max(by_name, key=by_name.__getitem__)},
         probabilities=by_name,
         doubtful=max(probabilities) < DOUBTFUL,
-        background=prepared.background,
         box=prepared.box,
         image=png(prepared.pixels).partition(",")[2],
     )
+
+
+FRAME = "What the network is to see, as `box` in the answer: `0.1,0.2,0.6,0.7`. It is found in the picture by default."
+
+
+def frame_of(box: str) -> Box | None:
+    """Return the frame that a request names.
+
+    Raises:
+        UserError: it is no box, or much larger than the picture.
+    """
+    if not box:
+        return None
+    try:
+        left, top, right, bottom = map(float, box.split(","))
+        fits = -1 <= left < right <= 2 and -1 <= top < bottom <= 2
+    except ValueError:
+        fits = False
+    if not fits:
+        raise UserError("The box must be left, top, right and bottom as shares of the picture: 0.1,0.2,0.6,0.7")
+    return left, top, right, bottom
 
 
 def page(model: str, limits: Limits, images: ImageSpec) -> bytes:
@@ -151,7 +166,7 @@ def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None 
     }
 
     @app.post("/classify", summary="Classify a picture", responses=responses, openapi_extra={"requestBody": BODY})
-    async def classify(request: Request) -> Answer:
+    async def classify(request: Request, box: Annotated[str, Query(description=FRAME)] = "") -> Answer:
         """Prepares a picture as the images that the classifier was trained on, and names what it shows.
 
         The picture may be of any size, colour and orientation within the bounds; photographs come as they are.
@@ -160,7 +175,7 @@ def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None 
             try:
                 loop = asyncio.get_running_loop()
                 prepared = await loop.run_in_executor(
-                    preparing, read_picture, file, "The picture", limits.pixels, images
+                    preparing, read_picture, file, "The picture", limits.pixels, images, frame_of(box)
                 )
             except UserError as error:
                 status = {UnknownFormat: 415, TooManyPixels: 413}.get(type(error), 422)

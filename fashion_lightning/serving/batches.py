@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from torch import Tensor
 
 from fashion_lightning.data.batches import channels_first
-from fashion_lightning.photographs.background import Pixels
+from fashion_lightning.photographs.prepare import Pixels
 
 
 class Batches:

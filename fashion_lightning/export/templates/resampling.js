@@ -6,14 +6,6 @@
 const FILTERS = {
   box: { support: 0.5, at: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
   bilinear: { support: 1, at: (x) => Math.max(0, 1 - Math.abs(x)) },
-  bicubic: {
-    support: 2,
-    at(x) {
-      x = Math.abs(x);
-      if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
-      return x < 2 ? -0.5 * (((x - 5) * x + 8) * x - 4) : 0;
-    },
-  },
 };
 
 const ONE = 2 ** 22; // of the shares by which bytes count: 32 bits, less 8 of a byte and 2 in which a sum may overshoot
@@ -87,16 +79,4 @@ function reduced(picture, longest) {
       ? [nearest(longest * aspect, (n) => Math.abs(aspect - n / longest)), longest]
       : [longest, nearest(longest / aspect, (n) => (n === 0 ? 0 : Math.abs(aspect - longest / n)))];
   return resized(picture, ...size, "box");
-}
-
-/** What lies from left to right and from top to bottom: whole numbers within the picture. */
-function cropped({ width, planes }, [left, top, right, bottom]) {
-  const cut = (plane) => {
-    const out = new plane.constructor((right - left) * (bottom - top));
-    for (let y = top; y < bottom; y++) {
-      out.set(plane.subarray(y * width + left, y * width + right), (y - top) * (right - left));
-    }
-    return out;
-  };
-  return { width: right - left, height: bottom - top, planes: planes.map(cut) };
 }

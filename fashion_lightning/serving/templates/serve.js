@@ -5,21 +5,15 @@ const main = document.querySelector("main");
 const rows = new Map([...document.querySelectorAll(".bars li")].map((row) => [row.dataset.class, row]));
 const largest = Number(main.dataset.megabytes) * 1e6;
 
-const BACKGROUNDS = {
-  none: "No plain background was found, so all of the picture was taken for the garment.",
-  "already prepared": "Taken as it is: 28×28 and grey, as in the data set.",
-  "not looked for": "All of the picture was taken, as in training.",
-};
-
 /* Of several pictures in a row, the answer to the last one counts. */
 let latest = new AbortController();
 
-async function classify(picture, scroll = true) {
+async function classify(picture, scroll = true, box = null) {
   latest.abort();
   const own = (latest = new AbortController());
   main.classList.add("busy");
   try {
-    const answer = await ask(picture, own.signal);
+    const answer = await ask(picture, own.signal, box);
     if (!own.signal.aborted) show(answer, picture);
   } catch (error) {
     if (!own.signal.aborted) refuse(error.message);
@@ -32,14 +26,14 @@ async function classify(picture, scroll = true) {
 }
 
 {% block ask %}
-async function ask(picture, signal) {
+async function ask(picture, signal, box = null) {
   if (picture.size > largest) {
     throw new Error(`The picture has ${(picture.size / 1e6).toFixed(0)} MB. Up to ${largest / 1e6} MB are taken.`);
   }
   const type = picture.type.startsWith("image/") ? picture.type : "application/octet-stream";
   let response;
   try {
-    response = await fetch("classify", { method: "POST", body: picture, headers: { "Content-Type": type }, signal });
+    response = await fetch(box ? `classify?box=${box}` : "classify", { method: "POST", body: picture, headers: { "Content-Type": type }, signal });
   } catch {
     throw new Error("The server does not answer. Is it still running?");
   }
@@ -58,31 +52,74 @@ function show(answer, picture) {
   byId("doubt").hidden = !answer.doubtful;
   byId("seen").src = `data:image/png;base64,${answer.image}`;
   byId("seen").hidden = false;
-  byId("background").textContent = BACKGROUNDS[answer.background] ?? `Background: ${answer.background}.`;
   for (const [name, row] of rows) {
     row.style.setProperty("--share", answer.probabilities[name]);
     row.querySelector(".percent").textContent = percent(answer.probabilities[name]);
     row.classList.toggle("first", name === answer.class);
   }
-  showOriginal(picture, answer.box);
+  if (picture !== framed) showOriginal(picture, answer.box);
 }
 
-/* The picture as it came, and where the garment is in it; formats that a browser does not show are left out. */
-function showOriginal(picture, [left, top, right, bottom]) {
+/* The picture as it came; formats that a browser does not show are left out. Over it lies a frame around what the
+ * network sees, to be moved and made larger. */
+const frame = byId("box"), zoom = byId("zoom");
+let framed = null, found = null, seen = null; // the picture, the frame that was found, and the one that is shown
+let from = null, moved = false, reframing = false;
+
+function showOriginal(picture, box) {
   const original = byId("original");
   URL.revokeObjectURL(original.src);
+  [framed, found, zoom.value] = [picture, box, 100];
   original.onload = () => {
-    byId("framed").hidden = false;
-    Object.assign(byId("box").style, {
-      left: `${100 * left}%`,
-      top: `${100 * top}%`,
-      width: `${100 * (right - left)}%`,
-      height: `${100 * (bottom - top)}%`,
-    });
+    byId("framed").hidden = byId("size").hidden = false;
+    place(box);
   };
-  original.onerror = () => { byId("framed").hidden = true; };
+  original.onerror = () => { byId("framed").hidden = byId("size").hidden = true; };
   original.src = URL.createObjectURL(picture);
 }
+
+function place(box) {
+  seen = box;
+  const [left, top, right, bottom] = box.map((share) => 100 * share);
+  Object.assign(frame.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
+}
+
+/** Show the frame around another middle, and ask what is in it: one question at a time, as while one draws. */
+async function reframe(x, y) {
+  const [middleX, middleY] = [x, y].map((share) => Math.min(1, Math.max(0, share)));
+  const [halfX, halfY] = [0, 1].map((axis) => ((found[axis + 2] - found[axis]) / 2) * (zoom.value / 100));
+  place([middleX - halfX, middleY - halfY, middleX + halfX, middleY + halfY].map((edge) => Math.min(2, Math.max(-1, edge))));
+  moved = true;
+  if (reframing) return;
+  reframing = true;
+  while (moved) {
+    moved = false;
+    await classify(framed, false, seen);
+  }
+  reframing = false;
+}
+
+const middle = () => [(seen[0] + seen[2]) / 2, (seen[1] + seen[3]) / 2];
+
+zoom.addEventListener("input", () => reframe(...middle()));
+frame.addEventListener("pointerdown", (event) => {
+  frame.setPointerCapture(event.pointerId);
+  const { clientWidth, clientHeight } = byId("framed");
+  const [x, y] = middle();
+  from = { x: x - event.clientX / clientWidth, y: y - event.clientY / clientHeight, clientWidth, clientHeight };
+  event.preventDefault();
+});
+frame.addEventListener("pointermove", (event) => {
+  if (from) reframe(from.x + event.clientX / from.clientWidth, from.y + event.clientY / from.clientHeight);
+});
+for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => { from = null; });
+frame.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: [-0.02, 0], ArrowRight: [0.02, 0], ArrowUp: [0, -0.02], ArrowDown: [0, 0.02] }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const [x, y] = middle();
+  reframe(x + step[0], y + step[1]);
+});
 
 function refuse(message) {
   reset();
@@ -94,8 +131,9 @@ function refuse(message) {
 function reset() {
   main.classList.add("empty");
   byId("class").textContent = "No picture yet";
-  byId("share").textContent = byId("background").textContent = "";
-  for (const id of ["problem", "doubt", "framed", "seen"]) byId(id).hidden = true;
+  byId("share").textContent = "";
+  framed = null;
+  for (const id of ["problem", "doubt", "framed", "size", "seen"]) byId(id).hidden = true;
   for (const row of rows.values()) {
     row.style.setProperty("--share", 0);
     row.querySelector(".percent").textContent = "–";
