@@ -1,19 +1,17 @@
-"""How often `predict` says of a photograph-like rendering of an image what it says of the image itself.
+"""How often a classifier is right about photographs: of any folder of class folders.
 
-    python benchmarks/photographs.py tensorboard_logs/cnn/version_0
-    python benchmarks/photographs.py tensorboard_logs/cnn/version_0 --test
+    python benchmarks/photographs.py photographs FOLDER…
+    python benchmarks/photographs.py photographs --catalogue
 
-Images of the data set are written out as large coloured JPEGs: upscaled, tinted, laid off centre on a background,
-turned as EXIF says, with noise, and compressed. Choose by validation images (the default); ``--test`` renders test
-images. Beside it the usual preparation on the same files: squash to 28x28, grey, invert. A background is fair or not
-to a garment by how it is drawn, so there are four ways; black is drawn on in light by two of them.
+The class of a photograph is the name of its folder: one of the ten, or one of ``RIGHT``. ``--catalogue`` shows 5,000
+validation images of the data set as catalogue pictures instead, each reduced, moved and tinted on white, in a JPEG, and
+compares the answer with that to the image itself.
 """
 
 import argparse
 import io
-import itertools
-from collections.abc import Callable
-from typing import Any
+from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,152 +19,84 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
-from fashion_lightning.inference import load
-from fashion_lightning.photographs.prepare import prepare
+from fashion_lightning.data.renderings import catalogue
+from fashion_lightning.inference import TrainedClassifier, load
+from fashion_lightning.photographs.files import find_pictures
+from fashion_lightning.photographs.prepare import Pixels
 
-Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
-
-BACKGROUNDS = ("white", "black", "grey", "gradient", "coloured")
-"""The last is not asked for by anyone, and not in the sum."""
-
-TURNED = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270, 3: Image.Transpose.ROTATE_180}
-"""How a picture is stored that a viewer turns back by its EXIF orientation."""
-
-UPSCALINGS = (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BILINEAR, Image.Resampling.NEAREST)
-
-
-def background(kind: str, width: int, height: int, random: np.random.Generator) -> Pixels:
-    """A background ``(height, width, 3)`` float, 0 to 255."""
-    grey = {"white": (240, 256), "black": (0, 16), "grey": (90, 200)}.get(kind)
-    if grey:
-        return np.full((height, width, 3), float(random.integers(*grey)))
-    if kind == "coloured":
-        return np.ones((height, width, 1)) * random.integers(40, 240, 3)
-    start, end = (random.integers(90, 256) + random.integers(-15, 16, 3) for _ in range(2))
-    angle = random.uniform(0, 2 * np.pi)
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    along = x * np.cos(angle) + y * np.sin(angle)
-    along = (along - along.min()) / (along.max() - along.min())
-    gradient: Pixels = np.clip(start + along[..., None] * (end - start), 0, 255)
-    return gradient
-
-
-def upscaled(image: Pixels, side: int, how: Image.Resampling) -> Pixels:
-    """An image ``(28, 28)`` uint8 as ``(side, side)`` float."""
-    return np.asarray(Image.fromarray(image).resize((side, side), how), dtype=float)
-
-
-def garment_with_alpha(image: Pixels, canvas: Pixels, random: np.random.Generator) -> Pixels:
-    """A cut-out garment: dark where the data are bright, lit by a slightly coloured light."""
-    how = UPSCALINGS[random.integers(4)]
-    values = upscaled(image, len(canvas), how)
-    cut = np.where(image > (0, 5, 13)[random.integers(3)], 255, 0).astype(np.uint8)
-    alpha = upscaled(cut, len(canvas), how)[..., None] / 255
-    light = random.uniform(0.75, 1, 3)
-    pixels: Pixels = alpha * (255 - values[..., None]) * light + (1 - alpha) * canvas
-    return pixels
-
-
-def garment_with_soft_alpha(image: Pixels, canvas: Pixels, random: np.random.Generator) -> Pixels:
-    """As above, with an alpha that grows with the value at the outline."""
-    values = upscaled(image, len(canvas), UPSCALINGS[random.integers(4)])
-    alpha = np.clip(values / random.integers(10, 60), 0, 1)[..., None]
-    light = random.uniform(0.75, 1, 3)
-    pixels: Pixels = alpha * (255 - values[..., None]) * light + (1 - alpha) * canvas
-    return pixels
-
-
-def garment_as_ink(image: Pixels, canvas: Pixels, random: np.random.Generator) -> Pixels:
-    """The value is the alpha of one colour, dark on a light background and light on a dark one."""
-    values = upscaled(image, len(canvas), UPSCALINGS[random.integers(4)])
-    dark = canvas.mean() > 100
-    colour = random.integers(0, 90, 3) if dark else random.integers(170, 256, 3)
-    alpha = values[..., None] / 255
-    pixels: Pixels = alpha * colour + (1 - alpha) * canvas
-    return pixels
-
-
-def garment_as_paper(image: Pixels, canvas: Pixels, random: np.random.Generator) -> Pixels:
-    """The negative, tinted, as light that falls on the background; on black the image itself, tinted."""
-    values = upscaled(image, len(canvas), UPSCALINGS[random.integers(4)])[..., None]
-    if canvas.mean() < 50:
-        return np.maximum(canvas, values * random.uniform(0.6, 1, 3))
-    pixels: Pixels = canvas * (255 - values * random.uniform(0.5, 1, 3)) / 255
-    return pixels
-
-
-RENDERINGS: dict[str, Callable[[Pixels, Pixels, np.random.Generator], Pixels]] = {
-    "cut out": garment_with_alpha,
-    "soft edge": garment_with_soft_alpha,
-    "ink": garment_as_ink,
-    "paper": garment_as_paper,
+RIGHT = {
+    "dress": {"Dress"},
+    "longsleeve": {"Pullover", "Shirt", "T-shirt/top"},
+    "outwear": {"Coat"},
+    "pants": {"Trouser"},
+    "shirt": {"Shirt"},
+    "shoes": {"Sneaker", "Ankle boot", "Sandal"},
+    "t-shirt": {"T-shirt/top"},
+    **{name.lower().replace("/", " or "): {name} for name in CLASS_NAMES},
 }
+"""What counts as right, by the name of the folder. Shoes are told apart: they lie in pairs, seen from above."""
+
+SHOES = {"shoes", "sneaker", "ankle boot", "sandal"}
 
 
-def photograph(image: Pixels, kind: str, rendering: str, random: np.random.Generator) -> bytes:
-    """A JPEG file that shows an image ``(28, 28)`` uint8 on a background."""
-    width, height = (int(side) for side in random.integers(500, 1200, 2))
-    canvas = background(kind, width, height, random)
+def score(classifier: TrainedClassifier, folders: list[Path]) -> Table:
+    """Classify the photographs of class folders."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for place in sorted(child for folder in folders for child in folder.iterdir() if child.is_dir()):
+        kind = place.name.lower()
+        if kind not in RIGHT:
+            print(f"skipped: {place} is none of {', '.join(RIGHT)}")
+            continue
+        names = classifier.classify(find_pictures([str(place)])).names
+        for name in names:
+            for row in (kind, "shoes, all" if kind in SHOES else "garments", "all"):
+                counts[row][0] += name in RIGHT[kind]
+                counts[row][1] += 1
+    table = Table("folder", "right", "photographs", "right, %")
+    for row, (right, number) in counts.items():
+        table.add_row(row, str(right), str(number), f"{100 * right / number:.1f}")
+    return table
+
+
+def catalogue_picture(image: Pixels, random: np.random.Generator) -> io.BytesIO:
+    """Show an image ``(28, 28)`` uint8 somewhere on a large white picture: a JPEG file."""
+    width, height = (int(edge) for edge in random.integers(500, 1200, 2))
     side = int(min(width, height) * random.uniform(0.4, 0.9))
-    left, top = int(random.integers(0, width - side + 1)), int(random.integers(0, height - side + 1))
-    square = canvas[top : top + side, left : left + side]
-    square[:] = np.clip(RENDERINGS[rendering](image, square.copy(), random), 0, 255)
+    left, top = int(random.integers(width - side + 1)), int(random.integers(height - side + 1))
+    values = np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC), float)[..., None]
+    canvas = np.full((height, width, 3), random.uniform(240, 255))
+    canvas[top : top + side, left : left + side] *= 1 - values * random.uniform(0.75, 1, 3) / 255
     canvas += random.normal(0, random.uniform(0, 5), canvas.shape)
-    picture = Image.fromarray(np.clip(canvas, 0, 255).round().astype(np.uint8))
-    exif = Image.Exif()
-    orientation = (1, 3, 6, 8)[random.integers(4)]
-    exif[0x0112] = orientation
-    if orientation != 1:
-        picture = picture.transpose(TURNED[orientation])
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=int(random.integers(60, 96)), exif=exif)
-    return file.getvalue()
-
-
-def squashed(picture: Image.Image) -> Pixels:
-    """What tutorials do: squash, grey, invert."""
-    return 255 - np.asarray(picture.resize((28, 28)).convert("L"))
-
-
-def images(test: bool) -> Pixels:
-    """All test images, or validation images, ``(N, 28, 28)`` uint8."""
-    datamodule = FashionMNISTDataModule()
-    datamodule.setup("test" if test else "validate")
-    dataset = datamodule.test_set if test else datamodule.val_set
-    chosen: Pixels = dataset.images[dataset.indices].squeeze(1).numpy()
-    return chosen
+    Image.fromarray(canvas.clip(0, 255).round().astype(np.uint8)).save(
+        file, "JPEG", quality=int(random.integers(60, 96))
+    )
+    return file
 
 
 def main() -> None:
-    """Render, prepare, classify and print."""
+    """Score, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
-    parser.add_argument("--count", type=int, default=50, help="images for each background and rendering")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--test", action="store_true", help="test images; for one last look, not to choose by")
+    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER")
+    parser.add_argument("--catalogue", type=int, nargs="?", const=5000, default=0, metavar="COUNT")
     given = parser.parse_args()
     classifier = load(given.run)
-    unused = iter(images(given.test))
-    table = Table("background", "rendering", "agrees, %", "squash and invert, %", "background not found")
-    asked_for: list[list[float]] = []
-    for kind in BACKGROUNDS:
-        for rendering in RENDERINGS:
-            random = np.random.default_rng([given.seed, BACKGROUNDS.index(kind), list(RENDERINGS).index(rendering)])
-            originals = np.stack(list(itertools.islice(unused, given.count)))
-            expected, _ = classifier.classify(originals)
-            files = [photograph(image, kind, rendering, random) for image in originals]
-            prepared = [prepare(Image.open(io.BytesIO(file))) for file in files]
-            ours, _ = classifier.classify(np.stack([each.pixels for each in prepared]))
-            naive, _ = classifier.classify(np.stack([squashed(Image.open(io.BytesIO(file))) for file in files]))
-            shares = [100 * np.mean([a == b for a, b in zip(expected, said, strict=True)]) for said in (ours, naive)]
-            lost = sum(each.background == "none" for each in prepared)
-            table.add_row(kind, rendering, *(f"{share:.1f}" for share in shares), str(lost))
-            if kind != "coloured":
-                asked_for.append([float(share) for share in shares])
-    table.add_section()
-    table.add_row("white to gradient", "all", *(f"{share:.1f}" for share in np.mean(asked_for, axis=0)), "")
-    Console(soft_wrap=True).print(table)
+    if given.folders:
+        Console(soft_wrap=True).print(score(classifier, given.folders))
+    if given.catalogue:
+        datamodule = FashionMNISTDataModule()
+        datamodule.setup("validate")
+        images = datamodule.val_set.images[datamodule.val_set.indices][: given.catalogue]
+        random = np.random.default_rng(0)
+        own = catalogue(images, classifier.images.size) if classifier.images.photographs else images
+        expected = classifier.classify(own).names
+        pictures = [Image.open(catalogue_picture(image, random)) for image in images[:, 0].numpy()]
+        said = classifier.classify(pictures).names
+        agree = np.mean([one == other for one, other in zip(expected, said, strict=True)])
+        print(f"Of {len(images):,} catalogue pictures, {100 * agree:.1f} % get the class of the image itself.")
 
 
 if __name__ == "__main__":

@@ -26,12 +26,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from hostile_uploads import REQUESTS_ILL_MADE, hostile
-from photographs import images, photograph
+from photographs import catalogue_picture
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from fashion_lightning import inference
+from fashion_lightning.data import source
 from fashion_lightning.data.classes import CLASS_NAMES
 from fashion_lightning.photographs.files import read_picture
 
@@ -91,13 +92,13 @@ def files(count: int, photographs: bool = True) -> list[bytes]:
     """Test images as PNG files; every tenth as a photograph, or not."""
     random = np.random.default_rng(0)
     made = []
-    for number, image in enumerate(images(test=True)[:count]):
+    for number, image in enumerate(source.load("test")[0][:count, 0].numpy()):
         if number % 10 or not photographs:
             file = io.BytesIO()
             Image.fromarray(image).save(file, "PNG")
             made.append(file.getvalue())
         else:
-            made.append(photograph(image, ("white", "grey", "gradient")[number % 3], "cut out", random))
+            made.append(catalogue_picture(image, random).getvalue())
     return made
 
 

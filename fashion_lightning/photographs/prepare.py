@@ -58,9 +58,9 @@ def prepare(picture: Image.Image, images: ImageSpec = FASHION_MNIST, box: Box | 
     rgb = upright(picture)
     if max(rgb.size) > LONGEST_EDGE:
         rgb = ImageOps.contain(rgb, (LONGEST_EDGE, LONGEST_EDGE), Image.Resampling.BOX)
-    scale = np.array(2 * rgb.size)
-    given = None if box is None else tuple((np.array(box) * scale).tolist())
-    whole = (0.0, 0.0, *map(float, rgb.size))
+    width, height = rgb.size
+    whole = (0.0, 0.0, float(width), float(height))
+    given = None if box is None else (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
     if images != FASHION_MNIST and not images.photographs:
         pixels, seen = square(_cut(rgb, given or whole), images.size, images.channels), given or whole
     else:
@@ -75,8 +75,7 @@ def prepare(picture: Image.Image, images: ImageSpec = FASHION_MNIST, box: Box | 
         else:
             seen = given or find_garment(rgb) or whole
             pixels = _bright_on_black(_cut(rgb, seen), _ground(_looked_at(rgb)))
-    left, top, right, bottom = (np.array(seen) / scale).tolist()
-    return Prepared(pixels, (left, top, right, bottom))
+    return Prepared(pixels, (seen[0] / width, seen[1] / height, seen[2] / width, seen[3] / height))
 
 
 def _corners(rgb: Image.Image) -> Pixels:
