@@ -14,10 +14,10 @@ from torch.optim import lr_scheduler as torchs
 from torch.optim.lr_scheduler import LRScheduler
 
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
+from fashion_lightning.data.classes import FASHION_MNIST, NO_LIMITS, ImageSpec
 from fashion_lightning.data.tta import TTA, suffix, views
 from fashion_lightning.errors import UserError
-from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, validated_in_epoch
+from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, find_limits, likely, validated_in_epoch
 from fashion_lightning.networks.output import check_output, last_dense_layer
 from fashion_lightning.schedules import RunSchedule, steps_of_run
 
@@ -87,6 +87,7 @@ class FashionMNISTClassifier(LightningModule):
         self.make_scheduler = scheduler
         self.tta: TTA = tta
         self.images = images
+        self.limits = NO_LIMITS  # measured by each validation
         self.example_input_array = torch.zeros(2, *images.shape, dtype=torch.uint8)
         # Also gives lazy layers their shapes.
         check_output(self, self.network, self.example_input_array, len(images.class_names))
@@ -227,6 +228,8 @@ class FashionMNISTClassifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._log_metrics("val")
+        plain = self.evaluations["none"]
+        self.limits = find_limits(plain["logits"], plain["labels"])
 
     on_test_epoch_start = on_validation_epoch_start
     test_step = validation_step
@@ -234,9 +237,10 @@ class FashionMNISTClassifier(LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log_metrics("test")
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Return indices ``(B,)`` int64 and probabilities ``(B, 10)`` float32."""
-        return batch.indices, self.augmented_logits(batch.images).softmax(dim=1)
+    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return indices ``(B,)`` int64, probabilities ``(B, 10)`` float32, and which classes are likely, bool."""
+        logits = self.augmented_logits(batch.images)
+        return batch.indices, logits.softmax(dim=1), likely(logits, self.limits)
 
     def augmented_logits(self, images: Tensor) -> Tensor:
         """Return logits ``(B, 10)`` of images ``(B, 1, 28, 28)``, averaged over the views of ``tta``."""

@@ -8,8 +8,9 @@ from torch import nn
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE
-from fashion_lightning.data.classes import Classification, ImageSpec
+from fashion_lightning.data.classes import Classification, ImageSpec, likely_names
 from fashion_lightning.errors import UserError
+from fashion_lightning.metrics import likely
 from fashion_lightning.networks.output import evaluating
 from fashion_lightning.photographs.files import as_batch
 from fashion_lightning.runs.card import OURS
@@ -55,6 +56,7 @@ def load(run: str | Path, network: str = "") -> TrainedClassifier:
         put_in(built, checkpoint.weights)
         images = ImageSpec.of(settings.get("images", {}))
         classifier = TrainedClassifier(built, tta=settings.get("tta", "none"), images=images)
+        classifier.limits = checkpoint.limits
     except (Exception, SystemExit) as error:  # whatever a user's network raises; jsonargparse ends the process
         raise UserError(f"{checkpoint.path} cannot be used: {error.__context__ or error}") from error
     return classifier.eval()
@@ -98,8 +100,10 @@ def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classific
     pixels = as_batch(images, classifier.images).to(classifier.device)
     with evaluating(classifier):
         parts = torch.split(pixels, EVAL_BATCH_SIZE)
-        probabilities = torch.cat([classifier.augmented_logits(part).softmax(dim=1) for part in parts])
-    names = classifier.images.class_names
+        logits = torch.cat([classifier.augmented_logits(part) for part in parts])
+    names, probabilities = classifier.images.class_names, logits.softmax(dim=1)
     found = Classification([names[cls] for cls in probabilities.argmax(dim=1).tolist()], probabilities)
     found.class_names = names
+    rows = zip(probabilities.tolist(), likely(logits, classifier.limits).tolist(), strict=True)
+    found.likely = [likely_names(row, which, names) for row, which in rows]
     return found

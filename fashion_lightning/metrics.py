@@ -17,6 +17,8 @@ from torchmetrics.functional.classification import (
 )
 from torchmetrics.utilities import dim_zero_cat
 
+from fashion_lightning.data.classes import BELIEVED, COVERAGE, Limits
+
 SCALARS = ("accuracy", "top5")
 """The metrics with one value; the others have one per class, or a matrix ``(10, 10)``."""
 
@@ -190,3 +192,17 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 def is_at_an_end(temperature: float) -> bool:
     """Check whether a fitted temperature is an end of the range that was searched, so that none is best."""
     return not 1 / HOTTEST * 1.01 < temperature < HOTTEST / 1.01
+
+
+def find_limits(logits: Tensor, labels: Tensor) -> Limits:
+    """Find the limits by which the sets of likely classes cover new images, from ``(N, 10)`` and ``(N,)``."""
+    true = logits.double().softmax(dim=1).gather(1, labels[:, None])[:, 0].nan_to_num().sort().values
+    largest = logits.max(dim=1).values.nan_to_num(nan=-1e4).clamp(-1e4, 1e4).sort().values
+    place = int((len(true) + 1) * (1 - COVERAGE))  # rounded to the safe side
+    return Limits(true[place - 1].item() if place else 0.0, largest[int(len(true) * (1 - BELIEVED))].item())
+
+
+def likely(logits: Tensor, limits: Limits) -> Tensor:
+    """Return which classes are likely, ``(N, 10)`` bool: at least the most probable one, or none at all."""
+    probabilities, best = logits.softmax(dim=1), logits.max(dim=1, keepdim=True).values
+    return ((probabilities >= limits.probability) | (logits == best)) & (best >= limits.logit)

@@ -142,6 +142,8 @@ def test_predictions_of_a_folder_are_shown_and_written_and_broken_files_are_name
         shares = record["probabilities"]
         assert row["class"] == record["class"] == max(shares, key=shares.get)
         assert (row["doubtful"] == "true") == record["doubtful"] == (max(shares.values()) < 0.5)
+        assert row["likely"] == (" or ".join(record["likely"]) or "none of these classes")
+        assert record["likely"] == [] or record["likely"][0] == row["class"]
 
 
 def test_the_preview_holds_each_picture_and_what_the_network_saw(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,14 @@ from rich.text import Text
 from torch import Tensor
 
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.classes import DOUBTFUL, FASHION_MNIST, WHAT_IT_CANNOT_KNOW, ImageSpec
+from fashion_lightning.data.classes import (
+    DOUBTFUL,
+    FASHION_MNIST,
+    WHAT_IT_CANNOT_KNOW,
+    ImageSpec,
+    in_words,
+    likely_names,
+)
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.csv_cells import harmless
 from fashion_lightning.files.output_file import output_file, write_output
@@ -42,9 +49,9 @@ def predictions_file(given: str) -> Path:
 class PredictionsCSV(BasePredictionWriter):
     """Writes the class and the probabilities of all classes of every image.
 
-    The columns are ``image,class,label,correct``, then the class names: ``label`` is the true class and
-    ``correct`` is ``true`` or ``false``. For photographs they are ``image,class,doubtful``: whether the probability of
-    the class is below ``DOUBTFUL``. Probabilities have the fewest digits that give their float32 back.
+    The columns are ``image,class,label,correct``, then the class names: ``label`` is the true class and ``correct`` is
+    ``true`` or ``false``. For photographs they are ``image,class,doubtful,likely``: whether the probability of the
+    class is below ``DOUBTFUL``, and the likely classes. Probabilities have the fewest digits that give their float32 back.
 
     Args:
         path: the file, written when all images are done; JSON if it ends with ``.json``, else CSV.
@@ -57,12 +64,13 @@ class PredictionsCSV(BasePredictionWriter):
         self.path, self.class_names, self.photographs = path, class_names, photographs
         self.labels: dict[int, int] = {}
         self.probabilities: dict[int, list[str]] = {}
+        self.likely: dict[int, list[bool]] = {}
 
     def write_on_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        prediction: tuple[Tensor, Tensor],
+        prediction: tuple[Tensor, Tensor, Tensor],
         batch_indices: Sequence[int] | None,
         batch: Batch,
         batch_idx: int,
@@ -71,14 +79,16 @@ class PredictionsCSV(BasePredictionWriter):
         indices = prediction[0].tolist()
         self.labels |= zip(indices, batch.labels.tolist(), strict=True)
         self.probabilities |= zip(indices, prediction[1].cpu().numpy().astype(str).tolist(), strict=True)
+        self.likely |= zip(indices, prediction[2].tolist(), strict=True)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.world_size > 1:
             shares: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(shares, (self.labels, self.probabilities))
-            for labels, probabilities in shares:
+            torch.distributed.all_gather_object(shares, (self.labels, self.probabilities, self.likely))
+            for labels, probabilities, likely in shares:
                 self.labels |= labels
                 self.probabilities |= probabilities
+                self.likely |= likely
         if trainer.is_global_zero:
             self.probabilities = dict(sorted(self.probabilities.items()))
             write_output(self.path, self._json() if self.path.suffix.lower() == ".json" else self._csv())
@@ -89,7 +99,17 @@ class PredictionsCSV(BasePredictionWriter):
         cls = self.class_names[probabilities.index(max(probabilities))]
         if self.photographs is None:
             return {"image": index, "class": cls}
-        return {"image": str(self.photographs[index]), "class": cls, "doubtful": max(probabilities) < DOUBTFUL}
+        doubtful = max(probabilities) < DOUBTFUL
+        return {
+            "image": str(self.photographs[index]),
+            "class": cls,
+            "doubtful": doubtful,
+            "likely": self.likely_of(index),
+        }
+
+    def likely_of(self, index: int) -> list[str]:
+        """Return the likely classes of an image."""
+        return likely_names(list(map(float, self.probabilities[index])), self.likely[index], self.class_names)
 
     def _json(self) -> bytes:
         records = [
@@ -100,7 +120,7 @@ class PredictionsCSV(BasePredictionWriter):
 
     def _csv(self) -> bytes:
         file = io.StringIO(newline="")
-        known = ["label", "correct"] if self.photographs is None else ["doubtful"]
+        known = ["label", "correct"] if self.photographs is None else ["doubtful", "likely"]
         table = csv.writer(file)  # a class may be called as another column
         table.writerow(["image", "class", *known, *map(harmless, self.class_names)])
         for index, texts in self.probabilities.items():
@@ -109,21 +129,27 @@ class PredictionsCSV(BasePredictionWriter):
                 label = self.class_names[self.labels[index]]
                 more = [harmless(label), str(told["class"] == label).lower()]
             else:
-                more = [str(told["doubtful"]).lower()]
+                more = [str(told["doubtful"]).lower(), harmless(in_words(told["likely"]))]
             table.writerow([harmless(str(told["image"])), harmless(told["class"]), *more, *texts])
         # A file name may hold bytes that are no text; then no program could read the table as UTF-8.
         return file.getvalue().encode(errors="backslashreplace")
 
 
-def print_best(photographs: Sequence[Path], probabilities: Sequence[Sequence[float]], images: ImageSpec) -> None:
+def print_best(
+    photographs: Sequence[Path],
+    probabilities: Sequence[Sequence[float]],
+    likely: Sequence[Sequence[str]],
+    images: ImageSpec,
+) -> None:
     """Print the three most probable classes of the first ``SHOWN`` photographs."""
     best = (Column(name, no_wrap=True) for name in ("best", "second", "third"))
-    table = Table(Column("file", overflow="fold"), *best)
-    for path, row in list(zip(photographs, probabilities, strict=True))[:SHOWN]:
+    table = Table(Column("file", overflow="fold"), "likely", *best)
+    for path, row, classes in list(zip(photographs, probabilities, likely, strict=True))[:SHOWN]:
         ranked = sorted(zip(row, images.class_names, strict=True), reverse=True)[:3]
         cells = [f"{name} {100 * probability:.1f} %" for probability, name in ranked]
         cells[0] += " ?" if ranked[0][0] < DOUBTFUL else ""
-        table.add_row(Text(one_line(str(path))), *map(Text, cells))  # Text: a file or class may be called [red]
+        # Text: a file or class may be called [red]
+        table.add_row(Text(one_line(str(path))), Text(in_words(classes)), *map(Text, cells))
     Console().print(table)
     if doubtful := sum(max(row) < DOUBTFUL for row in probabilities):
         print(
@@ -133,4 +159,4 @@ def print_best(photographs: Sequence[Path], probabilities: Sequence[Sequence[flo
     if len(probabilities) > SHOWN:
         print(f"The first {SHOWN} of {len(probabilities):,}; the file has them all.")
     if images == FASHION_MNIST:
-        print(WHAT_IT_CANNOT_KNOW)
+        print(f"{WHAT_IT_CANNOT_KNOW}\nFor photographs, train another: fashion-lightning fit --config photographs")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from fashion_lightning.callbacks.stopping import Interrupted, NotFinite
+from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.data.classes import Limits
 from fashion_lightning.files.bounded_yaml import dump_yaml
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.card import card_of
@@ -56,9 +59,8 @@ class RunFiles(Callback):
         self.config, self.arguments, self.labels, self.use = config, arguments, labels, use
         self.run_dir: Path | None = None
         self.run_id: str | None = None
-        card = card_of(yaml.safe_load(config), recipe)
-        text = None if card is None else card.to_json()
-        self.about = {"version": __version__, "name": recipe, "config": config, "card": text}
+        self.card = card_of(yaml.safe_load(config), recipe)
+        self.about = {"version": __version__, "name": recipe, "config": config}
         self.metrics: dict[str, float] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -97,10 +99,15 @@ class RunFiles(Callback):
             logger.save()
         now = {"run": self.run_id, "processes": trainer.world_size, "metrics": self.latest_metrics(trainer)}
         data = {"data": trainer.datamodule.fingerprint}  # type: ignore[attr-defined]
-        checkpoint["fashion_lightning"] = {**self.about, **now, **data}
+        assert isinstance(pl_module, FashionMNISTClassifier)
+        card = None if self.card is None else replace(self.card, limits=pl_module.limits).to_json()
+        limits = {"card": card, "limits": asdict(pl_module.limits)}
+        checkpoint["fashion_lightning"] = {**self.about, **limits, **now, **data}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        assert isinstance(pl_module, FashionMNISTClassifier)
         self.metrics = checkpoint["fashion_lightning"]["metrics"]
+        pl_module.limits = Limits(**checkpoint["fashion_lightning"]["limits"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write_progress(trainer, "training", trainer.current_epoch + 1)

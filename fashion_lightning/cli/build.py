@@ -129,6 +129,7 @@ class FashionMNISTCLI(LightningCLI):
         if self.checkpoint is not None:
             continuing.refuse_changes(self.checkpoint, self._plain_config(), self.command)
             self._take_weights(self.checkpoint)
+            self.model.limits = self.checkpoint.limits
         if self.weights is not None:
             self._start_from(self.weights)
         elif self.config["model"]["freeze"] and self.checkpoint is None:

@@ -142,7 +142,7 @@ def predict(cli: FashionMNISTCLI) -> None:
         return
     probabilities = [list(map(float, row)) for row in writer.probabilities.values()]
     if photographs is not None:
-        print_best(photographs.paths, probabilities, cli.model.images)
+        print_best(photographs.paths, probabilities, [*map(writer.likely_of, writer.probabilities)], cli.model.images)
     print(f"{len(probabilities):,} prediction{'s' if len(probabilities) != 1 else ''} written to {path}")
     if photographs is not None and preview is not None:
         print(write_preview(preview, photographs.paths, probabilities, cli.model.images))

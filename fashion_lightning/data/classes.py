@@ -1,6 +1,6 @@
 """What a network takes and names: Fashion-MNIST's ten classes, or those of your own pictures; imports no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,6 +84,42 @@ class ImageSpec:
 
 FASHION_MNIST = ImageSpec()
 
+COVERAGE, BELIEVED = 0.9, 0.95
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a classifier judged its validation images, by which it says what it cannot know.
+
+    Raises:
+        UserError: a value is out of bounds; the message is the end of a sentence about a file.
+    """
+
+    probability: float = 1.0
+    """In ``COVERAGE`` of the images the true class was at least so probable: such classes are likely (split conformal
+    prediction, https://arxiv.org/abs/2107.07511, section 1)."""
+    logit: float = -1e4
+    """In ``BELIEVED`` of the images the largest logit was at least so large: with less, it is none of the classes."""
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(value, float) and abs(value) <= 1e4 for value in (self.probability, self.logit)):
+            raise UserError("its limits cannot be")
+
+
+NO_LIMITS = Limits()
+"""Only the most probable class is likely, and no picture is none of the classes."""
+
+
+def likely_names(probabilities: Sequence[float], likely: Sequence[bool], names: Sequence[str]) -> list[str]:
+    """Return the names of the likely classes of an image, the most probable first."""
+    ranked = sorted(zip(probabilities, likely, names, strict=True), reverse=True)
+    return [name for _, is_likely, name in ranked if is_likely]
+
+
+def in_words(likely: Sequence[str]) -> str:
+    """Name the likely classes, the most probable first: ``Coat or Shirt``."""
+    return " or ".join(likely) or "none of these classes"
+
 
 def rendered(size: int) -> ImageSpec:
     """Return what renderings of Fashion-MNIST as photographs are; mean and deviation are those of all pixels.
@@ -125,6 +161,8 @@ class Classification(_Pair):
 
     class_names: tuple[str, ...] = CLASS_NAMES
     """The names of all classes, in the order of the probabilities."""
+    likely: list[list[str]]
+    """The classes that hold the true one of nine images in ten, the most probable first; none where no class fits."""
 
     def __repr__(self) -> str:
         lines = []

@@ -99,7 +99,8 @@ def write_page(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
         "shapes": json.dumps([list(weight.shape) for weight in operations.weights], separators=(",", ":")),
         "weights": base64.b64encode(numbers).decode(),
     }
-    settings = {"doubtful": DOUBTFUL, "images": images, "garments": images == FASHION_MNIST}
+    limits = json.loads(metadata["limits"])
+    settings = {"doubtful": DOUBTFUL, "images": images, "garments": images == FASHION_MNIST, "limits": limits}
     script = "\n".join(render(name, **settings).decode() for name in SCRIPTS)
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     views = "" if metadata["tta"] == "none" else f", averaged over views ({metadata['tta']})"
@@ -138,7 +139,7 @@ def write_card_and_weights(checkpoint: Checkpoint, tta: str) -> bytes:
         UserError: the network's arguments go beyond what a card may hold, or two layers share their weights.
     """
     model, data = checkpoint.config["model"], checkpoint.config["data"]
-    card = card_of({"model": {**model, "tta": tta}, "data": data}, checkpoint.name)
+    card = card_of({"model": {**model, "tta": tta}, "data": data}, checkpoint.name, checkpoint.limits)
     if card is None:
         raise UserError("The network of this run has arguments that a .safetensors file cannot hold.")
     try:

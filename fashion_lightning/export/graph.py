@@ -84,6 +84,7 @@ def metadata(classifier: FashionMNISTClassifier, recipe: str) -> dict[str, str]:
     return {
         "class_names": json.dumps(classifier.images.class_names),
         "images": json.dumps(asdict(classifier.images)),
+        "limits": json.dumps(asdict(classifier.limits)),
         "recipe": recipe,
         "tta": classifier.tta,
         "fashion_lightning_version": __version__,

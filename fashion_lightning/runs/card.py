@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
+from fashion_lightning.data.classes import FASHION_MNIST, NO_LIMITS, ImageSpec, Limits
 from fashion_lightning.data.tta import TTA
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.names import check_name
@@ -45,6 +45,7 @@ class Card:
     val_size: int | float = 5000
     """The validation images, which were not trained on: their number, or their share of the training images."""
     images: ImageSpec = FASHION_MNIST
+    limits: Limits = NO_LIMITS
 
     def __post_init__(self) -> None:
         val_size = self.val_size if type(self.val_size) in (int, float) else 0
@@ -96,12 +97,12 @@ def read_card(text: Any) -> Card:
         raise UserError("it has no card, which says what network its weights belong to")
     try:
         values = json.loads(text if len(text) <= MAX_CHARACTERS else "")
-        return Card(**{**values, "images": ImageSpec.of(values["images"])})
+        return Card(**{**values, "images": ImageSpec.of(values["images"]), "limits": Limits(**values["limits"])})
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError("its card is damaged") from error
 
 
-def card_of(config: dict[str, Any], recipe: str) -> Card | None:
+def card_of(config: dict[str, Any], recipe: str, limits: Limits = NO_LIMITS) -> Card | None:
     """Make the card of a config; ``None`` if the network's arguments go beyond what a card may hold."""
     model, data = config["model"], config["data"]
     network = {"init_args": {}, **model["network"]}
@@ -109,6 +110,6 @@ def card_of(config: dict[str, Any], recipe: str) -> Card | None:
     if module.startswith(PACKAGE) and name in NETWORKS:
         network["class_path"] = f"{PACKAGE}.{name}"
     try:
-        return Card(network, recipe, model["tta"], data["val_size"], ImageSpec.of(model.get("images", {})))
+        return Card(network, recipe, model["tta"], data["val_size"], ImageSpec.of(model.get("images", {})), limits)
     except UserError:
         return None

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fashion_lightning.data.classes import NO_LIMITS, Limits
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import parse_yaml, read_yaml
 from fashion_lightning.runs.folder import LOGS, lies_in, newest_run_hint, run_dir_of, run_id_of
@@ -32,6 +33,7 @@ class Checkpoint:
     """The settings that a command builds on: the run's ``config.yaml``, or what the card decides."""
     content: dict[str, Any] = field(default_factory=dict)
     """All that Lightning saved, if this is a run of one's own."""
+    limits: Limits = NO_LIMITS
     in_place: bool = False
     """Whether ``fit`` goes on in the run folder itself, not in a new one."""
 
@@ -137,7 +139,7 @@ def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: C
         model = {"network": card.network, "tta": card.tta, "images": asdict(card.images)}
         photographs = card.images.size if card.images.photographs else 0
         config = {"model": model, "data": {"val_size": card.val_size, "photographs": photographs}}
-        return Checkpoint(path, run_dir, card.recipe, weights, config)
+        return Checkpoint(path, run_dir, card.recipe, weights, config, limits=card.limits)
     try:
         content = read_checkpoint_file(path)
     except UserError as error:
@@ -148,4 +150,5 @@ def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: C
     settings = read_yaml(file) if file.is_file() else parse_yaml(own["config"], f"The config in {path}")
     if not isinstance(settings, dict) or not isinstance(settings.get("model"), dict):
         raise UserError(f"{file} holds no settings. Delete it, and those of the checkpoint are taken.")
-    return Checkpoint(path, run_dir, own["name"], content["state_dict"], settings, content)
+    limits = Limits(**own.get("limits", {}))
+    return Checkpoint(path, run_dir, own["name"], content["state_dict"], settings, content, limits)

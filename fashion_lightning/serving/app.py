@@ -10,7 +10,15 @@ from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL, FASHION_MNIST, WHAT_IT_CANNOT_KNOW, ImageSpec
+from fashion_lightning.data.classes import (
+    CLASS_NAMES,
+    COVERAGE,
+    DOUBTFUL,
+    FASHION_MNIST,
+    WHAT_IT_CANNOT_KNOW,
+    Classification,
+    ImageSpec,
+)
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.pictures import FORMATS, TooManyPixels, UnknownFormat
 from fashion_lightning.inference import TrainedClassifier
@@ -25,6 +33,7 @@ EXAMPLE: dict[str, Any] = {
     "class": "Sneaker",
     "probabilities": {name: 0.91 if name == "Sneaker" else 0.01 for name in CLASS_NAMES},
     "doubtful": False,
+    "likely": ["Sneaker"],
     "box": [0.07, 0.16, 0.93, 0.81],
     "image": "iVBORw0KGgo…",
 }
@@ -41,6 +50,10 @@ class Answer(BaseModel):
         description=f"Whether that class has a probability below {DOUBTFUL:g}: of Fashion-MNIST's validation images,"
         " half of these are classified wrongly."
     )
+    likely: list[str] = Field(
+        description=f"The classes that hold the true one of {COVERAGE:.0%} of the validation images, the most probable"
+        " first; none where the picture looks like none of the classes."
+    )
     box: Box = Field(
         description="What the network saw: left, top, right and bottom, as shares of the picture's width and height"
         " after its EXIF orientation. A frame may reach beyond the picture."
@@ -54,13 +67,19 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong, in one line.", examples=["This is no picture."])
 
 
-def answer(prepared: Prepared, probabilities: Sequence[float], class_names: Sequence[str]) -> Answer:
-    """Build the answer from a prepared picture and its probabilities."""
+def told(found: Classification) -> list[tuple[list[float], list[str]]]:
+    """Return probabilities and likely classes of each picture."""
+    return list(zip(found.probabilities.tolist(), found.likely, strict=True))
+
+
+def answer(prepared: Prepared, probabilities: Sequence[float], likely: list[str], class_names: Sequence[str]) -> Answer:
+    """Build the answer from a prepared picture and what the network says."""
     by_name = dict(zip(class_names, probabilities, strict=True))
     return Answer(
         **{"class": max(by_name, key=by_name.__getitem__)},
         probabilities=by_name,
         doubtful=max(probabilities) < DOUBTFUL,
+        likely=likely,
         box=prepared.box,
         image=png(prepared.pixels).partition(",")[2],
     )
@@ -137,7 +156,7 @@ def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None 
     """
     limits = limits or Limits()
     intake = Intake(limits)
-    batches = Batches(lambda images: classifier.classify(images)[1], limits.batch)
+    batches = Batches(lambda images: told(classifier.classify(images)), limits.batch)
     preparing = ThreadPoolExecutor(PREPARING, "prepare")
 
     @contextlib.asynccontextmanager
@@ -180,6 +199,7 @@ def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None 
             except UserError as error:
                 status = {UnknownFormat: 415, TooManyPixels: 413}.get(type(error), 422)
                 raise HTTPException(status, str(error)) from error
-            return answer(prepared, await batches.classify(prepared.pixels), images.class_names)
+            probabilities, likely = await batches.classify(prepared.pixels)
+            return answer(prepared, probabilities, likely, images.class_names)
 
     return app

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from torch import Tensor
 
@@ -17,18 +18,18 @@ class Batches:
     Nobody waits for a batch to fill: a picture that comes alone is classified at once.
 
     Args:
-        probabilities: images ``(B, channels, H, W)`` uint8 → ``(B, classes)``; called in a thread, one call at a time.
+        classify: images ``(B, channels, H, W)`` uint8 → an answer for each; called in a thread, one call at a time.
         largest: pictures in a batch.
     """
 
-    def __init__(self, probabilities: Callable[[Tensor], Tensor], largest: int) -> None:
-        self.probabilities = probabilities
+    def __init__(self, classify: Callable[[Tensor], list[Any]], largest: int) -> None:
+        self.classify_all = classify
         self.largest = largest
-        self.waiting: asyncio.Queue[tuple[Pixels, asyncio.Future[list[float]]]] = asyncio.Queue()
+        self.waiting: asyncio.Queue[tuple[Pixels, asyncio.Future[Any]]] = asyncio.Queue()
 
-    async def classify(self, pixels: Pixels) -> list[float]:
-        """Return the probabilities of a picture ``(H, W)`` or ``(H, W, 3)`` uint8."""
-        answer: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
+    async def classify(self, pixels: Pixels) -> Any:
+        """Return the answer to a picture ``(H, W)`` or ``(H, W, 3)`` uint8."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.waiting.put_nowait((pixels, answer))
         return await answer
 
@@ -51,12 +52,12 @@ class Batches:
                 batch.append(self.waiting.get_nowait())
             images = channels_first([pixels for pixels, _ in batch])
             try:
-                found = await asyncio.get_running_loop().run_in_executor(thread, self.probabilities, images)
+                found = await asyncio.get_running_loop().run_in_executor(thread, self.classify_all, images)
             except Exception as error:  # whatever a network of the user's raises: each request fails with it
                 for _, answer in batch:
                     if not answer.done():
                         answer.set_exception(error)
                 continue
-            for (_, answer), row in zip(batch, found.tolist(), strict=True):
+            for (_, answer), row in zip(batch, found, strict=True):
                 if not answer.done():  # a request that was given up
                     answer.set_result(row)

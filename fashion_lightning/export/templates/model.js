@@ -16,12 +16,15 @@ async function ask(file, signal, box = null) {
   await new Promise((resolve) => setTimeout(resolve)); // the page shows that it is busy
   signal.throwIfAborted();
   const { pixels, box: seen } = prepare(picture, images, box);
-  const shares = runNetwork(steps, weights, pixels, shape);
+  const [logits, shares] = runNetwork(steps, weights, pixels, shape, 2);
   const names = [...rows.keys()], most = Math.max(...shares);
+  const ranked = [...names.keys()].sort((a, b) => shares[b] - shares[a]);
+  const isLikely = (i) => shares[i] === most || shares[i] >= {{ limits.probability }};
   return {
     class: names[shares.indexOf(most)],
     doubtful: most < {{ doubtful }},
     probabilities: Object.fromEntries(names.map((name, i) => [name, shares[i]])),
+    likely: Math.max(...logits) < {{ limits.logit }} ? [] : ranked.filter(isLikely).map((i) => names[i]),
     box: seen,
     image: asPNG(pixels),
   };

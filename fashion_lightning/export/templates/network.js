@@ -11,15 +11,17 @@ function readWeights(base64, lengths) {
   return lengths.map((length) => numbers.subarray(end, (end += length)));
 }
 
-/** The probabilities of an image: numbers from 0 to 255, one channel after the other. */
-function runNetwork(steps, weights, image, shape = [1, 1, 28, 28]) {
+/** The probabilities of an image: numbers from 0 to 255, one channel after the other. Of `last` results, before them
+ *  the logits. */
+function runNetwork(steps, weights, image, shape = [1, 1, 28, 28], last = 1) {
   const places = [{ data: Float32Array.from(image), shape }];
   for (const step of steps) {
     const read = step.in.map((place) => places[place]);
     const data = OPERATIONS[step.op](step, read, weights[step.weight], weights[step.bias]);
     places.push({ data, shape: step.shape });
   }
-  return places.at(-1).data;
+  const results = places.slice(-last).map(({ data }) => data);
+  return last === 1 ? results[0] : results;
 }
 
 const product = (sizes) => sizes.reduce((a, b) => a * b, 1);

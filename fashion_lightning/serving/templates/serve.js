@@ -50,6 +50,7 @@ function show(answer, picture) {
   byId("class").textContent = answer.class;
   byId("share").textContent = percent(probability);
   byId("doubt").hidden = !answer.doubtful;
+  byId("likely").textContent = `Likely: ${answer.likely.join(" or ") || "none of these classes"}.`;
   byId("seen").src = `data:image/png;base64,${answer.image}`;
   byId("seen").hidden = false;
   for (const [name, row] of rows) {
@@ -131,7 +132,7 @@ function refuse(message) {
 function reset() {
   main.classList.add("empty");
   byId("class").textContent = "No picture yet";
-  byId("share").textContent = "";
+  byId("share").textContent = byId("likely").textContent = "";
   framed = null;
   for (const id of ["problem", "doubt", "framed", "size", "seen"]) byId(id).hidden = true;
   for (const row of rows.values()) {
