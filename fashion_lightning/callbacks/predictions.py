@@ -51,7 +51,8 @@ class PredictionsCSV(BasePredictionWriter):
 
     The columns are ``image,class,label,correct``, then the class names: ``label`` is the true class and ``correct`` is
     ``true`` or ``false``. For photographs they are ``image,class,doubtful,likely``: whether the probability of the
-    class is below ``DOUBTFUL``, and the likely classes. Probabilities have the fewest digits that give their float32 back.
+    class is below ``DOUBTFUL``, and the likely classes. Probabilities have the fewest digits that give their float32
+    back.
 
     Args:
         path: the file, written when all images are done; JSON if it ends with ``.json``, else CSV.
