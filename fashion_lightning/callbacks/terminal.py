@@ -6,14 +6,13 @@ import warnings
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
-from rich.text import Text
 from torch import nn
+from tqdm import tqdm
 
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint
 from fashion_lightning.classifier import FashionMNISTClassifier
@@ -25,6 +24,12 @@ HEADING = (
 )
 
 
+BAR_FORMAT = "{desc}  {percentage:3.0f} % {bar} {n_fmt}/{total_fmt}  {remaining} left{postfix}"
+
+REFRESH = 10
+"""Batches between two looks at loss and accuracy for the bar; each look waits for the device."""
+
+
 def epoch_of(trainer: Trainer) -> str:
     """Return ``epoch 2/8``, counted from 1; without the number of epochs where steps or time end the run."""
     epochs = trainer.max_epochs
@@ -32,94 +37,60 @@ def epoch_of(trainer: Trainer) -> str:
     return f"epoch {trainer.current_epoch + 1:>{len(of_all[1:])}}{of_all}"
 
 
-class EpochLines(Callback):
+class EpochLines(Checkpoint):
     """Prints a line for each epoch: seconds, speed, losses, accuracies and whether it is the best one so far.
 
-    Prints it when the next epoch begins or the fit ends, because the best checkpoint is saved last in an epoch. The
-    seconds of an epoch include its validation; those of a continued epoch begin where it was continued.
+    The seconds of an epoch include its validation; those of a continued epoch begin where it was continued.
+    Subclasses Checkpoint so that Lightning calls it after the epoch's best checkpoint is saved.
+
+    Args:
+        shows_bar: show a bar while an epoch runs.
     """
 
-    def __init__(self) -> None:
-        self.console: Console | None = None
-        self.ended: tuple[int, str] | None = None
+    def __init__(self, shows_bar: bool) -> None:
+        self.shows_bar = shows_bar
+        self.bar: tqdm[Any] | None = None
         self.began = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.began = time.monotonic()  # a continued epoch does not call on_train_epoch_start
-        if trainer.is_global_zero:
-            self.console = Console(highlight=False, soft_wrap=True)
-            self.console.print(Text(HEADING, "dim"))
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._print_line(trainer)
+        print(HEADING, flush=True)
         self.began = time.monotonic()
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        seconds = time.monotonic() - self.began
-        self.ended = trainer.current_epoch, f"{epoch_of(trainer):<11}{seconds:>9,.1f}"
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._print_line(trainer)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._print_line(trainer)
-
-    def _print_line(self, trainer: Trainer) -> None:
-        if self.ended is None or self.console is None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not self.shows_bar:
             return
-        (epoch, text), self.ended, metrics = self.ended, None, trainer.callback_metrics
-        line = Text(f"{text}{metrics[THROUGHPUT].item():>10,.0f}" if THROUGHPUT in metrics else f"{text}{'–':>10}")
+        if self.bar is None:
+            about = {"desc": epoch_of(trainer), "total": int(trainer.num_training_batches), "initial": batch_idx}
+            self.bar = tqdm(**about, bar_format=BAR_FORMAT, leave=False, dynamic_ncols=True, file=sys.stdout)
+        if (batch_idx + 1) % REFRESH == 0:
+            self.bar.set_postfix(trainer.progress_bar_metrics, refresh=False)
+        self.bar.update()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._end_bar()
+        metrics, seconds = trainer.callback_metrics, time.monotonic() - self.began
+        self.began = time.monotonic()
+        speed = f"{metrics[THROUGHPUT].item():,.0f}" if THROUGHPUT in metrics else "–"
+        line = f"{epoch_of(trainer):<11}{seconds:>9,.1f}{speed:>10}"
         for part, loss_width in (("train", 12), ("val", 10)):
-            loss, accuracy = metrics.get(f"{part}/loss"), metrics.get(f"{part}/accuracy")
-            if loss is None or accuracy is None or (part == "val" and not validated_in_epoch(trainer)):
-                line.append(f"{'–':>{loss_width}}{'–':>10}")
+            if f"{part}/loss" not in metrics or (part == "val" and not validated_in_epoch(trainer)):
+                line += f"{'–':>{loss_width}}{'–':>10}"
             else:
-                line.append(f"{loss.item():>{loss_width}.4f}{100 * accuracy.item():>8.2f} %")
+                loss, accuracy = (metrics[f"{part}/{name}"].item() for name in ("loss", "accuracy"))
+                line += f"{loss:>{loss_width}.4f}{100 * accuracy:>8.2f} %"
         best = [saved.best_metrics for saved in trainer.checkpoint_callbacks if isinstance(saved, BestCheckpoint)]
-        if best and best[0].get("epoch") == epoch:
-            line.append("  best", "bold green")
-        with Tqdm.external_write_mode():  # the bar is taken away meanwhile
-            self.console.print(line)
-
-
-class TerminalBar(TQDMProgressBar):
-    """Lightning's bar, on a terminal only, with the remaining time; that of a fit disappears when its epoch ends.
-
-    Args:
-        refresh_rate: batches between two looks at loss and accuracy; each look waits for the device.
-    """
-
-    BAR_FORMAT = "{desc}  {percentage:3.0f} % {bar} {n_fmt}/{total_fmt}  {remaining} left{postfix}"
-
-    def __init__(self, refresh_rate: int = 10) -> None:
-        super().__init__(refresh_rate)
-        self.bar: Tqdm | None = None  # of the fit
-        if not sys.stdout.isatty():
-            self.disable()
-
-    def init_train_tqdm(self) -> Tqdm:
-        self.bar = super().init_train_tqdm()
-        self.bar.leave = False
-        return self.bar
-
-    def init_validation_tqdm(self) -> Tqdm:
-        return Tqdm(disable=True) if self.trainer.state.fn == "fit" else super().init_validation_tqdm()
-
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Return loss and accuracy, without Lightning's version number."""
-        return dict(trainer.progress_bar_metrics)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if self.train_progress_bar.total is None:  # a continued epoch does not call on_train_epoch_start
-            self.on_train_epoch_start(trainer)
-
-    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
-        super().on_train_epoch_start(trainer, *args)
-        self.train_progress_bar.set_description_str(epoch_of(trainer))
+        is_best = bool(best) and best[0].get("epoch") == trainer.current_epoch
+        print(f"{line}  best" if is_best else line, flush=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._end_bar()
+
+    def _end_bar(self) -> None:
         if self.bar is not None:
             self.bar.close()
+            self.bar = None
 
 
 DEPTH = 3

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -138,10 +139,11 @@ class FashionMNISTCLI(LightningCLI):
         text = run_files.config_text(self.parser, self.config)
         self.run_files = run_files.RunFiles(text, self.name, self.given.typed, self.labels, self._use_run_dir)
         shows_layers = getattr(self.given, "layers", False)
+        shows_bar = settings["enable_progress_bar"] and sys.stdout.isatty()
+        kwargs["enable_progress_bar"] = shows_bar and self.command != "fit"  # Lightning's own
         self.trainer_defaults["callbacks"] = [
             *([terminal.LayerTable(shows_layers)] if shows_layers or self.checkpoint is None else []),
-            terminal.EpochLines(),
-            *([terminal.TerminalBar()] if settings["enable_progress_bar"] else []),
+            terminal.EpochLines(shows_bar),
             self.run_files,
             exact_resume.KeepOptimizerSettings(),
             exact_resume.ReseedEachStep(),
