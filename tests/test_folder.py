@@ -9,6 +9,7 @@ import torch
 
 from fashion_lightning import classify
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.bounded_yaml import MAX_JSON_BYTES
 from fashion_lightning.runs import folder
 from fashion_lightning.runs.folder import find_run
 from fashion_lightning.runs.origin import record_origin
@@ -99,7 +100,7 @@ def test_a_run_keeps_the_identity_that_it_was_given(tmp_path: Path) -> None:
     assert folder.run_id_of(tmp_path) is None
     known = folder.mark_run(tmp_path)
     assert folder.mark_run(tmp_path) == folder.run_id_of(tmp_path) == known
-    for content in ("", "[1]", '{"run": 3}', "[" * 100_000, '{"run": "' + "a" * folder.MAX_RUN_FILE_BYTES + '"}'):
+    for content in ("", "[1]", '{"run": 3}', "[" * 100_000, '{"run": "' + "a" * MAX_JSON_BYTES + '"}'):
         (tmp_path / folder.RUN_FILE).write_text(content)
         assert folder.run_id_of(tmp_path) is None
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.bounded_yaml import MAX_JSON_BYTES
 from fashion_lightning.runs import origin
-from fashion_lightning.runs.folder import MAX_RUN_FILE_BYTES, RUN_FILE, mark_run, run_id_of
+from fashion_lightning.runs.folder import RUN_FILE, mark_run, run_id_of
 from fashion_lightning.runs.origin import MOST_CONTINUED, check_label, git_state, read_origin, record_origin
 from tests.conftest import RUN, Run
 
@@ -82,7 +83,7 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     record_origin(tmp_path, {"command": "x" * 2000})
     for step in range(60):
         record_origin(tmp_path, {"command": "\U0001f45f" * 2000, "started": str(step)}, step)
-    assert (tmp_path / RUN_FILE).stat().st_size <= MAX_RUN_FILE_BYTES
+    assert (tmp_path / RUN_FILE).stat().st_size <= MAX_JSON_BYTES
     assert [part["after_steps"] for part in read_origin(tmp_path)["continued"]] == list(range(60 - MOST_CONTINUED, 60))
     assert run_id_of(tmp_path) == run_id
 

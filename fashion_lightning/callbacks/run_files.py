@@ -19,7 +19,7 @@ from fashion_lightning.files.bounded_yaml import dump_yaml
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.card import card_of
 from fashion_lightning.runs.origin import describe, record_origin
-from fashion_lightning.runs.progress import Progress, State, write_progress
+from fashion_lightning.runs.progress import Progress, write_progress
 from fashion_lightning.version import __version__
 
 
@@ -31,8 +31,7 @@ def config_text(parser: LightningArgumentParser, config: Namespace) -> str:
 class RunFiles(Callback):
     """Writes ``config.yaml``, ``run.json`` and ``progress.json``, and the config and a card into each checkpoint.
 
-    The card lets a checkpoint be tested and used wherever it was moved to. The metrics of the latest epoch go with
-    it, for the report of a run that was killed before it could write one.
+    The card lets a checkpoint be tested and used wherever it was moved to.
 
     Tells the other processes where the first one writes, as soon as they are connected, so it must come before all
     callbacks that need the folder. An environment variable would only reach the processes that Lightning starts: those
@@ -61,7 +60,6 @@ class RunFiles(Callback):
         self.run_id: str | None = None
         self.card = card_of(yaml.safe_load(config), recipe)
         self.about = {"version": __version__, "name": recipe, "config": config}
-        self.metrics: dict[str, float] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write nothing yet: the fit may still be refused."""
@@ -84,12 +82,6 @@ class RunFiles(Callback):
         name, note = self.labels
         return describe(self.arguments, name, note, gpu, torch.get_num_threads())
 
-    def latest_metrics(self, trainer: Trainer) -> dict[str, float]:
-        """Return the latest value of each metric, also from before an interruption."""
-        measured = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
-        self.metrics = {**self.metrics, **measured}
-        return self.metrics
-
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add config and card; flush the loggers, since a continued run does not log again what came before.
 
@@ -97,16 +89,14 @@ class RunFiles(Callback):
         """
         for logger in trainer.loggers:
             logger.save()
-        now = {"run": self.run_id, "processes": trainer.world_size, "metrics": self.latest_metrics(trainer)}
-        data = {"data": trainer.datamodule.fingerprint}  # type: ignore[attr-defined]
         assert isinstance(pl_module, FashionMNISTClassifier)
         card = None if self.card is None else replace(self.card, limits=pl_module.limits).to_json()
-        limits = {"card": card, "limits": asdict(pl_module.limits)}
-        checkpoint["fashion_lightning"] = {**self.about, **limits, **now, **data}
+        data = trainer.datamodule.fingerprint  # type: ignore[attr-defined]
+        now = {"run": self.run_id, "processes": trainer.world_size, "data": data}
+        checkpoint["fashion_lightning"] = {**self.about, "card": card, "limits": asdict(pl_module.limits), **now}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         assert isinstance(pl_module, FashionMNISTClassifier)
-        self.metrics = checkpoint["fashion_lightning"]["metrics"]
         pl_module.limits = Limits(**checkpoint["fashion_lightning"]["limits"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -116,20 +106,12 @@ class RunFiles(Callback):
         self._write_progress(trainer, "finished", trainer.current_epoch)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        states: dict[type[BaseException], State] = {Interrupted: "interrupted", NotFinite: "diverged"}
+        states: dict[type[BaseException], str] = {Interrupted: "interrupted", NotFinite: "diverged"}
         self._write_progress(trainer, states.get(type(exception), "failed"), trainer.current_epoch)
 
-    def _write_progress(self, trainer: Trainer, state: State, epoch: int) -> None:
+    def _write_progress(self, trainer: Trainer, state: str, epoch: int) -> None:
         if self.run_dir is None or not trainer.is_global_zero:
             return
-        epochs, steps = trainer.max_epochs, trainer.max_steps
-        progress = Progress(
-            epoch=epoch,
-            epochs=epochs if epochs is not None and epochs > 0 else None,
-            step=trainer.global_step,
-            steps=steps if steps > 0 else None,
-            state=state,
-            pid=os.getpid(),
-            threads=torch.get_num_threads(),
-        )
-        write_progress(self.run_dir, progress)
+        epochs = max(0, trainer.max_epochs or 0) or None
+        now = Progress(epoch, epochs, trainer.global_step, state, os.getpid(), torch.get_num_threads())
+        write_progress(self.run_dir, now)

@@ -49,7 +49,7 @@ class EpochLines(Checkpoint):
 
     def __init__(self, shows_bar: bool) -> None:
         self.shows_bar = shows_bar
-        self.bar: tqdm[Any] | None = None
+        self.bar: tqdm | None = None
         self.began = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

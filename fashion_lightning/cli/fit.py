@@ -73,7 +73,6 @@ def fit(cli: FashionMNISTCLI) -> None:
             "steps": cli.trainer.global_step,
             "fit_seconds": cli.timer.time_elapsed("train"),
             "best": cli.config_init["best_checkpoint"].best_metrics,
-            "last": cli.run_files.latest_metrics(cli.trainer),
         }
         _report(cli, cli.run_dir, metrics)
 

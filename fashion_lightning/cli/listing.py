@@ -5,7 +5,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fashion_lightning.cli.recipes import head, names
 from fashion_lightning.errors import UserError, one_line
@@ -46,8 +45,8 @@ def list_runs(given: Namespace, _: Sequence[str]) -> None:
 
 def _summary(run: Path) -> list[str]:
     """Return epochs, state, accuracies, name and note of a run; leave out what is missing or damaged."""
-    fit, progress = _report(run / "fit.json", FIT_KEYS), read_progress(run)
-    best, test = fit.get("best") or {}, _report(run / "test_best.json", ("accuracy", "steps"))
+    fit, progress = read_report(run / "fit.json", FIT_KEYS), read_progress(run)
+    best, test = fit.get("best") or {}, read_report(run / "test_best.json", ("accuracy", "steps"))
     if test.get("steps") != best.get("steps"):  # of an earlier best checkpoint
         test = {}
     done = fit["epochs"] if fit else progress.epoch if progress else ""
@@ -60,13 +59,6 @@ def _summary(run: Path) -> list[str]:
     origin = read_origin(run)
     label = ": ".join(origin[key] for key in ("name", "note") if key in origin)
     return [epochs, state, *("" if value is None else f"{100 * value:.2f} %" for value in accuracies), label]
-
-
-def _report(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        return read_report(path, needed) or {}
-    except UserError:
-        return {}
 
 
 def compare(given: Namespace, _: Sequence[str]) -> None:

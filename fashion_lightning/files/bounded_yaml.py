@@ -1,5 +1,6 @@
-"""YAML and other small files, read within bounds."""
+"""YAML, JSON and other small files, read within bounds."""
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -11,6 +12,8 @@ from fashion_lightning.errors import UserError
 
 MAX_BYTES = 256 * 1024
 
+MAX_JSON_BYTES = 1024 * 1024
+
 
 def read_yaml(path: Path) -> Any:
     """Read a YAML file as plain values.
@@ -20,6 +23,15 @@ def read_yaml(path: Path) -> Any:
         OSError: it cannot be opened.
     """
     return parse_yaml(read_bounded(path, MAX_BYTES), str(path))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object; empty if it is missing or damaged."""
+    try:
+        content = json.loads(read_bounded(path, MAX_JSON_BYTES))
+    except (OSError, UserError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def read_bounded(path: Path, most: int) -> bytes:

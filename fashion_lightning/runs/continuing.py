@@ -154,5 +154,4 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "steps": checkpoint.steps_done,
         "fit_seconds": callbacks["Timer"]["time_elapsed"]["train"],
         "best": best,
-        "last": checkpoint.own["metrics"],
     }

@@ -21,10 +21,9 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.bounded_yaml import read_bounded
+from fashion_lightning.files.bounded_yaml import read_json
 from fashion_lightning.files.durable import replacing
 
 LOGS = Path("tensorboard_logs")
@@ -36,7 +35,6 @@ RUN_NUMBER = "FASHION_LIGHTNING_RUN_NUMBER"
 """Environment variable by which ``sweep`` chooses the number of a new run."""
 
 RUN_FILE = "run.json"
-MAX_RUN_FILE_BYTES = 512 * 1024
 
 
 def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
@@ -128,17 +126,8 @@ def mark_run(run_dir: Path) -> str:
 
 def run_id_of(run_dir: Path) -> str | None:
     """The identity of a run folder; ``None`` if it has none."""
-    run = read_run_file(run_dir).get("run")
+    run = read_json(run_dir / RUN_FILE).get("run")
     return run if isinstance(run, str) else None
-
-
-def read_run_file(run_dir: Path) -> dict[str, Any]:
-    """The content of ``run.json``; empty if it cannot be read."""
-    try:
-        content = json.loads(read_bounded(run_dir / RUN_FILE, MAX_RUN_FILE_BYTES))
-    except (OSError, UserError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def newest_run_hint() -> str:
@@ -185,7 +174,7 @@ def _newest_called(name: str, places: Sequence[str | Path]) -> Path | None:
         if folder.name == name and (run := newest_of(folder)) is not None:
             return run
     runs = (run for folder in _folders(places) for run in folder.glob("version_*"))
-    return newest_of(*(run for run in runs if read_run_file(run).get("name") == name))
+    return newest_of(*(run for run in runs if read_json(run / RUN_FILE).get("name") == name))
 
 
 def _folders(places: Sequence[str | Path]) -> Iterator[Path]:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from fashion_lightning.errors import UserError, one_line
+from fashion_lightning.files.bounded_yaml import read_json
 from fashion_lightning.files.durable import replacing
-from fashion_lightning.runs.folder import RUN_FILE, read_run_file
+from fashion_lightning.runs.folder import RUN_FILE
 from fashion_lightning.version import __version__
 
 LONGEST_NAME, LONGEST_NOTE, LONGEST_COMMAND = 60, 500, 2000
@@ -111,7 +112,7 @@ def record_origin(run_dir: Path, origin: dict[str, Any], steps: int = 0) -> None
         origin: from ``describe``.
         steps: optimizer steps that are done.
     """
-    content = read_run_file(run_dir)
+    content = read_json(run_dir / RUN_FILE)
     if "origin" in content:
         content["continued"] = [*content.get("continued", []), {"after_steps": steps, **origin}][-MOST_CONTINUED:]
     else:
@@ -130,11 +131,10 @@ def read_origin(run_dir: Path) -> dict[str, Any]:
         ``continued``, a list of the same with ``after_steps``. The latest name counts. What is missing or damaged is
         left out. Texts are one printable line.
     """
-    content = read_run_file(run_dir)
-    origin, again = _readable(content.get("origin")), content.get("continued")
-    if isinstance(again, list) and again:
-        origin["continued"] = [_readable(part) for part in again]
-    return origin | _readable({"name": content.get("name")})
+    content = read_json(run_dir / RUN_FILE)
+    again = content.get("continued")
+    continued = [_readable(part) for part in again] if isinstance(again, list) else []
+    return _readable(content.get("origin")) | _readable(content) | ({"continued": continued} if continued else {})
 
 
 def _readable(part: Any) -> dict[str, Any]:

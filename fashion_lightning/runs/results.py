@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import glob
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, get_args
 
 from fashion_lightning.data.tta import TTA, suffix
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.bounded_yaml import read_bounded, read_yaml
+from fashion_lightning.files.bounded_yaml import read_json, read_yaml
 from fashion_lightning.runs.folder import LOGS, find_run
 
 OBSERVATION = (
@@ -49,8 +48,6 @@ PLACES_AND_DEVICES = (
 """Settings that must be typed again to continue or test a run: a checkpoint decides no place and no device."""
 
 FIT_KEYS = ("seed", "epochs", "parameters", "fit_seconds")
-
-MAX_REPORT_BYTES = 1024 * 1024
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """The largest event file whose curves are read; the default recipe writes about 1 MB."""
@@ -139,17 +136,16 @@ def read_results(run_dir: Path) -> RunResults:
     """
     settings = recipe_settings(read_config(run_dir))
     fit = read_report(run_dir / "fit.json", FIT_KEYS)
-    if fit is None:
+    if not fit:
         started = (run_dir / "checkpoints" / "last.ckpt").is_file()
         raise UserError("not finished" if started else "no results")
-    best = fit.get("best")
-    if not best:
+    best = fit.get("best") or {}
+    if not {"epoch", "steps", "val/accuracy", "val/loss"} <= best.keys():
         raise UserError("no validation metrics")
-    _check_numbers(best, ("epoch", "steps", "val/accuracy", "val/loss"), "fit.json")
     tests = {}
     for tta in get_args(TTA):
         metrics = read_report(run_dir / f"test_best{suffix(tta)}.json", ("accuracy", "top5", "loss", "steps"))
-        if metrics is not None and metrics["steps"] == best["steps"]:  # else it is from an earlier best checkpoint
+        if metrics and metrics["steps"] == best["steps"]:  # else it is from an earlier best checkpoint
             tests[tta] = metrics
     settings["processes"] = str(fit.get("processes", 1))  # each had batches of the recipe's size
     return RunResults(run_dir, str(fit.get("recipe", run_dir.parent.name)), settings, fit, tests)
@@ -166,36 +162,13 @@ def read_predictions(run_dir: Path) -> dict[str, bool]:
 
 def has_report(run_dir: Path) -> bool:
     """Return whether a run is finished and its report can be read."""
-    try:
-        return read_report(run_dir / "fit.json", FIT_KEYS) is not None
-    except UserError:
-        return False
+    return bool(read_report(run_dir / "fit.json", FIT_KEYS))
 
 
-def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any] | None:
-    """Read the JSON that ``fit`` or ``test`` wrote; ``None`` if there is none.
-
-    Args:
-        path: the JSON file.
-        needed: names of numbers that it must hold.
-
-    Raises:
-        UserError: in a few words, what is wrong with the file.
-    """
-    try:
-        report = json.loads(read_bounded(path, MAX_REPORT_BYTES))
-    except FileNotFoundError:
-        return None
-    except (OSError, UserError, ValueError, RecursionError) as error:
-        raise UserError(f"{path.name} is damaged") from error
-    _check_numbers(report, needed, path.name)
-    return dict(report)
-
-
-def _check_numbers(report: Any, needed: Sequence[str], file: str) -> None:
-    for name in needed:
-        if not isinstance(report, dict) or not isinstance(report.get(name), int | float):
-            raise UserError(f"{file} lacks {name}")
+def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any]:
+    """Read the JSON that ``fit`` or ``test`` wrote; empty if it is missing, damaged or lacks a number that is needed."""
+    report = read_json(path)
+    return report if all(isinstance(report.get(name), int | float) for name in needed) else {}
 
 
 def runs_in(logs: Path) -> list[Path]:
