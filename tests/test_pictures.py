@@ -10,7 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from fashion_lightning.callbacks.plots import HIGHEST, WIDTH, ConfusionMatrix, first_filters
+from fashion_lightning.callbacks.plots import HIGHEST, WIDTH, confusion_matrix, first_filters
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import CLASS_NAMES
 from tests.conftest import Run
@@ -45,7 +45,7 @@ def test_pictures_change_nothing_of_the_training_and_can_be_switched_off(cli: Ru
 def test_the_confusion_matrix_has_true_classes_as_rows() -> None:
     counts = torch.eye(10)
     counts[2, 7] = 3
-    axes = ConfusionMatrix().draw(MODEL, {"confusion": counts}).axes[0]
+    axes = confusion_matrix(MODEL, {"confusion": counts}).axes[0]
     shown = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in axes.texts}
     assert shown == {(cls, cls): "100" for cls in range(10)} | {(2, 2): "25.0", (2, 7): "75.0"}
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CLASS_NAMES)

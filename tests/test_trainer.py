@@ -1,11 +1,17 @@
 """The Trainer of the command line: what it takes is exact after a kill, what it does not know is refused."""
 
+from pathlib import Path
+
 import pytest
 from jsonargparse.typing import PositiveInt
 from lightning.pytorch import callbacks
 
-from fashion_lightning.callbacks.stopping import ValidateLastEpoch
-from fashion_lightning.cli.build import check_order
+from fashion_lightning.callbacks import run_files, stopping
+from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fashion_lightning.callbacks.terminal import EpochLines
+from fashion_lightning.cli.arguments import complete
+from fashion_lightning.cli.build import FashionMNISTCLI
+from fashion_lightning.cli.parser import parse
 from fashion_lightning.cli.trainer import Trainer
 from fashion_lightning.errors import UserError
 
@@ -24,8 +30,15 @@ def test_numbers_of_jsonargparses_types_become_plain_ones_which_checkpoints_may_
     assert (type(trainer.max_epochs), type(trainer.accumulate_grad_batches)) == (int, int)
 
 
-def test_callbacks_in_an_order_that_does_not_work_are_named() -> None:
-    timer, last = callbacks.Timer(), ValidateLastEpoch()
-    check_order([timer, last])
-    with pytest.raises(RuntimeError, match="Timer must come before ValidateLastEpoch"):
-        check_order([last, timer])
+def test_callbacks_stand_in_the_order_in_which_they_work(recipe: Path) -> None:
+    trainer = FashionMNISTCLI(complete(*parse("fit", ["--config", str(recipe)])), makes_run_folder=False).trainer
+    kinds = [type(callback) for callback in trainer.callbacks]  # type: ignore[attr-defined]
+    for first, second in (
+        (run_files.RunFiles, LastCheckpoint),  # which writes into the folder that all processes then know
+        (stopping.StopWhenNotFinite, stopping.StopOnSignal),  # which saves
+        (callbacks.Timer, stopping.ValidateLastEpoch),  # which asks whether the run stops
+        (stopping.ValidateLastEpoch, stopping.StopOnSignal),  # which asks whether a validation follows
+        (BestCheckpoint, LastCheckpoint),  # which holds the record of the best epoch
+        (BestCheckpoint, EpochLines),  # which says whether an epoch was the best
+    ):
+        assert kinds.index(first) < kinds.index(second)

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run beyond its curves: a callback for each plot."""
+"""What TensorBoard shows of a run beyond its curves: a function for each plot."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
 from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning.data.batches import Batch
 from fashion_lightning.runs.tensorboard import RunLogger
 
 rcParams["text.parse_math"] = False  # a class may be called $x$
@@ -40,41 +41,32 @@ Evaluation = dict[str, Tensor]
 """What ``fashion_lightning.metrics.Evaluation.results`` returns."""
 
 
-def pictures() -> list[Callback]:
-    """Return every plot, for a run that draws them."""
-    plots = (TrainingImages, ConfusionMatrix, Mistakes, PrecisionRecall, Filters)
-    return [plot() for plot in plots]
-
-
-class Plot(Callback):
-    """Draws a figure after each validation of a ``fit``, at the step of the validation's curves.
+class Pictures(Callback):
+    """Draws after each validation of a ``fit``, at the step of the validation's curves, and the first batch of a run.
 
     Only the first process draws, before checkpoints are written: what a checkpoint counts as done is drawn. Plots draw
     no random numbers and change nothing of the training.
     """
 
-    name = ""
-
-    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
-        """Return the figure, or ``None`` if there is nothing to show.
-
-        Args:
-            model: the classifier after its validation, in evaluation mode.
-            evaluation: its metrics and logits, on the CPU.
-        """
-        raise NotImplementedError
-
-    def write(self, writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: Evaluation, step: int) -> None:
-        """Draw, and write to the run's event file."""
-        if (figure := self.draw(model, evaluation)) is not None:
-            write_figure(writer, self.name, figure, step)
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step or batch_idx or (logger := logger_to_draw(trainer)) is None:
+            return
+        assert isinstance(pl_module, FashionMNISTClassifier)
+        with logger.naming_the_folder():
+            name = "training images, as they are and augmented"
+            write_figure(logger.experiment, name, first_images(pl_module, batch), 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, FashionMNISTClassifier)
-        if (logger := logger_to_draw(trainer)) is not None:
-            evaluation = {name: value.cpu() for name, value in pl_module.evaluations["none"].items()}
-            with logger.naming_the_folder():
-                self.write(logger.experiment, pl_module, evaluation, max(0, trainer.global_step - 1))
+        if (logger := logger_to_draw(trainer)) is None:
+            return
+        evaluation = {name: value.cpu() for name, value in pl_module.evaluations["none"].items()}
+        step = max(0, trainer.global_step - 1)
+        with logger.naming_the_folder():
+            for name, draw in FIGURES.items():
+                if (figure := draw(pl_module, evaluation)) is not None:
+                    write_figure(logger.experiment, name, figure, step)
+            log_precision_and_recall(logger.experiment, pl_module, evaluation, step)
 
 
 def logger_to_draw(trainer: Trainer) -> RunLogger | None:
@@ -120,100 +112,80 @@ def write_figure(writer: SummaryWriter, name: str, figure: Figure, step: int) ->
     writer.add_image(f"pictures/{name}", pixels, step, dataformats="HWC")
 
 
-class TrainingImages(Callback):
-    """Shows two images of each of up to ten classes, as they are and augmented, from the first batch of a run."""
-
-    name = "training images, as they are and augmented"
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step or batch_idx or (logger := logger_to_draw(trainer)) is None:
-            return
-        assert isinstance(pl_module, FashionMNISTClassifier)
-        names, images = pl_module.images.class_names[:10], trainer.datamodule.shown(batch.indices.cpu())  # type: ignore[attr-defined]
-        both = torch.cat([images, torch.full_like(images[..., :2], 255), batch.images.cpu()], dim=3)
-        shown = [place for cls in range(len(names)) for place in (batch.labels == cls).nonzero()[:2, 0].tolist()]
-        captions = [short(names[batch.labels[place]]) for place in shown]
-        with logger.naming_the_folder():
-            write_figure(logger.experiment, self.name, tiles(both[shown], captions, columns=5), 0)
+def first_images(model: FashionMNISTClassifier, batch: Batch) -> Figure:
+    """Show two images of each of up to ten classes, as they are and augmented."""
+    names, images = model.images.class_names[:10], model.trainer.datamodule.shown(batch.indices.cpu())  # type: ignore[attr-defined]
+    both = torch.cat([images, torch.full_like(images[..., :2], 255), batch.images.cpu()], dim=3)
+    shown = [place for cls in range(len(names)) for place in (batch.labels == cls).nonzero()[:2, 0].tolist()]
+    captions = [short(names[batch.labels[place]]) for place in shown]
+    return tiles(both[shown], captions, columns=5)
 
 
-class ConfusionMatrix(Plot):
-    """Shows the share of each class's validation images, in percent, that was taken for each class."""
-
-    name = "confusion matrix"
-
-    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure:
-        counts = evaluation["confusion"].double()
-        shares = (100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
-        figure = new_figure()
-        axes = figure.add_axes((0.165, 0.18, 0.8, 0.81))
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
-        shown = (shares >= 0.5) & (len(shares) <= MOST_ACROSS)
-        for row, column in zip(*shown.nonzero(), strict=True):
-            share = shares[row, column]
-            text, color = f"{share:.1f}" if share < 99.95 else "100", "white" if share > 55 else "black"
-            axes.text(column, row, text, color=color, ha="center", va="center", fontsize=FONT_SIZE)
-        names = [short(name) for name in model.images.class_names]
-        size = min(FONT_SIZE, 100 / len(names))
-        axes.set_yticks(range(len(names)), names, fontsize=size)
-        two_lines = [f"\n{name}" if number % 2 else name for number, name in enumerate(names)]  # names are wide
-        axes.set_xticks(range(len(names)), two_lines, fontsize=size, rotation=90 if len(names) > MOST_ACROSS else 0)
-        axes.set_xlabel("predicted class, in % of the true class", fontsize=FONT_SIZE)
-        axes.tick_params(length=0)
-        return figure
+def confusion_matrix(model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure:
+    """Show the share of each class's validation images, in percent, that was taken for each class."""
+    counts = evaluation["confusion"].double()
+    shares = (100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
+    figure = new_figure()
+    axes = figure.add_axes((0.185, 0.22, 0.78, 0.77))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    shown = (shares >= 0.5) & (len(shares) <= MOST_ACROSS)
+    for row, column in zip(*shown.nonzero(), strict=True):
+        share = shares[row, column]
+        text, color = f"{share:.1f}" if share < 99.95 else "100", "white" if share > 55 else "black"
+        axes.text(column, row, text, color=color, ha="center", va="center", fontsize=FONT_SIZE)
+    names = [short(name) for name in model.images.class_names]
+    size = min(FONT_SIZE, 100 / len(names))
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    two_lines = [f"\n{name}" if number % 2 else name for number, name in enumerate(names)]  # names are wide
+    axes.set_xticks(range(len(names)), two_lines, fontsize=size, rotation=90 if len(names) > MOST_ACROSS else 0)
+    axes.set_xlabel("predicted class, in % of the true class", fontsize=FONT_SIZE)
+    axes.tick_params(length=0)
+    return figure
 
 
-class Mistakes(Plot):
-    """Shows the validation images whose wrong class has the highest probability: truth, guess and probability."""
-
-    name = "most confident mistakes"
-
-    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
-        probability, guess = evaluation["logits"].softmax(dim=1).max(dim=1)
-        labels = evaluation["labels"]
-        wrong = (guess != labels).nonzero()[:, 0]
-        worst = wrong[probability[wrong].argsort(descending=True, stable=True)[:8]]
-        if not len(worst):
-            return None
-        names = model.images.class_names
-        captions = [
-            f"{short(names[labels[place]])}\n→ {short(names[guess[place]])} {100 * probability[place]:.0f} %"
-            for place in worst.tolist()
-        ]
-        return tiles(model.trainer.datamodule.shown(evaluation["indices"][worst]), captions, columns=4)  # type: ignore[attr-defined]
+def mistakes(model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
+    """Show the validation images whose wrong class has the highest probability: truth, guess and probability."""
+    probability, guess = evaluation["logits"].softmax(dim=1).max(dim=1)
+    labels = evaluation["labels"]
+    wrong = (guess != labels).nonzero()[:, 0]
+    worst = wrong[probability[wrong].argsort(descending=True, stable=True)[:8]]
+    if not len(worst):
+        return None
+    names = model.images.class_names
+    captions = [
+        f"{short(names[labels[place]])}\n→ {short(names[guess[place]])} {100 * probability[place]:.0f} %"
+        for place in worst.tolist()
+    ]
+    return tiles(model.trainer.datamodule.shown(evaluation["indices"][worst]), captions, columns=4)  # type: ignore[attr-defined]
 
 
-class PrecisionRecall(Plot):
-    """Logs the curve of each class against all others over the validation images, for the PR Curves tab."""
+def log_precision_and_recall(
+    writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: Evaluation, step: int
+) -> None:
+    """Log the curve of each class against all others over the validation images, for the PR Curves tab."""
+    probabilities, labels = evaluation["logits"].softmax(dim=1).numpy(), evaluation["labels"].numpy()
+    for number, name in enumerate(model.images.class_names[:MOST_CURVES]):
+        tag = f"precision and recall/{name.replace('/', ' or ')}"  # a slash would make a group of it
+        writer.add_pr_curve(tag, labels == number, probabilities[:, number], step)
 
-    def write(self, writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: Evaluation, step: int) -> None:
-        probabilities, labels = evaluation["logits"].softmax(dim=1).numpy(), evaluation["labels"].numpy()
-        for number, name in enumerate(model.images.class_names[:MOST_CURVES]):
-            tag = f"precision and recall/{name.replace('/', ' or ')}"  # a slash would make a group of it
-            writer.add_pr_curve(tag, labels == number, probabilities[:, number], step)
 
-
-class Filters(Plot):
-    """Shows the weights of the first layer, red where they add and blue where they subtract, each by its own scale.
+def filters_of_the_first_layer(model: FashionMNISTClassifier, _: Evaluation) -> Figure | None:
+    """Show the weights of the first layer, red where they add and blue where they subtract, each by its own scale.
 
     There is no plot if the first layer is neither a convolution of grey images nor dense over pixels.
     """
-
-    name = "filters of the first layer"
-
-    def draw(self, model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
-        filters = first_filters(model.network, model.images.size)
-        if filters is None:
-            return None
-        filters = filters[:64].detach().float().cpu()
-        filters = filters / filters.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
-        gap = max(1, filters.shape[-1] // 8)
-        grid = make_grid(filters[:, None], nrow=min(16, len(filters)), padding=gap, pad_value=float("nan"))[0]
-        figure = new_figure(height=max(50, WIDTH * grid.shape[0] // grid.shape[1]))
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.imshow(grid.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
-        axes.set_axis_off()
-        return figure
+    filters = first_filters(model.network, model.images.size)
+    if filters is None:
+        return None
+    filters = filters[:64].detach().float().cpu()
+    filters = filters / filters.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+    gap = max(1, filters.shape[-1] // 8)
+    grid = make_grid(filters[:, None], nrow=min(16, len(filters)), padding=gap, pad_value=float("nan"))[0]
+    figure = new_figure(height=max(50, WIDTH * grid.shape[0] // grid.shape[1]))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(grid.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+    axes.set_axis_off()
+    return figure
 
 
 def first_filters(network: nn.Module, size: int) -> Tensor | None:
@@ -224,3 +196,11 @@ def first_filters(network: nn.Module, size: int) -> Tensor | None:
         if isinstance(layer, nn.Linear):
             return layer.weight.view(-1, size, size) if layer.in_features == size**2 else None
     return None
+
+
+FIGURES = {
+    "confusion matrix": confusion_matrix,
+    "most confident mistakes": mistakes,
+    "filters of the first layer": filters_of_the_first_layer,
+}
+"""What is drawn after each validation: functions of the classifier, in evaluation mode, and its results on the CPU."""

@@ -99,14 +99,11 @@ class PredictionsCSV(BasePredictionWriter):
         probabilities = list(map(float, self.probabilities[index]))
         cls = self.class_names[probabilities.index(max(probabilities))]
         if self.photographs is None:
-            return {"image": index, "class": cls}
+            label = self.class_names[self.labels[index]]
+            return {"image": index, "class": cls, "label": label, "correct": cls == label}
         doubtful = max(probabilities) < DOUBTFUL
-        return {
-            "image": str(self.photographs[index]),
-            "class": cls,
-            "doubtful": doubtful,
-            "likely": self.likely_of(index),
-        }
+        image = str(self.photographs[index])
+        return {"image": image, "class": cls, "doubtful": doubtful, "likely": self.likely_of(index)}
 
     def likely_of(self, index: int) -> list[str]:
         """Return the likely classes of an image."""
@@ -125,13 +122,9 @@ class PredictionsCSV(BasePredictionWriter):
         table = csv.writer(file)  # a class may be called as another column
         table.writerow(["image", "class", *known, *map(harmless, self.class_names)])
         for index, texts in self.probabilities.items():
-            told = self._told(index)
-            if self.photographs is None:
-                label = self.class_names[self.labels[index]]
-                more = [harmless(label), str(told["class"] == label).lower()]
-            else:
-                more = [str(told["doubtful"]).lower(), harmless(in_words(told["likely"]))]
-            table.writerow([harmless(str(told["image"])), harmless(told["class"]), *more, *texts])
+            told = [in_words(cell) if isinstance(cell, list) else cell for cell in self._told(index).values()]
+            cells = [harmless(cell) if isinstance(cell, str) else json.dumps(cell) for cell in told]
+            table.writerow([*cells, *texts])
         # A file name may hold bytes that are no text; then no program could read the table as UTF-8.
         return file.getvalue().encode(errors="backslashreplace")
 

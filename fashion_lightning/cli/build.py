@@ -14,7 +14,6 @@ import torch
 import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import restricted_number_type
-from lightning import Callback
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch.utils.data import DataLoader
@@ -48,15 +47,6 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.schedules import RunSchedule, has_length
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
-
-ORDER: tuple[tuple[type[Callback], type[Callback]], ...] = (
-    (run_files.RunFiles, LastCheckpoint),  # which writes into the folder that all processes then know
-    (stopping.StopWhenNotFinite, stopping.StopOnSignal),  # which saves
-    (Timer, stopping.ValidateLastEpoch),  # which asks whether the run stops
-    (stopping.ValidateLastEpoch, stopping.StopOnSignal),  # which asks whether a validation follows
-    (BestCheckpoint, LastCheckpoint),  # which holds the record of the best epoch
-)
-"""Pairs of callbacks of which the first must be called first; the order of all others does not matter."""
 
 
 class FashionMNISTCLI(LightningCLI):
@@ -141,6 +131,7 @@ class FashionMNISTCLI(LightningCLI):
         shows_layers = getattr(self.given, "layers", False)
         shows_bar = settings["enable_progress_bar"] and sys.stdout.isatty()
         kwargs["enable_progress_bar"] = shows_bar and self.command != "fit"  # Lightning's own
+        # Lightning calls those that are Checkpoints last: first BestCheckpoint, whose record LastCheckpoint saves.
         self.trainer_defaults["callbacks"] = [
             *([terminal.LayerTable(shows_layers)] if shows_layers or self.checkpoint is None else []),
             terminal.EpochLines(shows_bar),
@@ -150,16 +141,15 @@ class FashionMNISTCLI(LightningCLI):
             stopping.StopWhenNotFinite(),
             pruning.PruneEasyImages(),
             throughput.Throughput(),
-            *(plots.pictures() if self.config_init["pictures"] and self.command == "fit" else []),
+            *([plots.Pictures()] if self.config_init["pictures"] and self.command == "fit" else []),
             self.timer,
-            stopping.ValidateLastEpoch(),
+            stopping.ValidateLastEpoch(),  # asks whether the timer stops the run
             stopping.StopOnSignal(self.config_init["last_checkpoint"]),
         ]
         self.logs_to_run_folder = settings["logger"] in (None, True)
         if self.logs_to_run_folder:
             kwargs["logger"] = False  # until there is a folder to log to
         trainer: Trainer = super().instantiate_trainer(**kwargs)  # type: ignore[assignment]
-        check_order(trainer.callbacks)  # type: ignore[attr-defined]
         trainer.strategy.checkpoint_io = DurableCheckpointIO(self.checkpoint.content if self.checkpoint else None)
         if trainer.world_size == 1 and not processes.is_first_process():
             raise UserError(
@@ -312,18 +302,6 @@ def _settle_images(model: Any, data: Any, is_new: bool) -> None:
     arguments = model["network"].get("init_args") or {}
     for name in decided.keys() & arguments.keys():
         arguments[name] = decided[name]
-
-
-def check_order(callbacks: list[Callback]) -> None:
-    """Check that callbacks stand in an order in which they work.
-
-    Raises:
-        RuntimeError: naming two that do not.
-    """
-    kinds = [type(callback) for callback in callbacks]
-    for first, second in ORDER:
-        if first in kinds and second in kinds and kinds.index(first) > kinds.index(second):
-            raise RuntimeError(f"{first.__name__} must come before {second.__name__}")
 
 
 def print_settings(command: str) -> None:

@@ -166,7 +166,7 @@ def has_report(run_dir: Path) -> bool:
 
 
 def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any]:
-    """Read the JSON that ``fit`` or ``test`` wrote; empty if it is missing, damaged or lacks a number that is needed."""
+    """Read the JSON that ``fit`` or ``test`` wrote; empty if it is missing, damaged or lacks a needed number."""
     report = read_json(path)
     return report if all(isinstance(report.get(name), int | float) for name in needed) else {}
 
