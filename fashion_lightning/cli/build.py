@@ -128,12 +128,10 @@ class FashionMNISTCLI(LightningCLI):
         self.timer = Timer(duration=settings["max_time"])
         text = run_files.config_text(self.parser, self.config)
         self.run_files = run_files.RunFiles(text, self.name, self.given.typed, self.labels, self._use_run_dir)
-        shows_layers = getattr(self.given, "layers", False)
         shows_bar = settings["enable_progress_bar"] and sys.stdout.isatty()
         kwargs["enable_progress_bar"] = shows_bar and self.command != "fit"  # Lightning's own
         # Lightning calls those that are Checkpoints last: first BestCheckpoint, whose record LastCheckpoint saves.
         self.trainer_defaults["callbacks"] = [
-            *([terminal.LayerTable(shows_layers)] if shows_layers or self.checkpoint is None else []),
             terminal.EpochLines(shows_bar),
             self.run_files,
             exact_resume.KeepOptimizerSettings(),

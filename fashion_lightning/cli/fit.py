@@ -12,6 +12,7 @@ import torch
 from lightning import Trainer
 
 from fashion_lightning.callbacks.stopping import Interrupted
+from fashion_lightning.callbacks.terminal import print_layers
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.evaluate import predict, test, validate, write_json
@@ -49,8 +50,9 @@ def fit(cli: FashionMNISTCLI) -> None:
         return
     if goes_on and cli.run_dir:
         _keep_threads(cli.run_dir)
-    if is_first:
-        _print_start(cli.checkpoint, cli.trainer, cli.run_dir)
+    _print_start(cli.checkpoint, cli.trainer, cli.run_dir)
+    if cli.checkpoint is None or cli.given.layers:
+        print_layers(cli.model, cli.given.layers)
     if is_first and cli.run_dir:
         (cli.run_dir / "fit.json").unlink(missing_ok=True)  # a run that goes on is not finished
     try:

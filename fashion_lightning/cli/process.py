@@ -83,9 +83,6 @@ OUT_OF_MEMORY = (
 SIGNS = re.compile("failed to map segment|an(no|')t allocate memory|out of memory|bad_alloc")
 """Messages of the loader, of Python, of torch on CPUs and GPUs, and of C++."""
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
-"""Parameters of glibc's malloc.h; see ``man mallopt``."""
-
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Check whether an error, or one that it came from, means that memory has run out, on the CPU or on a device."""
@@ -103,6 +100,6 @@ def keep_freed_memory() -> None:
     kernel then zeroes their pages anew, one by one: up to 36,000 page faults and a quarter of a step's time.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        libc.mallopt(M_TOP_PAD, 64 * 2**20)
+        # M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD of malloc.h
+        for parameter, value in ((-4, 0), (-1, 2**31 - 1), (-2, 64 * 2**20)):
+            libc.mallopt(parameter, value)

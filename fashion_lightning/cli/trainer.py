@@ -103,7 +103,7 @@ class Trainer(lightning.Trainer):
         settings = {name: _plain(value) for name, value in locals().items() if name not in ("self", "__class__")}
         _refuse_inexact("callbacks", callbacks)
         _refuse_inexact("logger", logger)
-        super().__init__(**settings, enable_model_summary=False)  # LayerTable prints one with shapes
+        super().__init__(**settings, enable_model_summary=False)  # print_layers prints one with shapes
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
         # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
         self.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]  # noqa: SLF001

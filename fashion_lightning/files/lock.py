@@ -42,18 +42,6 @@ def lock_run(run_dir: Path) -> None:
         half_written.unlink()
 
 
-def lock_recipe(folder: Path) -> None:
-    """Lock the folder of a recipe's runs until this process ends: two would train every seed twice.
-
-    Raises:
-        UserError: another process repeats this recipe.
-    """
-    if not lock_for_life(folder / ".repeat.lock"):
-        raise UserError(
-            f"Another repeat of {folder.name} runs, in {folder}. Wait for it or stop it; the same command then goes on."
-        )
-
-
 def is_being_trained(run_dir: Path) -> bool:
     """Return whether another process has locked a run folder."""
     path = (run_dir / ".lock").resolve()

@@ -9,7 +9,6 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from math import isclose
 from pathlib import Path
 from statistics import mean, stdev
@@ -157,11 +156,7 @@ def columns(groups: Sequence[Group]) -> tuple[Column, ...]:
     """Return the columns: ours, and one for each metric of validation that a callback of the user's has logged."""
     logged = {name for group in groups for run in group.runs for name in run.fit["best"] if "val/" in name}
     own = sorted(logged - set(VALIDATION))
-    return (*COLUMNS, *(Column(name, name, partial(_best, name), digits=4) for name in own))
-
-
-def _best(name: str, run: RunResults) -> float | None:
-    return run.fit["best"].get(name)
+    return (*COLUMNS, *(Column(key, key, lambda run, key=key: run.fit["best"].get(key), digits=4) for key in own))
 
 
 def rows(comparison: Comparison) -> Rows:
@@ -222,16 +217,12 @@ def class_rows(groups: Sequence[Group]) -> Rows:
     """Return F1 by class on the test images, in percent, of the recipes that were tested."""
     tested = [group for group in groups if any("none" in run.tests for run in group.runs)]
     names = dict.fromkeys(name for group in tested for run in group.runs for name in _classes(run))
-    by_class = [Column(name, name, partial(_f1, name), 100) for name in names]
+    by_class = [Column(key, key, lambda run, key=key: _classes(run).get(key, {}).get("f1"), 100) for key in names]
     return [["F1, %", *names], *([group.label, *(each.text(group) for each in by_class)] for group in tested)]
 
 
 def _classes(run: RunResults) -> dict[str, Any]:
     return dict(run.tests.get("none", {}).get("classes", {}))
-
-
-def _f1(name: str, run: RunResults) -> float | None:
-    return _classes(run).get(name, {}).get("f1")
 
 
 def run_records(groups: Sequence[Group]) -> list[dict[str, Any]]:

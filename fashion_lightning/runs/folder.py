@@ -98,15 +98,10 @@ def newest_of(*folders: Path) -> Path | None:
 
 
 def run_dir_of(path: str | Path) -> Path | None:
-    """The run folder that is given, or in which a checkpoint file lies.
-
-    A folder without its config.yaml still counts, by what else ``fit`` leaves there.
-    """
+    """The run folder that is given, or in which a checkpoint file lies."""
     path = Path(path).expanduser()
     folder = path.parent.parent if path.parent.name == "checkpoints" and not path.is_dir() else path
-    if (folder / "config.yaml").is_file() or (folder / RUN_FILE).is_file():
-        return folder
-    return folder if (folder / "checkpoints").is_dir() and any(folder.glob("events.out.tfevents.*")) else None
+    return folder if (folder / "config.yaml").is_file() or (folder / RUN_FILE).is_file() else None
 
 
 def lies_in(run_dir: Path, places: Iterable[str | Path]) -> bool:

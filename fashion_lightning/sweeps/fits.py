@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.lock import is_being_trained, lock_recipe
+from fashion_lightning.files.lock import is_being_trained, lock_for_life
 from fashion_lightning.report.comparison_table import compare, print_comparison
 from fashion_lightning.runs import processes as own_processes
 from fashion_lightning.runs.folder import RUN_NUMBER, new_run_dir
@@ -218,7 +218,10 @@ def repeat(
     """
     repetition = Repetition(name, config, fit_options, test)
     repetition.folder.mkdir(parents=True, exist_ok=True)
-    lock_recipe(repetition.folder)
+    if not lock_for_life(repetition.folder / ".repeat.lock"):  # two would train every seed twice
+        raise UserError(
+            f"Another repeat of {name} runs, in {repetition.folder}. Wait for it or stop it; the same command goes on."
+        )
     failures = []
     fits = Fits(processes)
     with fits.pool(processes, f"Seeds of {name}", seeds) as pool:
