@@ -13,7 +13,7 @@ from PIL import Image
 from fashion_lightning.callbacks.predictions import PredictionsCSV
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import FASHION_MNIST
-from fashion_lightning.files.output_file import write_output
+from fashion_lightning.files.durable import write_output
 from tests.conftest import Run
 
 

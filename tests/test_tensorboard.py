@@ -171,4 +171,4 @@ def test_a_full_disk_under_the_event_file_is_one_line(recipe: Path, command_on_g
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert f"The curves in {RUN} cannot be written (No space left on device)." in line
+    assert "No space left on device" in line

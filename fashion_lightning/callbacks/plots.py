@@ -52,9 +52,8 @@ class Pictures(Callback):
         if trainer.global_step or batch_idx or (logger := logger_to_draw(trainer)) is None:
             return
         assert isinstance(pl_module, FashionMNISTClassifier)
-        with logger.naming_the_folder():
-            name = "training images, as they are and augmented"
-            write_figure(logger.experiment, name, first_images(pl_module, batch), 0)
+        name = "training images, as they are and augmented"
+        write_figure(logger.experiment, name, first_images(pl_module, batch), 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, FashionMNISTClassifier)
@@ -62,11 +61,10 @@ class Pictures(Callback):
             return
         evaluation = {name: value.cpu() for name, value in pl_module.evaluations["none"].items()}
         step = max(0, trainer.global_step - 1)
-        with logger.naming_the_folder():
-            for name, draw in FIGURES.items():
-                if (figure := draw(pl_module, evaluation)) is not None:
-                    write_figure(logger.experiment, name, figure, step)
-            log_precision_and_recall(logger.experiment, pl_module, evaluation, step)
+        for name, draw in FIGURES.items():
+            if (figure := draw(pl_module, evaluation)) is not None:
+                write_figure(logger.experiment, name, figure, step)
+        log_precision_and_recall(logger.experiment, pl_module, evaluation, step)
 
 
 def logger_to_draw(trainer: Trainer) -> RunLogger | None:

@@ -26,7 +26,7 @@ from fashion_lightning.data.classes import (
 )
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.csv_cells import harmless
-from fashion_lightning.files.output_file import output_file, write_output
+from fashion_lightning.files.durable import output_file, write_output
 
 SHOWN = 20
 """Photographs in the table on the terminal: about a screen."""

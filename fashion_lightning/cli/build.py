@@ -38,7 +38,7 @@ from fashion_lightning.data import own_pictures
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import rendered
 from fashion_lightning.data.datamodule import FashionMNISTDataModule, default_val_size
-from fashion_lightning.errors import UserError, causes, place_in_own_code
+from fashion_lightning.errors import UserError, causes, os_error_behind, place_in_own_code
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.metrics import METRICS
 from fashion_lightning.networks import precision
@@ -276,6 +276,7 @@ def _errors_in_one_line(what: str) -> Iterator[None]:
         if process.is_out_of_memory(error):
             raise UserError(process.OUT_OF_MEMORY) from error
         place = place_in_own_code(error)
+        error = os_error_behind(error) or error  # Lightning makes a ValueError of a full disk
         raise UserError(f"{what}: {type(error).__name__}: {str(error)[:500]}{place}") from error
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.output_file import output_file, write_output
+from fashion_lightning.files.durable import output_file, write_output
 from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
 from fashion_lightning.runs.folder import find_run
 

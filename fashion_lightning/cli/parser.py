@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 from fashion_lightning.cli.commands import COMMANDS, OF_A_RECIPE, OF_THE_RUN, SHORT_NAMES, SWITCHES, Command
 from fashion_lightning.cli.options import Option
 from fashion_lightning.cli.recipes import names as recipe_names
-from fashion_lightning.cli.short_names import MODULES
 from fashion_lightning.errors import UserError
+from fashion_lightning.runs.card import NETWORKS
 
 WIDTH = 80
 """Characters of a line."""
@@ -104,6 +104,28 @@ def add_option(parser: Any, option: Option) -> Any:
         return parser.add_argument(option.name, help=option.meaning, action="store_true")
     return parser.add_argument(option.name, metavar=option.value, help=option.meaning, **option.keywords)
 
+
+OPTIMIZERS = (
+    *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "LBFGS", "NAdam", "RAdam", "RMSprop"),
+    *("Rprop", "SGD"),
+)
+"""Optimizers of ``torch.optim``."""
+
+SCHEDULES = (
+    *("ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "PolynomialLR", "StepLR"),
+)
+"""Schedules of ``torch.optim.lr_scheduler`` that go by epochs and whose arguments are numbers."""
+
+MODULES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "network": (("fashion_lightning.networks", NETWORKS),),
+    "optimizer": (("fashion_lightning.optimizers", ("Muon",)), ("torch.optim", OPTIMIZERS)),
+    "scheduler": (
+        ("fashion_lightning.schedules", ("LinearDecay", "CosineDecay")),
+        ("torch.optim.lr_scheduler", SCHEDULES),
+    ),
+    "callback": (("fashion_lightning.callbacks.weight_averaging", ("WeightEMA",)),),
+}
+"""Modules and their classes, by the part of a config that names them."""
 
 CLASSES = {"--model.network": "network", "--model.optimizer": "optimizer", "--model.scheduler": "scheduler"}
 """Settings that name a class, and their parts in a config."""

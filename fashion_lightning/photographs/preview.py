@@ -12,7 +12,7 @@ from PIL import ImageOps
 
 from fashion_lightning.data.classes import DOUBTFUL, ImageSpec
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.files.output_file import output_file, write_output
+from fashion_lightning.files.durable import output_file, write_output
 from fashion_lightning.files.pictures import opened
 from fashion_lightning.photographs.prepare import prepare
 

@@ -3,7 +3,7 @@
 import contextlib
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary
 from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar
 
-from fashion_lightning.errors import UserError, os_error_behind
 from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.networks.output import evaluating
 from fashion_lightning.runs.checkpoint import Checkpoint
@@ -92,33 +91,20 @@ class RunLogger(TensorBoardLogger):
         """Log curves. ``epoch`` is written for readers of the files, but TensorBoard draws no chart of it."""
         curves = dict(metrics)
         epoch = curves.pop("epoch", None)
-        with self.naming_the_folder():
-            super().log_metrics(curves, step)
-            if epoch is not None:
-                self.experiment._get_file_writer().add_summary(no_chart("epoch", epoch), step)  # noqa: SLF001
+        super().log_metrics(curves, step)
+        if epoch is not None:
+            self.experiment._get_file_writer().add_summary(no_chart("epoch", epoch), step)  # noqa: SLF001
 
     @rank_zero_only
     def save(self) -> None:
         """Flush; the run's config.yaml takes the place of Lightning's hparams.yaml."""
-        with self.naming_the_folder():
-            self.experiment.flush()
+        self.experiment.flush()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Close the event file."""
-        with self.naming_the_folder() if status == "success" else contextlib.suppress(OSError):
+        """Close the event file; after another error, one of the disk is no news."""
+        with contextlib.nullcontext() if status == "success" else contextlib.suppress(OSError):
             super().finalize(status)
-
-    @contextlib.contextmanager
-    def naming_the_folder(self) -> Iterator[None]:
-        """Name the folder in errors: the writer's thread meets a full disk, and any later call raises its error."""
-        try:
-            yield
-        except Exception as error:  # Lightning makes a ValueError of it
-            cause = os_error_behind(error)
-            if cause is None:
-                raise
-            raise UserError(f"The curves in {self.run_dir} cannot be written ({cause.strerror}).") from error
 
 
 def no_chart(tag: str, value: float) -> Summary:
