@@ -54,7 +54,9 @@ def main(runs: list[Path]) -> None:
         best = max(range(len(epochs)), key=accuracies.__getitem__)
         figures = [accuracies[best], accuracies[-1], accuracies[int(results.fit["best"]["epoch"])]]
         table.add_row(
-            f"{run} (seed {results.seed})", f"{figures[0]:.2f} (epoch {best + 1})", *map("{:.2f}".format, figures[1:])
+            f"{run} (seed {results.fit['seed']})",
+            f"{figures[0]:.2f} (epoch {best + 1})",
+            *map("{:.2f}".format, figures[1:]),
         )
         for column, figure in zip(columns, figures, strict=True):
             column.append(figure)

@@ -72,9 +72,14 @@ class CosineDecay(RunSchedule):
         return 0.5 * (1 + math.cos(math.pi * fraction))
 
 
-def has_length(trainer: Trainer) -> bool:
-    """Check whether a number of epochs or steps ends the run; a schedule cannot follow a time limit."""
-    return trainer.max_steps > 0 or (trainer.max_epochs is not None and trainer.max_epochs > 0)
+def check_length(trainer: Trainer) -> None:
+    """Check that a number of epochs or steps ends the run; a schedule cannot follow a time limit.
+
+    Raises:
+        UserError: the run has no end.
+    """
+    if max(trainer.max_steps, trainer.max_epochs or 0) <= 0:
+        raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
 
 
 def steps_of_run(trainer: Trainer) -> int:
@@ -83,8 +88,7 @@ def steps_of_run(trainer: Trainer) -> int:
     Raises:
         UserError: the run has no end.
     """
-    if not has_length(trainer):
-        raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
+    check_length(trainer)
     steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
     limits = (trainer.max_steps, (trainer.max_epochs or -1) * steps_per_epoch)
     return int(min(limit for limit in limits if limit > 0))

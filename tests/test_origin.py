@@ -88,20 +88,10 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     assert run_id_of(tmp_path) == run_id
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        '{"origin": 3, "continued": 4}',
-        '{"origin": {"name": ["a"], "git": "x"}, "continued": [1, {"name": {}}]}',
-        '{"origin": ' * 50_000,
-    ],
-)
+@pytest.mark.parametrize("content", ["", "[1]", '{"origin": 3}', '{"origin": ' * 50_000])
 def test_a_damaged_file_tells_nothing_and_does_no_harm(tmp_path: Path, content: str) -> None:
     (tmp_path / RUN_FILE).write_text(content)
-    assert read_origin(tmp_path).keys() <= {"continued"}
-    (tmp_path / RUN_FILE).write_text(r'{"run": "a", "name": "\u001b[31mred\n\n"}')
-    assert read_origin(tmp_path)["name"] == r"\x1b[31mred"
+    assert read_origin(tmp_path) == {}
 
 
 def test_a_fit_goes_on_where_its_origin_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

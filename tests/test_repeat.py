@@ -64,7 +64,7 @@ def test_only_what_is_missing_is_run_and_each_run_is_the_one_that_fit_makes_alon
         assert re.search(rf"seed {seed}   validation .* %   test .* %   .* s   {LOGS}/version_\d", printed)
     assert "2 of 2 done" in printed
     assert re.search(r"^ ?tiny +2 +1,628 ", printed, flags=re.MULTILINE)
-    runs = {read_results(run).seed: run for run in LOGS.glob("version_*")}
+    runs = {read_results(run).fit["seed"]: run for run in LOGS.glob("version_*")}
     assert sorted(runs) == [0, 1]
     assert raw_points(alone).items() <= raw_points(runs[1]).items()  # which has those of its test, too
     assert_same_state(runs[1], alone)

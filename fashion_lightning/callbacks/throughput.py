@@ -11,17 +11,14 @@ from fashion_lightning.runs.tensorboard import THROUGHPUT
 
 
 class Throughput(Callback):
-    """Logs the images per second of each epoch, over all processes and without the time of validation."""
+    """Logs the images per second of each epoch, over all processes and without the time of validation.
+
+    In an epoch that goes on, over the rest of it.
+    """
 
     def __init__(self) -> None:
         self.images, self.seconds = 0, 0.0
         self.since: float | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"images": self.images, "seconds": self.seconds}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.images, self.seconds = state_dict["images"], state_dict["seconds"]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.since is None:

@@ -44,7 +44,7 @@ from fashion_lightning.metrics import METRICS
 from fashion_lightning.networks import precision
 from fashion_lightning.runs import continuing, folder, processes, tensorboard, weights
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.schedules import RunSchedule, has_length
+from fashion_lightning.schedules import RunSchedule, check_length
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
@@ -173,9 +173,8 @@ class FashionMNISTCLI(LightningCLI):
         for group in optimizers["optimizer"].param_groups:
             if not 0 <= group["lr"] < float("inf"):  # not all optimizers check it
                 raise UserError(f"A learning rate of the optimizer must be a number from 0 on, not {group['lr']}.")
-        schedule = optimizers.get("lr_scheduler", {}).get("scheduler")
-        if isinstance(schedule, RunSchedule) and not has_length(trainer):
-            raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
+        if isinstance(optimizers.get("lr_scheduler", {}).get("scheduler"), RunSchedule):
+            check_length(trainer)
         if self.checkpoint is not None:
             continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
         self.datamodule.prepare_data()

@@ -57,7 +57,7 @@ def _summary(run: Path) -> list[str]:
         state = progress.state
     accuracies = (best.get("val/accuracy"), test.get("accuracy"))
     origin = read_origin(run)
-    label = ": ".join(origin[key] for key in ("name", "note") if key in origin)
+    label = ": ".join(str(origin[key]) for key in ("name", "note") if key in origin)
     return [epochs, state, *("" if value is None else f"{100 * value:.2f} %" for value in accuracies), label]
 
 

@@ -115,8 +115,10 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
         label = f"{name}: {_differences(settings, variants, briefly)}" if len(variants) > 1 else name
         group = Group(one_line(label))  # a config.yaml may come from anybody
         for run in runs:
-            if any(known.seed == run.seed for known in group.runs):  # the same seed again says nothing new
-                group.notes.append(f"seed {run.seed} is there twice; {run.run_dir.name} left out")
+            if any(
+                known.fit["seed"] == run.fit["seed"] for known in group.runs
+            ):  # the same seed again says nothing new
+                group.notes.append(f"seed {run.fit['seed']} is there twice; {run.run_dir.name} left out")
             else:
                 group.runs.append(run)
         groups.append(group)
@@ -231,12 +233,12 @@ def run_records(groups: Sequence[Group]) -> list[dict[str, Any]]:
     return [
         {
             "recipe": group.label,
-            "seed": run.seed,
+            "seed": run.fit["seed"],
             "run": str(run.run_dir),
             **{each.name: each.of(run) for each in shown},
         }
         for group in groups
-        for run in sorted(group.runs, key=lambda run: run.seed)
+        for run in sorted(group.runs, key=lambda run: run.fit["seed"])
     ]
 
 
@@ -247,7 +249,7 @@ def curve_records(groups: Sequence[Group]) -> list[dict[str, Any]]:
         curves = {tag: read_curve(run.run_dir, tag) for tag in ("train/loss", "train/accuracy", *VALIDATION)}
         for epoch in sorted(set().union(*curves.values())):
             values = {tag: curve.get(epoch) for tag, curve in curves.items()}
-            records.append({"recipe": label, "seed": run.seed, "epoch": epoch, **values})
+            records.append({"recipe": label, "seed": run.fit["seed"], "epoch": epoch, **values})
     return records
 
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fashion_lightning.errors import UserError, one_line
+from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_json
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.folder import RUN_FILE
@@ -29,13 +29,6 @@ LONGEST_NAME, LONGEST_NOTE, LONGEST_COMMAND = 60, 500, 2000
 
 MOST_CONTINUED = 10
 """The latest are kept."""
-
-KINDS = {
-    **dict.fromkeys(("name", "note", "started", "command"), str),
-    **dict.fromkeys(("git", "versions", "machine"), dict),
-    "after_steps": int,
-}
-"""What is read of an origin, each if it is of its kind."""
 
 GIT_TIMEOUT_S = 1.0
 """A training does not wait for a slow repository, such as one on a network."""
@@ -128,17 +121,9 @@ def read_origin(run_dir: Path) -> dict[str, Any]:
     Returns:
         ``name``, ``note``, ``started`` (ISO 8601, UTC), ``command``; ``git`` (``commit`` and ``state`` of the working
         folder); ``versions``, by library; ``machine`` (``processor``, ``cores``, ``threads``, ``gpu``);
-        ``continued``, a list of the same with ``after_steps``. The latest name counts. What is missing or damaged is
-        left out. Texts are one printable line.
+        ``continued``, a list of the same with ``after_steps``. The latest name counts. What is missing is left out.
     """
     content = read_json(run_dir / RUN_FILE)
-    again = content.get("continued")
-    continued = [_readable(part) for part in again] if isinstance(again, list) else []
-    return _readable(content.get("origin")) | _readable(content) | ({"continued": continued} if continued else {})
-
-
-def _readable(part: Any) -> dict[str, Any]:
-    """Keep texts, made printable, and mappings where they belong."""
-    items = part.items() if isinstance(part, dict) else ()
-    kept = {key: value for key, value in items if isinstance(value, KINDS.get(key, ()))}
-    return {key: one_line(value) if isinstance(value, str) else value for key, value in kept.items()}
+    origin = content.get("origin")
+    latest = {key: content[key] for key in ("name", "continued") if content.get(key)}
+    return {**(origin if isinstance(origin, dict) else {}), **latest}

@@ -67,10 +67,6 @@ class RunResults:
     tests: dict[str, dict[str, Any]]
     """The test metrics of the best checkpoint, by test-time augmentation."""
 
-    @property
-    def seed(self) -> int:
-        return int(self.fit["seed"])
-
 
 def flattened(settings: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield nested settings by their dotted names."""
@@ -121,10 +117,10 @@ def read_config(run_dir: Path) -> dict[str, Any]:
         config = read_yaml(run_dir / "config.yaml")
     except FileNotFoundError as error:
         raise UserError("not a run folder" if run_dir.exists() else "does not exist") from error
-    except (OSError, UserError) as error:
-        raise UserError("config.yaml is damaged") from error
+    except (OSError, UserError):
+        config = None
     if not isinstance(config, dict) or not {"model", "seed_everything"} <= config.keys():
-        raise UserError("config.yaml is not of this project")
+        raise UserError("config.yaml is damaged")
     return config
 
 
