@@ -109,7 +109,7 @@ class LastCheckpoint(Checkpoint):
         every_n_steps: optimizer steps between two saves within an epoch; by default only the time counts.
 
     Attributes:
-        dirpath: the folder to write to; by default beside the curves.
+        dirpath: the folder to write to.
     """
 
     def __init__(self, every_n_minutes: PositiveFloat = 1.0, every_n_steps: PositiveInt | None = None) -> None:
@@ -117,10 +117,6 @@ class LastCheckpoint(Checkpoint):
         self.dirpath: str | None = None
         self.saved_step: int | None = None
         self.saved_at = 0.0
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if self.dirpath is None:
-            self.dirpath = str(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save before training, so that a run killed at any later time continues with its current settings."""

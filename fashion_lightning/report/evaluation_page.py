@@ -17,9 +17,6 @@ MOST_MISTAKES, FIRST_MISTAKES = 1000, 48
 
 CLASSES_OF_A_CARD = 3
 
-LONGEST_VALUE = 200
-"""Characters of a setting: a checkpoint may come from anybody."""
-
 
 def test_page(
     tta: TTA,
@@ -66,7 +63,7 @@ def test_page(
         hottest=HOTTEST,
         test_images=len(images),
         checkpoint=checkpoint,
-        settings=_shown(recipe_settings(checkpoint.settings)),
+        settings=[pair for pair in recipe_settings(checkpoint.settings).items() if pair[1] not in ("None", "")],
         **told,
     )
 
@@ -84,9 +81,3 @@ def _cards(found: Findings, images: Tensor, class_names: Sequence[str], places: 
         shown_image = png(images[index].movedim(0, -1).squeeze(-1).numpy())
         cards.append({"picture": shown_image, "index": index, "probabilities": rows, **named})
     return cards
-
-
-def _shown(settings: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the settings that say something, within bounds."""
-    told = [(key[:LONGEST_VALUE], value[:LONGEST_VALUE]) for key, value in settings.items()]
-    return [(key, value) for key, value in told if value not in ("None", "")][:LONGEST_VALUE]
