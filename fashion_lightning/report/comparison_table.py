@@ -158,7 +158,11 @@ def columns(groups: Sequence[Group]) -> tuple[Column, ...]:
     """Return the columns: ours, and one for each metric of validation that a callback of the user's has logged."""
     logged = {name for group in groups for run in group.runs for name in run.fit["best"] if "val/" in name}
     own = sorted(logged - set(VALIDATION))
-    return (*COLUMNS, *(Column(key, key, lambda run, key=key: run.fit["best"].get(key), digits=4) for key in own))
+    return (*COLUMNS, *(Column(key, key, _best(key), digits=4) for key in own))
+
+
+def _best(key: str) -> Callable[[RunResults], float | None]:
+    return lambda run: run.fit["best"].get(key)
 
 
 def rows(comparison: Comparison) -> Rows:
@@ -219,12 +223,16 @@ def class_rows(groups: Sequence[Group]) -> Rows:
     """Return F1 by class on the test images, in percent, of the recipes that were tested."""
     tested = [group for group in groups if any("none" in run.tests for run in group.runs)]
     names = dict.fromkeys(name for group in tested for run in group.runs for name in _classes(run))
-    by_class = [Column(key, key, lambda run, key=key: _classes(run).get(key, {}).get("f1"), 100) for key in names]
+    by_class = [Column(key, key, _f1(key), 100) for key in names]
     return [["F1, %", *names], *([group.label, *(each.text(group) for each in by_class)] for group in tested)]
 
 
 def _classes(run: RunResults) -> dict[str, Any]:
     return dict(run.tests.get("none", {}).get("classes", {}))
+
+
+def _f1(key: str) -> Callable[[RunResults], float | None]:
+    return lambda run: _classes(run).get(key, {}).get("f1")
 
 
 def run_records(groups: Sequence[Group]) -> list[dict[str, Any]]:

@@ -43,4 +43,5 @@ def write_progress(run_dir: Path, progress: Progress) -> None:
 def read_progress(run_dir: Path) -> Progress | None:
     """Read ``progress.json``; ``None`` if it is missing or damaged."""
     content = read_json(run_dir / "progress.json")
-    return Progress(*map(content.get, Progress._fields)) if content.keys() >= set(Progress._fields) else None
+    fields = set(Progress._fields)
+    return Progress(**{name: content[name] for name in fields}) if fields <= content.keys() else None
