@@ -59,4 +59,3 @@ class KeepOptimizerSettings(Callback):
         for config in trainer.lr_scheduler_configs:
             if hasattr(config.scheduler, "base_lrs"):
                 config.scheduler.base_lrs = [group["initial_lr"] for group in trainer.optimizers[0].param_groups]
-        self.saved = []

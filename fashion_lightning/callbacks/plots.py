@@ -59,8 +59,7 @@ class Pictures(Callback):
         assert isinstance(pl_module, FashionMNISTClassifier)
         if (logger := logger_to_draw(trainer)) is None:
             return
-        evaluation = {name: value.cpu() for name, value in pl_module.evaluations["none"].items()}
-        step = max(0, trainer.global_step - 1)
+        evaluation, step = pl_module.evaluations["none"], max(0, trainer.global_step - 1)
         for name, draw in FIGURES.items():
             if (figure := draw(pl_module, evaluation)) is not None:
                 write_figure(logger.experiment, name, figure, step)

@@ -2,20 +2,18 @@
 
 import contextlib
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary
 from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar
 
 from fashion_lightning.metrics import TRAIN_METRICS
-from fashion_lightning.networks.output import evaluating
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.event_files import event_files, read_events, write_events
 from fashion_lightning.runs.processes import is_first_process
@@ -61,13 +59,13 @@ class RunLogger(TensorBoardLogger):
             log_graph=True,
             default_hp_metric=False,
         )
-        self.run_dir, self.recipe, self.resumed = run_dir, recipe, resumed
+        self.run_dir, self.recipe = run_dir, recipe
         if resumed is not None and is_first_process():
             drop_points_behind(resumed, run_dir)
 
     @rank_zero_only
     def log_graph(self, model: Any, input_array: torch.Tensor | None = None) -> None:
-        """Log the settings and the layout of the charts, and draw the network; Lightning calls this when a fit starts.
+        """Log the settings and the layout of the charts, but no graph; Lightning calls this when a fit starts.
 
         Stock Lightning writes ``hp_metric = -1`` beside the settings, which a later ``test`` overwrites (issue 21247).
         Without a list of settings and metrics, TensorBoard shows those of all runs, else those of the first one.
@@ -76,15 +74,6 @@ class RunLogger(TensorBoardLogger):
         _, settings, end = hparams(shown, {})  # type: ignore[no-untyped-call]
         for summary in (settings, end, custom_scalars(LAYOUT)):  # type: ignore[no-untyped-call]
             self.experiment._get_file_writer().add_summary(summary)  # noqa: SLF001
-        if self.resumed is not None:
-            return
-        with evaluating(model), warnings.catch_warnings():  # a traced dropout would differ from itself
-            # torch's own add_graph still traces: https://github.com/pytorch/pytorch/issues/103683
-            warnings.filterwarnings("ignore", message=".*torch.jit.trace.* is deprecated")
-            try:
-                self.experiment.add_graph(model.network, model.example_input_array.to(model.device, model.dtype))
-            except RuntimeError as error:  # a compiled network, say, cannot be traced
-                rank_zero_warn(f"TensorBoard shows no graph of this network: {str(error).splitlines()[0]}")
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
