@@ -57,6 +57,6 @@ def test_on_a_terminal_a_bar_is_there_while_an_epoch_runs_and_gone_after_it(
     plain = re.sub(r"\x1b\[[\d;]*m", "", printed)
     assert re.search(r"\repoch 1/2 +\d+ % .* \d/10  00:0\d left", plain)
     assert re.search(r"left, loss=\d\.\d+, accuracy=\d\.\d+", plain)
-    at_the_end = [line.rpartition("\r")[2] for line in plain.splitlines()]
+    at_the_end = [line.rpartition("\r")[2] for line in plain.split("\n")]
     assert [match["epoch"] for match in map(LINE.match, at_the_end) if match] == ["1", "2"]
     assert not [line for line in at_the_end if "left" in line]

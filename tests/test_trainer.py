@@ -30,6 +30,7 @@ def test_numbers_of_jsonargparses_types_become_plain_ones_which_checkpoints_may_
     assert (type(trainer.max_epochs), type(trainer.accumulate_grad_batches)) == (int, int)
 
 
+@pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 def test_callbacks_stand_in_the_order_in_which_they_work(recipe: Path) -> None:
     trainer = FashionMNISTCLI(complete(*parse("fit", ["--config", str(recipe)])), makes_run_folder=False).trainer
     kinds = [type(callback) for callback in trainer.callbacks]  # type: ignore[attr-defined]
