@@ -47,7 +47,7 @@ def test_class_folders_give_classes_size_colour_and_normalization(shapes: Path) 
     (train, _), (test, test_labels) = data.splits["train"], data.splits["test"]
     assert train.shape == (76, 3, 16, 16)
     assert torch.bincount(test_labels).tolist() == [2, 6, 6]  # 15 % of each class
-    pixels = train.double() / 255
+    pixels = train.float() / 255
     assert data.images.mean == tuple(round(x, 4) for x in pixels.mean((0, 2, 3)).tolist())
     assert data.images.std == tuple(round(x, 4) for x in pixels.std((0, 2, 3)).tolist())
     assert len(test) == 14
@@ -213,6 +213,12 @@ def test_more_than_half_of_the_memory_is_refused(shapes: Path, monkeypatch: pyte
     with pytest.raises(UserError, match=r"need 0.0 GB of memory, more than half .* smaller --data.size than 28"):
         loaded(shapes)
     assert "0.0 MB in memory as 8x8 pixels" in loaded(shapes, size=8, channels=1).lines[-1]
+
+
+def test_a_size_or_a_number_of_channels_that_no_network_takes_is_refused_at_once(shapes: Path) -> None:
+    for settings in ({"size": 4}, {"size": 129}, {"channels": 2}):
+        with pytest.raises(UserError, match="cannot be used: its images are not 8 to 128 pixels wide, with 1 or 3 ch"):
+            loaded(shapes, **settings)
 
 
 def test_a_balanced_epoch_shows_each_class_equally_often() -> None:

@@ -119,6 +119,20 @@ def test_a_large_jpeg_is_decoded_smaller(tmp_path: Path) -> None:
         assert is_the_shirt(prepare(picture))
 
 
+def test_the_content_of_a_file_decides_and_dot_files_are_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "photos [2024]"
+    folder.mkdir()
+    for name in ("a.jfif", "b", "c.heic", "._a.jpg", "Thumbs.db"):
+        shirt().save(folder / name, "JPEG")
+    (folder / "c.heic").write_bytes(b"what only a phone can read")
+    found = pictures.find_pictures([str(folder)])
+    assert [path.name for path in found] == ["a.jfif", "b", "c.heic"]
+    assert pictures.find_pictures([f"{folder}/*.jfif"]) == found[:1]
+    read = pictures.read_pictures(found)
+    assert read.paths == found[:2]
+    assert "c.heic cannot be read as an image" in read.broken[0]
+
+
 def test_predictions_of_a_folder_are_shown_and_written_and_broken_files_are_named(cli: Run, trained: Path) -> None:
     Path("own").mkdir()
     shirt().save("own/[red]a.png")

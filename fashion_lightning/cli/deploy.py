@@ -33,19 +33,22 @@ def export(given: Namespace, _: Sequence[str]) -> None:
 
     import torch
 
-    from fashion_lightning.data import source
+    from fashion_lightning.data import own_pictures, source
     from fashion_lightning.data.classes import FASHION_MNIST
     from fashion_lightning.export import formats, graph
     from fashion_lightning.inference import load
 
     classifier = load(checkpoint.path, given.network)
     classifier.tta = given.tta or classifier.tta
-    root, what = vars(given)["data.root"], "training images"
-    if classifier.images == FASHION_MNIST:
-        images = source.load("train", None if root is None else Path(root).expanduser())[0][:IMAGES]
+    root, folder = vars(given)["data.root"], checkpoint.config["data"].get("folder")
+    what, known = "training images", classifier.images
+    if known == FASHION_MNIST:
+        images = source.load("train", None if root is None else Path(root).expanduser())[0]
+    elif folder is not None and Path(folder).is_dir():  # of a run of the user's own
+        images = own_pictures.load(Path(folder), known.size, known.channels).splits["train"][0]
     else:
-        noise = torch.randint(256, (IMAGES, *classifier.images.shape), generator=torch.Generator().manual_seed(0))
-        images, what = noise.to(torch.uint8), "images of noise"
+        what, images = "images of noise", torch.randint(256, (IMAGES, *known.shape), dtype=torch.uint8)
+    images = images[:: -(-len(images) // IMAGES)]  # of all classes
     if suffix == ".safetensors":
         network = str(checkpoint.config["model"]["network"]["class_path"])  # the user's own run or typed class names it
         content = formats.write_card_and_weights(checkpoint, classifier.tta)

@@ -91,8 +91,8 @@ class FashionMNISTDataModule(LightningDataModule):
             ("batch_size", batch_size, 1, math.inf),
             ("train_size", 1 if train_size is None else train_size, 1, math.inf),
             ("prune", prune, 0, EASIEST),
-            ("shift", shift, 0, FASHION_MNIST.size),
-            ("cutout", cutout, 0, FASHION_MNIST.size + 1),
+            ("shift", shift, 0, self.images.size if self.own else FASHION_MNIST.size),
+            ("cutout", cutout, 0, 1 + (self.images.size if self.own else FASHION_MNIST.size)),
         ):
             if not lowest <= value < limit:
                 raise UserError(f"data.{name} must be at least {lowest} and below {limit}, not {value}.")

@@ -6,7 +6,7 @@
 import json
 import os
 import zlib
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from fashion_lightning.data import source
+from fashion_lightning.data.batches import channels_first
 from fashion_lightning.data.classes import ImageSpec
 from fashion_lightning.data.own_files import Found, Picture, find
 from fashion_lightning.data.split import stratified_order
@@ -24,6 +25,9 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.files.lock import one_at_a_time
 from fashion_lightning.files.pictures import opened, read_each, square
+
+KEPT_AS = 2
+"""Changes with the way in which pictures are prepared and kept."""
 
 TEST_SHARE = 0.15
 """Of the pictures, kept for the test where there is no ``test`` folder."""
@@ -69,6 +73,10 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
     first = found.pictures[0].source
     size = size or (28 if isinstance(first, Path) else min(128, max(8, *first.shape)))
     channels = channels or (3 if isinstance(first, Path) else 1)
+    try:
+        images = ImageSpec(found.class_names, size, channels, (0.5,) * channels, (0.5,) * channels)
+    except UserError as error:
+        raise UserError(f"{folder} cannot be used: {error}.") from error
     needed = len(found.pictures) * channels * size**2
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > memory / 2:
@@ -76,24 +84,24 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
             f"The pictures of {folder} need {needed / 1e9:.1f} GB of memory, more than half of this machine's"
             f" {memory / 1e9:.1f} GB. Choose a smaller --data.size than {size}, or leave pictures out."
         )
-    place, key = (json.dumps([str(folder.resolve()), size, channels, *more]) for more in ([], found.key))
+    place, key = (json.dumps([KEPT_AS, str(folder.resolve()), size, channels, *more]) for more in ([], found.key))
     kept = source.user_folder() / "own_pictures" / f"{zlib.crc32(place.encode()):08x}.pt"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(kept.parent):
             content = torch.load(kept, weights_only=True) if kept.is_file() else {}
             if content.get("key") != key:
-                content = {"key": key, **_prepared(folder, found, size, channels)}
+                content = {"key": key, **_prepared(folder, found, images)}
                 with replacing(kept) as file:
                     torch.save(content, file)
     except OSError as error:
         raise UserError(f"The prepared pictures cannot be kept in {kept.parent} ({error.strerror}).") from error
     told = f"{needed / 1e6:,.1f} MB in memory as {size}x{size} pixels; prepared in {kept}"
-    images = ImageSpec.of(content["images"])
+    images = replace(images, mean=content["mean"], std=content["std"])
     return OwnPictures(content["splits"], content["validation"], images, [*content["lines"], told])
 
 
-def _prepared(folder: Path, found: Found, size: int, channels: int) -> dict[str, Any]:
+def _prepared(folder: Path, found: Found, spec: ImageSpec) -> dict[str, Any]:
     """Read and reduce all pictures, keep a share for the test where there is none, and check what has come of it."""
     label_of = {name: label for label, name in enumerate(found.class_names)}
     by_part = {
@@ -108,9 +116,9 @@ def _prepared(folder: Path, found: Found, size: int, channels: int) -> dict[str,
         lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`, always the same ones.")
     splits, validation = {}, 0
     for split, pictures in (("train", by_part["train"] + by_part["val"]), ("test", by_part["test"])):
-        images, labels = torch.empty((len(pictures), channels, size, size), dtype=torch.uint8), list[int]()
-        for picture, reduced in read_each(pictures, lambda picture: _reduced(picture, size, channels), broken):
-            images[len(labels)] = torch.from_numpy(reduced.reshape(size, size, channels)).movedim(-1, 0)
+        images, labels = torch.empty((len(pictures), *spec.shape), dtype=torch.uint8), list[int]()
+        for picture, reduced in read_each(pictures, lambda picture: _reduced(picture, spec), broken):
+            images[len(labels)] = channels_first([reduced])[0]
             labels.append(label_of[picture.class_name])
             validation += picture.part == "val"
         splits[split] = images[: len(labels)], torch.tensor(labels)
@@ -125,23 +133,19 @@ def _prepared(folder: Path, found: Found, size: int, channels: int) -> dict[str,
             f"The class {few[0]} of {folder} has fewer than {FEWEST} pictures to train on. Give it more, or take its"
             " folder away."
         )
-    if (train == train[0]).all():
+    if all(torch.equal(image, train[0]) for image in train):
         raise UserError(f"All pictures in {folder} look the same: there is nothing to learn.")
     known = {hash(image.numpy().tobytes()) for image in train}
     if twice := sum(hash(image.numpy().tobytes()) in known for image in test):
         lines.append(f"{twice:,} test pictures are training pictures too: the test accuracy will be too high.")
-    looked_at = train[:: -(-len(train) // LOOKED_AT)].double() / 255
+    looked_at = train[:: -(-len(train) // LOOKED_AT)].float() / 255
     moments = (looked_at.mean((0, 2, 3)), looked_at.std((0, 2, 3)))
-    mean, std = (tuple(round(value, 4) for value in moment.tolist()) for moment in moments)
-    try:
-        spec = ImageSpec(found.class_names, size, channels, mean, std)
-    except UserError as error:
-        raise UserError(f"{folder} cannot be used: {error}.") from error
-    return {"splits": splits, "validation": validation, "images": asdict(spec), "lines": lines}
+    mean, std = (tuple(round(max(value, 0.001), 4) for value in moment.tolist()) for moment in moments)
+    return {"splits": splits, "validation": validation, "mean": mean, "std": std, "lines": lines}
 
 
-def _reduced(picture: Picture, size: int, channels: int) -> NDArray[np.uint8]:
+def _reduced(picture: Picture, spec: ImageSpec) -> NDArray[np.uint8]:
     if not isinstance(picture.source, Path):
-        return square(Image.fromarray(picture.source), size, channels)
+        return square(Image.fromarray(picture.source), spec.size, spec.channels)
     with opened(picture.source) as file:
-        return square(file, size, channels)
+        return square(file, spec.size, spec.channels)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -109,7 +110,7 @@ def largest_difference(
     Args:
         classifier: answers in float32.
         exported: images ``(B, 1, 28, 28)`` uint8 → probabilities ``(B, 10)``.
-        images: ``(N, 1, 28, 28)`` uint8, at least ``sum(BATCHES)`` of them.
+        images: ``(N, channels, size, size)`` uint8.
 
     Returns:
         The largest difference between two probabilities.
@@ -118,8 +119,9 @@ def largest_difference(
         UserError: a class is another, or a probability differs by more than ``TOLERANCE``.
     """
     _, expected = classify(classifier, images)
-    *first, others = torch.split(images, [*BATCHES, len(images) - sum(BATCHES)])
-    answers = torch.cat([exported(part) for part in (*first, *torch.split(others, EVAL_BATCH_SIZE))])
+    parts = torch.tensor_split(images, list(itertools.accumulate(BATCHES)))
+    batches = [batch for part in parts for batch in torch.split(part, EVAL_BATCH_SIZE) if len(batch)]
+    answers = torch.cat([exported(batch) for batch in batches])
     difference = (answers - expected).abs().max().item()
     changed = int((answers.argmax(dim=1) != expected.argmax(dim=1)).sum())
     if changed or not difference <= TOLERANCE:  # "not": of weights that are not finite

@@ -22,6 +22,10 @@ DECODED_AT = 512
 """Pixels of the shorter edge that a JPEG keeps at least: twice what a garment is looked for in."""
 
 
+LONGEST_EDGE = 1024
+"""Pixels of a picture that are worked on; bounds the memory of a frame that reaches beyond it."""
+
+
 class UnknownFormat(UserError):
     """The content is no picture of ``FORMATS``."""
 
@@ -105,12 +109,18 @@ def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture by its EXIF, put it on white where it is transparent, and return it in red, green and blue."""
+    """Turn a picture by its EXIF, put it on white where it is transparent, and return it in red, green and blue.
+
+    A larger one is reduced to ``LONGEST_EDGE``.
+    """
     picture = in_eight_bits(ImageOps.exif_transpose(picture))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("RGB")
+    picture = picture.convert("RGB")
+    if max(picture.size) > LONGEST_EDGE:
+        picture = ImageOps.contain(picture, (LONGEST_EDGE, LONGEST_EDGE), Image.Resampling.BOX)
+    return picture
 
 
 def in_eight_bits(picture: Image.Image) -> Image.Image:

@@ -17,9 +17,6 @@ Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom."""
 
-LONGEST_EDGE = 1024
-"""Pixels of a picture that are worked on; bounds the memory of a frame that reaches beyond it."""
-
 LOOKED_AT = 256
 """Longest edge in which a garment is looked for; noise is averaged in it."""
 
@@ -56,8 +53,6 @@ def prepare(picture: Image.Image, images: ImageSpec = FASHION_MNIST, box: Box | 
         box: what it is to see, as shares of the upright picture; found in it by default.
     """
     rgb = upright(picture)
-    if max(rgb.size) > LONGEST_EDGE:
-        rgb = ImageOps.contain(rgb, (LONGEST_EDGE, LONGEST_EDGE), Image.Resampling.BOX)
     width, height = rgb.size
     whole = (0.0, 0.0, float(width), float(height))
     given = None if box is None else (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
