@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec, rendered
+from fashion_lightning.errors import UserError
 from fashion_lightning.files.pictures import opened
 from fashion_lightning.photographs import files as pictures
 from fashion_lightning.photographs import preview
@@ -164,7 +165,13 @@ def test_the_preview_holds_each_picture_and_what_the_network_saw(monkeypatch: py
     shirt().save("a$b$.png")
     drawn: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
-    preview.write_preview(Path("p.png"), [Path("a$b$.png")], [[0.4, 0.3, 0.3, *[0.0] * 7]], FASHION_MNIST)
+    preview.write_preview(Path("p.png"), [Path("a$b$.png")], [[0.4, 0.3, 0.3, *[0.0] * 7]], [["Coat"]], FASHION_MNIST)
     left, right = drawn[0].axes
     assert np.array_equal(np.asarray(right.images[0].get_array()), prepare(shirt()).pixels)
-    assert left.get_title(loc="left") == "T-shirt/top 40.0 %, doubtful\na$b$.png"
+    assert left.get_title(loc="left") == "T-shirt/top 40.0 %, doubtful; likely: Coat\na$b$.png"
+
+
+def test_a_picture_of_an_iphone_names_the_package_that_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(100))
+    with pytest.raises(UserError, match="pip install pillow-heif"):
+        pictures.read_picture(tmp_path / "a.heic")

@@ -141,10 +141,11 @@ def predict(cli: FashionMNISTCLI) -> None:
         return
     probabilities = [list(map(float, row)) for row in writer.probabilities.values()]
     if photographs is not None:
-        print_best(photographs.paths, probabilities, [*map(writer.likely_of, writer.probabilities)], cli.model.images)
+        likely = [*map(writer.likely_of, writer.probabilities)]
+        print_best(photographs.paths, probabilities, likely, cli.model.images)
     print(f"{len(probabilities):,} prediction{'s' if len(probabilities) != 1 else ''} written to {path}")
     if photographs is not None and preview is not None:
-        print(write_preview(preview, photographs.paths, probabilities, cli.model.images))
+        print(write_preview(preview, photographs.paths, probabilities, likely, cli.model.images))
     if photographs is not None and photographs.broken:
         print(*(f"skipped: {line}" for line in photographs.broken), sep="\n", file=sys.stderr)
         skipped = len(photographs.broken)

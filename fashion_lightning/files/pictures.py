@@ -4,6 +4,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -56,7 +59,7 @@ def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None)
             # max_pixels is what counts.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # of EXIF data that are damaged
-            with Image.open(file, formats=list(FORMATS)) as picture:
+            with Image.open(file, formats=_formats()) as picture:
                 # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
                 picture.draft(None, (DECODED_AT, DECODED_AT))
                 pixels = picture.width * picture.height
@@ -70,9 +73,29 @@ def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"{name} has too many pixels. Make it smaller; 28x28 are used.") from error
     except UnidentifiedImageError as error:
+        if _is_heic(file):
+            raise UnknownFormat(f"{name} is a HEIC picture, as iPhones take them: pip install pillow-heif") from error
         raise UnknownFormat(f"{name} cannot be read as an image ({', '.join(FORMATS)} can).") from error
     except Exception as error:  # PIL raises a dozen kinds for damaged bytes
         raise UserError(f"{name} cannot be read as an image ({error or type(error).__name__}).") from error
+
+
+@cache
+def _formats() -> list[str]:
+    """Return the formats to open: those of iPhones too, where pillow-heif is installed."""
+    if find_spec("pillow_heif") is None:
+        return [*FORMATS]
+    import_module("pillow_heif").register_heif_opener()
+    return [*FORMATS, "HEIF"]
+
+
+def _is_heic(file: Path | BinaryIO) -> bool:
+    """Check whether a file begins as HEIC does."""
+    if isinstance(file, Path):
+        with file.open("rb") as opened_file:
+            return _is_heic(opened_file)
+    file.seek(0)
+    return file.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1")
 
 
 Item = TypeVar("Item")
