@@ -1,6 +1,9 @@
 """``python -m fashion_lightning``: the same as the ``fashion-lightning`` command."""
 
-from fashion_lightning.cli import main
+try:
+    from fashion_lightning.cli import main
+except KeyboardInterrupt:  # while Python still reads the modules
+    raise SystemExit(130) from None
 
 if __name__ == "__main__":
     main()

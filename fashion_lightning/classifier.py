@@ -263,6 +263,9 @@ class FashionMNISTClassifier(LightningModule):
 
     def configure_optimizers(self) -> OptimizerConfig | OptimizerLRSchedulerConfig:
         optimizer = self.make_optimizer(self.network.parameters())
+        # torch's fused optimizers unscale 16-bit gradients by themselves. Lightning then refuses to clip, even where
+        # nothing was scaled (amp.py, `clip_gradients`).
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # noqa: SLF001
         if self.make_scheduler is None:
             return {"optimizer": optimizer}
         scheduler = self.make_scheduler(optimizer)

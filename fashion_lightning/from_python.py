@@ -40,7 +40,8 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
         KeyboardInterrupt: it was interrupted, and the run can be continued.
     """
     flags = {key.replace("__", ".").replace("data_folder", "data.folder"): value for key, value in overrides.items()}
-    arguments = [] if recipe is None else [f"--config={recipe}"]
+    arguments = ["--layers"] if flags.pop("layers", False) else []  # the one that takes no value
+    arguments += [] if recipe is None else [f"--config={recipe}"]
     arguments += [f"--{flag}={_as_typed(flag, value)}" for flag, value in flags.items()]
     printed, interrupted, line = "", False, "to come"
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}

@@ -1,9 +1,13 @@
 """A real browser for the tests that look at pages: Debian's Chromium, driven by Playwright."""
 
+import functools
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,3 +56,24 @@ def check_layout(page: Page, width: int) -> None:
     outside = "[...document.querySelectorAll('main *')].filter(it => !it.closest('.scroll, svg')"
     right = "it.getBoundingClientRect().right > document.documentElement.clientWidth + 1"
     assert page.evaluate(f"{outside} && {right}).map(it => it.outerHTML)") == []
+
+
+@functools.cache
+def axe() -> str:
+    """The script of axe-core; the test is skipped where npm cannot fetch it."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            fetch = ["npm", "pack", "axe-core@4.14.1"]
+            subprocess.run(fetch, cwd=folder, check=True, capture_output=True, timeout=60)
+        except (OSError, subprocess.SubprocessError):
+            pytest.skip("axe-core cannot be had: npm pack axe-core")
+        (package,) = Path(folder).iterdir()
+        return subprocess.check_output(["tar", "xzOf", package, "package/axe.min.js"], text=True)
+
+
+def violations(page: Page) -> list[str]:
+    """The elements in which axe-core finds a fault of accessibility."""
+    page.evaluate(axe())
+    page.wait_for_timeout(500)  # colours move to where they are to be
+    found = "axe.run().then(said => said.violations.flatMap(it => it.nodes.map(at => `${it.id}: ${at.html}`)))"
+    return page.evaluate(found)  # type: ignore[no-any-return]

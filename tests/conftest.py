@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fashion_lightning.data import source
+from fashion_lightning.data import source, split
 from fashion_lightning.runs import origin
 
 Run = Callable[..., str]
@@ -23,6 +23,8 @@ RUN, SECOND = (Path(f"tensorboard_logs/tiny/version_{number}") for number in ran
 """The folders of the first two runs of the tiny recipe."""
 
 TRAIN_IMAGES, TEST_IMAGES = 600, 100
+
+ENOUGH_TO_CHOOSE = 50  # of so few images
 
 TINY_RECIPE = """
 model:
@@ -58,13 +60,13 @@ def write_idx(folder: Path, name: str, array: "np.ndarray[tuple[int, ...], np.dt
 def write_generated_data(folder: Path) -> dict[str, str]:
     """Write four small files, each class with stripes of its own, and return their hashes."""
     random, hashes = np.random.default_rng(0), {}
-    for split, count in (("train", TRAIN_IMAGES), ("test", TEST_IMAGES)):
+    for part, count in (("train", TRAIN_IMAGES), ("test", TEST_IMAGES)):
         labels = (np.arange(count) % 10).astype(np.uint8)
         images = random.integers(0, 60, (count, 28, 28), dtype=np.uint8)
         for image, label in zip(images, labels, strict=True):
             stripes = image if label % 2 else image.T
             stripes[:: 2 + label // 2] += 150
-        for name, array in zip(source.FILES[split], (images, labels), strict=True):  # type: ignore[index]
+        for name, array in zip(source.FILES[part], (images, labels), strict=True):  # type: ignore[index]
             hashes[name] = hashlib.sha256(write_idx(folder, name, array)).hexdigest()
     return hashes
 
@@ -86,15 +88,18 @@ def command_with_hashes(script: Path, hashes: dict[str, str]) -> list[str]:
 
     So it is in the processes that it starts.
     """
-    script.write_text(
-        "import os\nos.environ.setdefault('OMP_NUM_THREADS', '1')\n"
-        "from fashion_lightning.runs import processes\n"
-        "from fashion_lightning.cli import main\n"
-        "from fashion_lightning.data import source\n"
-        f"processes.PROGRAM = {[sys.executable, str(script)]}\n"
-        f"source.SHA256.update({hashes!r})\n"
-        "main()\n"
+    lines = (
+        "import os; os.environ.setdefault('OMP_NUM_THREADS', '1')",
+        "from fashion_lightning.runs import processes",
+        "from fashion_lightning.cli import main",
+        "from fashion_lightning.data import source, split",
+        f"split.ENOUGH_TO_CHOOSE = {ENOUGH_TO_CHOOSE}",
+        f"processes.PROGRAM = {[sys.executable, str(script)]}",
+        f"source.SHA256.update({hashes!r})",
+        "main()",
     )
+    # The processes that decode pictures for `serve` import it once more.
+    script.write_text("if __name__ == '__main__':\n    " + "\n    ".join(lines) + "\n")
     return [sys.executable, str(script)]
 
 
@@ -113,6 +118,7 @@ def offline(generated: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch:
         raise AssertionError(f"a test reached for the network, into {folder}")
 
     monkeypatch.setattr(source, "SHA256", generated[1])
+    monkeypatch.setattr(split, "ENOUGH_TO_CHOOSE", ENOUGH_TO_CHOOSE)
     monkeypatch.setattr(source, "SYSTEM_FOLDER", tmp_path / "no-system-copy")
     monkeypatch.setattr(source, "_download_with_torchvision", no_network)
     monkeypatch.setattr(source, "_download_with_apt", no_network)

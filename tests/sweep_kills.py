@@ -149,7 +149,7 @@ def run(trials: int = 12, workers: int = 1, kills: int = 10, restarts: int = 1, 
         hashes = write_generated_data(folder / "data")
         program = command_with_hashes(folder / "fashion_lightning_on_generated_data.py", hashes)
         script = folder / "sweep.py"
-        heartbeat = f"from fashion_lightning.sweeps import study\nstudy.HEARTBEAT_SECONDS = {HEARTBEAT_SECONDS}\n"
+        heartbeat = f"from fashion_lightning.sweeps import study; study.HEARTBEAT_SECONDS = {HEARTBEAT_SECONDS}; "
         script.write_text(Path(program[1]).read_text().replace("main()", f"{heartbeat}main()"))
         (folder / "recipe.yaml").write_text(RECIPE)
         (folder / "space.yaml").write_text(SPACE)

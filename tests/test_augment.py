@@ -98,7 +98,10 @@ def test_a_gpu_is_never_waited_for_and_makes_the_same_images(augment: Augment) -
     assert torch.equal(augmented.cpu(), expected)
 
 
-def test_what_is_drawn_goes_to_the_device_of_the_images_and_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_drawn_goes_to_the_device_of_the_images_and_only_cuda_may_still_copy_it_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Elsewhere, as on Apple's GPUs, it may be freed before it is read (pytorch issue 189690)."""
     move: Any = torch.Tensor.to
     moves: list[Any] = []
 
@@ -110,4 +113,4 @@ def test_what_is_drawn_goes_to_the_device_of_the_images_and_is_not_waited_for(mo
     monkeypatch.setattr(torch.Tensor, "to", noted)
     for augment in ALL_OF_IT:
         augment(images, INDICES, epoch=3, batch_idx=5)
-    assert moves == [((images.device,), {"non_blocking": True})] * 6
+    assert moves == [((images.device,), {"non_blocking": False})] * 6

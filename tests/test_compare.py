@@ -191,3 +191,5 @@ def test_folders_of_runs_globs_and_recipe_names_find_the_same_runs(trained: Path
     assert find_runs(["tiny"]) == find_runs(["tensorboard_logs/tiny"]) == both
     assert find_runs(["tensorboard_logs/*/version_*"]) == find_runs([str(trained), "tiny"]) == both
     assert find_runs([str(both[1])]) == both[1:]
+    Path("tiny").mkdir()  # of something else
+    assert find_runs(["tiny"]) == find_runs(["seeds/tiny"]) == both

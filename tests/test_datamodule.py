@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning import Trainer
 
+from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data import source
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
+from tests.networks import Linear
 
 
 @pytest.mark.parametrize(("val_size", "expected"), [(100, 100), (0.2, 120)])
@@ -56,6 +59,20 @@ def test_fit_and_validate_never_open_the_test_files(data: Path, tmp_path: Path) 
 def test_impossible_settings_say_what_is_possible(data: Path, settings: dict[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
         FashionMNISTDataModule(str(data), **settings).setup("fit")  # type: ignore[arg-type]
+
+
+def test_a_trainer_that_takes_the_batches_apart_is_refused(data: Path) -> None:
+    datamodule = FashionMNISTDataModule(str(data), val_size=100)
+    trainer = Trainer(
+        overfit_batches=2,
+        limit_val_batches=0,
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+    )
+    with pytest.raises(UserError, match="give the DataModule a small train_size"):
+        trainer.fit(FashionMNISTClassifier(Linear()), datamodule)
 
 
 def test_no_checkpoint_says_where_the_data_lie(tmp_path: Path) -> None:

@@ -19,11 +19,28 @@ pytestmark = pytest.mark.slow
 
 SEEN = """
 from pathlib import Path
+import torch.distributed as dist
 from lightning import Callback
 
 class Seen(Callback):
-    "Writes down what each process trains on."
+    "Writes down what each process trains on, and how often it waits for the others in batches 2 to 7."
+    waits = 0
+
+    def counted(self, asks):
+        def ask(*args, **kwargs):
+            self.waits += 1
+            return asks(*args, **kwargs)
+        return ask
+
+    def on_train_start(self, trainer, pl_module):
+        for name in ("broadcast", "broadcast_object_list", "all_reduce"):
+            setattr(dist, name, self.counted(getattr(dist, name)))
+
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if batch_idx == 1:
+            self.waits = 0
+        if batch_idx == 7:
+            Path(f"waits_{trainer.global_rank}.txt").write_text(str(self.waits))
         for index, image in zip(batch.indices.tolist(), batch.images):
             with Path(f"seen_{trainer.global_rank}.txt").open("a") as file:
                 print(trainer.current_epoch, batch_idx, index, bytes(image.flatten().tolist()).hex(), file=file)
@@ -103,6 +120,7 @@ def test_any_number_of_processes_sees_the_same_pictures_in_the_same_steps(recipe
         hashes.add(hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest())
         for path in Path().glob("seen_*.txt"):
             path.unlink()
+        assert {path.read_text() for path in Path().glob("waits_*.txt")} == {"0"}
     assert len(hashes) == 1
 
 

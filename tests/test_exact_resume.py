@@ -197,6 +197,29 @@ def test_a_run_that_max_steps_ends_with_an_epoch_is_validated_there(cli: Run, re
     assert best_of(RUN)["steps"] == 20
 
 
+def test_too_few_validation_images_choose_no_epoch(cli: Run, recipe: Path) -> None:
+    """Nothing is learned here: the first epoch would be the best one."""
+    fit = ["fit", "--config", recipe, "--network=tests.networks.Linear", "--lr=0", "--trainer.max_epochs=3"]
+    printed = cli(*fit, "--data.val_size=20")
+    assert "20 validation images are too few to choose an epoch by: the last counts as best." in printed
+    assert best_of(RUN)["epoch"] == 2
+
+
+def test_a_run_is_stopped_early_only_if_that_is_asked_for(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, "--trainer.max_epochs=13", "--trainer.limit_train_batches=1", "--lr=0")
+    assert json.loads((RUN / "fit.json").read_text())["epochs"] == 13
+
+
+@pytest.mark.slow
+def test_a_best_checkpoint_of_a_last_validation_goes_on_as_the_last_one_does(cli: Run, recipe: Path) -> None:
+    cli("fit", "--config", recipe, *EVERY_THIRD, "--model.scheduler", "null")
+    longer = ["--trainer.max_epochs", "3"]
+    assert "best.ckpt after 2 epochs." in cli("fit", "--ckpt_path", RUN / "checkpoints/best.ckpt", *longer)
+    cli("fit", "--ckpt_path", RUN, *longer)
+    assert_same_state(RUN, SECOND)
+    assert curve(RUN, "val/loss")[-1] == curve(SECOND, "val/loss")[-1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", [("train", 1, 4), ("validation", 1, 0)], ids=str)
 def test_a_run_that_is_interrupted_in_its_last_epoch_ends_as_one_that_is_not(

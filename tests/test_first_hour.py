@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fashion_lightning.cli import main
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.commands import COMMANDS, SHORT_NAMES, SWITCHES, Command
 from fashion_lightning.cli.parser import CLASSES, expand, nearest, parse
@@ -73,6 +74,16 @@ def test_all_of_the_help_lists_what_is_meant_first(cli: Run) -> None:
 # --- short names
 
 
+@pytest.mark.usefixtures("recipe")
+def test_a_printed_config_is_a_config(cli: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whatever else is said goes to standard error: a run's name, and what becomes of the learning rate."""
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "tiny.yaml", "--optimizer", "adamw", "--print_config"])
+    Path("mine.yaml").write_text(capfd.readouterr().out)
+    cli("fit", "--config", "mine.yaml", "--trainer.max_epochs=1")
+    assert Path("tensorboard_logs/mine/version_0/fit.json").is_file()
+
+
 def test_a_short_name_is_exactly_what_it_stands_for() -> None:
     for short, setting in SHORT_NAMES.items():
         value = "x.Y" if setting in CLASSES else "true" if short in SWITCHES else "3"
@@ -106,6 +117,15 @@ def test_another_optimizer_keeps_the_learning_rate_which_is_said(capsys: pytest.
     for fine in (["--optimizer=adam", "--lr=0.001"], ["--lr", "0.04"]):
         complete(*parse("fit", ["--config", "quick", *fine]))
         assert capsys.readouterr().out == ""
+
+
+def test_callbacks_of_presets_add_up_and_those_that_a_flag_drops_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    stacked = ["--config=quick", "--config=presets/weight_averaging", "--config=presets/every_epoch"]
+    last = complete(*parse("fit", stacked)).arguments[-1].removeprefix("--config=")
+    callbacks = [callback["class_path"].rpartition(".")[2] for callback in yaml.safe_load(last)["trainer"]["callbacks"]]
+    assert callbacks == ["WeightEMA", "ModelCheckpoint"]
+    complete(*parse("fit", [*stacked, "--trainer.callbacks=null"]))
+    assert "--trainer.callbacks takes the place of fashion_lightning.callbacks." in capsys.readouterr().out
 
 
 def test_a_learning_rate_works_for_a_recipe_that_names_no_optimizer(cli: Run, recipe: Path) -> None:

@@ -46,7 +46,7 @@ def test_it_trains_as_the_command_does_to_the_bit_and_leaves_this_process_as_it_
 ) -> None:
     capfd.readouterr()
     before = state_of_this_process()
-    run = fashion_lightning.fit(recipe)
+    run = fashion_lightning.fit(recipe, layers=True)
     assert state_of_this_process() == before
     assert run == trained.with_name("version_1")
     assert_same_state(run, trained)

@@ -45,10 +45,10 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --epochs 0", "--trainer.max_epochs: must be >0, or -1 for no limit"),
     (f"{FIT} --trainer.accumulate_grad_batches=-1", "--trainer.accumulate_grad_batches: must be >0"),
     (f"{FIT} --trainer.gradient_clip_val=.nan", "--trainer.gradient_clip_val: .nan cannot be used"),
-    (f"{FIT} --trainer.limit_train_batches=0", "--trainer.limit_train_batches: 0 cannot be used. must be >0"),
+    (f"{FIT} --trainer.limit_train_batches=0", "trainer.limit_train_batches must be above 0, not 0."),
     (f"{FIT} --trainer.limit_train_batches=0.0001", "Please increase the `limit_train_batches` argument"),
     (f"{FIT} --trainer.val_check_interval=1000000", "must be less than or equal to the number of the training batches"),
-    (f"{FIT} --early_stopping.patience=-1", "--early_stopping.patience: must be >=0"),
+    (f"{FIT} --early_stopping.patience=-1", "--early_stopping.patience: -1 cannot be used. must be >=0"),
     (
         f"{FIT} --best_checkpoint.monitor val/acc",
         "--best_checkpoint.monitor: nothing logs val/acc. There are val/loss,",
@@ -60,6 +60,13 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --name ''", "--name needs one line of 1 to 60 printable characters"),
     (f"{FIT} --trainer.max_epochs=-1 --trainer.max_time=00:01:00:00", "needs the length of the run"),
     (f"{FIT} --trainer.default_root_dir /proc/logs", "No run folder can be made in"),
+    ("predict --ckpt_path RUN --output predictions.xlsx", "--output must end in .csv or .json, not 'predictions.xlsx'"),
+    ("sweep --config tiny.yaml --space space.yaml --storage mysql://host/base", "--storage cannot be used: No module"),
+    (
+        "sweep --config tiny.yaml --space short.yaml",
+        "short.yaml: unrecognized arguments: --model.optimizer.lr (did you",
+    ),
+    ("sweep --config tiny.yaml --space space.yaml --data.val_size 20", "20 validation images are too few to choose"),
     ("repeat --config quick --seeds 0", "argument --seeds: must be a whole number of at least 1, not '0'"),
     # files
     (
@@ -82,6 +89,8 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --network MyNetwork", "goes by its class path: my_module.MyNetwork"),
     (f"{FIT} --network no_such.MyNetwork", "there is no module no_such: it must be installed, or lie as no_such.py in"),
     (f"{FIT} --network unfinished_net.Net", "SyntaxError: '(' was never closed (unfinished_net.py, line 1)"),
+    (f"{FIT} --network ends_python.Net", "ends_python.py, line 2)"),
+    (f"{FIT} --optimizer subprocess.Popen", "Importing 'subprocess.Popen' is not allowed"),
     (f"{FIT} --network tests.networks.FailsToBuild", "RuntimeError: by design ("),
     (f"{FIT} --network tests.networks.FailsToRun", "tests/networks.py, line"),
     (f"{FIT} --network torch.nn.Identity", "must return logits of shape (B, 10)"),
@@ -91,6 +100,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("fit --ckpt_path RUN --trainer.max_epochs 3 --optimizer adamw", "--model.optimizer cannot change from"),
     ("fit --ckpt_path RUN --epochs 3 --best_checkpoint.monitor=val/loss", "--best_checkpoint cannot change from"),
     ("validate --ckpt_path RUN --data.val_size=300", "cannot change from 100 to 300"),
+    ("test --ckpt_path RUN --data.val_size=300", "cannot change from 100 to 300"),  # the temperature is fitted by them
     # many fits
     ("repeat --config tiny.yaml --seeds many", "must be a whole number of at least 1"),
     ("repeat --config tiny.yaml --seed_everything 3", "leave --seed_everything out."),
@@ -112,7 +122,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     ("fit --config tiny.yaml --config presets/find_lr --trainer.accumulate_grad_batches=2", "leave out accumulate"),
     # results
-    ("compare nowhere", "None of these folders holds the results of a run."),
+    ("compare nowhere", "None of these folders holds the results of a run (nowhere: does not exist)."),
     ("export --ckpt_path nothing --output notes.txt", "must end in one of .onnx, .pt2, .html, .safetensors, not"),
     ("export --ckpt_path nothing --output ''", "needs the name of a file"),
     ("export --ckpt_path nothing --output text.ckpt/model.onnx", "text.ckpt takes no new file"),
@@ -147,9 +157,11 @@ def test_a_mistake_gets_one_line_and_changes_nothing(
     for name, text in (
         *(("broken", "model: ["), ("list", "- model"), ("flat", "data: 3"), ("outer", "config: broken.yaml")),
         *(("space", "lr: {low: 3e-4, high: 0.1, log: true}"), ("wide", "data.shift: {low: 0, high: 28}")),
+        ("short", "model.optimizer.lr: {low: 0.1, high: 0.2}"),
         *((name, TINY_RECIPE) for name in (".", "\x1b[31m", "-x")),
     ):
         Path(f"{name}.yaml").write_text(text)
+    Path("ends_python.py").write_text("import sys\nsys.exit(0)\n")
     Path("text.ckpt").write_text("not a checkpoint")
     Path("unfinished_net.py").write_text("class Net(\n")
     before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file() and path.suffix != ".pyc"}

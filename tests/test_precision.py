@@ -54,3 +54,10 @@ def test_the_default_precision_is_said_and_settled_in_the_config_of_the_run(
     assert f"precision: {precision}   seed" in cli("fit", "--config", recipe, "--trainer.max_epochs=1")
     settings = yaml.safe_load((RUN / "config.yaml").read_text())["trainer"]
     assert (settings["accelerator"], settings["precision"], settings["deterministic"]) == ("cpu", precision, True)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])
+def test_gradients_of_a_fused_optimizer_are_clipped(cli: Run, recipe: Path, precision: str) -> None:
+    fit = ["fit", "--config", recipe, "--optimizer=adam", "--model.optimizer.init_args.fused=true"]
+    cli(*fit, f"--precision={precision}", "--trainer.gradient_clip_val=0.1", "--trainer.max_epochs=1")
+    assert (RUN / "fit.json").is_file()

@@ -33,6 +33,24 @@ USES = (
         " batches follows; nothing public decides it (no issue)",
     ),
     (
+        "_broadcast_sigterm_tensor",
+        "lightning.pytorch.loops.training_epoch_loop:_TrainingEpochLoop",
+        "cli/trainer.py",
+        "each batch waits for all processes (Lightning 21487)",
+    ),
+    (
+        "_validate_srun_variables",
+        "lightning.fabric.plugins.environments.slurm:SLURMEnvironment",
+        "cli/trainer.py",
+        "`srun --ntasks` is refused, though the Trainer compares the number of processes (no issue)",
+    ),
+    (
+        "_step_supports_amp_scaling",
+        "torch.optim:Adam",
+        "classifier.py",
+        "gradients of a fused optimizer could not be clipped in any precision but 32-true (Lightning, no issue)",
+    ),
+    (
         "_actions",
         "argparse:_ActionsContainer",
         "cli/messages.py",

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import contextlib
+import http.client
 import io
 import itertools
 import re
@@ -58,7 +60,7 @@ def test_the_answer_is_that_of_python_on_the_same_picture(classifier: TrainedCla
     ready = Image.fromarray(np.arange(28 * 28).reshape(28, 28).astype(np.uint8) // 4)
     cases: tuple[tuple[Image.Image, str, TTA], ...] = (
         (shirt(300, 200), "PNG", "none"),
-        (shirt(200, 300), "TIFF", "flip"),
+        (shirt(200, 300), "GIF", "flip"),
         (ready, "BMP", "none"),
     )
     for picture, kind, classifier.tta in cases:
@@ -104,6 +106,8 @@ def test_pictures_that_wait_are_classified_in_one_pass_and_a_failure_is_theirs_a
             tasks[4].cancel()  # whoever asked has gone
             busy.set()
             answers = await asyncio.gather(*tasks, return_exceptions=True)
+            odd = batches.classify(pictures[13]), batches.classify(pictures[13][:3])
+            assert all(isinstance(answer, ValueError) for answer in await asyncio.gather(*odd, return_exceptions=True))
             return [*answers, await batches.classify(pictures[13])]
 
     answers = run(ask_all())
@@ -126,6 +130,12 @@ REFUSED = {
     "nothing": (b"", "image/png", 400, "holds no picture"),
     "a form": (file_of(shirt(40, 40)), "multipart/form-data; boundary=x", 415, "Send the bytes of one picture"),
     "text": (b"a T-shirt, in words", "image/png", 415, "cannot be read as an image"),
+    "TIFF, with tiles of any size": (
+        file_of(shirt(40, 40), "TIFF"),
+        "image/tiff",
+        415,
+        "BMP, GIF, JPEG, PNG, WEBP can",
+    ),
     "vectors": (
         b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
         "image/svg+xml",
@@ -151,7 +161,56 @@ def test_what_is_no_picture_within_the_bounds_is_refused_in_one_line(port: int) 
     assert ask(port, file_of(shirt(60, 60)))[0] == 200  # whatever came before
 
 
-SLOW = b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\n"
+def scans_without_end() -> bytes:
+    """A progressive JPEG whose last scan comes a thousand times: each costs a pass over all its pixels."""
+    file = file_of(shirt(4000, 4000), "JPEG", progressive=True)
+    last = file.rindex(b"\xff\xda")
+    return file[:last] + 1000 * file[last:-2] + file[-2:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "bounds"),
+    [
+        (scans_without_end(), {"decoding_seconds": 1.5}),
+        (file_of(Image.new("RGBA", (5000, 5000))), {"decoding_bytes": 300_000_000}),
+    ],
+    ids=["seconds", "memory"],
+)
+def test_a_picture_that_takes_too_much_is_refused_and_others_are_answered_beside_it(
+    classifier: TrainedClassifier, file: bytes, bounds: dict[str, Any]
+) -> None:
+    with served(classifier, Limits(**bounds)) as port, ThreadPoolExecutor() as clients:
+        assert ask(port, file_of(shirt(60, 60)))[0] == 200
+        hostile = [clients.submit(ask, port, file)]
+        began = time.monotonic()
+        assert ask(port, file_of(shirt(60, 60)))[0] == 200
+        assert time.monotonic() - began < 2
+        hostile += [clients.submit(ask, port, file) for _ in range(3)]
+        for answered in hostile:
+            status, said, _ = answered.result()
+            assert status == 413, said
+        assert ask(port, file_of(shirt(60, 60)))[0] == 200
+
+
+def test_only_its_own_names_reach_it(port: int) -> None:
+    """A page from elsewhere may give its name this machine's address, and ask in a browser that can reach it."""
+    for host, status in (("127.0.0.1", 200), (f"localhost:{port}", 200), ("[::1]:80", 200), ("evil.example", 421)):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+            connection.request("GET", "/", headers={"Host": host})
+            assert connection.getresponse().status == status, host
+
+
+def test_a_body_of_two_lengths_is_refused_and_the_connection_closed(port: int) -> None:
+    twice = SLOW.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(twice + b"0\r\n\r\n")
+        said = b"".join(iter(lambda: client.recv(10_000), b""))
+    assert said.startswith(b"HTTP/1.1 400")
+    assert said.count(b"HTTP/1.1") == 1
+
+
+SLOW = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\n"
 """The head of a request whose picture does not come."""
 
 

@@ -14,6 +14,8 @@ from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
 from fashion_lightning.inference import load
 from fashion_lightning.photographs.prepare import prepare
 from tests.browser import open_page as browser_page
+from tests.browser import violations
+from tests.conftest import Run
 from tests.served import file_of, served, shirt
 
 pytestmark = pytest.mark.browser
@@ -158,3 +160,24 @@ def test_it_fits_a_phone_which_may_photograph_and_draw_with_a_finger(open_page: 
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     for part in ("#said", ".bars"):  # it has scrolled to the answer
         expect(page.locator(part)).to_be_in_viewport(ratio=0.99)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_of_any_command_has_a_fault_of_accessibility(
+    browser: Browser, cli: Run, trained: Path, scheme: str
+) -> None:
+    cli("test", "--ckpt_path", trained)
+    cli("compare", trained, "--output", "report")
+    cli("export", "--ckpt_path", trained, "--output", "model.html")
+    files = trained / "test_best.html", Path("report/comparison.html"), Path("model.html")
+    with served(load(trained)) as port:
+        for url in (*(file.absolute().as_uri() for file in files), f"http://127.0.0.1:{port}/"):
+            page, _ = browser_page(browser, url, 1280, scheme)
+            found = violations(page)
+            if page.locator("#file").count():
+                Path("shirt.png").write_bytes(file_of(shirt(300, 300)))
+                page.set_input_files("#file", "shirt.png")
+                answer(page)
+                found += violations(page)
+            page.close()
+            assert found == [], url

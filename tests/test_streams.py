@@ -32,6 +32,19 @@ def test_a_reader_that_leaves_is_no_error(command: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_ctrl_c_while_python_reads_the_modules_is_no_traceback() -> None:
+    code = (
+        "import runpy, sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'fashion_lightning.cli.commands': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        "runpy.run_module('fashion_lightning', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_characters_that_the_terminal_lacks_are_escaped() -> None:
     code = "from fashion_lightning.cli.process import never_fail_to_print as p; p(); print('93 ± 1 \\udcff')"
     Path("program.py").write_text(code)
@@ -65,7 +78,7 @@ def test_a_process_that_no_first_one_has_started_is_one_line(
 ) -> None:
     done = shell(f"FL fit --config {recipe}", command_on_generated_data, {"RANK": "1"})
     assert done.returncode == 2
-    assert "error: RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID in the environment says that" in done.stderr
+    assert "error: A launcher has started several processes (see RANK, " in done.stderr
     assert not RUN.exists()
 
 

@@ -23,6 +23,23 @@ def test_lightnings_own_parts_are_refused_unless_they_are_known_to_go_on_exactly
             Trainer(accelerator="cpu", logger=False, callbacks=[part])
 
 
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"},
+        {"SLURM_JOB_NAME": "job", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"},
+    ],
+    ids=["torchrun", "srun"],
+)
+def test_a_launcher_of_more_processes_than_the_trainer_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch, launcher: dict[str, str]
+) -> None:
+    for name, value in launcher.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="A launcher has started 2 processes"):
+        Trainer(accelerator="cpu")
+
+
 def test_numbers_of_jsonargparses_types_become_plain_ones_which_checkpoints_may_hold() -> None:
     trainer = Trainer(
         accelerator="cpu", logger=False, max_epochs=PositiveInt(3), accumulate_grad_batches=PositiveInt(2)

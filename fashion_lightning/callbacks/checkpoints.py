@@ -10,6 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
+from fashion_lightning.data import split
 from fashion_lightning.errors import UserError, os_error_behind
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.metrics import TRAIN_METRICS, direction, validated_in_epoch
@@ -22,6 +23,8 @@ class BestCheckpoint(ModelCheckpoint):
         monitor: the metric that decides, also one that a callback logs: the lowest if its name ends in ``loss``,
             ``error`` or ``ece``, else the highest. The earlier of two equal epochs stays. A metric of training is
             judged after every epoch, also without validation.
+
+    Too few validation images choose nothing: the last epoch that was validated counts as the best.
     """
 
     def __init__(self, monitor: str = "val/accuracy") -> None:
@@ -34,6 +37,15 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True if monitor in TRAIN_METRICS else None,
         )
         self.best_metrics: dict[str, float] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        enough = range(split.ENOUGH_TO_CHOOSE)
+        images: Any = getattr(trainer.datamodule, "val_set", enough)  # type: ignore[attr-defined]
+        if len(images) < len(enough) and stage == "fit" and self.monitor not in TRAIN_METRICS:
+            self.monitor = None
+            if trainer.is_global_zero:
+                print(f"{len(images)} validation images are too few to choose an epoch by: the last counts as best.")
+        super().setup(trainer, pl_module, stage)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Not there yet if max_steps ends the run before its first validation; else it is an error.
@@ -99,6 +111,11 @@ def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
     return not validation_follows(trainer, batch_idx) and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 
+def may_ask(trainer: Trainer, batch_idx: int) -> bool:
+    """Check whether all processes may be asked something after this batch, which each waits for: after one in eight."""
+    return trainer.world_size == 1 or (batch_idx + 1) % 8 == 0
+
+
 class LastCheckpoint(Checkpoint):
     """Keeps ``checkpoints/last.ckpt``: saves at the start, after each epoch, within long ones, and on a signal.
 
@@ -131,7 +148,7 @@ class LastCheckpoint(Checkpoint):
         If a validation follows, the run ends after it, and ``on_validation_end`` saves.
         """
         ends = ends_within_epoch(trainer) and not validation_follows(trainer, batch_idx)
-        if ends or (can_go_on_from(trainer, batch_idx) and self._is_due(trainer)):
+        if ends or (can_go_on_from(trainer, batch_idx) and self._is_due(trainer, batch_idx)):
             self.save_now(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -141,12 +158,12 @@ class LastCheckpoint(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.save_now(trainer)
 
-    def _is_due(self, trainer: Trainer) -> bool:
+    def _is_due(self, trainer: Trainer, batch_idx: int) -> bool:
         if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
             return True
         late = time.monotonic() - self.saved_at >= self.every_n_seconds
         # Every process of a run must come to the same answer: saving waits for all of them.
-        return bool(trainer.strategy.broadcast(late)) if trainer.world_size > 1 else late
+        return may_ask(trainer, batch_idx) and bool(trainer.strategy.broadcast(late))
 
     def save_now(self, trainer: Trainer) -> None:
         """Save unless this step is already saved."""

@@ -33,16 +33,14 @@ SHOWN = 20
 
 
 def predictions_file(given: str) -> Path:
-    """Check the file that ``--output`` names; only CSV and JSON files are replaced.
+    """Check the file that ``--output`` names.
 
     Raises:
-        UserError: nothing can be written there, or a file that is neither CSV nor JSON would be lost.
+        UserError: nothing can be written there, or it is named as another kind of file.
     """
     path = output_file("--output", given)
-    if path.is_file() and path.suffix.lower() not in (".csv", ".json") and not path.is_relative_to("/dev"):
-        raise UserError(
-            f"--output {given} is there already and no .csv or .json file; it is not replaced. Name another file."
-        )
+    if path.suffix.lower() not in (".csv", ".json") and not path.is_relative_to("/dev"):
+        raise UserError(f"--output must end in .csv or .json, not {path.name!r}.")
     return path
 
 

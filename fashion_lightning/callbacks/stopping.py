@@ -14,7 +14,7 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch import Tensor
 
-from fashion_lightning.callbacks.checkpoints import LastCheckpoint, can_go_on_from, may_stop
+from fashion_lightning.callbacks.checkpoints import LastCheckpoint, can_go_on_from, may_ask, may_stop
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import METRICS, TRAIN_METRICS, direction, validated_in_epoch
@@ -23,14 +23,14 @@ from fashion_lightning.runs.processes import SIGNALS
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Stops when the monitored metric has not improved for ``patience`` validations.
+    """Stops when the monitored metric has not improved for ``patience`` validations; never by default.
 
     Stock EarlyStopping prefers the checkpoint's patience to the typed one. It also forgets that it has asked the
     Trainer to stop, which ``min_epochs`` and ``min_steps`` put off.
 
     Args:
         patience: validations (one an epoch, unless the Trainer is told otherwise) without improvement
-            before training stops; 0 stops at the first, as 1 does.
+            before training stops; 0 stops at the first, as 1 does; null never stops.
         monitor: the metric to watch, also one that a callback logs; if its name ends in ``loss``, ``error`` or
             ``ece``, it should fall, else rise. A metric of training is checked after each epoch.
         min_delta: the smallest change that counts as an improvement.
@@ -38,14 +38,14 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def __init__(
         self,
-        patience: NonNegativeInt = 10,
+        patience: NonNegativeInt | None = None,
         monitor: str = "val/loss",
         min_delta: float = 0.0,
     ) -> None:
         super().__init__(
             monitor=monitor,
             min_delta=min_delta,
-            patience=int(patience),  # a plain one: it stands in checkpoints
+            patience=sys.maxsize if patience is None else int(patience),  # a plain one: it stands in checkpoints
             mode=direction(monitor),
             strict=monitor not in METRICS,  # a run that max_steps ends before its first validation has none of ours yet
             # After a validation, the metrics of training are still those of an earlier epoch.
@@ -73,6 +73,16 @@ class ValidateLastEpoch(Callback):
     come last anyway.
     """
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on after a validation that is not due again, instead of training past the end of its epoch."""
+        self.every = trainer.check_val_every_n_epoch
+        loop = trainer.fit_loop
+        if loop.restarted_mid_epoch and loop.epoch_loop.batch_progress.is_last_batch:
+            trainer.check_val_every_n_epoch = None  # Lightning skips one that was done, but only where it is due
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.check_val_every_n_epoch = self.every
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -93,7 +103,7 @@ class Interrupted(BaseException):
 
 
 class StopOnSignal(callbacks.Checkpoint):
-    """On the first SIGINT or SIGTERM, finishes the step, saves ``last.ckpt`` and raises ``Interrupted``.
+    """On the first signal of ``SIGNALS``, finishes the step, saves ``last.ckpt`` and raises ``Interrupted``.
 
     A second signal ends the process at once. Stock Lightning saves nothing on Ctrl-C, which may hit in the middle of a
     weight update, and ends with exit code 0 on SIGTERM (issue 19916). If any of several processes gets a signal, all
@@ -122,7 +132,7 @@ class StopOnSignal(callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if can_go_on_from(trainer, batch_idx):
+        if can_go_on_from(trainer, batch_idx) and may_ask(trainer, batch_idx):
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -96,6 +96,7 @@ def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCom
         "" if (text := getattr(given, label, None)) is None else origin.check_label(f"--{label}", text, longest)
         for label, longest in (("name", origin.LONGEST_NAME), ("note", origin.LONGEST_NOTE))
     ]
+    _add_callbacks_up(configs, replaced="--trainer.callbacks" in typed)
     # As text: jsonargparse would read the files in the locale's encoding.
     arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *settings]
     return CompletedCommandLine(given, arguments, name, checkpoint, weights, labels)
@@ -123,6 +124,18 @@ def _resolve(
             " folder. Leave it out, or start a new run without --ckpt_path."
         )
     return checkpoint
+
+
+def _add_callbacks_up(configs: Sequence[dict[str, Any]], replaced: bool) -> None:
+    """Give each config the callbacks of those before it, which jsonargparse would drop; say which a flag drops."""
+    callbacks: list[Any] = []
+    for config in configs:
+        if own := config.get("trainer", {}).get("callbacks"):
+            own = own if isinstance(own, list) else [own]
+            callbacks = config["trainer"]["callbacks"] = [*(kept for kept in callbacks if kept not in own), *own]
+    if replaced and callbacks:
+        names = ", ".join(str(callback["class_path"]) for callback in callbacks)
+        print(f"--trainer.callbacks takes the place of {names}; --trainer.callbacks+=… adds to them.", flush=True)
 
 
 def _named_classes(settings: Sequence[str], configs: Sequence[dict[str, Any]]) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import lightning
 import torch
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import Namespace, set_parsing_settings
 from jsonargparse.typing import restricted_number_type
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -45,6 +45,8 @@ from fashion_lightning.networks import precision
 from fashion_lightning.runs import continuing, folder, processes, tensorboard, weights
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.schedules import RunSchedule, check_length
+
+set_parsing_settings(import_path_allowlist=[])  # none but jsonargparse's own: no setting names subprocess.Popen
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
@@ -149,12 +151,6 @@ class FashionMNISTCLI(LightningCLI):
             kwargs["logger"] = False  # until there is a folder to log to
         trainer: Trainer = super().instantiate_trainer(**kwargs)  # type: ignore[assignment]
         trainer.strategy.checkpoint_io = DurableCheckpointIO(self.checkpoint.content if self.checkpoint else None)
-        if trainer.world_size == 1 and not processes.is_first_process():
-            raise UserError(
-                "RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID in the environment says that this process is one of"
-                " several, but the Trainer has one only. Unset them, or give --trainer.devices and --trainer.num_nodes"
-                " as the launcher does."
-            )
         if self.command == "fit":
             self._check_fit(trainer)
             if self.makes_run_folder and not settings["fast_dev_run"] and not self.finished:
@@ -268,6 +264,11 @@ def _errors_in_one_line(what: str) -> Iterator[None]:
     try:
         yield
     except (UserError, OSError):
+        raise
+    except SystemExit as end:  # a signal, --help or --print_config
+        is_signal = end.code in [128 + signum for signum in processes.SIGNALS]
+        if not is_signal and (place := place_in_own_code(end)):
+            raise UserError(f"{what}: your own code ends Python (sys.exit){place}") from end
         raise
     except Exception as error:
         if stop := next((cause for cause in causes(error) if isinstance(cause, SystemExit)), None):

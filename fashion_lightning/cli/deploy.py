@@ -86,7 +86,8 @@ def serve(given: Namespace, _: Sequence[str]) -> None:
         if not ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
             print("No password is asked: whoever reaches this machine over its network can use the page.", flush=True)
         print(f"{checkpoint.path} is served at {server.address(listening)} until Ctrl-C.", flush=True)
-        server.serve(app.create_app(classifier, f"Recipe {checkpoint.name}{version}{views}"), listening)
+        page = app.create_app(classifier, f"Recipe {checkpoint.name}{version}{views}", host=given.host)
+        server.serve(page, listening)
 
 
 def need_packages(what: str, packages: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +34,10 @@ def run(given: Namespace, settings: Sequence[str]) -> None:
     silence_what_is_not_news()
     with contextlib.nullcontext() if is_first_process() else contextlib.redirect_stdout(io.StringIO()):
         try:
-            RUNS[given.command](FashionMNISTCLI(complete(given, settings)))
+            is_config = any(setting.startswith("--print_config") for setting in settings)
+            with contextlib.redirect_stdout(sys.stderr if is_config else sys.stdout):  # a config is printed alone
+                completed = complete(given, settings)
+            RUNS[given.command](FashionMNISTCLI(completed))
         finally:
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()  # its threads may else abort the process at its end
@@ -109,8 +113,8 @@ def _print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path 
     processes = f"   processes: {trainer.world_size}" if trainer.world_size > 1 else ""
     print(f"Run folder: {where}   precision: {trainer.precision}   seed: {run_seed()}{processes}")
     if checkpoint is not None:
-        epochs, batches = checkpoint.epochs_done, checkpoint.batches_of_epoch_done
-        place = f"in epoch {epochs + 1}, after {batches} batches of it" if batches else f"after {epochs} epochs"
+        begun, batches = checkpoint.loop["epoch_progress"]["current"]["started"], checkpoint.batches_of_epoch_done
+        place = f"in epoch {begun}, after {batches} batches of it" if batches else f"after {begun} epochs"
         print(f"Continuing {checkpoint.path} {place}.")
 
 

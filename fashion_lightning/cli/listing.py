@@ -70,12 +70,16 @@ def compare(given: Namespace, _: Sequence[str]) -> None:
     from fashion_lightning.report import comparison_table as tables
 
     comparison = tables.compare(find_runs(given.runs))
+    if not comparison.groups:
+        path, problem = comparison.problems[0]
+        raise UserError(
+            f"None of these folders holds the results of a run ({path}: {problem}). Train one first:"
+            " fashion-lightning fit"
+        )
     if given.format == "table":
         tables.print_comparison(comparison)
     else:
         print(tables.as_text(comparison, given.format), end="")
-    if not comparison.groups:
-        raise UserError("None of these folders holds the results of a run. Train one first: fashion-lightning fit")
     if given.output is not None:
         from fashion_lightning.report import comparison_page  # matplotlib takes a second to load
 

@@ -19,9 +19,12 @@ from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.commands import SHORT_NAMES
 from fashion_lightning.cli.deploy import need_packages
 from fashion_lightning.cli.messages import silence_what_is_not_news
-from fashion_lightning.cli.parser import parse
+from fashion_lightning.cli.parser import parse, unknown_flag
+from fashion_lightning.data import split
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.names import check_name
+from fashion_lightning.runs.processes import leave_launcher
+from fashion_lightning.runs.results import flattened
 from fashion_lightning.sweeps import fits
 
 
@@ -49,7 +52,11 @@ def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
     space = read_space(Path(given.space), SHORT_NAMES)
     if typed_too := sorted({option.partition("=")[0].removeprefix("--") for option in fit_options} & space.keys()):
         raise UserError(f"{typed_too[0]} is searched in {given.space}, and typed as well: leave one of them out.")
-    recipe, config = fit_settings(fit_options)
+    recipe, config = fit_settings(fit_options, to_choose=True)
+    known = dict(flattened(config))
+    for key in space:
+        if not any(f"{setting}.".startswith(f"{key}.") for setting in known):
+            raise UserError(f"{given.space}: {unknown_flag(f'--{key}', {f'--{setting}' for setting in known})}")
     name = check_name(given.study or f"{recipe}_sweep", "The study")
     try:
         for values in corners(space):
@@ -59,20 +66,28 @@ def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
     search.sweep(name, config, space, given.trials, given.processes, given.pruner, given.storage)
 
 
-def fit_settings(options: Sequence[str]) -> tuple[str, dict[str, Any]]:
+def fit_settings(options: Sequence[str], to_choose: bool = False) -> tuple[str, dict[str, Any]]:
     """Build all that ``fit`` would build from these options, but no run folder.
+
+    Args:
+        options: of ``fit``.
+        to_choose: whether settings are chosen by the validation images.
 
     Returns:
         The recipe's name and every setting as plain values.
 
     Raises:
-        UserError: ``fit`` would refuse these options, or they belong to a single run.
+        UserError: ``fit`` would refuse these options, they belong to a single run, or so few images choose nothing.
     """
     for name in {option.partition("=")[0] for option in options} & {"--seed_everything", "--ckpt_path"}:
         raise UserError(f"repeat and sweep choose seeds and find runs to continue by themselves: leave {name} out.")
     silence_what_is_not_news()
+    leave_launcher()
     built = FashionMNISTCLI(complete(*parse("fit", options)), makes_run_folder=False)
     config = yaml.safe_load(config_text(built.parser, built.config))
     if config["trainer"]["fast_dev_run"]:
         raise UserError("repeat and sweep need runs that are saved: leave trainer.fast_dev_run out.")
+    images = len(built.datamodule.val_set)
+    if to_choose and images < split.ENOUGH_TO_CHOOSE:
+        raise UserError(f"{images} validation images are too few to choose settings by: give --data.val_size 5000.")
     return built.name, config

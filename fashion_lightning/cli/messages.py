@@ -19,6 +19,7 @@ EXPECTED_WARNINGS = (
     "LightningCLI's args parameter is intended",  # a command line that was completed is how we run it
     ".*does not have many workers",  # images in memory need no loader processes
     "You're resuming from a checkpoint that ended before",  # the sampler starts at the right batch by itself
+    "The `srun` command is available",  # a cluster's login node is used as any machine
     "Checkpoint directory .* exists and is not empty",  # a run that is continued
     "It is recommended to use `self.log.*sync_dist=True",  # torchmetrics have synchronized what is logged
     "The number of training batches .* is smaller than the logging interval",  # a line an epoch has the metrics
@@ -26,6 +27,7 @@ EXPECTED_WARNINGS = (
     "Couldn't infer the batch indices",  # predictions carry their own indices
     r"\s*(By default only one Jsonargparse|.*deprecated in v4)",  # LightningCLI 2.6.6
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # Lightning 2.6.6 with torch 2.15
+    "torch.distributed.nn.functional.all_gather is deprecated",  # the same
 )
 
 

@@ -18,7 +18,7 @@ from fashion_lightning.runs.processes import SIGNALS
 
 @contextlib.contextmanager
 def exit_on_signal(to_the_end: bool) -> Iterator[None]:
-    """Exit with 130 or 143 on the first SIGINT or SIGTERM, and end the process at once on a second.
+    """Exit with 128 and its number on the first signal of ``SIGNALS``, and end the process at once on a second.
 
     Args:
         to_the_end: ignore signals that come later, while Python ends. Otherwise restore the handlers.

@@ -3,17 +3,21 @@
 jsonargparse reads the types: it refuses every other argument and value in one line, before anything is made.
 """
 
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import lightning
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, restricted_number_type
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt, restricted_number_type
 from lightning import Callback
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import Profiler
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.folder import LOGS
+from fashion_lightning.runs.processes import is_first_process
 
 if TYPE_CHECKING:
     OrNoLimit = int
@@ -25,6 +29,20 @@ EXACT = {
     *("RichProgressBar", "Timer", "TQDMProgressBar"),
 }
 """Lightning's callbacks that keep nothing between two steps, or all of it in the checkpoint."""
+
+
+class Slurm(SLURMEnvironment):
+    """SLURM's tasks, without what Lightning does on SIGUSR1: StopOnSignal saves, and the job script requeues itself.
+
+    Lightning would save ``hpc_ckpt_1.ckpt`` into the folder of all runs, and every later fit would begin from it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(auto_requeue=False)
+
+    @staticmethod
+    def _validate_srun_variables() -> None:
+        """Take ``srun --ntasks``, too: the Trainer compares the number of processes."""
 
 
 class Trainer(lightning.Trainer):
@@ -81,11 +99,11 @@ class Trainer(lightning.Trainer):
         accumulate_grad_batches: PositiveInt = 1,
         gradient_clip_val: NonNegativeFloat | None = None,
         gradient_clip_algorithm: Literal["norm", "value"] = "norm",
-        limit_train_batches: PositiveInt | PositiveFloat | None = None,
+        limit_train_batches: int | float | None = None,
         limit_val_batches: int | float | None = None,
         limit_test_batches: int | float | None = None,
         limit_predict_batches: int | float | None = None,
-        val_check_interval: PositiveInt | PositiveFloat | None = None,
+        val_check_interval: int | float | None = None,
         check_val_every_n_epoch: PositiveInt | None = 1,
         num_sanity_val_steps: NonNegativeInt = 0,
         log_every_n_steps: NonNegativeInt = 10,
@@ -103,10 +121,26 @@ class Trainer(lightning.Trainer):
         settings = {name: _plain(value) for name, value in locals().items() if name not in ("self", "__class__")}
         _refuse_inexact("callbacks", callbacks)
         _refuse_inexact("logger", logger)
+        for name in ("limit_train_batches", "val_check_interval"):  # jsonargparse would save a PositiveFloat here as 0
+            if settings[name] is not None and not settings[name] > 0:
+                raise UserError(f"trainer.{name} must be above 0, not {settings[name]}.")
+        is_torchrun = TorchElasticEnvironment.detect()
+        is_slurm = SLURMEnvironment.detect() and not is_torchrun
+        settings["plugins"] = [Slurm()] if is_slurm else None
         super().__init__(**settings, enable_model_summary=False)  # print_layers prints one with shapes
+        started = os.environ.get("SLURM_NTASKS" if is_slurm else "WORLD_SIZE") if is_slurm or is_torchrun else None
+        own = self.num_devices * self.num_nodes
+        if (started or str(own)) != str(own) or (own == 1 and not is_first_process()):
+            raise UserError(
+                f"A launcher has started {started or 'several'} processes (see RANK, LOCAL_RANK, NODE_RANK, WORLD_SIZE,"
+                f" SLURM_PROCID and SLURM_NTASKS), but the Trainer has {own}. Give --trainer.devices and"
+                " --trainer.num_nodes as the launcher does, or unset these variables."
+            )
         # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
         # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
         self.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]  # noqa: SLF001
+        # It asks all processes before each batch (issue 21487); StopOnSignal does so less often.
+        self.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def _plain(value: Any) -> Any:

@@ -71,19 +71,27 @@ class Augment:
             # A multiplicative hash of the index (Knuth) stands in for a stored draw per image.
             hashed = indices * 0x9E3779B1 + derive_seed(self.seed, "flip") % 2**31
             mirror = ((hashed >> 20) + epoch) % 2 == 1
-        return torch.where(mirror.to(images.device, non_blocking=True)[:, None, None, None], images.flip(-1), images)
+        return torch.where(_moved(mirror, images)[:, None, None, None], images.flip(-1), images)
 
     def _shifted(self, images: Tensor, draws: torch.Generator, part: Part) -> Tensor:
         count, size, places = len(images), images.shape[-1], 2 * self.shift + 1
         # A view of every window of an image's size in the padded image, from which each image takes one.
         windows = pad(images, [self.shift] * 4).unfold(2, size, 1).unfold(3, size, 1)
         drawn = part.of(torch.randint(places, (2, part.whole), generator=draws))
-        down, right = drawn.to(images.device, non_blocking=True)
+        down, right = _moved(drawn, images)
         return windows[torch.arange(count, device=images.device), :, down, right]
 
     def _cut(self, images: Tensor, draws: torch.Generator, part: Part) -> Tensor:
         size = images.shape[-1]
         centre = part.of(torch.randint(size, (2, part.whole), generator=draws)).unsqueeze(-1)
         offset = torch.arange(size) - centre + self.cutout // 2
-        inside = ((offset >= 0) & (offset < self.cutout)).to(images.device, non_blocking=True)
+        inside = _moved((offset >= 0) & (offset < self.cutout), images)
         return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :]).unsqueeze(1), 0)
+
+
+def _moved(drawn: Tensor, images: Tensor) -> Tensor:
+    """Copy draws to the images' device. Only CUDA reads them before they are freed without being waited for.
+
+    On Apple's GPUs such a copy is silently wrong (pytorch issue 189690).
+    """
+    return drawn.to(images.device, non_blocking=images.device.type == "cuda")

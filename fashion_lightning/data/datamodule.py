@@ -129,6 +129,8 @@ class FashionMNISTDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the split that this stage needs; ``fit`` and ``validate`` never open the test files."""
+        if getattr(self.trainer, "overfit_batches", 0):  # Lightning would load images one by one
+            raise UserError("Trainer(overfit_batches=…) cannot be used: give the DataModule a small train_size.")
         if stage in ("fit", "validate"):
             images, labels = self.load("train")
             own_val = 0 if self.own is None else self.own.validation

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+ENOUGH_TO_CHOOSE = 1000
+"""Validation images that can choose an epoch or settings: at 95 %, 1,000 measure an accuracy of 94 % to ±1.5 points."""
+
 SPLIT_SEED = 20170825  # not the run's seed: another run must be judged on the same validation images
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
@@ -38,7 +38,9 @@ class TooManyPixels(UserError):
 
 
 @contextmanager
-def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None) -> Iterator[Image.Image]:
+def opened(
+    file: Path | BinaryIO, name: str = "", max_pixels: int | None = None, without: Collection[str] = ()
+) -> Iterator[Image.Image]:
     """Open an image file; it is decoded within the block. EXIF orientation is not applied; large JPEGs are smaller.
 
     Args:
@@ -46,6 +48,7 @@ def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None)
         name: its name in errors; the path by default.
         max_pixels: that are decoded, by the file's header; ``PIL.Image.MAX_IMAGE_PIXELS`` holds in any case, also for
             a JPEG, of which fewer are decoded.
+        without: formats that are not opened here.
 
     Raises:
         UnknownFormat: it is something else, or a format that is not opened.
@@ -59,7 +62,7 @@ def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None)
             # max_pixels is what counts.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # of EXIF data that are damaged
-            with Image.open(file, formats=_formats()) as picture:
+            with Image.open(file, formats=[kind for kind in _formats() if kind not in without]) as picture:
                 # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
                 picture.draft(None, (DECODED_AT, DECODED_AT))
                 pixels = picture.width * picture.height
@@ -70,12 +73,14 @@ def opened(file: Path | BinaryIO, name: str = "", max_pixels: int | None = None)
                 yield picture
     except UserError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise TooManyPixels(f"{name} has too many pixels. Make it smaller; 28x28 are used.") from error
     except UnidentifiedImageError as error:
         if _is_heic(file):
             raise UnknownFormat(f"{name} is a HEIC picture, as iPhones take them: pip install pillow-heif") from error
-        raise UnknownFormat(f"{name} cannot be read as an image ({', '.join(FORMATS)} can).") from error
+        raise UnknownFormat(
+            f"{name} cannot be read as an image ({', '.join(kind for kind in FORMATS if kind not in without)} can)."
+        ) from error
     except Exception as error:  # PIL raises a dozen kinds for damaged bytes
         raise UserError(f"{name} cannot be read as an image ({error or type(error).__name__}).") from error
 

@@ -186,7 +186,8 @@ def differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
     for column in (column for column in COLUMNS if column.scale == 100):
         for group in groups[1:]:
             samples = [column.values(each) for each in (group, groups[0])]
-            if not all(samples):
+            sizes = {each.runs[0].settings.get("data.val_size") for each in (group, groups[0])}
+            if not all(samples) or (column.name.startswith("val") and len(sizes) > 1):  # over other images
                 continue
             right = [_right(column, each) for each in (group, groups[0])]
             if by_image := bool(right[0]) and right[0].keys() == right[1].keys():

@@ -30,7 +30,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
         UserError: naming the first such setting.
     """
     rules = []
-    if command in ("fit", "validate"):
+    if command != "predict":
         rules.append(("data.val_size", "some images would be both trained and validated on"))
     if command == "fit":
         rules.append(("model.optimizer", "the optimizer's state would not fit"))

@@ -11,19 +11,32 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from subprocess import Popen
 from typing import Any, Self
 
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 """Variables of torchrun, Lightning's own launcher and SLURM: all of them are 0 in the first process."""
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Signals that ask a process to end: Ctrl-C, and what systemd, SLURM and ``timeout`` send."""
+LAUNCHER = (*RANKS, "WORLD_SIZE", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS")
+"""Variables by which Lightning takes a process for one of several that train together."""
 
-PROGRAM = (sys.executable, "-m", "fashion_lightning")
+SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+"""Signals that ask a process to end: Ctrl-C, what systemd and ``timeout`` send, and what a SLURM job may ask for."""
+
+PYTHON = (sys.executable, *([] if Path.cwd() == Path(__file__).parents[2] else ["-P"]))
+"""Python, not importing from the working folder, where a ``random.py`` may lie, unless that is our checkout's."""
+
+PROGRAM = (*PYTHON, "-m", "fashion_lightning")
 """This command, as a process starts it."""
 
 ENDS_WITH_STDIN = "FASHION_LIGHTNING_ENDS_WITH_STDIN"
+
+
+def leave_launcher() -> None:
+    """Make this process one of its own, whatever started it: a task of SLURM may run a whole sweep."""
+    for name in LAUNCHER:
+        os.environ.pop(name, None)
 
 
 def is_first_process() -> bool:
@@ -46,7 +59,8 @@ class Children:
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], **streams: Any) -> "Popen[bytes]":
         """Start a process; ``environment`` is added to that of this process."""
-        variables = {**os.environ, **environment, ENDS_WITH_STDIN: "1"}
+        own = {name: value for name, value in os.environ.items() if name not in LAUNCHER}
+        variables = {**own, **environment, ENDS_WITH_STDIN: "1"}
         # In a session of its own, so that Ctrl-C reaches this process only, which hands on a single signal.
         return Popen(command, stdin=self.their_end, env=variables, start_new_session=True, **streams)
 

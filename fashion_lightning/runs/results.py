@@ -12,7 +12,7 @@ from typing import Any, get_args
 from fashion_lightning.data.tta import TTA, suffix
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_json, read_yaml
-from fashion_lightning.runs.folder import LOGS, find_run
+from fashion_lightning.runs.folder import FOLDER_OF_RECIPES, LOGS, find_run, run_dir_of
 
 OBSERVATION = (
     "trainer.logger",
@@ -96,8 +96,10 @@ def find_runs(given: Sequence[str]) -> list[Path]:
     """Resolve run folders, folders of runs, globs and recipe names; what is not there is kept as it is."""
     found: list[Path] = []
     for text in given:
-        places = [Path(text), LOGS / text] if text else []
-        matches = [place for place in places if place.exists()][:1] or [Path(path) for path in sorted(glob.glob(text))]
+        places = [Path(text), LOGS / text.removeprefix(FOLDER_OF_RECIPES)] if text else []
+        places.sort(key=lambda place: not (run_dir_of(place) or any(place.glob("version_*"))))  # those with runs first
+        matches = [place for place in places if place.exists()][:1]
+        matches = matches or [Path(path) for path in sorted(glob.glob(text))]
         if not matches:
             with contextlib.suppress(UserError):  # the name of no run either
                 matches = [find_run(text)]

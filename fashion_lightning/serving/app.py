@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import ipaddress
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,13 +21,13 @@ from fashion_lightning.data.classes import (
     ImageSpec,
 )
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.pictures import FORMATS, TooManyPixels, UnknownFormat
+from fashion_lightning.files.pictures import TooManyPixels, UnknownFormat
 from fashion_lightning.inference import TrainedClassifier
-from fashion_lightning.photographs.files import read_picture
 from fashion_lightning.photographs.prepare import Box, Prepared
 from fashion_lightning.report.page import png, render
+from fashion_lightning.serving import decoding
 from fashion_lightning.serving.batches import Batches
-from fashion_lightning.serving.intake import PREPARING, Intake, Limits
+from fashion_lightning.serving.intake import Intake, Limits
 from fashion_lightning.version import __version__
 
 EXAMPLE: dict[str, Any] = {
@@ -121,7 +122,7 @@ def page(model: str, limits: Limits, images: ImageSpec) -> bytes:
         cannot_know=WHAT_IT_CANNOT_KNOW,
         images=images,
         garments=images == FASHION_MNIST,
-        formats=list(FORMATS),
+        formats=decoding.SERVED_FORMATS,
         megabytes=limits.bytes / 1e6,
         style=render("serve.css").decode(),
         script=render("serve.js").decode(),
@@ -131,14 +132,14 @@ def page(model: str, limits: Limits, images: ImageSpec) -> bytes:
 PROBLEMS = {
     400: "Nothing was sent.",
     408: "The picture came too slowly.",
-    413: "The picture has too many bytes or pixels.",
+    413: "The picture has too many bytes or pixels, or takes too long to decode.",
     415: "It is sent as something else than a picture, or is in no format that is read.",
     422: "The file is damaged.",
     503: "Too many pictures at the same time; try again.",
 }
 
 BODY = {
-    "description": f"The bytes of one file: {', '.join(FORMATS)}, by its content.",
+    "description": f"The bytes of one file: {', '.join(decoding.SERVED_FORMATS)}, by its content.",
     "required": True,
     "content": {
         kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/*", "application/octet-stream")
@@ -146,22 +147,33 @@ BODY = {
 }
 
 
-def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None = None) -> FastAPI:
+def create_app(
+    classifier: TrainedClassifier, model: str, limits: Limits | None = None, host: str = "localhost"
+) -> FastAPI:
     """Build the application for one classifier.
 
     Args:
         classifier: in evaluation mode; its test-time augmentation counts.
         model: its name on the page: recipe, run and so on.
         limits: the default ones if not given.
+        host: a name that the server goes by, beside its addresses.
     """
     limits = limits or Limits()
     intake = Intake(limits)
     batches = Batches(lambda images: told(classifier.classify(images)), limits.batch)
-    preparing = ThreadPoolExecutor(PREPARING, "prepare")
+    decoders = ThreadPoolExecutor(limits.decoders, "decoder")
+
+    async def check_host(request: Request) -> None:
+        """Refuse other names: a page from elsewhere could have its own lead to this machine (DNS rebinding)."""
+        name = request.url.hostname or ""
+        with contextlib.suppress(ValueError):
+            if name in ("localhost", host.lower()) or ipaddress.ip_address(name):
+                return
+        raise HTTPException(421, "This server goes by its address, or by what --host names.")
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with preparing:
+        with decoders:
             async with batches.running():
                 yield
 
@@ -172,6 +184,7 @@ def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None 
         docs_url=None,  # their pages load scripts from other hosts
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(check_host)],
     )
     images = classifier.images
     html = page(model, limits, images)
@@ -194,7 +207,7 @@ def create_app(classifier: TrainedClassifier, model: str, limits: Limits | None 
             try:
                 loop = asyncio.get_running_loop()
                 prepared = await loop.run_in_executor(
-                    preparing, read_picture, file, "The picture", limits.pixels, images, frame_of(box)
+                    decoders, decoding.prepared, file.getvalue(), limits, images, frame_of(box)
                 )
             except UserError as error:
                 status = {UnknownFormat: 415, TooManyPixels: 413}.get(type(error), 422)

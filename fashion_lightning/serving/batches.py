@@ -50,14 +50,13 @@ class Batches:
             batch = [await self.waiting.get()]
             while len(batch) < self.largest and not self.waiting.empty():
                 batch.append(self.waiting.get_nowait())
-            images = channels_first([pixels for pixels, _ in batch])
             try:
+                images = channels_first([pixels for pixels, _ in batch])
                 found = await asyncio.get_running_loop().run_in_executor(thread, self.classify_all, images)
+                for (_, answer), row in zip(batch, found, strict=True):
+                    if not answer.done():  # a request that was given up
+                        answer.set_result(row)
             except Exception as error:  # whatever a network of the user's raises: each request fails with it
                 for _, answer in batch:
                     if not answer.done():
                         answer.set_exception(error)
-                continue
-            for (_, answer), row in zip(batch, found, strict=True):
-                if not answer.done():  # a request that was given up
-                    answer.set_result(row)

@@ -6,16 +6,11 @@ Together the bounds limit the server's memory.
 import asyncio
 import contextlib
 import io
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
-
-PREPARING = min(4, os.cpu_count() or 1)
-"""Pictures that are decoded at the same time, each in a thread."""
-
 
 LINGER = 5.0
 """Seconds in which a client that was refused may still send; it is read and dropped."""
@@ -29,6 +24,12 @@ class Limits:
     """Of one picture as it is uploaded."""
     pixels: int = 25_000_000
     """Of one picture as it is decoded, by its header; large JPEGs are decoded at a smaller size."""
+    decoders: int = 2
+    """Processes at a time, each of which decodes a picture."""
+    decoding_seconds: float = 5
+    """For one picture; the largest take one."""
+    decoding_bytes: int = 1_500_000_000
+    """Address space of such a process."""
     seconds: float = 60
     """Until a picture must have arrived."""
     requests: int = 64
@@ -116,6 +117,8 @@ def _check_headers(request: Request, largest: int) -> None:
             415, "Send the bytes of one picture as image/jpeg, image/png and so on, or as application/octet-stream."
         )
     length = request.headers.get("content-length", "")
+    if length and "transfer-encoding" in request.headers:  # the way to hide a second request in a first one's body
+        raise HTTPException(400, "A request has either a Content-Length or a Transfer-Encoding.")
     if length.isdecimal() and int(length) > largest:
         raise _too_large(largest)
 

@@ -85,6 +85,7 @@ def config(app: FastAPI) -> uvicorn.Config:
 
 def serve(app: FastAPI, listening: socket.socket) -> None:
     """Answer until Ctrl-C or SIGTERM, which are an ordinary end; uvicorn raises them once more after its shutdown."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # decoders import nothing from the working folder, where a random.py may lie
     for signum in SIGNALS:
         signal.signal(signum, lambda *_: None)
     uvicorn.Server(config(app)).run(sockets=[listening])

@@ -43,7 +43,7 @@ def storage_url(given: str | None, folder: Path) -> URL:
         folder: of the sweep.
 
     Raises:
-        UserError: it is no address.
+        UserError: it is no address, or the driver is missing.
     """
     try:
         url = URL.create("sqlite", database=str(folder / "study.db")) if given is None else make_url(given)
@@ -52,7 +52,12 @@ def storage_url(given: str | None, folder: Path) -> URL:
     except (ArgumentError, ValueError) as error:
         example = "postgresql://user:password@host/database or sqlite:///file.db"
         raise UserError(f"--storage is no address of a database, as {example}.") from error
-    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+    url = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+    try:
+        url.get_dialect().import_dbapi()
+    except ImportError as error:
+        raise UserError(f"--storage cannot be used: {error}") from error
+    return url
 
 
 def is_shared(url: URL) -> bool:
@@ -78,7 +83,7 @@ def open_storage(url: URL, stopping: threading.Event) -> Storage:
         stopping: set when this process ends and no longer waits for a database that is away.
 
     Raises:
-        UserError: another process uses the SQLite file, or the driver is missing.
+        UserError: another process uses the SQLite file.
     """
     shared = is_shared(url)
     if not shared and not lock_for_life(Path(f"{url.database}.lock")):
@@ -100,7 +105,7 @@ def open_storage(url: URL, stopping: threading.Event) -> Storage:
         except UNREACHABLE:  # another worker may have made the same tables at the same instant
             time.sleep(1)
             storage = connect()
-    except (ImportError, RuntimeError) as error:  # the driver is missing, or the tables are of another Optuna
+    except RuntimeError as error:  # the tables are of another Optuna
         raise UserError(f"--storage cannot be used: {error}") from error
 
     def wait_for_server(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:

@@ -37,7 +37,7 @@ async function ask(picture, signal, box = null) {
   } catch {
     throw new Error("The server does not answer. Is it still running?");
   }
-  const said = await response.json();
+  const said = await response.json().catch(() => ({ detail: `The server answers with an error (${response.status}).` }));
   if (!response.ok) throw new Error(said.detail);
   return said;
 }

@@ -1,0 +1,64 @@
+"""Each uploaded picture is decoded in a process of its own, within bounds on seconds and memory.
+
+A file can make decoders work without end, and no list of such tricks is complete: scans that are repeated, tiles larger
+than their picture, millions of empty segments.
+"""
+
+import contextlib
+import io
+import multiprocessing
+import os
+import signal
+from multiprocessing.connection import Connection
+from typing import Any
+
+from fashion_lightning.data.classes import ImageSpec
+from fashion_lightning.errors import UserError
+from fashion_lightning.files.pictures import FORMATS, TooManyPixels, opened
+from fashion_lightning.photographs.prepare import Box, Prepared, prepare
+from fashion_lightning.serving.intake import Limits
+
+NOT_SERVED = ("TIFF",)
+"""No phone sends it, and its tiles may be larger than the picture."""
+
+SERVED_FORMATS = [name for name in FORMATS if name not in NOT_SERVED]
+
+FORKSERVER: Any = multiprocessing.get_context("forkserver" if os.name != "nt" else "spawn")
+"""Starts a process within milliseconds, from one that has imported everything and trains or serves nothing."""
+
+FORKSERVER.set_forkserver_preload([__name__, "fashion_lightning.__main__"])
+
+
+def prepared(file: bytes, limits: Limits, images: ImageSpec, box: Box | None) -> Prepared:
+    """Decode and prepare a picture; ``prepare`` describes the arguments.
+
+    Raises:
+        TooManyPixels: the bounds were reached.
+        UserError: what ``opened`` raises else.
+    """
+    receiver, sender = FORKSERVER.Pipe(duplex=False)
+    process = FORKSERVER.Process(target=_decode, args=(sender, file, limits, images, box), daemon=True)
+    process.start()
+    sender.close()
+    found: Prepared | UserError = TooManyPixels("The picture takes too long or too much memory to decode.")
+    with receiver, contextlib.suppress(EOFError):  # the process came to its end without an answer
+        if receiver.poll(limits.decoding_seconds):
+            found = receiver.recv()
+    process.kill()
+    process.join()
+    if isinstance(found, UserError):
+        raise found
+    return found
+
+
+def _decode(sender: Connection, file: bytes, limits: Limits, images: ImageSpec, box: Box | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; this picture is still answered
+    with contextlib.suppress(ImportError):  # Windows has no such bound
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (limits.decoding_bytes, limits.decoding_bytes))
+    try:
+        with opened(io.BytesIO(file), "The picture", limits.pixels, NOT_SERVED) as picture:
+            sender.send(prepare(picture, images, box))
+    except UserError as error:
+        sender.send(error)
