@@ -95,7 +95,7 @@ def test_a_damaged_file_tells_nothing_and_does_no_harm(tmp_path: Path, content: 
 
 
 def test_a_fit_goes_on_where_its_origin_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origin, "replacing", Mock(side_effect=OSError(28, "No space left on device")))
+    monkeypatch.setattr(origin, "write_json", Mock(side_effect=OSError(28, "No space left on device")))
     record_origin(tmp_path, {"name": "first"})
     assert read_origin(tmp_path) == {}
 

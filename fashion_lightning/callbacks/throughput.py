@@ -5,8 +5,6 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.runs.tensorboard import THROUGHPUT
 
 
@@ -27,13 +25,9 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.since is not None and isinstance(batch, Batch):
-            now = time.perf_counter()
-            self.seconds, self.since = self.seconds + now - self.since, now
-            datamodule = trainer.datamodule  # type: ignore[attr-defined]
-            ours = isinstance(datamodule, FashionMNISTDataModule)
-            in_all = datamodule.images_in_step(batch, batch_idx) if ours else len(batch.labels) * trainer.world_size
-            self.images += in_all
+        now = time.perf_counter()
+        self.seconds, self.since = self.seconds + now - (self.since or now), now
+        self.images += trainer.datamodule.images_in_step(batch, batch_idx)  # type: ignore[attr-defined]
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.since = None

@@ -1,6 +1,5 @@
 """``validate``, ``test`` and ``predict``: measure a checkpoint, or use it on images."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, batch_loader
 from fashion_lightning.data.tta import IN_WORDS, TTA, suffix
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.durable import replacing
+from fashion_lightning.files.durable import replacing, write_json
 from fashion_lightning.photographs.files import find_pictures, read_pictures
 from fashion_lightning.photographs.preview import preview_file, write_preview
 from fashion_lightning.report import evaluation_page, findings
@@ -107,12 +106,6 @@ def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> N
     record = {"checkpoint": cli.measured.path.name, "steps": cli.measured.steps_done, "tta": tta, **metrics}
     write_json(path, record)
     print(f"Written to {path}")
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write or replace a JSON file in one step."""
-    with replacing(path) as file:
-        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:

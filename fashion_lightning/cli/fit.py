@@ -16,10 +16,11 @@ from fashion_lightning.callbacks.stopping import Interrupted
 from fashion_lightning.callbacks.terminal import print_layers
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
-from fashion_lightning.cli.evaluate import predict, test, validate, write_json
+from fashion_lightning.cli.evaluate import predict, test, validate
 from fashion_lightning.cli.messages import silence_what_is_not_news
 from fashion_lightning.data.seeding import run_seed
 from fashion_lightning.errors import UserError
+from fashion_lightning.files.durable import write_json
 from fashion_lightning.report.page import percent
 from fashion_lightning.runs import continuing, folder, progress, results
 from fashion_lightning.runs.checkpoint import Checkpoint

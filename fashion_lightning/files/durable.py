@@ -2,11 +2,12 @@
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from fashion_lightning.errors import UserError
 
@@ -45,6 +46,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
                 raise
         finally:
             os.close(folder)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write or replace a JSON file in one step."""
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def output_file(option: str, given: str) -> Path:

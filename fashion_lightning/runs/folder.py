@@ -16,7 +16,6 @@ tensorboard_logs/<recipe>/version_N/
 import contextlib
 import difflib
 import itertools
-import json
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +23,7 @@ from pathlib import Path
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_json
-from fashion_lightning.files.durable import replacing
+from fashion_lightning.files.durable import write_json
 
 LOGS = Path("tensorboard_logs")
 
@@ -114,8 +113,7 @@ def mark_run(run_dir: Path) -> str:
     known = run_id_of(run_dir)
     if known is None:
         known = uuid.uuid4().hex
-        with replacing(run_dir / RUN_FILE) as file:
-            file.write((json.dumps({"run": known}) + "\n").encode())
+        write_json(run_dir / RUN_FILE, {"run": known})
     return known
 
 

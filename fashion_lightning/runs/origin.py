@@ -8,7 +8,6 @@ continued  the same for each time that the run went on, and the step
 
 import contextlib
 import importlib
-import json
 import os
 import platform
 import shlex
@@ -20,7 +19,7 @@ from typing import Any
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_json
-from fashion_lightning.files.durable import replacing
+from fashion_lightning.files.durable import write_json
 from fashion_lightning.runs.folder import RUN_FILE
 from fashion_lightning.version import __version__
 
@@ -111,8 +110,8 @@ def record_origin(run_dir: Path, origin: dict[str, Any], steps: int = 0) -> None
     else:
         content["origin"] = origin
     content["name"] = origin.get("name") or content.get("name")
-    with contextlib.suppress(OSError), replacing(run_dir / RUN_FILE) as file:
-        file.write(f"{json.dumps(content, indent=1)}\n".encode())
+    with contextlib.suppress(OSError):
+        write_json(run_dir / RUN_FILE, content)
 
 
 def read_origin(run_dir: Path) -> dict[str, Any]:

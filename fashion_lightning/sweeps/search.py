@@ -4,8 +4,6 @@ A sweep ends with the best recipe as a config, and a table on the terminal and a
 and TensorBoard's HPARAMS tab its runs.
 """
 
-import csv
-import io
 import logging
 import warnings
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.metrics import direction
-from fashion_lightning.report.comparison_table import in_short
+from fashion_lightning.report.comparison_table import csv_text, in_short
 from fashion_lightning.report.terminal import print_table
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import (
@@ -207,9 +205,7 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
         rows.append([number, ended or trial.state.name.lower(), value, *settings, trial.last_step, seconds, run])
     cells = [["–" if cell is None else shown(cell) for cell in row[:-2]] for row in rows[:SHOWN]]
     print_table([in_short(name) for name in heading[:-2]], cells, left=("state",))
-    table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows([heading, *sorted(rows)])
-    files = {"trials.csv": table.getvalue()}
+    files = {"trials.csv": csv_text([dict(zip(heading, row, strict=True)) for row in sorted(rows)])}
     number, best = ordered[0]
     if is_complete(best):
         run_dir = folder / f"version_{number}"
