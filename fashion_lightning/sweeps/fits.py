@@ -50,9 +50,7 @@ class Fits:
 
         Args:
             threads: how many.
-            what: the kind of run, in the plural: ``seeds``.
-            total: how many of them.
-            done: how many of them are finished already.
+            what: the kind of run, in the plural, of which there are ``total`` and ``done`` are finished already.
         """
         self.total, self.done = total, done
         print(f"{what}: {total}, {self.processes} at a time", flush=True)
@@ -140,6 +138,12 @@ def flags_to_continue(config: dict[str, Any], keys: Sequence[str] = (*PLACES_AND
     return as_flags({key: value for key, value in flattened(config) if key.startswith(tuple(keys))})
 
 
+def fit_command(run_dir: Path, begin: Sequence[str], config: dict[str, Any]) -> list[str]:
+    """Return the command that begins a run with some options, or goes on with it."""
+    has_begun = any(run_dir.glob("checkpoints/*.ckpt"))
+    return ["fit", *(["--ckpt_path", str(run_dir), *flags_to_continue(config)] if has_begun else begin)]
+
+
 FOR_TESTS = (*PLACES_AND_DEVICES, "trainer.enable_progress_bar", "trainer.limit_test_batches")
 
 
@@ -171,12 +175,6 @@ class Repetition:
                     candidates.append((has_report(run_dir), is_being_trained(run_dir), has_checkpoint, run_dir))
         return max(candidates)[-1] if candidates else None
 
-    def fit_command(self, seed: int, run_dir: Path) -> list[str]:
-        """Return the command that begins a run, or goes on with it."""
-        if not any(run_dir.glob("checkpoints/*.ckpt")):
-            return ["fit", *self.fit_options, f"--seed_everything={seed}"]
-        return ["fit", "--ckpt_path", str(run_dir), *flags_to_continue(self.config)]
-
     def train(self, seed: int, fits: Fits) -> None:
         """Run what is missing for a seed, and say how good it is.
 
@@ -189,7 +187,8 @@ class Repetition:
             run_dir = self.run_of(seed)  # it may have come to nothing
         run_dir = run_dir or new_run_dir(self.folder.parent, self.name)
         if not has_report(run_dir):
-            fits.run(self.fit_command(seed, run_dir), run_dir)
+            begin = [*self.fit_options, f"--seed_everything={seed}"]
+            fits.run(fit_command(run_dir, begin, self.config), run_dir)
         results = read_results(run_dir)
         if self.test and not {"none", self.tta} <= results.tests.keys():
             flags = [*flags_to_continue(self.config, FOR_TESTS), f"--model.tta={self.tta}"]
@@ -205,13 +204,7 @@ def repeat(
 ) -> None:
     """Fit a recipe with seeds 0, 1, 2 and so on, as far as that is missing, and print a table of the runs.
 
-    Args:
-        name: of the recipe.
-        config: every setting of its fit, as plain values.
-        fit_options: what the user typed for ``fit``.
-        seeds: how many.
-        processes: how many runs at a time.
-        test: also test each run.
+    The arguments are those of ``Repetition``; the number of seeds, and of processes at a time.
 
     Raises:
         UserError: another ``repeat`` of this recipe runs, or a run failed.

@@ -30,7 +30,7 @@ from fashion_lightning.runs.results import (
     read_results,
     recipe_settings,
 )
-from fashion_lightning.sweeps.fits import Fits, as_flags, flags_to_continue
+from fashion_lightning.sweeps.fits import Fits, as_flags, fit_command
 from fashion_lightning.sweeps.space import Space, shown, suggest
 from fashion_lightning.sweeps.study import (
     errors_in_one_line,
@@ -105,10 +105,8 @@ class Search:
             optuna.TrialPruned: it diverged, or is not worth going on.
         """
         self.fits.wait_for_others(label, run_dir)
-        command = ["fit", "--ckpt_path", str(run_dir), *flags_to_continue(self.config)]
-        if not any(run_dir.glob("checkpoints/*.ckpt")):
-            recipe = ["--config", str(self.folder / f"{self.folder.name}.yaml")]
-            command = ["fit", *recipe, *as_flags({"name": label, **values})]
+        recipe = self.folder / f"{self.folder.name}.yaml"
+        command = fit_command(run_dir, as_flags({"config": str(recipe), "name": label, **values}), self.config)
         try:
             if not has_report(run_dir):
                 self.fits.run(command, run_dir, partial(self._report, trial, run_dir, may_prune=True))
@@ -184,14 +182,7 @@ SHOWN = 10
 
 
 def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> None:
-    """Print the best trials, and write ``trials.csv`` and ``best.yaml`` into the sweep's folder.
-
-    Args:
-        study: Optuna's.
-        space: what was searched.
-        monitor: the metric that trials are judged by.
-        folder: of the sweep.
-    """
+    """Print the best trials, and write ``trials.csv`` and ``best.yaml`` into the sweep's folder."""
     trials = latest(study)
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
     # The best first, then those that did not end, of which Optuna keeps a value as well.
