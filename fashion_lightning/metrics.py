@@ -1,7 +1,6 @@
 """What training, validation and test measure; every metric counts images, never means of batches."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from lightning import Trainer
@@ -141,25 +140,16 @@ class Evaluation(Metric):
         }
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """How far confidence and accuracy lie apart, in bins from the lowest confidence to the highest."""
+class Calibration(NamedTuple):
+    """How far confidence and accuracy lie apart."""
 
-    images: Tensor
-    """Images in each bin, ``(BINS,)`` int64."""
-    confidence: Tensor
-    """Their mean probability of the predicted class, ``(BINS,)`` float64; NaN where there is no image."""
-    accuracy: Tensor
-    """The fraction of them that was classified right, ``(BINS,)`` float64; NaN where there is no image."""
+    bins: list[tuple[int, float, float]]
+    """From the lowest confidence to the highest: images; their mean probability of the predicted class, and the
+    fraction of them that was classified right, which are NaN where there is no image."""
     ece: float
     """The expected calibration error: the mean distance of confidence and accuracy, over all images."""
     loss: float
     """The mean cross-entropy, in nats."""
-
-    @property
-    def bins(self) -> list[tuple[int, float, float]]:
-        """Images, confidence and accuracy of each bin."""
-        return list(zip(self.images.tolist(), self.confidence.tolist(), self.accuracy.tolist(), strict=True))
 
 
 def calibration(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> Calibration:
@@ -172,7 +162,8 @@ def calibration(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> Cal
         torch.bincount(places, values.double(), BINS) / images for values in (confidence, predicted == labels)
     )
     ece = (images * (mean_confidence - accuracy).abs()).nansum() / len(labels)
-    return Calibration(images, mean_confidence, accuracy, ece.item(), cross_entropy(scaled, labels).item())
+    bins = zip(images.tolist(), mean_confidence.tolist(), accuracy.tolist(), strict=True)
+    return Calibration(list(bins), ece.item(), cross_entropy(scaled, labels).item())
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:

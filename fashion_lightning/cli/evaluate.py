@@ -36,8 +36,7 @@ def test(cli: FashionMNISTCLI) -> None:
     """Measure a checkpoint on the test images, and write a report."""
     evaluations = _evaluate(cli, "test")
     validations, no_temperature = {}, ""
-    if cli.trainer.is_global_zero:
-        print("\nMeasuring the validation images too, for the calibration in the report", flush=True)
+    print("\nMeasuring the validation images too, for the calibration in the report", flush=True)
     try:
         validations = _measure(cli, "validate")  # all processes take part
     except (UserError, OSError) as error:

@@ -51,10 +51,9 @@ def _summary(run: Path) -> list[str]:
         test = {}
     done = fit["epochs"] if fit else progress.epoch if progress else ""
     epochs = f"{done} of {progress.epochs}" if progress and progress.epochs else str(done)
-    begun = "training" if is_being_trained(run) else "interrupted" if any(run.glob("checkpoints/*.ckpt")) else "empty"
-    state = "finished" if fit else begun
-    if state == "interrupted" and progress and progress.state in ("failed", "diverged"):
-        state = progress.state
+    stopped = progress.state if progress and progress.state in ("failed", "diverged") else "interrupted"
+    begun = stopped if any(run.glob("checkpoints/*.ckpt")) else "empty"
+    state = "finished" if fit else "training" if is_being_trained(run) else begun
     accuracies = (best.get("val/accuracy"), test.get("accuracy"))
     origin = read_origin(run)
     label = ": ".join(str(origin[key]) for key in ("name", "note") if key in origin)

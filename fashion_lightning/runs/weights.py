@@ -21,11 +21,10 @@ PREFIX = "network."
 MAX_PICKLE_STEPS = 200_000
 """A checkpoint of the largest recipe takes 6,000."""
 
-STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 GLOBALS = {
     *("collections OrderedDict", "collections Counter"),  # weights; the milestones of MultiStepLR
     *("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"),
-    *(f"torch {kind}Storage" for kind in STORAGES),
+    *(f"torch {kind}Storage" for kind in "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()),
 }
 """What a checkpoint's pickle may name. torch's own list is longer: ``bytearray`` turns a number into as many bytes."""
 
