@@ -69,7 +69,5 @@ def test_every_tab_shows_what_a_run_wrote(browser: Browser, tensorboard: str, dr
     page.goto("/#hparams")
     page.get_by_text(f"{curve(drawn, 'val/accuracy')[-1][1]:#.5g}").first.wait_for()
 
-    page.goto("/#graphs")
-    page.locator("svg g.node").first.wait_for()
     page.close()
     assert errors == []

@@ -24,7 +24,8 @@ MAX_PICKLE_STEPS = 200_000
 GLOBALS = {
     *("collections OrderedDict", "collections Counter"),  # weights; the milestones of MultiStepLR
     *("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"),
-    *(f"torch {kind}Storage" for kind in "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()),
+    *("torch FloatStorage", "torch DoubleStorage", "torch HalfStorage", "torch BFloat16Storage", "torch LongStorage"),
+    *("torch IntStorage", "torch ShortStorage", "torch CharStorage", "torch ByteStorage", "torch BoolStorage"),
 }
 """What a checkpoint's pickle may name. torch's own list is longer: ``bytearray`` turns a number into as many bytes."""
 
