@@ -13,7 +13,7 @@ import torch
 from fashion_lightning.cli.many_fits import fit_settings
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import read_results
-from fashion_lightning.sweeps.fits import Repetition
+from fashion_lightning.sweeps.fits import Repetition, fit_command
 from tests import kills
 from tests.conftest import Run
 from tests.interruption import assert_same_state, wait_for
@@ -34,9 +34,9 @@ def test_a_finished_run_of_another_recipe_or_seed_is_not_taken_for_this_one(reci
     same = repetition()
     assert [same.run_of(seed) for seed in (0, 1)] == [trained, None]
     assert repetition("--data.shift", "2").run_of(0) is None
-    assert same.fit_command(1, LOGS / "version_1") == ["fit", "--config", str(recipe), "--seed_everything=1"]
+    assert fit_command(LOGS / "version_1", ["--seed_everything=1"], same.config) == ["fit", "--seed_everything=1"]
     (trained / "fit.json").write_text("{")
-    assert same.fit_command(0, trained)[:3] == ["fit", "--ckpt_path", str(trained)]
+    assert fit_command(trained, [], same.config)[:3] == ["fit", "--ckpt_path", str(trained)]
 
 
 @pytest.mark.slow

@@ -83,9 +83,10 @@ def _measure(cli: FashionMNISTCLI, method: str) -> dict[TTA, findings.Evaluation
     """Call a method of the Trainer; return its evaluations."""
     cli.model.evaluations = {}
     cli.start(method)
-    if not cli.model.evaluations:
+    evaluations: dict[TTA, findings.Evaluation] = cli.model.evaluations
+    if not evaluations:
         raise UserError(f"There was nothing to {method}: a trainer.limit_ setting left no image.")
-    return cli.model.evaluations
+    return evaluations
 
 
 def evaluation_metrics(evaluation: findings.Evaluation, class_names: Sequence[str]) -> dict[str, Any]:
