@@ -48,6 +48,13 @@ class FailsToBuild(nn.Module):
         raise RuntimeError("by design")
 
 
+class NeedsWidth(nn.Module):
+    """Has an argument without a default."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+
+
 class FailsToRun(nn.Module):
     """Raises when it is used."""
 

@@ -110,6 +110,21 @@ def test_a_class_goes_by_its_name(typed: list[str], path: str) -> None:
     assert expand(typed)[-1].partition("=")[2] == path
 
 
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        (["--network", "my_package.MyNetwork"], "MyNetwork"),
+        (["--config", "quick", "--network=mlp"], "MLP"),
+        (["--config", "quick", "--network=cnn"], "quick"),
+        (["--config", "quick", "--config", "presets/find_lr"], "quick_find_lr"),
+        (["--config", "presets/profile"], "cnn_profile"),
+        (["--config", "presets/every_epoch"], "cnn"),
+    ],
+)
+def test_experiments_and_other_networks_do_not_lie_among_the_runs_of_a_recipe(typed: list[str], name: str) -> None:
+    assert complete(*parse("fit", typed)).name == name
+
+
 def test_another_optimizer_keeps_the_learning_rate_which_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """A rate of 0.06 for Muon is none for Adam; jsonargparse hands it on all the same."""
     complete(*parse("fit", ["--config", "quick", "--optimizer", "adam"]))

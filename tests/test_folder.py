@@ -171,7 +171,7 @@ def test_every_command_takes_a_name_and_says_which_run_it_took(cli: Run, trained
     os.utime(trained.with_name("version_1") / "checkpoints/best.ckpt", (1, 1))
     for command in (["test"], ["validate"], ["predict"], ["fit", "--trainer.max_epochs=3"]):
         printed = cli(*command, "--ckpt_path", "tiny")
-        assert printed.startswith(f"tiny: its newest run, {trained}\n")
+        assert printed.startswith(f"tiny: its newest run, {trained} (CNN, 2 epochs, finished)\n")
     assert (trained / "test_best.json").is_file()
 
 

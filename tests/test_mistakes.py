@@ -67,12 +67,14 @@ MISTAKES: list[tuple[str, str]] = [
         "short.yaml: unrecognized arguments: --model.optimizer.lr (did you",
     ),
     ("sweep --config tiny.yaml --space space.yaml --data.val_size 20", "20 validation images are too few to choose"),
+    (f"{FIT} --trainer.default_root_dir s3://bucket", "must be a folder of this machine, not s3://bucket"),
     ("repeat --config quick --seeds 0", "argument --seeds: must be a whole number of at least 1, not '0'"),
     # files
     (
         "fit --config configs/quik.yaml",
         "There is no config file configs/quik.yaml; the recipes and presets are: accurate, cnn",
     ),
+    ("fit --config tiny", "There is no config file tiny (did you mean tiny.yaml?)"),
     ("fit --config broken.yaml", "broken.yaml is not valid YAML"),
     ("fit --config tab.yaml", "Indent it with spaces, not with tabs"),
     ("fit --config list.yaml", "list.yaml is not a config"),
@@ -87,6 +89,8 @@ MISTAKES: list[tuple[str, str]] = [
     # classes
     (f"{FIT} --optimizer adamm", "there is no optimizer adamm (by name: adadelta, "),
     (f"{FIT} --network MyNetwork", "goes by its class path: my_module.MyNetwork"),
+    (f"{FIT} --network bad.py", "bad.py is a file; name the class in it, as bad.MyNetwork"),
+    (f"{FIT} --network tests.networks.NeedsWidth", "--model.network: tests.networks.NeedsWidth: width is required"),
     (f"{FIT} --network no_such.MyNetwork", "there is no module no_such: it must be installed, or lie as no_such.py in"),
     (f"{FIT} --network unfinished_net.Net", "SyntaxError: '(' was never closed (unfinished_net.py, line 1)"),
     (f"{FIT} --network ends_python.Net", "ends_python.py, line 2)"),
@@ -95,6 +99,10 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --network tests.networks.FailsToRun", "tests/networks.py, line"),
     (f"{FIT} --network torch.nn.Identity", "must return logits of shape (B, 10)"),
     # a run that goes on
+    (
+        "fit --ckpt_path RUN --lr 0.3",
+        "--model.optimizer.init_args.lr would change nothing: RUN/checkpoints/last.ckpt has",
+    ),
     ("fit --ckpt_path RUN --trainer.max_epochs 3 --data.val_size 50", "--data.val_size cannot change from 100 to 50"),
     ("fit --ckpt_path RUN --trainer.max_epochs 3 --model.scheduler null", "--model.scheduler cannot change from"),
     ("fit --ckpt_path RUN --trainer.max_epochs 3 --optimizer adamw", "--model.optimizer cannot change from"),

@@ -146,3 +146,11 @@ def test_threads_are_shared_and_it_is_said(cli: Run, recipe: Path, monkeypatch: 
     progress = read_progress(LOGS / "version_0")
     assert progress is not None
     assert progress.threads == 1
+
+
+@pytest.mark.slow
+def test_the_reason_is_told_where_every_seed_fails(cli: Run, recipe: Path) -> None:
+    ruinous = ["--seeds", "2", "--model.optimizer.init_args.bias_lr", "1e38"]
+    printed = cli("repeat", "--config", recipe, *ruinous, exits=2)
+    for seed in (0, 1):
+        assert f"seed {seed}: The training loss is nan at step" in printed.splitlines()[-1]

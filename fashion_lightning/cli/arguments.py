@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from fashion_lightning.cli.recipes import DEFAULT_RECIPE, OWN_PICTURES_RECIPE, find_config
+from fashion_lightning.cli.recipes import DEFAULT_RECIPE, EXPERIMENTS, OWN_PICTURES_RECIPE, RECIPES, find_config
 from fashion_lightning.data.classes import FASHION_MNIST
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.bounded_yaml import read_yaml
@@ -22,6 +22,8 @@ from fashion_lightning.files.names import check_name
 from fashion_lightning.runs import folder, origin, own_modules
 from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
 from fashion_lightning.runs.processes import is_first_process
+from fashion_lightning.runs.progress import read_progress
+from fashion_lightning.runs.results import has_report
 
 DEFAULT_OPTIMIZER = {"model": {"optimizer": {"class_path": "torch.optim.AdamW"}}}
 """What the classifier takes without one; named, so that a learning rate can be typed."""
@@ -75,6 +77,9 @@ def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCom
     else:  # no config, or presets only
         name = OWN_PICTURES_RECIPE if "--data.folder" in typed else DEFAULT_RECIPE
         configs = [_read_config(find_config(name)), *configs]
+    if checkpoint is None:
+        name = _name_of_folder(name, typed.get("--model.network", ""), recipes, configs)
+        name = "_".join([name, *(preset.partition("/")[2] for preset in given.config if preset in EXPERIMENTS)])
     if given_weights:
         weights = _resolve("weights", given_weights, typed, configs, named)
         if not recipes and not any(option.startswith("--model.network") for option in typed):
@@ -102,6 +107,14 @@ def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCom
     return CompletedCommandLine(given, arguments, name, checkpoint, weights, labels)
 
 
+def _name_of_folder(name: str, network: str, recipes: Sequence[Path], configs: Sequence[dict[str, Any]]) -> str:
+    """Return the name of a recipe, or of a typed network that is not its own; a recipe of the user's keeps its name."""
+    classes = {path.rpartition(".")[2] for path in own_modules.import_paths([each.get("model") for each in configs])}
+    typed = network.rpartition(".")[2]
+    is_ours = all(recipe.is_relative_to(RECIPES) for recipe in recipes)
+    return typed if is_ours and own_modules.IMPORT_PATH.fullmatch(network) and typed not in classes else name
+
+
 def _resolve(
     command: str, given: str, typed: dict[str, str], configs: Sequence[dict[str, Any]], named: set[str]
 ) -> Checkpoint:
@@ -110,13 +123,16 @@ def _resolve(
     roots = [str(root) for root in (*in_files, typed.get("--trainer.default_root_dir")) if root]
     places: list[str | Path] = [*reversed(roots), folder.LOGS]
     place = folder.find_run(given, places)
-    if place != Path(given).expanduser():
-        print(one_line(f"{given}: its newest run, {place}"), flush=True)
     run_dir = folder.run_dir_of(place)
     goes_on = command == "fit" and (place.is_dir() or place.name == "last.ckpt")
     if goes_on and run_dir is not None and folder.lies_in(run_dir, places) and is_first_process():
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
     checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", places, named)
+    if place != Path(given).expanduser():
+        network, progress = checkpoint.config["model"]["network"]["class_path"], read_progress(place)
+        state = "finished" if has_report(place) else "not finished"
+        about = f"{network.rpartition('.')[2]}, {progress.epoch if progress else '?'} epochs, {state}"
+        print(one_line(f"{given}: its newest run, {place} ({about})"), flush=True)
     run_dir = checkpoint.run_dir
     if command == "fit" and checkpoint.in_place and run_dir and roots and not folder.lies_in(run_dir, roots[-1:]):
         raise UserError(

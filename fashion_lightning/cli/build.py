@@ -42,7 +42,7 @@ from fashion_lightning.errors import UserError, causes, os_error_behind, place_i
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.metrics import METRICS
 from fashion_lightning.networks import precision
-from fashion_lightning.runs import continuing, folder, processes, tensorboard, weights
+from fashion_lightning.runs import continuing, folder, processes, results, tensorboard, weights
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.schedules import RunSchedule, check_length
 
@@ -248,6 +248,11 @@ class FashionMNISTCLI(LightningCLI):
 
     def _plain_config(self) -> Any:
         return yaml.safe_load(run_files.config_text(self.parser, self.config))
+
+    def changed_settings(self, checkpoint: Checkpoint) -> list[str]:
+        """Return the settings of model and data that are others than those of a checkpoint's run."""
+        before, now = (results.recipe_settings(config) for config in (checkpoint.settings, self._plain_config()))
+        return [key for key in now if key.startswith(("model.", "data.")) and now[key] != before.get(key)]
 
     def _logger(self, run_dir: Path) -> tensorboard.RunLogger:
         config = self._plain_config()

@@ -49,6 +49,8 @@ def fit(cli: FashionMNISTCLI) -> None:
     goes_on = cli.checkpoint is not None and cli.checkpoint.in_place
     is_first = cli.trainer.is_global_zero
     if cli.checkpoint is not None and cli.finished:
+        if changed := cli.changed_settings(cli.checkpoint):
+            raise UserError(f"--{changed[0]} would change nothing: {cli.finished}")
         print(cli.finished)
         if goes_on and cli.run_dir and is_first and not results.has_report(cli.run_dir):
             _report(cli, cli.run_dir, continuing.report_of(cli.checkpoint))

@@ -181,6 +181,8 @@ def _class_path(value: str, option: str) -> str:
     names = class_names(part)
     if path := names.get(value.lower().replace("_", "")):
         return path
+    if value.endswith(".py"):
+        raise UserError(f"{option}: {value} is a file; name the class in it, as {Path(value).stem}.MyNetwork")
     if not value.isidentifier() or value == "null" or Path(value).exists():
         return value
     raise UserError(

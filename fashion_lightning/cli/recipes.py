@@ -17,6 +17,9 @@ DEFAULT_RECIPE = "cnn"
 OWN_PICTURES_RECIPE = "own_pictures"
 """The default recipe where ``--data.folder`` names a user's own pictures."""
 
+EXPERIMENTS = ("presets/find_lr", "presets/profile")
+"""Presets whose runs are not trained to be used."""
+
 
 def names() -> list[str]:
     """Return what ``--config`` takes by name: ``cnn``, ``seeds/three_dense``, ``presets/debug`` and so on."""

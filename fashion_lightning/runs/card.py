@@ -94,7 +94,9 @@ def read_card(text: Any) -> Card:
         UserError: it is none; the message is the end of a sentence about the file.
     """
     if not isinstance(text, str):
-        raise UserError("it has no card, which says what network its weights belong to")
+        raise UserError(
+            "it has no card, which says what network its weights belong to; docs/in_your_script.md shows how to load it"
+        )
     try:
         values = json.loads(text if len(text) <= MAX_CHARACTERS else "")
         return Card(**{**values, "images": ImageSpec.of(values["images"]), "limits": Limits(**values["limits"])})

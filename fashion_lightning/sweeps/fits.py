@@ -82,7 +82,8 @@ class Fits:
             UserError: it failed; with the last line that it printed.
             SystemExit: it was ended because this process ends.
         """
-        environment = {RUN_NUMBER: run_dir.name.removeprefix("version_")}
+        # Unbuffered: else an error would stand before what was printed earlier, and not be the last line.
+        environment = {RUN_NUMBER: run_dir.name.removeprefix("version_"), "PYTHONUNBUFFERED": "1"}
         if self.threads is not None and read_progress(run_dir) is None:  # a continued run keeps its threads by itself
             environment["OMP_NUM_THREADS"] = str(self.threads)
         epoch = 0
