@@ -85,7 +85,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("fit --config key.yaml", "setting 'trainer.max_epoch' is not accepted (did you mean trainer.max_epochs?)"),
     ("fit --config argument.yaml", "setting 'learning_rate' is not accepted (did you mean lr?)"),
     ("fit --config stopping.yaml", "trainer.callbacks cannot hold Lightning's EarlyStopping: a run that was killed"),
-    ("fit --config logger.yaml", "trainer.logger cannot hold Lightning's CSVLogger: a run that was killed"),
+    ("fit --config logger.yaml", "trainer.logger cannot hold Lightning's TensorBoardLogger: a run"),
     # classes
     (f"{FIT} --optimizer adamm", "there is no optimizer adamm (by name: adadelta, "),
     (f"{FIT} --network MyNetwork", "goes by its class path: my_module.MyNetwork"),
@@ -151,7 +151,7 @@ def test_a_mistake_gets_one_line_and_changes_nothing(
 ) -> None:
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
     stopping = "{class_path: lightning.pytorch.callbacks.EarlyStopping, init_args: {monitor: val/loss}}"
-    logger = "  logger: {class_path: lightning.pytorch.loggers.CSVLogger, init_args: {save_dir: logs}}\n"
+    logger = "  logger: [{class_path: lightning.pytorch.loggers.TensorBoardLogger, init_args: {save_dir: logs}}]\n"
     for name, old, new in (
         ("section", "trainer:", "trianer:"),
         ("key", "max_epochs:", "max_epoch:"),

@@ -1,10 +1,13 @@
 """The Trainer of the command line: what it takes is exact after a kill, what it does not know is refused."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from jsonargparse.typing import PositiveInt
 from lightning.pytorch import callbacks
+from lightning.pytorch.loggers import Logger
 
 from fashion_lightning.callbacks import run_files, stopping
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
@@ -14,6 +17,8 @@ from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.parser import parse
 from fashion_lightning.cli.trainer import Trainer
 from fashion_lightning.errors import UserError
+from tests.conftest import RUN, Run
+from tests.test_tensorboard import curve
 
 
 def test_lightnings_own_parts_are_refused_unless_they_are_known_to_go_on_exactly() -> None:
@@ -60,3 +65,33 @@ def test_callbacks_stand_in_the_order_in_which_they_work(recipe: Path) -> None:
         (BestCheckpoint, EpochLines),  # which says whether an epoch was the best
     ):
         assert kinds.index(first) < kinds.index(second)
+
+
+class WandbLogger(Logger):
+    """Stands for Weights & Biases: gives a run an id, under which a continued one goes on."""
+
+    ids: ClassVar[list[str | None]] = []
+
+    def __init__(self, id: str | None = None) -> None:
+        self.ids.append(id)
+        self.points: list[int | None] = []
+
+    name, version = "runs", "its-id"
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.points.append(step)
+
+    def log_hyperparams(self, params: Any) -> None:
+        assert params["recipe"] == "tiny"
+
+
+def test_other_loggers_stand_beside_tensorboard_and_go_on_under_their_id(cli: Run, recipe: Path) -> None:
+    csv = "--trainer.logger+=lightning.pytorch.loggers.CSVLogger"
+    own = f"--trainer.logger+={__name__}.WandbLogger"
+    cli("fit", "--config", recipe, csv, "--trainer.logger.init_args.save_dir=csv", own, "--epochs", "1")
+    cli("fit", "--ckpt_path", "tiny", "--epochs", "2")
+    assert WandbLogger.ids == [None, "its-id"]
+    assert [step for step, _ in curve(RUN, "val/loss")] == [9, 19]
+    rows = [path.read_text().count("\n") for path in sorted(Path("csv").glob("*/version_*/metrics.csv"))]
+    assert len(rows) == 2
+    assert "See its curves" not in cli("fit", "--config", recipe, "--trainer.logger=false", "--epochs", "1")

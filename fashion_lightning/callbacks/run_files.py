@@ -93,6 +93,7 @@ class RunFiles(Callback):
         card = None if self.card is None else replace(self.card, limits=pl_module.limits).to_json()
         data = trainer.datamodule.fingerprint  # type: ignore[attr-defined]
         now = {"run": self.run_id, "processes": trainer.world_size, "data": data}
+        now["loggers"] = {type(logger).__name__: logger.version for logger in trainer.loggers}
         checkpoint["fashion_lightning"] = {**self.about, "card": card, "limits": asdict(pl_module.limits), **now}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

@@ -50,6 +50,9 @@ set_parsing_settings(import_path_allowlist=[])  # none but jsonargparse's own: n
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
+RUN_IDS = {"MLFlowLogger": "run_id", "WandbLogger": "id"}
+"""Arguments with which a logger goes on with a run."""
+
 
 class FashionMNISTCLI(LightningCLI):
     """Builds what a command line asks for; ``fit.py`` runs it.
@@ -110,6 +113,11 @@ class FashionMNISTCLI(LightningCLI):
             data["folder"] = data["size"] = data["channels"] = None
         _settle_images(self.config["model"], data, is_new=self.checkpoint is None)
         settings = self.config["trainer"]
+        for logger in settings["logger"] if isinstance(settings["logger"], list) and self.checkpoint else ():
+            name = logger["class_path"].rpartition(".")[2]
+            known = self.checkpoint.own.get("loggers", {}).get(name) if self.checkpoint.in_place else None
+            if known and name in RUN_IDS:
+                logger["init_args"][RUN_IDS[name]] = known
         if settings["precision"] is None:
             settings["precision"] = precision.default_precision(settings["accelerator"])
         if settings["deterministic"] is None:
@@ -146,9 +154,8 @@ class FashionMNISTCLI(LightningCLI):
             stopping.ValidateLastEpoch(),  # asks whether the timer stops the run
             stopping.StopOnSignal(self.config_init["last_checkpoint"]),
         ]
-        self.logs_to_run_folder = settings["logger"] in (None, True)
-        if self.logs_to_run_folder:
-            kwargs["logger"] = False  # until there is a folder to log to
+        if self.command != "fit" or not isinstance(settings["logger"], list):
+            kwargs["logger"] = False  # TensorBoard's comes when there is a folder to log to
         trainer: Trainer = super().instantiate_trainer(**kwargs)  # type: ignore[assignment]
         trainer.strategy.checkpoint_io = DurableCheckpointIO(self.checkpoint.content if self.checkpoint else None)
         if self.command == "fit":
@@ -209,8 +216,11 @@ class FashionMNISTCLI(LightningCLI):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BestCheckpoint | LastCheckpoint):
                 callback.dirpath = str((run_dir / "checkpoints").resolve())
-        if self.logs_to_run_folder:
-            trainer.loggers = [self._logger(run_dir)]
+        if self.config_init["trainer"]["logger"] is not False:
+            own = self._logger(run_dir)
+            for logger in trainer.loggers:
+                logger.log_hyperparams(own.recipe)
+            trainer.loggers = [own, *trainer.loggers]
 
     def start(self, method: str, loader: DataLoader[Batch] | None = None) -> None:
         """Call a method of the Trainer, with the DataModule or with a loader.

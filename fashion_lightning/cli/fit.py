@@ -139,7 +139,8 @@ def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> Non
         print(f"Validation        accuracy {accuracy}   top-5 {top5}   loss {best['val/loss']:.4f}")
     if best or (checkpoints / "last.ckpt").is_file():  # without validation there is no best one
         print(f"Test it           fashion-lightning test --ckpt_path {run_dir if best else checkpoints / 'last.ckpt'}")
-    print(f"See its curves    tensorboard --logdir {run_dir.parent.parent}", flush=True)
+    if cli.trainer.loggers:
+        print(f"See its curves    tensorboard --logdir {run_dir.parent.parent}", flush=True)
 
 
 RUNS = {"fit": fit, "validate": validate, "test": test, "predict": predict}

@@ -25,10 +25,12 @@ else:  # -1 is no limit
     OrNoLimit = restricted_number_type("OrNoLimit", int, [(">", 0), ("==", -1)], join="or")
 
 EXACT = {
+    *("CSVLogger", "MLFlowLogger", "WandbLogger"),
     *("DeviceStatsMonitor", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary"),
     *("RichProgressBar", "Timer", "TQDMProgressBar"),
 }
-"""Lightning's callbacks that keep nothing between two steps, or all of it in the checkpoint."""
+"""Lightning's callbacks that keep nothing between two steps, or all of it in the checkpoint; and loggers, of which
+docs/runs.md says how they go on."""
 
 
 class Slurm(SLURMEnvironment):
@@ -80,7 +82,7 @@ class Trainer(lightning.Trainer):
         detect_anomaly: whether each operation of the backward pass is checked for NaN.
         sync_batchnorm: whether batch norm goes over the images of all GPUs; not for CPUs.
         callbacks: your own, and those of Lightning's with which a killed run goes on exactly.
-        logger: your own, beside whose curves there are none; by default TensorBoard in the run folder.
+        logger: loggers beside TensorBoard, as ``+=lightning.pytorch.loggers.CSVLogger``; false for none at all.
         profiler: ``simple``, ``advanced``, or your own.
     """
 
@@ -115,7 +117,7 @@ class Trainer(lightning.Trainer):
         detect_anomaly: bool = False,
         sync_batchnorm: bool = False,
         callbacks: list[Callback] | Callback | None = None,
-        logger: Logger | list[Logger] | bool | None = None,
+        logger: list[Logger] | bool | None = None,
         profiler: Profiler | Literal["simple", "advanced"] | None = None,
     ) -> None:
         settings = {name: _plain(value) for name, value in locals().items() if name not in ("self", "__class__")}
