@@ -35,6 +35,9 @@ def test_each_fit_leaves_a_run_folder_of_its_own_and_says_what_comes_next(cli: R
 
 
 def test_test_and_predict_agree_and_report_every_class(cli: Run, trained: Path) -> None:
+    cli("test", "--ckpt_path", trained, "--output", "elsewhere/figures")
+    assert {path.name for path in Path("elsewhere/figures").iterdir()} == {"test_best.json", "test_best.html"}
+    assert not (trained / "test_best.json").exists()
     printed = cli("test", "--ckpt_path", trained)
     cli("predict", "--ckpt_path", trained)
     measured = json.loads((trained / "test_best.json").read_text())

@@ -53,8 +53,8 @@ def test_a_sweep_ends_with_the_best_recipe_and_a_table(
     assert f"The best: trial {best.run_dir.name[-1]}, validation loss" in printed
 
     # `fit` takes the best recipe, and understands it as the trial did.
-    assert (SWEEP / "best.yaml").read_text().startswith("# The best of 2 trials of the sweep tiny_sweep")
-    _, understood = fit_settings(["--config", str(SWEEP / "best.yaml"), "--data.root", str(data)])
+    assert (SWEEP / "tiny_sweep_best.yaml").read_text().startswith("# The best of 2 trials of the sweep tiny_sweep")
+    _, understood = fit_settings(["--config", str(SWEEP / "tiny_sweep_best.yaml"), "--data.root", str(data)])
     assert recipe_settings(understood) == recipe_settings(read_config(best.run_dir))
 
     assert re.search(r"tiny_sweep/version_0 .* finished .* trial 0", cli("list"))

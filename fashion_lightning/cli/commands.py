@@ -100,7 +100,12 @@ TABLE = (
             ("test --ckpt_path quick --tta flip", "mirror images too"),
             ("test --ckpt_path tensorboard_logs/cnn/version_0", ""),
         ),
-        (CKPT_PATH, CONFIG, *EVALUATION),
+        (
+            CKPT_PATH,
+            Option("--output", "FOLDER", "where figures and report are written; the run folder by default"),
+            CONFIG,
+            *EVALUATION,
+        ),
         "fit:run",
         "of the run",
         of_a_run=True,

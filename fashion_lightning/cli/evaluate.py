@@ -109,7 +109,11 @@ def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> N
 
 
 def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
-    return _beside(cli, f"{cli.command}_{cli.measured.path.stem}{suffix(tta)}.{kind}")
+    name, folder = f"{cli.command}_{cli.measured.path.stem}{suffix(tta)}.{kind}", getattr(cli.given, "output", None)
+    if folder is None:
+        return _beside(cli, name)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder) / name
 
 
 def _beside(cli: FashionMNISTCLI, name: str) -> Path:

@@ -182,7 +182,7 @@ SHOWN = 10
 
 
 def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> None:
-    """Print the best trials, and write ``trials.csv`` and ``best.yaml`` into the sweep's folder."""
+    """Print the best trials, and write ``trials.csv`` and ``STUDY_best.yaml`` into the sweep's folder."""
     trials = latest(study)
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
     # The best first, then those that did not end, of which Optuna keeps a value as well.
@@ -203,7 +203,7 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
         reached = f"trial {number}, {metric(monitor, best.value)}"
         print(f"The best: {reached}   {run_dir}")
         if run_dir.exists():  # not where another machine trained it, into a folder of its own
-            files["best.yaml"] = (
+            files[f"{folder.name}_best.yaml"] = (
                 f"# The best of {len(trials)} trials of the sweep {folder.name}: {reached}.\n"
                 f"# It was chosen by this figure, which is therefore a little too good.\n{recipe_of(run_dir)}"
             )
