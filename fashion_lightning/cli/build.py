@@ -113,11 +113,11 @@ class FashionMNISTCLI(LightningCLI):
             data["folder"] = data["size"] = data["channels"] = None
         _settle_images(self.config["model"], data, is_new=self.checkpoint is None)
         settings = self.config["trainer"]
-        for logger in settings["logger"] if isinstance(settings["logger"], list) and self.checkpoint else ():
-            name = logger["class_path"].rpartition(".")[2]
-            known = self.checkpoint.own.get("loggers", {}).get(name) if self.checkpoint.in_place else None
-            if known and name in RUN_IDS:
-                logger["init_args"][RUN_IDS[name]] = known
+        if isinstance(settings["logger"], list) and self.checkpoint is not None and self.checkpoint.in_place:
+            for logger in settings["logger"]:
+                name, known = logger["class_path"].rpartition(".")[2], self.checkpoint.own.get("loggers", {})
+                if name in RUN_IDS and name in known:
+                    logger["init_args"][RUN_IDS[name]] = known[name]
         if settings["precision"] is None:
             settings["precision"] = precision.default_precision(settings["accelerator"])
         if settings["deterministic"] is None:
