@@ -1,5 +1,6 @@
 """The ``fashion-lightning`` command: what is answered before torch is imported, and how it ends."""
 
+import logging
 import os
 import shlex
 import sys
@@ -37,6 +38,7 @@ def main(args: Sequence[str] | None = None) -> None:
         SystemExit: with 0 after ``--help`` and ``--version``; 2 for anything the user can put right;
             130 or 143 after Ctrl-C or SIGTERM.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its cache is elsewhere if there is no home: no news
     if args is None:
         never_fail_to_print()
     with exit_on_signal(to_the_end=args is None):

@@ -56,7 +56,7 @@ class Trainer(lightning.Trainer):
         accelerator: ``cpu``, ``gpu`` (``cuda``, ``mps``), or what the machine has.
         devices: processes on a CPU, or GPUs.
         num_nodes: machines.
-        strategy: how several processes work together, as ``ddp``.
+        strategy: how several processes work together: ``ddp``, each with a network of its own.
         precision: of the arithmetic; by default bf16-mixed where the hardware has it, else 32-true.
         max_epochs: epochs, counted from the start of the run.
         min_epochs: epochs that early stopping leaves alone.
@@ -91,7 +91,7 @@ class Trainer(lightning.Trainer):
         accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto",
         devices: PositiveInt | list[int] | Literal["auto"] = "auto",
         num_nodes: PositiveInt = 1,
-        strategy: str = "auto",
+        strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto",
         precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"] | None = None,
         max_epochs: OrNoLimit = 10,
         min_epochs: NonNegativeInt | None = None,
