@@ -90,7 +90,10 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --optimizer adamm", "there is no optimizer adamm (by name: adadelta, "),
     (f"{FIT} --network MyNetwork", "goes by its class path: my_module.MyNetwork"),
     (f"{FIT} --network bad.py", "bad.py is a file; name the class in it, as bad.MyNetwork"),
-    (f"{FIT} --network tests.networks.NeedsWidth", "--model.network: tests.networks.NeedsWidth: width is required"),
+    (
+        f"{FIT} --network tests.networks.NeedsWidth",
+        "width must be given: --model.network.init_args.width, of a network",
+    ),
     (f"{FIT} --network no_such.MyNetwork", "there is no module no_such: it must be installed, or lie as no_such.py in"),
     (f"{FIT} --network unfinished_net.Net", "SyntaxError: '(' was never closed (unfinished_net.py, line 1)"),
     (f"{FIT} --network ends_python.Net", "ends_python.py, line 2)"),

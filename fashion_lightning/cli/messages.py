@@ -94,6 +94,10 @@ WORDS: tuple[tuple[str, str], ...] = (
         r"No module named '([\w.]+)'",
         r"there is no module \1: it must be installed, or lie as \1.py in the folder where the command is typed",
     ),
+    (
+        r"^the following arguments are required: (\w+).*",
+        r"\1 must be given: --model.network.init_args.\1, of a network",
+    ),
     *((f"Expected a {kind}\\b", f"Expected {words}") for kind, words in KINDS.items()),
 )
 """Patterns of jsonargparse's messages, and what is said instead."""

@@ -30,7 +30,7 @@ PARTS = (("val", "validation"), ("train", "training"))
 
 LAYOUT = {
     "Accuracy": {f"{name} accuracy": ["Multiline", [f"{part}/accuracy"]] for part, name in PARTS},
-    "Loss, the plain cross-entropy": {f"{name} loss": ["Multiline", [f"{part}/loss"]] for part, name in PARTS},
+    "Loss, the plain cross-entropy": {f"{name} loss": ["Multiline", [f"{part}/loss$"]] for part, name in PARTS},
     "Learning rate and images per second": {
         "learning rate": ["Multiline", ["lr"]],
         "images per second": ["Multiline", [THROUGHPUT]],
