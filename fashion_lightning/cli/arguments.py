@@ -79,7 +79,7 @@ def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCom
         configs = [_read_config(find_config(name)), *configs]
     if checkpoint is None:
         name = _name_of_folder(name, typed.get("--model.network", ""), recipes, configs)
-        name = "_".join([name, *(preset.partition("/")[2] for preset in given.config if preset in EXPERIMENTS)])
+        name = "_".join([name, *(file.stem for file in files if file.resolve() in EXPERIMENTS)])
     if given_weights:
         weights = _resolve("weights", given_weights, typed, configs, named)
         if not recipes and not any(option.startswith("--model.network") for option in typed):
@@ -111,7 +111,7 @@ def _name_of_folder(name: str, network: str, recipes: Sequence[Path], configs: S
     """Return the name of a recipe, or of a typed network that is not its own; a recipe of the user's keeps its name."""
     classes = {path.rpartition(".")[2] for path in own_modules.import_paths([each.get("model") for each in configs])}
     typed = network.rpartition(".")[2]
-    is_ours = all(recipe.is_relative_to(RECIPES) for recipe in recipes)
+    is_ours = all(recipe.resolve().is_relative_to(RECIPES) for recipe in recipes)
     return typed if is_ours and own_modules.IMPORT_PATH.fullmatch(network) and typed not in classes else name
 
 

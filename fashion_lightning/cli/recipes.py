@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fashion_lightning.errors import UserError
 
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 # An installed package has its copy inside. Beside it, in site-packages, `configs` may be anybody's.
 RECIPES = next((path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()), _PACKAGE)
@@ -17,7 +17,7 @@ DEFAULT_RECIPE = "cnn"
 OWN_PICTURES_RECIPE = "own_pictures"
 """The default recipe where ``--data.folder`` names a user's own pictures."""
 
-EXPERIMENTS = ("presets/find_lr", "presets/profile")
+EXPERIMENTS = (RECIPES / "presets/find_lr.yaml", RECIPES / "presets/profile.yaml")
 """Presets whose runs are not trained to be used."""
 
 

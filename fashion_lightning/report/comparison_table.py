@@ -191,7 +191,7 @@ def differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
                 continue
             right = [_right(column, each) for each in (group, groups[0])]
             if by_image := bool(right[0]) and right[0].keys() == right[1].keys():
-                result = paired(*(list(each.values()) for each in right))
+                result = paired(*([each[image] for image in right[0]] for each in right))
             else:
                 result = difference(*samples)
             over = f"{len(right[0])} images" if by_image else " and ".join(str(len(each)) for each in samples)
