@@ -21,8 +21,13 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 LAUNCHER = (*RANKS, "WORLD_SIZE", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS")
 """Variables by which Lightning takes a process for one of several that train together."""
 
-SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
-"""Signals that ask a process to end: Ctrl-C, what systemd and ``timeout`` send, and what a SLURM job may ask for."""
+SIGNALS = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+    if hasattr(signal, name) and (name != "SIGHUP" or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN)
+)
+"""Signals that ask a process to end: Ctrl-C, what systemd and ``timeout`` send, what a SLURM job may ask for, and the
+end of a terminal, unless ``nohup`` started the process."""
 
 PYTHON = (sys.executable, *([] if Path.cwd() == Path(__file__).parents[2] else ["-P"]))
 """Python, not importing from the working folder, where a ``random.py`` may lie, unless that is our checkout's."""
