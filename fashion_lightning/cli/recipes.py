@@ -56,4 +56,5 @@ def find_config(given: str) -> Path:
         return path
     if given in known:
         return RECIPES / f"{given}.yaml"
-    raise UserError(f"There is no config file {given}; the recipes and presets are: {', '.join(known)}.")
+    hint = f" (did you mean {given}.yaml?)" if Path(f"{given}.yaml").is_file() else ""
+    raise UserError(f"There is no config file {given}{hint}; the recipes and presets are: {', '.join(known)}.")

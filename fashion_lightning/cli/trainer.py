@@ -126,6 +126,8 @@ class Trainer(lightning.Trainer):
         for name in ("limit_train_batches", "val_check_interval"):  # jsonargparse would save a PositiveFloat here as 0
             if settings[name] is not None and not settings[name] > 0:
                 raise UserError(f"trainer.{name} must be above 0, not {settings[name]}.")
+        if "://" in default_root_dir:
+            raise UserError(f"trainer.default_root_dir must be a folder of this machine, not {default_root_dir}.")
         is_torchrun = TorchElasticEnvironment.detect()
         is_slurm = SLURMEnvironment.detect() and not is_torchrun
         settings["plugins"] = [Slurm()] if is_slurm else None
