@@ -27,17 +27,11 @@ class Picture(NamedTuple):
     """Its file, or grey levels ``(H, W)``."""
 
 
-class Found(NamedTuple):
-    """What a folder holds."""
-
-    pictures: list[Picture]
-    class_names: tuple[str, ...]
-    key: list[Any]
-    """Name, bytes and time of each file: changes with any of them."""
-
-
-def find(folder: Path) -> Found:
+def find(folder: Path) -> tuple[list[Picture], tuple[str, ...], list[Any]]:
     """Find the pictures of a folder.
+
+    Returns:
+        The pictures, the names of the classes, and name, bytes and time of each file: they change with any of them.
 
     Raises:
         UserError: there are none, or they lie otherwise; says how they must.
@@ -60,7 +54,7 @@ def find(folder: Path) -> Found:
             f"The classes {' and '.join(doubled[:2])} of {folder} differ only in case. Rename or join them."
         )
     status = [(str(place), (folder / place).stat()) for place in places]
-    return Found(pictures, class_names, [[name, stat.st_size, stat.st_mtime_ns] for name, stat in status])
+    return pictures, class_names, [[name, stat.st_size, stat.st_mtime_ns] for name, stat in status]
 
 
 def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tuple[str, ...]]:

@@ -6,6 +6,7 @@
 import json
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from torch import Tensor
 from fashion_lightning.data import source
 from fashion_lightning.data.batches import channels_first
 from fashion_lightning.data.classes import ImageSpec
-from fashion_lightning.data.own_files import Found, Picture, find
+from fashion_lightning.data.own_files import Picture, find
 from fashion_lightning.data.split import stratified_order
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
@@ -69,29 +70,29 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
     Raises:
         UserError: the folder cannot be used; says in one line why, and what to do.
     """
-    found = find(folder)
-    first = found.pictures[0].source
+    pictures, class_names, files = find(folder)
+    first = pictures[0].source
     size = size or (28 if isinstance(first, Path) else min(128, max(8, *first.shape)))
     channels = channels or (3 if isinstance(first, Path) else 1)
     try:
-        images = ImageSpec(found.class_names, size, channels, (0.5,) * channels, (0.5,) * channels)
+        images = ImageSpec(class_names, size, channels, (0.5,) * channels, (0.5,) * channels)
     except UserError as error:
         raise UserError(f"{folder} cannot be used: {error}.") from error
-    needed = len(found.pictures) * channels * size**2
+    needed = len(pictures) * channels * size**2
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > memory / 2:
         raise UserError(
             f"The pictures of {folder} need {needed / 1e9:.1f} GB of memory, more than half of this machine's"
             f" {memory / 1e9:.1f} GB. Choose a smaller --data.size than {size}, or leave pictures out."
         )
-    place, key = (json.dumps([KEPT_AS, str(folder.resolve()), size, channels, *more]) for more in ([], found.key))
+    place, key = (json.dumps([KEPT_AS, str(folder.resolve()), size, channels, *more]) for more in ([], files))
     kept = source.user_folder() / "own_pictures" / f"{zlib.crc32(place.encode()):08x}.pt"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(kept.parent):
             content = torch.load(kept, weights_only=True) if kept.is_file() else {}
             if content.get("key") != key:
-                content = {"key": key, **_prepared(folder, found, images)}
+                content = {"key": key, **_prepared(folder, pictures, images)}
                 with replacing(kept) as file:
                     torch.save(content, file)
     except OSError as error:
@@ -101,12 +102,10 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
     return OwnPictures(content["splits"], content["validation"], images, [*content["lines"], told])
 
 
-def _prepared(folder: Path, found: Found, spec: ImageSpec) -> dict[str, Any]:
+def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[str, Any]:
     """Read and reduce all pictures, keep a share for the test where there is none, and check what has come of it."""
-    label_of = {name: label for label, name in enumerate(found.class_names)}
-    by_part = {
-        part: [picture for picture in found.pictures if picture.part == part] for part in ("train", "val", "test")
-    }
+    label_of = {name: label for label, name in enumerate(spec.class_names)}
+    by_part = {part: [picture for picture in found if picture.part == part] for part in ("train", "val", "test")}
     lines, broken = list[str](), list[str]()
     if not by_part["test"]:
         order = stratified_order(torch.tensor([label_of[picture.class_name] for picture in by_part["train"]])).tolist()
@@ -123,12 +122,12 @@ def _prepared(folder: Path, found: Found, spec: ImageSpec) -> dict[str, Any]:
             validation += picture.part == "val"
         splits[split] = images[: len(labels)], torch.tensor(labels)
     if broken:
-        lines.append(f"{len(broken):,} of {len(found.pictures):,} files cannot be read: {'; '.join(broken[:3])}")
-    if len(broken) > MOST_BROKEN * len(found.pictures):
+        lines.append(f"{len(broken):,} of {len(found):,} files cannot be read: {'; '.join(broken[:3])}")
+    if len(broken) > MOST_BROKEN * len(found):
         raise UserError(f"{folder}: {lines[-1]}. Up to {MOST_BROKEN:.0%} would be skipped.")
     train, test = splits["train"][0], splits["test"][0]
     in_training = splits["train"][1][: len(train) - validation].bincount(minlength=len(label_of)).tolist()
-    if few := [name for name, count in zip(found.class_names, in_training, strict=True) if count < FEWEST]:
+    if few := [name for name, count in zip(spec.class_names, in_training, strict=True) if count < FEWEST]:
         raise UserError(
             f"The class {few[0]} of {folder} has fewer than {FEWEST} pictures to train on. Give it more, or take its"
             " folder away."
