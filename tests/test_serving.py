@@ -83,6 +83,18 @@ def run(answers: Coroutine[Any, Any, list[Any]]) -> list[Any]:
         return thread.submit(asyncio.run, answers).result()
 
 
+def test_a_frame_that_is_asked_for_is_what_the_network_sees(classifier: TrainedClassifier, port: int) -> None:
+    picture = shirt(300, 200)
+    status, said, _ = ask(port, file_of(picture), path="/classify?box=0.25,0.25,0.5,0.5")
+    assert (status, said["box"]) == (200, pytest.approx([0.25, 0.25, 0.5, 0.5]))
+    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(said["image"]))))
+    assert (seen == prepare(picture, box=(0.25, 0.25, 0.5, 0.5)).pixels).all()
+    assert said["likely"] == classifier.classify(seen).likely[0]
+    for wrong in ("1,2", "a,b,c,d", "0.5,0,0.1,1", "-9,0,9,1"):
+        status, said, _ = ask(port, file_of(picture), path=f"/classify?box={wrong}")
+        assert (status, said["detail"][:13]) == (422, "The box must ")
+
+
 def test_pictures_that_wait_are_classified_in_one_pass_and_a_failure_is_theirs_alone() -> None:
     sizes: list[int] = []
     begun, busy = threading.Event(), threading.Event()

@@ -102,6 +102,26 @@ def test_a_dropped_file_is_answered_as_python_answers(open_page: Open, trained: 
     assert box["height"] / frame["height"] == pytest.approx(0.5, abs=0.03)
 
 
+def test_the_frame_is_moved_and_made_larger_on_a_phone_too(open_page: Open) -> None:
+    page = open_page(width=390)
+    drop(page, file_of(shirt(600, 400)))
+    answer(page)
+    assert page.inner_text("#likely").startswith("Likely: ")
+    seen = page.get_attribute("#seen", "src")
+    boxes = [page.locator("#box").bounding_box()]
+    page.focus("#box")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#seen")).not_to_have_attribute("src", seen or "")
+    boxes.append(page.locator("#box").bounding_box())
+    page.locator("#zoom").fill("150")
+    boxes.append(page.locator("#box").bounding_box())
+    found, moved, larger = (box for box in boxes if box is not None)
+    assert moved["x"] > found["x"]
+    assert moved["width"] == pytest.approx(found["width"])
+    assert larger["width"] == pytest.approx(1.5 * found["width"], rel=0.02)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_a_pasted_picture_is_answered_and_pasted_text_is_met_with_a_word(open_page: Open) -> None:
     page = open_page()
     paste = "data => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }))"
