@@ -9,7 +9,8 @@ from fashion_lightning import FashionMNISTDataModule
 from fashion_lightning.data.augment import Part
 from fashion_lightning.data.renderings import Draws, catalogue, render
 from fashion_lightning.data.seeding import generator
-from tests.conftest import Run
+from tests.conftest import RUN, SECOND, Run
+from tests.interruption import assert_same_state, interrupt
 
 
 def drawn(images: torch.Tensor, step: int = 0, part: Part | None = None) -> torch.Tensor:
@@ -58,3 +59,11 @@ def test_the_recipe_trains_tests_and_refuses_tiny_photographs(cli: Run, data: Pa
     assert "tensorboard_logs/photographs/version_0" in printed
     assert "accuracy" in cli("test", "--ckpt_path", "photographs", "--data.root", data)
     assert "give 32 to 128 pixels" in cli(*fit, "--data.photographs", 20, exits=2)
+
+
+def test_an_interrupted_run_goes_on_with_the_same_photographs_bit_by_bit(cli: Run, recipe: Path) -> None:
+    fit = ("fit", "--config", recipe, "--data.photographs", 32)
+    cli(*fit)
+    cli(*fit, *interrupt("train", 1, 3), exits=130)
+    cli("fit", "--ckpt_path", SECOND, "--trainer.callbacks", "null")
+    assert_same_state(RUN, SECOND)
