@@ -78,6 +78,8 @@ def test_a_finished_run_says_so_and_changes_nothing(cli: Run, trained: Path) -> 
     before = contents(trained)
     for path in (trained, trained / "checkpoints/best.ckpt"):
         assert "has finished its 2 epochs; nothing was changed" in cli("fit", "--ckpt_path", path)
+    no_time = ["--trainer.max_epochs=9", "--trainer.max_time=00:00:00:00"]
+    assert "was ended by trainer.max_time after" in cli("fit", "--ckpt_path", trained, *no_time)
     assert contents(trained) == before
     assert [path.name for path in trained.parent.iterdir()] == ["version_0"]
 

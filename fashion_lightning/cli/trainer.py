@@ -62,7 +62,7 @@ class Trainer(lightning.Trainer):
         min_epochs: epochs that early stopping leaves alone.
         max_steps: optimizer steps; -1 is no limit.
         min_steps: optimizer steps that early stopping leaves alone.
-        max_time: of this process, as days:hours:minutes:seconds.
+        max_time: of training in all, as days:hours:minutes:seconds.
         accumulate_grad_batches: batches in an optimizer step.
         gradient_clip_val: the largest norm of the gradient; 0 does not clip.
         gradient_clip_algorithm: ``norm`` or ``value``.

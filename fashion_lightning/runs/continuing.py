@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from lightning import Trainer
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch import Tensor
 from torch.optim import LBFGS, Adafactor, Optimizer
@@ -123,6 +124,10 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
         return f"{path} has finished its {epochs} epochs; {unchanged} --trainer.max_epochs {2 * epochs}"
     if epochs < (trainer.min_epochs or 0) or steps < (trainer.min_steps or 0):
         return None
+    limits = [timer.time_remaining() for timer in trainer.callbacks if isinstance(timer, Timer)]  # type: ignore[attr-defined]
+    used = checkpoint.content["callbacks"]["Timer"]["time_elapsed"]["train"]
+    if any(limit is not None and limit <= used for limit in limits):
+        return f"{path} was ended by trainer.max_time after {used:.0f} s; {unchanged} give it more, as 01:12:00:00"
     for key, state in checkpoint.content["callbacks"].items():
         if key.startswith("EarlyStopping") and has_asked_to_stop(state, patience):
             more = 2 * max(state["patience"], state["wait_count"])
