@@ -280,8 +280,8 @@ def _errors_in_one_line(what: str) -> Iterator[None]:
         yield
     except (UserError, OSError):
         raise
-    except SystemExit as end:  # a signal, --help or --print_config
-        is_signal = end.code in [128 + signum for signum in processes.SIGNALS]
+    except SystemExit as end:  # --help, --print_config, or a signal: with its number, or after Lightning's own handler
+        is_signal = end.code in [128 + signum for signum in processes.SIGNALS] or end.__context__ is not None
         if not is_signal and (place := place_in_own_code(end)):
             raise UserError(f"{what}: your own code ends Python (sys.exit){place}") from end
         raise
