@@ -30,9 +30,11 @@ def one_line(message: str) -> str:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, then the one that it came from, and so on."""
-    while error is not None:
+    """Yield an error, then the one that it came from, and so on: each once, for a chain may lead back to its start."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
         yield error
+        seen.append(error)
         error = error.__cause__ or error.__context__
 
 
