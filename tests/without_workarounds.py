@@ -70,7 +70,7 @@ WORKAROUNDS = (
     Workaround(
         "stock checkpoints within an epoch are put off until validation",
         "callbacks/checkpoints.py",
-        "        if ends or (can_go_on_from(trainer, batch_idx) and self._is_due(trainer)):",
+        "        if ends or (can_go_on_from(trainer, batch_idx) and self._is_due(trainer, batch_idx)):",
         "        if ends:",
         "test_durable.py when_it_is_time",
     ),
