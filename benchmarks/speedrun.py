@@ -125,7 +125,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     given = parser.parse_args()
     yardstick = shlex.join([sys.executable, str(Path(__file__).with_name("yardstick.py"))])
-    beside: dict[str, list[float]] = {command: [] for command in (yardstick, *given.beside)}
+    commands = {"benchmarks/yardstick.py": yardstick, **{command: command for command in given.beside}}
+    beside: dict[str, list[float]] = {name: [] for name in commands}
     runs: list[dict[str, float]] = []
     record = Path("records") / f"{date.today():%Y-%m-%d}_{given.name}"
     record.mkdir(parents=True)
@@ -136,9 +137,9 @@ def main() -> None:
             print(line, file=log, flush=True)
 
         def time_beside() -> None:
-            for command, times in beside.items():
-                times.append(seconds_of(command))
-                say(f"{times[-1]:.1f} s   {command}")
+            for name, command in commands.items():
+                beside[name].append(seconds_of(command))
+                say(f"{beside[name][-1]:.1f} s   {name}")
 
         scratch = Path(folder)
         only("test", given.root, scratch / "test")
@@ -154,8 +155,9 @@ def main() -> None:
         p = probability([100 * accuracy for accuracy in accuracies], given.above)
         say(f"{given.name}: {with_deviation(seconds, 1)} s, {with_deviation([100 * a for a in accuracies], 2)} %")
         say(f"above {given.above:g} %: p = {p:.2g}; {given.flop:.3g} FLOP; n = {len(runs)}")
-        for command, times in beside.items():
-            say(f"{mean(seconds) / mean(times):.3g} times {command}")
+        for name, times in beside.items():
+            say(f"{mean(seconds) / mean(times):.3g} times {name}")
+    del given.root  # a path of this machine
     content = {**vars(given), "p": p, "machine": machine(), "runs": runs, "beside": beside}
     (record / "record.json").write_text(json.dumps(content, default=str, indent=1) + "\n", encoding="utf-8")
 
