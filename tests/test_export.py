@@ -27,17 +27,9 @@ from fashion_lightning.inference import TrainedClassifier, build_network
 from tests.conftest import Run
 from tests.networks import BranchesByValue, NotInONNX
 
-WITHOUT_TORCH = """\
-import json, numpy, onnxruntime
-from PIL import Image
-
-model = onnxruntime.InferenceSession("model.onnx")
-picture = Image.open("picture.png").convert("L").resize((28, 28))  # bright on black, as in the data set
-probabilities = model.run(None, {"images": numpy.asarray(picture)[None, None]})[0][0]
-names = json.loads(model.get_modelmeta().custom_metadata_map["class_names"])
-print(names[probabilities.argmax()], probabilities.max())
-"""
-"""What the README shows."""
+WITHOUT_TORCH = re.findall(
+    r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs/export.md").read_text(encoding="utf-8"), re.DOTALL
+)[0]
 
 
 @pytest.fixture
@@ -56,7 +48,7 @@ def answers(file: Path, images: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype
     return probabilities
 
 
-def test_the_lines_of_the_readme_use_an_onnx_file_without_torch(exported: Path, images: Tensor) -> None:
+def test_the_lines_of_the_documents_use_an_onnx_file_without_torch(exported: Path, images: Tensor) -> None:
     assert not re.search(rb"[\w/.-]+\.py\b", exported.read_bytes())  # a folder of this machine
     Image.fromarray(images[7, 0].numpy()).save("picture.png")
     no_torch = "import sys; sys.modules['torch'] = None\n"

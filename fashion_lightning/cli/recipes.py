@@ -38,7 +38,7 @@ def head(name: str) -> tuple[str, str, str]:
         line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines[1:])
     )
     cost = re.search(r"[\d,]+ s on \w+ CPU cores?", comment)
-    accuracy = re.search(r"test accuracy ([\d.]+ ± [\d.]+ %)", comment)
+    accuracy = re.search(r"test accuracy ([\d.]+(?: ± [\d.]+)? %)", comment)
     about = re.split(r"\.(?: |$)|; |, (?:with|and) | beside ", comment)[0]
     return cost[0] if cost else "", accuracy[1] if accuracy else "", about
 
