@@ -95,7 +95,7 @@ def test_an_interrupted_and_a_killed_repetition_go_on_where_they_stopped(
     process = subprocess.Popen([*command_on_generated_data, *long], stdout=subprocess.PIPE, text=True)
     wait_for(lambda: (progress := read_progress(run)) and progress.step, process)
     assert cli(*long, exits=2) == (
-        f"error: Another repeat of tiny runs, in {LOGS}. Wait for it or stop it; the same command then goes on.\n"
+        f"error: Another repeat of tiny runs, in {LOGS}. Wait for it or stop it; the same command goes on.\n"
     )
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=60)

@@ -13,7 +13,7 @@ from fashion_lightning.callbacks.range_test import groups_of_lr, smooth
 from fashion_lightning.errors import UserError
 from fashion_lightning.optimizers import Muon
 from fashion_lightning.schedules import CosineDecay, LinearDecay, RunSchedule, steps_of_run
-from tests.conftest import RUN, Run
+from tests.conftest import Run
 
 
 def rates(schedule: type[RunSchedule], total: int, stop_at: int = -1, **settings: float) -> list[float]:
@@ -83,8 +83,9 @@ def test_a_run_ends_at_the_first_of_its_limits(max_steps: int, max_epochs: int |
 def test_the_preset_raises_the_rate_and_leaves_its_curve(cli: Run, recipe: Path) -> None:
     printed = cli("fit", "--config", recipe, "--config", "presets/find_lr", "--trainer.max_epochs=20")
     assert "The loss is least at a learning rate of" in printed
-    assert (RUN / "range_test.png").read_bytes().startswith(b"\x89PNG")
-    events = EventAccumulator(str(RUN))
+    run = Path("tensorboard_logs/tiny_find_lr/version_0")
+    assert (run / "range_test.png").read_bytes().startswith(b"\x89PNG")
+    events = EventAccumulator(str(run))
     events.Reload()
     logged = {event.step: event.value for event in events.Scalars("lr")}  # every fifth step, with the rate that it had
     assert logged[5 - 1] == pytest.approx(1e-5 * 10 ** (5 * 4 / 99))

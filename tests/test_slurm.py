@@ -22,7 +22,7 @@ if [ $code -gt 128 ]; then scontrol requeue $SLURM_JOB_ID; fi
 
 def wait_for(log: Path, text: str, times: int) -> None:
     """Wait until a log holds a text so many times. A job that was requeued starts at once, not in two minutes."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while not log.exists() or log.read_text().count(text) < times:
         assert time.monotonic() < deadline, log.exists() and log.read_text()
         for job in slurm.run("squeue", "-h", "-t", "PENDING", "-o", "%i").split():

@@ -122,7 +122,11 @@ def _last_of(last: Path, best: Path, places: Sequence[str | Path], named: Collec
             raise
         checkpoint = read_checkpoint(best, places, named)
         if checkpoint.is_own:
-            print(f"{error} Going on from {best}, the best checkpoint.", flush=True)
+            # Gradients that were accumulated are in no checkpoint.
+            steps = checkpoint.config["trainer"].get("accumulate_grad_batches") or 1
+            is_exact = checkpoint.batches_of_epoch_done % steps == 0
+            loss = "" if is_exact else " The run will not end with the same bits as an undisturbed one."
+            print(f"{error} Going on from {best}, the best checkpoint.{loss}", flush=True)
         return checkpoint
 
 
