@@ -1,10 +1,8 @@
 """Build Trainer, model and data from a parsed command line; refuse what cannot work before anything is touched."""
 
 import argparse
-import contextlib
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,7 +36,7 @@ from fashion_lightning.data import own_pictures
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import rendered
 from fashion_lightning.data.datamodule import FashionMNISTDataModule, default_val_size
-from fashion_lightning.errors import UserError, causes, os_error_behind, place_in_own_code
+from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.metrics import METRICS
 from fashion_lightning.networks import precision
@@ -75,7 +73,7 @@ class FashionMNISTCLI(LightningCLI):
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
-        with _errors_in_one_line("The settings cannot be used"):
+        with messages.errors_in_one_line("The settings cannot be used"):
             super().__init__(
                 FashionMNISTClassifier,
                 FashionMNISTDataModule,
@@ -237,7 +235,7 @@ class FashionMNISTCLI(LightningCLI):
         path = str(self.checkpoint.path) if self.checkpoint is not None and method == "fit" else None
         verbosity = {"verbose": False} if method in ("validate", "test") else {}
         data = {"datamodule": self.datamodule} if loader is None else {"dataloaders": loader}
-        with _errors_in_one_line("Training failed" if method == "fit" else f"`{method}` failed"):
+        with messages.errors_in_one_line("Training failed" if method == "fit" else f"`{method}` failed"):
             getattr(self.trainer, method)(self.model, **data, ckpt_path=path, weights_only=True, **verbosity)
 
     def _take_weights(self, checkpoint: Checkpoint) -> None:
@@ -271,28 +269,6 @@ class FashionMNISTCLI(LightningCLI):
         recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision", "callbacks")}
         continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None
         return tensorboard.RunLogger(run_dir, {"recipe": self.name, **recipe}, continued)
-
-
-@contextlib.contextmanager
-def _errors_in_one_line(what: str) -> Iterator[None]:
-    """Turn whatever the user's own code or a library raises into one line."""
-    try:
-        yield
-    except (UserError, OSError):
-        raise
-    except SystemExit as end:  # --help, --print_config, or a signal: with its number, or after Lightning's own handler
-        is_signal = end.code in [128 + signum for signum in processes.SIGNALS] or end.__context__ is not None
-        if not is_signal and (place := place_in_own_code(end)):
-            raise UserError(f"{what}: your own code ends Python (sys.exit){place}") from end
-        raise
-    except Exception as error:
-        if stop := next((cause for cause in causes(error) if isinstance(cause, SystemExit)), None):
-            raise stop from None  # a signal: Lightning failed to put away what was not there yet
-        if process.is_out_of_memory(error):
-            raise UserError(process.OUT_OF_MEMORY) from error
-        place = place_in_own_code(error)
-        error = os_error_behind(error) or error  # Lightning makes a ValueError of a full disk
-        raise UserError(f"{what}: {type(error).__name__}: {str(error)[:500]}{place}") from error
 
 
 def _settle_images(model: Any, data: Any, is_new: bool) -> None:

@@ -67,6 +67,7 @@ def compare(given: Namespace, _: Sequence[str]) -> None:
         UserError: none of the folders holds results, or one is not there; the others are shown before.
     """
     from fashion_lightning.report import comparison_table as tables
+    from fashion_lightning.report import comparison_text as texts
 
     comparison = tables.compare(find_runs(given.runs))
     if not comparison.groups:
@@ -76,19 +77,19 @@ def compare(given: Namespace, _: Sequence[str]) -> None:
             " fashion-lightning fit"
         )
     if given.format == "table":
-        tables.print_comparison(comparison)
+        texts.print_comparison(comparison)
     else:
-        print(tables.as_text(comparison, given.format), end="")
+        print(texts.as_text(comparison, given.format), end="")
     if given.output is not None:
         from fashion_lightning.report import comparison_page  # matplotlib takes a second to load
 
         folder, groups = Path(given.output), comparison.groups
         folder.mkdir(parents=True, exist_ok=True)
         table, runs, differences, by_epoch, curves, page = (folder / name for name in FILES)
-        table.write_text(tables.as_text(comparison, "markdown"), encoding="utf-8")
-        runs.write_text(tables.as_text(comparison, "csv"), encoding="utf-8")
-        differences.write_text(tables.csv_text(tables.differences(groups)), encoding="utf-8")
-        by_epoch.write_text(tables.csv_text(tables.curve_records(groups)), encoding="utf-8")
+        table.write_text(texts.as_text(comparison, "markdown"), encoding="utf-8")
+        runs.write_text(texts.as_text(comparison, "csv"), encoding="utf-8")
+        differences.write_text(texts.csv_text(tables.differences(groups)), encoding="utf-8")
+        by_epoch.write_text(texts.csv_text(tables.curve_records(groups)), encoding="utf-8")
         comparison_page.draw(groups, curves)
         page.write_bytes(comparison_page.comparison_page(comparison, curves))
         print(f"Written to {folder}: {', '.join(FILES)}", file=sys.stderr)

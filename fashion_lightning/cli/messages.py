@@ -1,19 +1,22 @@
 """Messages and help of the libraries, in a user's words or not at all."""
 
+import contextlib
 import logging
 import re
 import threading
 import warnings
 from argparse import Action
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, NoReturn
 
 from jsonargparse import DefaultHelpFormatter
 from lightning.pytorch.cli import LightningArgumentParser
 
+from fashion_lightning.cli import process
 from fashion_lightning.cli.commands import COMMANDS
 from fashion_lightning.cli.parser import nearest, unknown_flag
-from fashion_lightning.errors import UserError
+from fashion_lightning.errors import UserError, causes, os_error_behind, place_in_own_code
+from fashion_lightning.runs import processes
 
 EXPECTED_WARNINGS = (
     "LightningCLI's args parameter is intended",  # a command line that was completed is how we run it
@@ -124,3 +127,25 @@ def in_a_users_words(message: str, known: Collection[str]) -> str:
     reasons = dict.fromkeys(reason for reason in re.findall(r"- (.+)", message) if not NOT_TELLING.search(reason))
     value = f"{' '.join(typed[1].split())[:80]} cannot be used. " if typed else ""
     return f"{message.split(':')[0]}: {value}{'; '.join(reasons)}"
+
+
+@contextlib.contextmanager
+def errors_in_one_line(what: str) -> Iterator[None]:
+    """Turn whatever the user's own code or a library raises into one line."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except SystemExit as end:  # --help, --print_config, or a signal: with its number, or after Lightning's own handler
+        is_signal = end.code in [128 + signum for signum in processes.SIGNALS] or end.__context__ is not None
+        if not is_signal and (place := place_in_own_code(end)):
+            raise UserError(f"{what}: your own code ends Python (sys.exit){place}") from end
+        raise
+    except Exception as error:
+        if stop := next((cause for cause in causes(error) if isinstance(cause, SystemExit)), None):
+            raise stop from None  # a signal: Lightning failed to put away what was not there yet
+        if process.is_out_of_memory(error):
+            raise UserError(process.OUT_OF_MEMORY) from error
+        place = place_in_own_code(error)
+        error = os_error_behind(error) or error  # Lightning makes a ValueError of a full disk
+        raise UserError(f"{what}: {type(error).__name__}: {str(error)[:500]}{place}") from error

@@ -14,7 +14,8 @@ from typing import Any
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import is_being_trained, lock_for_life
-from fashion_lightning.report.comparison_table import compare, print_comparison
+from fashion_lightning.report.comparison_table import compare
+from fashion_lightning.report.comparison_text import print_comparison
 from fashion_lightning.runs import processes as own_processes
 from fashion_lightning.runs.folder import RUN_NUMBER, new_run_dir
 from fashion_lightning.runs.progress import read_progress

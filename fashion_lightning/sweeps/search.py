@@ -19,7 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.metrics import direction
-from fashion_lightning.report.comparison_table import csv_text, in_short
+from fashion_lightning.report.comparison_table import in_short
+from fashion_lightning.report.comparison_text import csv_text
 from fashion_lightning.report.terminal import print_table
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import (
