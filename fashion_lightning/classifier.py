@@ -129,7 +129,8 @@ class FashionMNISTClassifier(LightningModule):
         """
         classifier = cls(network, **arguments)
         try:
-            content = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
+            # mmap refuses what is no zip archive from its first byte, as a pickle that takes any amount of memory.
+            content = torch.load(checkpoint_path, map_location="cpu", weights_only=True, mmap=True)
             classifier.load_state_dict(content["state_dict"], strict=strict)
         except Exception as error:  # torch raises many kinds for damaged bytes
             raise UserError(f"{checkpoint_path} cannot be used: {str(error)[:300]}") from error

@@ -46,6 +46,9 @@ def test_load_from_checkpoint_gives_weights_to_a_network(trained: Path) -> None:
     classifier = FashionMNISTClassifier.load_from_checkpoint(trained / "checkpoints/best.ckpt", network=network)
     weights = torch.load(trained / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, weights[name]) for name, value in classifier.state_dict().items())
+    torch.save({"state_dict": weights}, "pickle.ckpt", _use_new_zipfile_serialization=False)
+    with pytest.raises(UserError, match=r"pickle.ckpt cannot be used: mmap can only be used with files saved"):
+        FashionMNISTClassifier.load_from_checkpoint("pickle.ckpt", network=network)
 
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8))

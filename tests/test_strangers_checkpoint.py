@@ -75,6 +75,12 @@ def test_a_pickle_runs_no_code_and_takes_no_memory(pickled: bytes) -> None:
     assert not Path("harmed").exists()
 
 
+def test_a_pickle_of_another_protocol_is_refused_before_torch_warns_of_it() -> None:
+    torch.save({"state_dict": weights(), "fashion_lightning": {"card": CARD.to_json()}}, "sent.ckpt", pickle_protocol=3)
+    with pytest.raises(UserError, match="it holds more than plain values and tensors in pickle protocol 2"):
+        read_weights(Path("sent.ckpt"))
+
+
 def compressed(_: bytes) -> bytes:
     with zipfile.ZipFile("sent.ckpt") as whole, zipfile.ZipFile("packed.ckpt", "w", zipfile.ZIP_DEFLATED) as packed:
         for record in whole.infolist():

@@ -109,10 +109,12 @@ def _check_archive(path: Path) -> None:
 def _check_pickle(pickled: bytes) -> None:
     """Look through the steps of a pickle without taking one."""
     for number, (step, argument, _) in enumerate(pickletools.genops(pickled)):
-        if step.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4") or (
-            step.name == "GLOBAL" and argument not in GLOBALS
+        if (
+            step.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
+            or (step.name == "GLOBAL" and argument not in GLOBALS)
+            or (step.name == "PROTO" and argument != 2)  # torch.save's own; torch would warn of another one
         ):
-            raise UserError("it holds more than plain values and tensors; it is not opened")
+            raise UserError("it holds more than plain values and tensors in pickle protocol 2; it is not opened")
         # The hashes of large whole numbers can collide, with which a dictionary takes minutes.
         if number > MAX_PICKLE_STEPS or (step.name.startswith("LONG") and abs(argument or 0) >= 2**63):
             raise UserError("it holds more values than a checkpoint does; it is not opened")
