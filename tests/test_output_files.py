@@ -64,7 +64,7 @@ def test_a_probability_is_written_with_the_digits_that_give_its_float32_back() -
     writer.write_on_batch_end(
         Trainer(logger=False), LightningModule(), (batch.indices, probabilities, probabilities > 0.5), None, batch, 0, 0
     )
-    written = torch.tensor([[float(text) for text in writer.probabilities[index]] for index in range(500)])
+    written = torch.tensor([[float(text) for text in writer.rows[index][1]] for index in range(500)])
     assert torch.equal(written, probabilities)
 
 

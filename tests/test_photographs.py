@@ -165,7 +165,7 @@ def test_the_preview_holds_each_picture_and_what_the_network_saw(monkeypatch: py
     shirt().save("a$b$.png")
     drawn: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
-    preview.write_preview(Path("p.png"), [Path("a$b$.png")], [[0.4, 0.3, 0.3, *[0.0] * 7]], [["Coat"]], FASHION_MNIST)
+    preview.write_preview(Path("p.png"), [Path("a$b$.png")], [([0.4, 0.3, 0.3, *[0.0] * 7], ["Coat"])], FASHION_MNIST)
     left, right = drawn[0].axes
     assert np.array_equal(np.asarray(right.images[0].get_array()), prepare(shirt()).pixels)
     assert left.get_title(loc="left") == "T-shirt/top 40.0 %, doubtful; likely: Coat\na$b$.png"

@@ -111,7 +111,8 @@ def write_figure(writer: SummaryWriter, name: str, figure: Figure, step: int) ->
 
 def first_images(model: FashionMNISTClassifier, batch: Batch) -> Figure:
     """Show two images of each of up to ten classes, as they are and augmented."""
-    names, images = model.images.class_names[:10], model.trainer.datamodule.shown(batch.indices.cpu())  # type: ignore[attr-defined]
+    names, data = model.images.class_names[:10], model.trainer.datamodule  # type: ignore[attr-defined]
+    images = data.in_size(data.train_set.images[batch.indices.cpu()])
     both = torch.cat([images, torch.full_like(images[..., :2], 255), batch.images.cpu()], dim=3)
     shown = [place for cls in range(len(names)) for place in (batch.labels == cls).nonzero()[:2, 0].tolist()]
     captions = [short(names[batch.labels[place]]) for place in shown]
@@ -153,7 +154,8 @@ def mistakes(model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | 
         f"{short(names[labels[place]])}\n→ {short(names[guess[place]])} {100 * probability[place]:.0f} %"
         for place in worst.tolist()
     ]
-    return tiles(model.trainer.datamodule.shown(evaluation["indices"][worst]), captions, columns=4)  # type: ignore[attr-defined]
+    images = model.trainer.datamodule.val_set.images[evaluation["indices"][worst]]  # type: ignore[attr-defined]
+    return tiles(images, captions, columns=4)
 
 
 def log_precision_and_recall(

@@ -20,6 +20,7 @@ from fashion_lightning.data.classes import (
     DOUBTFUL,
     FASHION_MNIST,
     WHAT_IT_CANNOT_KNOW,
+    Answer,
     ImageSpec,
     in_words,
     likely_names,
@@ -61,9 +62,7 @@ class PredictionsCSV(BasePredictionWriter):
     def __init__(self, path: Path, class_names: Sequence[str], photographs: Sequence[Path] | None = None) -> None:
         super().__init__(write_interval="batch")
         self.path, self.class_names, self.photographs = path, class_names, photographs
-        self.labels: dict[int, int] = {}
-        self.probabilities: dict[int, list[str]] = {}
-        self.likely: dict[int, list[bool]] = {}
+        self.rows: dict[int, tuple[int, list[str], list[bool]]] = {}  # label, probabilities, and which are likely
 
     def write_on_batch_end(
         self,
@@ -75,42 +74,39 @@ class PredictionsCSV(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        indices = prediction[0].tolist()
-        self.labels |= zip(indices, batch.labels.tolist(), strict=True)
-        self.probabilities |= zip(indices, prediction[1].cpu().numpy().astype(str).tolist(), strict=True)
-        self.likely |= zip(indices, prediction[2].tolist(), strict=True)
+        indices, probabilities, likely = prediction
+        texts = probabilities.cpu().numpy().astype(str).tolist()
+        self.rows |= zip(indices.tolist(), zip(batch.labels.tolist(), texts, likely.tolist(), strict=True), strict=True)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.world_size > 1:
             shares: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(shares, (self.labels, self.probabilities, self.likely))
-            for labels, probabilities, likely in shares:
-                self.labels |= labels
-                self.probabilities |= probabilities
-                self.likely |= likely
+            torch.distributed.all_gather_object(shares, self.rows)
+            self.rows = {index: row for share in shares for index, row in share.items()}
         if trainer.is_global_zero:
-            self.probabilities = dict(sorted(self.probabilities.items()))
+            self.rows = dict(sorted(self.rows.items()))
             write_output(self.path, self._json() if self.path.suffix.lower() == ".json" else self._csv())
 
     def _told(self, index: int) -> dict[str, Any]:
         """Return what is told of an image beside its probabilities."""
-        probabilities = list(map(float, self.probabilities[index]))
+        probabilities, likely = self.answer(index)
         cls = self.class_names[probabilities.index(max(probabilities))]
         if self.photographs is None:
-            label = self.class_names[self.labels[index]]
+            label = self.class_names[self.rows[index][0]]
             return {"image": index, "class": cls, "label": label, "correct": cls == label}
-        doubtful = max(probabilities) < DOUBTFUL
         image = str(self.photographs[index])
-        return {"image": image, "class": cls, "doubtful": doubtful, "likely": self.likely_of(index)}
+        return {"image": image, "class": cls, "doubtful": max(probabilities) < DOUBTFUL, "likely": likely}
 
-    def likely_of(self, index: int) -> list[str]:
-        """Return the likely classes of an image."""
-        return likely_names(list(map(float, self.probabilities[index])), self.likely[index], self.class_names)
+    def answer(self, index: int) -> Answer:
+        """Return the probabilities of an image, and its likely classes."""
+        _, texts, likely = self.rows[index]
+        probabilities = list(map(float, texts))
+        return probabilities, likely_names(probabilities, likely, self.class_names)
 
     def _json(self) -> bytes:
         records = [
-            {**self._told(index), "probabilities": dict(zip(self.class_names, map(float, texts), strict=True))}
-            for index, texts in self.probabilities.items()
+            {**self._told(index), "probabilities": dict(zip(self.class_names, self.answer(index)[0], strict=True))}
+            for index in self.rows
         ]
         return (json.dumps(records, indent=2) + "\n").encode()
 
@@ -119,7 +115,7 @@ class PredictionsCSV(BasePredictionWriter):
         known = ["label", "correct"] if self.photographs is None else ["doubtful", "likely"]
         table = csv.writer(file)  # a class may be called as another column
         table.writerow(["image", "class", *known, *map(harmless, self.class_names)])
-        for index, texts in self.probabilities.items():
+        for index, (_, texts, _) in self.rows.items():
             told = [in_words(cell) if isinstance(cell, list) else cell for cell in self._told(index).values()]
             cells = [harmless(cell) if isinstance(cell, str) else json.dumps(cell) for cell in told]
             table.writerow([*cells, *texts])
@@ -127,28 +123,23 @@ class PredictionsCSV(BasePredictionWriter):
         return file.getvalue().encode(errors="backslashreplace")
 
 
-def print_best(
-    photographs: Sequence[Path],
-    probabilities: Sequence[Sequence[float]],
-    likely: Sequence[Sequence[str]],
-    images: ImageSpec,
-) -> None:
+def print_best(photographs: Sequence[Path], answers: Sequence[Answer], images: ImageSpec) -> None:
     """Print the three most probable classes of the first ``SHOWN`` photographs."""
     best = (Column(name, no_wrap=True) for name in ("best", "second", "third"))
     table = Table(Column("file", overflow="fold"), "likely", *best)
-    for path, row, classes in list(zip(photographs, probabilities, likely, strict=True))[:SHOWN]:
+    for path, (row, classes) in list(zip(photographs, answers, strict=True))[:SHOWN]:
         ranked = sorted(zip(row, images.class_names, strict=True), reverse=True)[:3]
         cells = [f"{name} {100 * probability:.1f} %" for probability, name in ranked]
         cells[0] += " ?" if ranked[0][0] < DOUBTFUL else ""
         # Text: a file or class may be called [red]
         table.add_row(Text(one_line(str(path))), Text(in_words(classes)), *map(Text, cells))
     Console().print(table)
-    if doubtful := sum(max(row) < DOUBTFUL for row in probabilities):
+    if doubtful := sum(max(row) < DOUBTFUL for row, _ in answers):
         print(
-            f"Doubtful (?): {doubtful:,} of {len(probabilities):,}. Half of the validation images with so low a"
+            f"Doubtful (?): {doubtful:,} of {len(answers):,}. Half of the validation images with so low a"
             " probability are wrong."
         )
-    if len(probabilities) > SHOWN:
-        print(f"The first {SHOWN} of {len(probabilities):,}; the file has them all.")
+    if len(answers) > SHOWN:
+        print(f"The first {SHOWN} of {len(answers):,}; the file has them all.")
     if images == FASHION_MNIST:
         print(f"{WHAT_IT_CANNOT_KNOW}\nFor photographs, train another: fashion-lightning fit --config photographs")

@@ -14,7 +14,6 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from fashion_lightning.callbacks.stopping import Interrupted, NotFinite
 from fashion_lightning.classifier import FashionMNISTClassifier
-from fashion_lightning.data.classes import Limits
 from fashion_lightning.files.bounded_yaml import dump_yaml
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.runs.card import card_of
@@ -95,10 +94,6 @@ class RunFiles(Callback):
         now = {"run": self.run_id, "processes": trainer.world_size, "data": data}
         now["loggers"] = {type(logger).__name__: logger.version for logger in trainer.loggers}
         checkpoint["fashion_lightning"] = {**self.about, "card": card, "limits": asdict(pl_module.limits), **now}
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        assert isinstance(pl_module, FashionMNISTClassifier)
-        pl_module.limits = Limits(**checkpoint["fashion_lightning"]["limits"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write_progress(trainer, "training", trainer.current_epoch + 1)

@@ -136,13 +136,12 @@ def predict(cli: FashionMNISTCLI) -> None:
     cli.start("predict", loader)
     if not cli.trainer.is_global_zero:
         return
-    probabilities = [list(map(float, row)) for row in writer.probabilities.values()]
+    answers = [writer.answer(index) for index in writer.rows]
     if photographs is not None:
-        likely = [*map(writer.likely_of, writer.probabilities)]
-        print_best(photographs.paths, probabilities, likely, cli.model.images)
-    print(f"{len(probabilities):,} prediction{'s' if len(probabilities) != 1 else ''} written to {path}")
+        print_best(photographs.paths, answers, cli.model.images)
+    print(f"{len(answers):,} prediction{'s' if len(answers) != 1 else ''} written to {path}")
     if photographs is not None and preview is not None:
-        print(write_preview(preview, photographs.paths, probabilities, likely, cli.model.images))
+        print(write_preview(preview, photographs.paths, answers, cli.model.images))
     if photographs is not None and photographs.broken:
         print(*(f"skipped: {line}" for line in photographs.broken), sep="\n", file=sys.stderr)
         skipped = len(photographs.broken)

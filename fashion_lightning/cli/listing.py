@@ -15,9 +15,6 @@ from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import FIT_KEYS, find_runs, read_report, runs_in
 
-FILES = ("comparison.md", "runs.csv", "differences.csv", "curves.csv", "curves.png", "comparison.html")
-"""Files of ``compare --output``: the tables, the numbers they are made of, the learning curves, and a page of all."""
-
 
 def list_runs(given: Namespace, _: Sequence[str]) -> None:
     """List recipes, presets and the runs in a folder.
@@ -85,13 +82,17 @@ def compare(given: Namespace, _: Sequence[str]) -> None:
 
         folder, groups = Path(given.output), comparison.groups
         folder.mkdir(parents=True, exist_ok=True)
-        table, runs, differences, by_epoch, curves, page = (folder / name for name in FILES)
-        table.write_text(texts.as_text(comparison, "markdown"), encoding="utf-8")
-        runs.write_text(texts.as_text(comparison, "csv"), encoding="utf-8")
-        differences.write_text(texts.csv_text(tables.differences(groups)), encoding="utf-8")
-        by_epoch.write_text(texts.csv_text(tables.curve_records(groups)), encoding="utf-8")
+        files = {
+            "comparison.md": texts.as_text(comparison, "markdown"),
+            "runs.csv": texts.as_text(comparison, "csv"),
+            "differences.csv": texts.csv_text(tables.differences(groups)),
+            "curves.csv": texts.csv_text(tables.curve_records(groups)),
+        }
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        curves, page = folder / "curves.png", folder / "comparison.html"
         comparison_page.draw(groups, curves)
         page.write_bytes(comparison_page.comparison_page(comparison, curves))
-        print(f"Written to {folder}: {', '.join(FILES)}", file=sys.stderr)
+        print(f"Written to {folder}: {', '.join([*files, curves.name, page.name])}", file=sys.stderr)
     if missing := [str(path) for path, _ in comparison.problems if not path.exists()]:
         raise UserError(f"There is no run {', '.join(missing)}.")

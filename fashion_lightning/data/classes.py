@@ -116,6 +116,10 @@ def likely_names(probabilities: Sequence[float], likely: Sequence[bool], names: 
     return [name for _, is_likely, name in ranked if is_likely]
 
 
+Answer = tuple[list[float], list[str]]
+"""The probabilities of an image, and its likely classes."""
+
+
 def in_words(likely: Sequence[str]) -> str:
     """Name the likely classes, the most probable first: ``Coat or Shirt``."""
     return " or ".join(likely) or "none of these classes"

@@ -153,33 +153,19 @@ class FashionMNISTDataModule(LightningDataModule):
             self.image_losses = None
             self.train_set = ImagesInMemory(images, labels, train)
             self.val_set = ImagesInMemory(images, labels, val)
-            self._render_validation()
+            if self.images.photographs:  # the same way in every run
+                parts = enumerate(torch.split(images[val], EVAL_BATCH_SIZE))
+                draws = ((part, Draws(generator("validation", n), Part(len(part)), part.device)) for n, part in parts)
+                rendered_val = torch.cat([render(part, drawn, self.images.size) for part, drawn in draws])
+                self.val_set = ImagesInMemory(rendered_val, labels[val])
             if stage == "fit" and self.batch_size > (shown := self._order(0, 1).length):
                 raise UserError(f"data.batch_size is {self.batch_size}, but an epoch has only {shown} training images.")
         else:
             self.test_set = ImagesInMemory(*self.load("test"))
 
-    def _render_validation(self) -> None:
-        """Render the validation images, the same way in every run."""
-        val = self.val_set.indices
-        self.place_of = torch.full((len(self.val_set.labels),), -1).index_put((val,), torch.arange(len(val)))
-        self.val_photographs = torch.empty(0)
-        if self.images.photographs:
-            parts = enumerate(torch.split(self.val_set.images[val], EVAL_BATCH_SIZE))
-            draws = ((part, Draws(generator("validation", n), Part(len(part)), part.device)) for n, part in parts)
-            self.val_photographs = torch.cat([render(part, drawn, self.images.size) for part, drawn in draws])
-
-    def shown(self, indices: Tensor) -> Tensor:
-        """Return training images by their indices ``(N,)`` as ``ImageSpec`` says: those of validation as it shows them.
-
-        Those to train on are drawn anew each time; of photographs, the image in a catalogue stands for them.
-        """
-        images, places = self.val_set.images[indices], self.place_of[indices]
-        if not self.images.photographs:
-            return images
-        images = catalogue(images, self.images.size).contiguous()
-        images[places >= 0] = self.val_photographs[places[places >= 0]]
-        return images
+    def in_size(self, images: Tensor) -> Tensor:
+        """Return images of the files in the size that the network takes: for photographs, as a catalogue shows them."""
+        return catalogue(images, self.images.size) if self.images.photographs else images
 
     def load(self, split: source.Split) -> tuple[Tensor, Tensor]:
         """Read and verify a split once in this process; of your own pictures, the validation ones are the last."""
@@ -231,7 +217,8 @@ class FashionMNISTDataModule(LightningDataModule):
         if self.trainer is None or not isinstance(batch, Batch):
             return batch  # the example input of the model summary
         if not self.trainer.training:
-            return self._to_evaluate(batch) if self.images.photographs else batch
+            is_test = self.trainer.testing or self.trainer.predicting
+            return batch._replace(images=self.in_size(batch.images)) if is_test else batch
         batch_idx = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         part = Part(self.images_in_step(batch, batch_idx), *self._rank_and_world_size())
         images = self.augment(batch.images, batch.indices, self._epoch(), batch_idx, part)
@@ -239,12 +226,6 @@ class FashionMNISTDataModule(LightningDataModule):
             draws = Draws(generator(self.seed, "photographs", self._epoch(), batch_idx), part, images.device)
             images = render(images, draws, self.images.size)
         return batch._replace(images=images)
-
-    def _to_evaluate(self, batch: Batch) -> Batch:
-        assert self.trainer is not None
-        validates = self.trainer.validating or self.trainer.sanity_checking
-        images = self.shown(batch.indices.cpu()) if validates else catalogue(batch.images, self.images.size)
-        return batch._replace(images=images.to(batch.images.device))
 
     def images_in_step(self, batch: Batch, batch_idx: int) -> int:
         """Return the number of images of a training batch in all processes together."""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import ImageOps
 
-from fashion_lightning.data.classes import DOUBTFUL, ImageSpec, in_words
+from fashion_lightning.data.classes import DOUBTFUL, Answer, ImageSpec, in_words
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.durable import output_file, write_output
 from fashion_lightning.files.pictures import opened
@@ -41,22 +41,16 @@ def preview_file(given: str, has_photographs: bool) -> Path:
     return output_file("--preview", given)
 
 
-def write_preview(
-    path: Path,
-    photographs: Sequence[Path],
-    probabilities: Sequence[Sequence[float]],
-    likely: Sequence[Sequence[str]],
-    images: ImageSpec,
-) -> str:
+def write_preview(path: Path, photographs: Sequence[Path], answers: Sequence[Answer], images: ImageSpec) -> str:
     """Draw the first ``SHOWN`` photographs, each read anew, and return a line that says what was written."""
-    shown = list(zip(photographs, probabilities, likely, strict=True))[:SHOWN]
+    shown = list(zip(photographs, answers, strict=True))[:SHOWN]
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")
     cells = figure.subplots(rows, 2 * columns, squeeze=False).flatten()
     for axes in cells:
         axes.set_axis_off()
-    for left, right, (file, row, classes) in zip(cells[::2], cells[1::2], shown, strict=False):
+    for left, right, (file, (row, classes)) in zip(cells[::2], cells[1::2], shown, strict=False):
         with opened(file) as picture:
             prepared = prepare(picture, images)
             small = ImageOps.exif_transpose(picture).convert("RGBA")
@@ -66,7 +60,7 @@ def write_preview(
         left.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="#e8590c", linewidth=1.5))
         right.imshow(prepared.pixels, cmap="gray", vmin=0, vmax=255)
         doubt = ", doubtful" if max(row) < DOUBTFUL else ""
-        said = f"{images.class_names[list(row).index(max(row))]} {100 * max(row):.1f} %{doubt}"
+        said = f"{images.class_names[row.index(max(row))]} {100 * max(row):.1f} %{doubt}"
         said += f"; likely: {in_words(classes)}"
         name = one_line(file.name)[-LONGEST_NAME:]
         left.set_title(f"{said}\n{name}", fontsize=9, loc="left", parse_math=False).set_in_layout(False)
