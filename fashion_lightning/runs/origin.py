@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import os
 import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -77,9 +78,10 @@ def git_state(folder: Path) -> dict[str, str]:
 
 def _processor() -> str:
     with contextlib.suppress(OSError):  # Linux, where Python itself knows only the architecture
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        told = dict(re.findall(r"^(model name|cpu family|model)\s*: (.+)$", text, re.MULTILINE))
+        if len(told) == 3:  # two processors of one name may differ in the width of their vectors
+            return f"{told['model name']} (family {told['cpu family']}, model {told['model']})"
     return platform.processor() or platform.machine()
 
 
