@@ -188,6 +188,7 @@ def untrained(folder: Path) -> None:
         (all_equal, "All pictures in .* look the same"),
         (beside_train, "0.png lies above or below the folder of a class. Pictures lie as .*shapes/train/cat/1.jpg"),
         (untrained, "has no pictures to train on for the class yellow"),
+        (lambda folder: (folder / "yellow").mkdir(), "has no pictures to train on for the class yellow"),
     ],
 )
 def test_errors_of_the_first_hour_are_one_line(spoil: object, line: str, shapes: Path, cli: Run) -> None:

@@ -78,8 +78,9 @@ def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tup
             f"{folder} holds no class folders{f' but {files}' if files else ''}. Put the pictures of each class into a"
             f" folder of its own: {expected}. Pictures within a table or an archive must become files first."
         )
-    if unknown := {picture.class_name for picture in pictures} - {*class_names}:
-        raise UserError(f"{folder} has no pictures to train on for the class {min(unknown)}, only others.")
+    folders = (path.relative_to(folder) for path in folder.glob("*/*" if has_parts else "*") if path.is_dir())
+    if empty := {path.name for path in folders if not any(map(is_hidden, path.parts))} - {*class_names}:
+        raise UserError(f"{folder} has no pictures to train on for the class {min(empty)}. Add some, or remove it.")
     return pictures, tuple(class_names)
 
 
