@@ -59,8 +59,7 @@ class Output(io.FileIO):
 
 def never_fail_to_print() -> None:
     """Make the standard streams safe to write to; escape characters that the encoding lacks."""
-    if os.name != "nt":  # a Windows console takes text, not bytes
-        sys.stdout, sys.stderr = _safe(sys.stdout, 1), _safe(sys.stderr, 2)
+    sys.stdout, sys.stderr = _safe(sys.stdout, 1), _safe(sys.stderr, 2)
 
 
 def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
