@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from fashion_lightning.data.classes import ImageSpec
@@ -42,7 +43,7 @@ def prepared(file: bytes, limits: Limits, images: ImageSpec, box: Box | None) ->
     sender.close()
     found: Prepared | UserError = TooManyPixels("The picture takes too long or too much memory to decode.")
     with receiver, contextlib.suppress(EOFError):  # the process came to its end without an answer
-        if receiver.poll(limits.decoding_seconds):
+        if receiver.poll(limits.decoders * limits.decoding_seconds):  # they may share one core
             found = receiver.recv()
     process.kill()
     process.join()
@@ -53,10 +54,13 @@ def prepared(file: bytes, limits: Limits, images: ImageSpec, box: Box | None) ->
 
 def _decode(sender: Connection, file: bytes, limits: Limits, images: ImageSpec, box: Box | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; this picture is still answered
-    with contextlib.suppress(ImportError):  # Windows has no such bound
+    with contextlib.suppress(ImportError, OSError):  # Windows has no such bounds, macOS none on memory
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (limits.decoding_bytes, limits.decoding_bytes))
+        resource.setrlimit(resource.RLIMIT_CPU, (limits.decoding_seconds, limits.decoding_seconds))
+        pages = int(Path("/proc/self/statm").read_text().split()[0])  # NumPy takes 41 MB for each core
+        most = pages * resource.getpagesize() + limits.decoding_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     try:
         with opened(io.BytesIO(file), "The picture", limits.pixels, NOT_SERVED) as picture:
             sender.send(prepare(picture, images, box))

@@ -24,12 +24,12 @@ class Limits:
     """Of one picture as it is uploaded."""
     pixels: int = 25_000_000
     """Of one picture as it is decoded, by its header; large JPEGs are decoded at a smaller size."""
-    decoders: int = 2
-    """Processes at a time, each of which decodes a picture."""
-    decoding_seconds: float = 5
-    """For one picture; the largest take one."""
-    decoding_bytes: int = 1_500_000_000
-    """Address space of such a process."""
+    decoders: int = 5
+    """Processes at a time, each of which decodes a picture: a good one need not wait for four that never end."""
+    decoding_seconds: int = 3
+    """Of a processor, for one picture; the largest take two."""
+    decoding_bytes: int = 800_000_000
+    """Memory that such a process takes; the largest pictures take 700 MB, those of phones 100 MB."""
     seconds: float = 60
     """Until a picture must have arrived."""
     requests: int = 64
