@@ -3,9 +3,8 @@
     python benchmarks/serving.py tensorboard_logs/cnn/version_0
 
 1,000 requests by 20 clients on loopback: test images as PNG files of 28x28; and again, every tenth as a photograph-like
-JPEG (as photographs.py renders them). Each answer is compared with Python's on the same picture. With batches and
-without (one picture in each pass), in rounds that take turns, each with a server of its own. Then uploads meant
-to harm, one by one and several at once, with the resident memory of the server; and a kill in the middle of it.
+JPEG (as photographs.py renders them). Each answer is compared with Python's on the same picture. Then uploads meant to
+harm, one by one and several at once, with the resident memory of the server; and a kill in the middle of it.
 """
 
 import argparse
@@ -38,15 +37,6 @@ from fashion_lightning.photographs.files import read_picture
 
 REQUESTS, CLIENTS, ROUNDS = 1000, 20, 3
 
-WITHOUT_BATCHES = """
-import sys
-from fashion_lightning.serving import app
-limits = app.Limits
-app.Limits = lambda: limits(batch=1)
-from fashion_lightning.cli import main
-main(sys.argv[1:])
-"""
-
 
 class Server(NamedTuple):
     """A server in a process of its own."""
@@ -63,10 +53,9 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def server(run: str, batches: bool = True) -> Iterator[Server]:
+def server(run: str) -> Iterator[Server]:
     """Serve a run until the block ends."""
-    program = [sys.executable, "-m", "fashion_lightning"] if batches else [sys.executable, "-c", WITHOUT_BATCHES]
-    command = [*program, "serve", "--ckpt_path", run, "--port", "0"]
+    command = [sys.executable, "-m", "fashion_lightning", "serve", "--ckpt_path", run, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
@@ -128,7 +117,7 @@ def load(port: int, pictures: list[bytes]) -> tuple[float, list[float], list[Any
 
 
 def measure(run: str, console: Console) -> None:
-    """Latency and throughput, with and without batches."""
+    """Latency and throughput."""
     classifier = inference.load(run)
     loads = {"28x28": files(REQUESTS, photographs=False), "every tenth a photograph": files(REQUESTS)}
     expected = {
@@ -136,25 +125,23 @@ def measure(run: str, console: Console) -> None:
         for name, pictures in loads.items()
     }
     columns = ("requests a second", "p50, ms", "p95, ms", "p99, ms", "as Python says", "largest difference")
-    table = Table("pictures", "in a pass", "round", *columns)
+    table = Table("pictures", "round", *columns)
     for number in range(1, ROUNDS + 1):
-        for batches in (True, False):
-            with server(run, batches) as running:
-                load(running.port, loads["28x28"][:200])
-                for name, pictures in loads.items():
-                    seconds, latencies, answers = load(running.port, pictures)
-                    names, probabilities = expected[name]
-                    same = sum(answer["class"] == known for answer, known in zip(answers, names, strict=True))
-                    given = np.array([[answer["probabilities"][known] for known in CLASS_NAMES] for answer in answers])
-                    table.add_row(
-                        name,
-                        "up to 32" if batches else "1",
-                        str(number),
-                        f"{REQUESTS / seconds:,.0f}",
-                        *(f"{value:.1f}" for value in np.percentile(latencies, [50, 95, 99])),
-                        f"{same:,} of {REQUESTS:,}",
-                        f"{np.abs(given - probabilities.numpy()).max():.0e}",
-                    )
+        with server(run) as running:
+            load(running.port, loads["28x28"][:200])
+            for name, pictures in loads.items():
+                seconds, latencies, answers = load(running.port, pictures)
+                names, probabilities = expected[name]
+                same = sum(answer["class"] == known for answer, known in zip(answers, names, strict=True))
+                given = np.array([[answer["probabilities"][known] for known in CLASS_NAMES] for answer in answers])
+                table.add_row(
+                    name,
+                    str(number),
+                    f"{REQUESTS / seconds:,.0f}",
+                    *(f"{value:.1f}" for value in np.percentile(latencies, [50, 95, 99])),
+                    f"{same:,} of {REQUESTS:,}",
+                    f"{np.abs(given - probabilities.numpy()).max():.0e}",
+                )
     console.print(table)
 
 

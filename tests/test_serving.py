@@ -1,6 +1,5 @@
 """``serve``: a page and an endpoint, which take pictures from anybody within bounds."""
 
-import asyncio
 import base64
 import contextlib
 import http.client
@@ -11,11 +10,10 @@ import signal
 import socket
 import struct
 import subprocess
-import threading
 import time
 import urllib.request
 import zlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 from fashion_lightning.cli import deploy
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
@@ -32,7 +29,6 @@ from fashion_lightning.data.tta import TTA
 from fashion_lightning.inference import TrainedClassifier, load
 from fashion_lightning.photographs.prepare import prepare
 from fashion_lightning.serving import intake
-from fashion_lightning.serving.batches import Batches
 from fashion_lightning.serving.intake import Limits
 from tests.conftest import Run
 from tests.interruption import wait_for
@@ -77,12 +73,6 @@ def test_the_answer_is_that_of_python_on_the_same_picture(classifier: TrainedCla
         torch.testing.assert_close(torch.tensor([list(said["probabilities"].values())]), probabilities)
 
 
-def run(answers: Coroutine[Any, Any, list[Any]]) -> list[Any]:
-    """Await them in a thread of their own: that of the tests may run the loop of a browser."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, answers).result()
-
-
 def test_a_frame_that_is_asked_for_is_what_the_network_sees(classifier: TrainedClassifier, port: int) -> None:
     picture = shirt(300, 200)
     status, said, _ = ask(port, file_of(picture), path="/classify?box=0.25,0.25,0.5,0.5")
@@ -95,37 +85,13 @@ def test_a_frame_that_is_asked_for_is_what_the_network_sees(classifier: TrainedC
         assert (status, said["detail"][:13]) == (422, "The box must ")
 
 
-def test_pictures_that_wait_are_classified_in_one_pass_and_a_failure_is_theirs_alone() -> None:
-    sizes: list[int] = []
-    begun, busy = threading.Event(), threading.Event()
-
-    def probabilities(images: Tensor) -> list[Any]:
-        begun.set()
-        busy.wait()
-        sizes.append(len(images))
-        if len(images) == 5:
-            raise RuntimeError("not these")
-        return images[:, 0, 0, :10].float().tolist()  # the picture's number, ten times
-
-    async def ask_all() -> list[Any]:
-        pictures = [np.full((28, 28), number, np.uint8) for number in range(14)]
-        batches = Batches(probabilities, largest=8)
-        async with batches.running():
-            first = asyncio.create_task(batches.classify(pictures[0]))
-            await asyncio.to_thread(begun.wait)  # the network is at work on the first picture
-            tasks = [first, *(asyncio.create_task(batches.classify(picture)) for picture in pictures[1:])]
-            await asyncio.sleep(0)
-            tasks[4].cancel()  # whoever asked has gone
-            busy.set()
-            answers = await asyncio.gather(*tasks, return_exceptions=True)
-            odd = batches.classify(pictures[13]), batches.classify(pictures[13][:3])
-            assert all(isinstance(answer, ValueError) for answer in await asyncio.gather(*odd, return_exceptions=True))
-            return [*answers, await batches.classify(pictures[13])]
-
-    answers = run(ask_all())
-    assert all(isinstance(answer, RuntimeError) for answer in answers[9:14])
-    assert [*answers[:4], *answers[5:9], answers[14]] == [[float(n)] * 10 for n in (0, 1, 2, 3, 5, 6, 7, 8, 13)]
-    assert sizes == [1, 8, 5, 1]
+def test_a_network_that_fails_at_one_picture_answers_the_next(
+    classifier: TrainedClassifier, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as failing:
+        failing.setattr(classifier, "classify", lambda images: 1 / 0)
+        assert ask(port, file_of(shirt(60, 60)))[0] == 500
+    assert ask(port, file_of(shirt(60, 60)))[0] == 200
 
 
 # --- what is refused

@@ -37,15 +37,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # a full disk is met in a write, which knows no name
         raise
-    if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
-        folder = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EBADF):  # some network file systems sync no folders
-                raise
-        finally:
-            os.close(folder)
+    folder = os.open(path.parent, os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF):  # some network file systems sync no folders
+            raise
+    finally:
+        os.close(folder)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

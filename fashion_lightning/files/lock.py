@@ -5,6 +5,7 @@ A kill leaves no lock behind.
 
 import contextlib
 import errno
+import fcntl
 import os
 import struct
 import sys
@@ -12,11 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
-
-try:
-    import fcntl
-except ImportError:  # Windows: nothing is locked there
-    fcntl = None  # type: ignore[assignment]
 
 _held: dict[Path, int] = {}
 """File descriptors that are never closed: closing would unlock."""
@@ -26,7 +22,7 @@ HELD = (errno.EACCES, errno.EAGAIN)
 
 
 def lock_run(run_dir: Path) -> None:
-    """Lock a run folder until this process ends, and remove checkpoints that a kill left half written.
+    """Lock a run folder until this process ends, and remove files that a kill left half written.
 
     Of several processes of a run, the first one calls this.
 
@@ -38,14 +34,14 @@ def lock_run(run_dir: Path) -> None:
             f"{run_dir} is being trained by another process. Wait for it or stop it; a run of its own:"
             " fashion-lightning fit"
         )
-    for half_written in run_dir.glob("checkpoints/.*.partial"):
+    for half_written in run_dir.rglob(".*.partial"):
         half_written.unlink()
 
 
 def is_being_trained(run_dir: Path) -> bool:
     """Return whether another process has locked a run folder."""
     path = (run_dir / ".lock").resolve()
-    if fcntl is None or path in _held:  # closing the file would give up the lock of this process
+    if path in _held:  # closing the file would give up the lock of this process
         return False
     try:
         with path.open("rb+") as file:
@@ -65,7 +61,7 @@ def lock_for_life(path: Path) -> bool:
     A record lock belongs to the process, not to the file: child processes do not inherit it.
     """
     path = path.resolve()
-    if fcntl is None or path in _held:
+    if path in _held:
         return True
     file = os.open(path, os.O_RDWR | os.O_CREAT, mode=0o644)
     try:
@@ -83,9 +79,6 @@ def lock_for_life(path: Path) -> bool:
 @contextlib.contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
     """Wait until no other process is in such a block for this folder."""
-    if fcntl is None:
-        yield
-        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some network file systems have no locks

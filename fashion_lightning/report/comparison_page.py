@@ -39,12 +39,11 @@ def draw(groups: Sequence[Group], path: Path) -> None:
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
-    labels = [fill(f"{group.label} (n = {len(group.runs)})", 110, break_on_hyphens=False) for group in groups]
+    # A label that begins with an underscore would be left out, and between dollar signs would stand a formula.
+    labels = [f" {fill(group.label, 100, break_on_hyphens=False)} (n = {len(group.runs)})" for group in groups]
+    labels = [label.replace("$", r"\$") for label in labels]
     figure.set_figheight(4.8 + 0.21 * sum(label.count("\n") + 1 for label in labels))
-    legend = figure.legend(lines, ["…"] * len(lines), loc="outside lower center", frameon=False)
-    for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_parse_math(False)  # else what stands between two dollar signs is a formula
-        text.set_text(label)  # given to `legend`, a label that begins with an underscore would be left out
+    figure.legend(lines, labels, loc="outside lower center", frameon=False)
     figure.suptitle("Validation (solid) and training (dotted), mean ± standard deviation over seeds", fontsize=11)
     figure.savefig(path, dpi=150)
 

@@ -4,7 +4,7 @@ Runs of one recipe are one row: mean ± standard deviation over their seeds. Not
 the test set is not opened.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isclose
 from pathlib import Path
@@ -37,9 +37,17 @@ class Column:
     heading: str
     name: str
     """In CSV, where fractions stay fractions."""
-    of: Callable[[RunResults], float | None]
+    place: tuple[str, ...]
+    """Keys of what it takes from the results of a run."""
     scale: float = 1.0
     digits: int = 2
+
+    def of(self, run: RunResults) -> float | None:
+        """Return the value of a run; ``None`` if it has none."""
+        found: Any = vars(run)
+        for key in self.place:
+            found = found.get(key, {})
+        return None if found == {} else found
 
     def values(self, group: Group) -> list[float]:
         """Return the value of each run that has one."""
@@ -57,21 +65,16 @@ class Column:
 
 
 COLUMNS = (
-    Column("parameters", "parameters", lambda run: run.fit["parameters"], digits=0),
-    Column("epochs", "epochs", lambda run: run.fit["epochs"], digits=0),
-    Column("fit, s", "fit_seconds", lambda run: run.fit["fit_seconds"], digits=0),
-    Column("validation, %", "val_accuracy", lambda run: run.fit["best"]["val/accuracy"], 100),
-    Column("val. loss", "val_loss", lambda run: run.fit["best"]["val/loss"], digits=3),
-    Column("test, %", "test_accuracy", lambda run: run.tests.get("none", {}).get("accuracy"), 100),
-    Column("flip-averaged, %", "test_flip_accuracy", lambda run: run.tests.get("flip", {}).get("accuracy"), 100),
-    Column(
-        "flip- and shift-averaged, %",
-        "test_flip_shift_accuracy",
-        lambda run: run.tests.get("flip_shift", {}).get("accuracy"),
-        100,
-    ),
-    Column("top-5, %", "test_top5", lambda run: run.tests.get("none", {}).get("top5"), 100),
-    Column("test loss", "test_loss", lambda run: run.tests.get("none", {}).get("loss"), digits=3),
+    Column("parameters", "parameters", ("fit", "parameters"), digits=0),
+    Column("epochs", "epochs", ("fit", "epochs"), digits=0),
+    Column("fit, s", "fit_seconds", ("fit", "fit_seconds"), digits=0),
+    Column("validation, %", "val_accuracy", ("fit", "best", "val/accuracy"), 100),
+    Column("val. loss", "val_loss", ("fit", "best", "val/loss"), digits=3),
+    Column("test, %", "test_accuracy", ("tests", "none", "accuracy"), 100),
+    Column("flip-averaged, %", "test_flip_accuracy", ("tests", "flip", "accuracy"), 100),
+    Column("flip- and shift-averaged, %", "test_flip_shift_accuracy", ("tests", "flip_shift", "accuracy"), 100),
+    Column("top-5, %", "test_top5", ("tests", "none", "top5"), 100),
+    Column("test loss", "test_loss", ("tests", "none", "loss"), digits=3),
 )
 
 
@@ -144,11 +147,7 @@ def columns(groups: Sequence[Group]) -> tuple[Column, ...]:
     """Return the columns: ours, and one for each metric of validation that a callback of the user's has logged."""
     logged = {name for group in groups for run in group.runs for name in run.fit["best"] if "val/" in name}
     own = sorted(logged - set(VALIDATION))
-    return (*COLUMNS, *(Column(key, key, _best(key), digits=4) for key in own))
-
-
-def _best(key: str) -> Callable[[RunResults], float | None]:
-    return lambda run: run.fit["best"].get(key)
+    return (*COLUMNS, *(Column(key, key, ("fit", "best", key), digits=4) for key in own))
 
 
 def rows(comparison: Comparison) -> Rows:
@@ -208,18 +207,11 @@ def difference_rows(found: Sequence[dict[str, Any]]) -> Rows:
 
 def class_rows(groups: Sequence[Group]) -> Rows:
     """Return F1 by class on the test images, in percent, of the recipes that were tested."""
-    tested = [group for group in groups if any("none" in run.tests for run in group.runs)]
-    names = dict.fromkeys(name for group in tested for run in group.runs for name in _classes(run))
-    by_class = [Column(key, key, _f1(key), 100) for key in names]
-    return [["F1, %", *names], *([group.label, *(each.text(group) for each in by_class)] for group in tested)]
-
-
-def _classes(run: RunResults) -> dict[str, Any]:
-    return dict(run.tests.get("none", {}).get("classes", {}))
-
-
-def _f1(key: str) -> Callable[[RunResults], float | None]:
-    return lambda run: _classes(run).get(key, {}).get("f1")
+    tested = [(group, run.tests["none"]) for group in groups for run in group.runs if "none" in run.tests]
+    names = dict.fromkeys(name for _, metrics in tested for name in metrics["classes"])
+    by_class = [Column(name, name, ("tests", "none", "classes", name, "f1"), 100) for name in names]
+    shown = {group.label: [column.text(group) for column in by_class] for group, _ in tested}
+    return [["F1, %", *names], *([label, *cells] for label, cells in shown.items())]
 
 
 def run_records(groups: Sequence[Group]) -> list[dict[str, Any]]:

@@ -27,14 +27,14 @@ TEST_IMAGES = "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a"
 """SHA-256 of the pixels of the 10,000 test images that the list was made for."""
 
 
-def near_duplicates(images: Tensor) -> frozenset[int] | None:
+def near_duplicates(images: Tensor) -> frozenset[int]:
     """Return the indices of the test images that have a near-duplicate.
 
     Args:
-        images: all test images, ``(10000, 1, 28, 28)`` uint8; for others than Fashion-MNIST's, the result is ``None``.
+        images: all test images, ``(10000, 1, 28, 28)`` uint8; for others than Fashion-MNIST's, none is known.
     """
     if hashlib.sha256(images.numpy().tobytes()).hexdigest() != TEST_IMAGES:
-        return None
+        return frozenset()
     with FILE.open(encoding="utf-8", newline="") as file:
         return frozenset(int(row["test_image"]) for row in csv.DictReader(file))
 
@@ -62,10 +62,8 @@ class Findings:
     """Fitted on validation images."""
     scaled: Calibration | None
     """The calibration with that temperature."""
-    near_duplicates: int | None
-    """The number of images with a near-duplicate among the training images."""
     new: Accuracy | None
-    """Accuracy on the images without a near-duplicate among the training images; ``None`` if there is none."""
+    """Accuracy on the images without a near-duplicate among the training images."""
     known: Accuracy | None
     """Accuracy on those with one."""
 
@@ -74,13 +72,13 @@ class Findings:
         found: dict[str, Any] = {"accuracy_interval": list(self.accuracy.interval), "ece": self.calibration.ece}
         if self.temperature is not None and self.scaled is not None:
             found |= {"temperature": self.temperature, "scaled_ece": self.scaled.ece, "scaled_loss": self.scaled.loss}
-        if self.near_duplicates is not None:
-            found["near_duplicates"] = self.near_duplicates
-            found["accuracy_without_near_duplicates"] = self.new.value if self.new else None
+        if self.new is not None and self.known is not None:
+            found["near_duplicates"] = self.known.images
+            found["accuracy_without_near_duplicates"] = self.new.value
         return found
 
 
-def find(evaluation: Evaluation, validation: Evaluation | None, duplicates: frozenset[int] | None) -> Findings:
+def find(evaluation: Evaluation, validation: Evaluation | None, duplicates: frozenset[int]) -> Findings:
     """Compute what there is to say.
 
     Args:
@@ -91,25 +89,16 @@ def find(evaluation: Evaluation, validation: Evaluation | None, duplicates: froz
     logits, labels = evaluation["logits"], evaluation["labels"]
     predicted = logits.argmax(dim=1)
     right = predicted == labels
-    temperature = scaled = count = new = known = None
+    temperature = scaled = new = known = None
     if validation is not None and len(validation["labels"]) >= FEWEST_IMAGES:
         temperature = fit_temperature(validation["logits"], validation["labels"])
         scaled = calibration(logits, labels, temperature)
-    if duplicates is not None:
-        is_known = torch.tensor([index in duplicates for index in evaluation["indices"].tolist()])
-        count, new, known = int(is_known.sum()), _accuracy(right[~is_known]), _accuracy(right[is_known])
-    return Findings(
-        evaluation,
-        predicted,
-        Accuracy(int(right.sum()), len(right)),
-        calibration(logits, labels),
-        temperature,
-        scaled,
-        count,
-        new,
-        known,
-    )
+    is_known = torch.tensor([index in duplicates for index in evaluation["indices"].tolist()])
+    if is_known.any() and not is_known.all():
+        new, known = _accuracy(right[~is_known]), _accuracy(right[is_known])
+    measured = _accuracy(right), calibration(logits, labels)
+    return Findings(evaluation, predicted, *measured, temperature, scaled, new, known)
 
 
-def _accuracy(right: Tensor) -> Accuracy | None:
-    return Accuracy(int(right.sum()), len(right)) if len(right) else None
+def _accuracy(right: Tensor) -> Accuracy:
+    return Accuracy(int(right.sum()), len(right))

@@ -50,8 +50,8 @@ def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
     folder = logs / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
-        for version in itertools.count(max(taken, default=-1) + 1) if number is None else [number]:
+        taken = [int(run_dir.name[8:]) for run_dir in versions(folder)] or [-1]
+        for version in itertools.count(taken[-1] + 1) if number is None else [number]:
             with contextlib.suppress(FileExistsError):
                 (folder / f"version_{version}").mkdir(exist_ok=number is not None)
                 break
@@ -61,6 +61,12 @@ def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
             " --trainer.default_root_dir."
         ) from error
     return folder / f"version_{version}"
+
+
+def versions(folder: Path) -> list[Path]:
+    """List the run folders of a recipe by number."""
+    runs = [run for run in folder.glob("version_*") if run.name[8:].isdigit() and run.is_dir()]
+    return sorted(runs, key=lambda run: int(run.name[8:]))
 
 
 def clear_begun(run_dir: Path) -> None:

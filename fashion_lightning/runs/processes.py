@@ -24,7 +24,7 @@ LAUNCHER = (*RANKS, "WORLD_SIZE", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS")
 SIGNALS = tuple(
     signal.Signals[name]
     for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
-    if hasattr(signal, name) and (name != "SIGHUP" or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN)
+    if name != "SIGHUP" or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
 )
 """Signals that ask a process to end: Ctrl-C, what systemd and ``timeout`` send, what a SLURM job may ask for, and the
 end of a terminal, unless ``nohup`` started the process."""

@@ -1,12 +1,11 @@
 """``progress.json``: how far a run is, for other processes to read."""
 
 import contextlib
-import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from fashion_lightning.files.bounded_yaml import read_json
+from fashion_lightning.files.durable import write_json
 
 
 class Progress(NamedTuple):
@@ -28,16 +27,9 @@ class Progress(NamedTuple):
 
 
 def write_progress(run_dir: Path, progress: Progress) -> None:
-    """Replace ``progress.json`` in one step.
-
-    It is not synced: that could take longer than an epoch of a small network. Training does not end if it cannot be
-    written; the next checkpoint will report the problem.
-    """
-    partial = run_dir / ".progress.json.partial"
+    """Replace ``progress.json``. Training does not end if that fails; the next checkpoint will report the problem."""
     with contextlib.suppress(OSError):
-        partial.unlink(missing_ok=True)  # of a folder that came from elsewhere it may be another name of any file
-        partial.write_text(json.dumps(progress._asdict()) + "\n", encoding="utf-8")
-        os.replace(partial, run_dir / "progress.json")
+        write_json(run_dir / "progress.json", progress._asdict())
 
 
 def read_progress(run_dir: Path) -> Progress | None:

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from fashion_lightning.data.tta import TTA, suffix
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_json, read_yaml
-from fashion_lightning.runs.folder import FOLDER_OF_RECIPES, LOGS, find_run, run_dir_of
+from fashion_lightning.runs.folder import FOLDER_OF_RECIPES, LOGS, find_run, run_dir_of, versions
 
 OBSERVATION = (
     "trainer.logger",
@@ -96,16 +96,14 @@ def find_runs(given: Sequence[str]) -> list[Path]:
     """Resolve run folders, folders of runs, globs and recipe names; what is not there is kept as it is."""
     found: list[Path] = []
     for text in given:
-        places = [Path(text), LOGS / text.removeprefix(FOLDER_OF_RECIPES)] if text else []
-        places.sort(key=lambda place: not (run_dir_of(place) or any(place.glob("version_*"))))  # those with runs first
-        matches = [place for place in places if place.exists()][:1]
+        places = (Path(text), LOGS / text.removeprefix(FOLDER_OF_RECIPES))
+        matches = [place for place in places if run_dir_of(place) or versions(place)][:1]
         matches = matches or [Path(path) for path in sorted(glob.glob(text))]
         if not matches:
             with contextlib.suppress(UserError):  # the name of no run either
                 matches = [find_run(text)]
         for path in matches or [Path(text)]:
-            versions = [folder for folder in path.glob("version_*") if folder.name[8:].isdigit()]
-            found += sorted(versions, key=lambda folder: int(folder.name[8:])) or [path]
+            found += versions(path) or [path]
     return list(dict.fromkeys(found))
 
 
@@ -171,8 +169,7 @@ def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any]:
 
 def runs_in(logs: Path) -> list[Path]:
     """List the run folders in a folder of runs: by recipe, then by number."""
-    runs = [run for run in logs.glob("*/version_*") if run.name[8:].isdigit() and run.is_dir()]
-    return sorted(runs, key=lambda run: (run.parent.name, int(run.name[8:])))
+    return [run for folder in sorted(logs.glob("*")) for run in versions(folder)]
 
 
 def read_curve(run_dir: Path, tag: str) -> dict[int, float]:

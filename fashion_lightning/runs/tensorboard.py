@@ -1,7 +1,6 @@
 """The TensorBoard logger of a run: one folder, one point for each step, the settings in the HPARAMS tab."""
 
 import contextlib
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary
-from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import custom_scalars, hparams
 
 from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.runs.checkpoint import Checkpoint
@@ -130,12 +130,9 @@ def log_test_metrics(run_dir: Path, stage: str, metrics: dict[str, Any], step: i
     Each checkpoint's points have a file of their own, which the next test replaces. Lightning would log them at step 0,
     with an ``epoch`` 0 that hides the whole ``epoch`` curve.
     """
-    now, suffix = time.time(), f".{stage}_{step}"
-    points = [Event(wall_time=now, file_version="brain.Event:2")]
-    for name in ("accuracy", "loss", "top5"):
-        summary = scalar(f"{stage}/{name}", metrics[name])  # type: ignore[no-untyped-call]
-        points.append(Event(wall_time=now, step=step, summary=summary))
-    before = [path for path in event_files(run_dir) if path.suffix == suffix]
-    write_events(run_dir / f"events.out.tfevents.{time.time_ns()}{suffix}", points)
-    for path in before:
-        path.unlink(missing_ok=True)
+    suffix = f".{stage}_{step}"
+    for path in run_dir.glob(f"events.out.tfevents.*{suffix}"):
+        path.unlink()
+    with SummaryWriter(run_dir, filename_suffix=suffix) as writer:
+        for name in ("accuracy", "loss", "top5"):
+            writer.add_scalar(f"{stage}/{name}", metrics[name], step)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from fashion_lightning.data.batches import channels_first
 from fashion_lightning.data.classes import (
     CLASS_NAMES,
     COVERAGE,
@@ -18,7 +19,6 @@ from fashion_lightning.data.classes import (
     FASHION_MNIST,
     WHAT_IT_CANNOT_KNOW,
     Classification,
-    ImageSpec,
 )
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.pictures import TooManyPixels, UnknownFormat
@@ -26,7 +26,6 @@ from fashion_lightning.inference import TrainedClassifier
 from fashion_lightning.photographs.prepare import Box, Prepared
 from fashion_lightning.report.page import png, render
 from fashion_lightning.serving import decoding
-from fashion_lightning.serving.batches import Batches
 from fashion_lightning.serving.intake import Intake, Limits
 from fashion_lightning.version import __version__
 
@@ -68,19 +67,14 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong, in one line.", examples=["This is no picture."])
 
 
-def told(found: Classification) -> list[tuple[list[float], list[str]]]:
-    """Return probabilities and likely classes of each picture."""
-    return list(zip(found.probabilities.tolist(), found.likely, strict=True))
-
-
-def answer(prepared: Prepared, probabilities: Sequence[float], likely: list[str], class_names: Sequence[str]) -> Answer:
-    """Build the answer from a prepared picture and what the network says."""
-    by_name = dict(zip(class_names, probabilities, strict=True))
+def answer(prepared: Prepared, found: Classification) -> Answer:
+    """Build the answer from a prepared picture and what the network says of it."""
+    by_name = dict(zip(found.class_names, found.probabilities[0].tolist(), strict=True))
     return Answer(
-        **{"class": max(by_name, key=by_name.__getitem__)},
+        **{"class": found.names[0]},
         probabilities=by_name,
-        doubtful=max(probabilities) < DOUBTFUL,
-        likely=likely,
+        doubtful=max(by_name.values()) < DOUBTFUL,
+        likely=found.likely[0],
         box=prepared.box,
         image=png(prepared.pixels).partition(",")[2],
     )
@@ -97,36 +91,11 @@ def frame_of(box: str) -> Box | None:
     """
     if not box:
         return None
-    try:
+    with contextlib.suppress(ValueError):
         left, top, right, bottom = map(float, box.split(","))
-        fits = -1 <= left < right <= 2 and -1 <= top < bottom <= 2
-    except ValueError:
-        fits = False
-    if not fits:
-        raise UserError("The box must be left, top, right and bottom as shares of the picture: 0.1,0.2,0.6,0.7")
-    return left, top, right, bottom
-
-
-def page(model: str, limits: Limits, images: ImageSpec) -> bytes:
-    """Return the HTML.
-
-    Args:
-        model: the name of the classifier.
-        images: what it takes, and the names of its classes.
-        limits: the bytes that a picture may have.
-    """
-    return render(
-        "serve.html",
-        model=model,
-        version=__version__,
-        cannot_know=WHAT_IT_CANNOT_KNOW,
-        images=images,
-        garments=images == FASHION_MNIST,
-        formats=decoding.SERVED_FORMATS,
-        megabytes=limits.bytes / 1e6,
-        style=render("serve.css").decode(),
-        script=render("serve.js").decode(),
-    )
+        if -1 <= left < right <= 2 and -1 <= top < bottom <= 2:
+            return left, top, right, bottom
+    raise UserError("The box must be left, top, right and bottom as shares of the picture: 0.1,0.2,0.6,0.7")
 
 
 PROBLEMS = {
@@ -160,8 +129,7 @@ def create_app(
     """
     limits = limits or Limits()
     intake = Intake(limits)
-    batches = Batches(lambda images: told(classifier.classify(images)), limits.batch)
-    decoders = ThreadPoolExecutor(limits.decoders, "decoder")
+    decoders, network = ThreadPoolExecutor(limits.decoders), ThreadPoolExecutor(1)
 
     async def check_host(request: Request) -> None:
         """Refuse other names: a page from elsewhere could have its own lead to this machine (DNS rebinding)."""
@@ -173,9 +141,8 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with decoders:
-            async with batches.running():
-                yield
+        with decoders, network:
+            yield
 
     app = FastAPI(
         title="fashion-lightning",
@@ -187,7 +154,18 @@ def create_app(
         dependencies=[Depends(check_host)],
     )
     images = classifier.images
-    html = page(model, limits, images)
+    html = render(
+        "serve.html",
+        model=model,
+        version=__version__,
+        cannot_know=WHAT_IT_CANNOT_KNOW,
+        images=images,
+        garments=images == FASHION_MNIST,
+        formats=decoding.SERVED_FORMATS,
+        megabytes=limits.bytes / 1e6,
+        style=render("serve.css").decode(),
+        script=render("serve.js").decode(),
+    )
 
     @app.get("/", response_class=HTMLResponse, summary="The page", include_in_schema=False)
     async def show_page() -> HTMLResponse:
@@ -203,16 +181,16 @@ def create_app(
 
         The picture may be of any size, colour and orientation within the bounds; photographs come as they are.
         """
+        loop = asyncio.get_running_loop()
         async with intake.picture(request) as file:
             try:
-                loop = asyncio.get_running_loop()
                 prepared = await loop.run_in_executor(
                     decoders, decoding.prepared, file.getvalue(), limits, images, frame_of(box)
                 )
             except UserError as error:
                 status = {UnknownFormat: 415, TooManyPixels: 413}.get(type(error), 422)
                 raise HTTPException(status, str(error)) from error
-            probabilities, likely = await batches.classify(prepared.pixels)
-            return answer(prepared, probabilities, likely, images.class_names)
+            pixels = channels_first([prepared.pixels])
+            return answer(prepared, await loop.run_in_executor(network, classifier.classify, pixels))
 
     return app

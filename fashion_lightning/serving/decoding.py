@@ -7,7 +7,7 @@ than their picture, millions of empty segments.
 import contextlib
 import io
 import multiprocessing
-import os
+import resource
 import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,7 +24,7 @@ NOT_SERVED = ("TIFF",)
 
 SERVED_FORMATS = [name for name in FORMATS if name not in NOT_SERVED]
 
-FORKSERVER: Any = multiprocessing.get_context("forkserver" if os.name != "nt" else "spawn")
+FORKSERVER: Any = multiprocessing.get_context("forkserver")
 """Starts a process within milliseconds, from one that has imported everything and trains or serves nothing."""
 
 FORKSERVER.set_forkserver_preload([__name__, "fashion_lightning.__main__"])
@@ -54,9 +54,7 @@ def prepared(file: bytes, limits: Limits, images: ImageSpec, box: Box | None) ->
 
 def _decode(sender: Connection, file: bytes, limits: Limits, images: ImageSpec, box: Box | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; this picture is still answered
-    with contextlib.suppress(ImportError, OSError):  # Windows has no such bounds, macOS none on memory
-        import resource
-
+    with contextlib.suppress(OSError):  # macOS has no bound on memory
         resource.setrlimit(resource.RLIMIT_CPU, (limits.decoding_seconds, limits.decoding_seconds))
         pages = int(Path("/proc/self/statm").read_text().split()[0])  # NumPy takes 41 MB for each core
         most = pages * resource.getpagesize() + limits.decoding_bytes

@@ -38,8 +38,6 @@ class Limits:
     """Of all pictures at a time."""
     connections: int = 200
     """Open at a time; a browser keeps up to six."""
-    batch: int = 32
-    """Pictures in one pass of the network."""
 
 
 class Intake:

@@ -14,13 +14,14 @@ from typing import Any
 import optuna
 import yaml
 from jsonargparse import dict_to_namespace
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.metrics import direction
 from fashion_lightning.report.comparison_table import in_short
 from fashion_lightning.report.comparison_text import csv_text
+from fashion_lightning.report.page import percent
 from fashion_lightning.report.terminal import print_table
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import (
@@ -184,28 +185,27 @@ SHOWN = 10
 
 def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> None:
     """Print the best trials, and write ``trials.csv`` and ``STUDY_best.yaml`` into the sweep's folder."""
-    trials = latest(study)
+    records = []
+    for number, trial in latest(study).items():
+        why, seconds, run = map(trial.user_attrs.get, ("why", "fit_seconds", "run"))
+        # Optuna keeps a value of a trial that was pruned as well.
+        reached = {monitor: trial.value if trial.state == TrialState.COMPLETE else None}
+        settings = {key: trial.params.get(key) for key in space}
+        record = {"trial": number, "state": why or trial.state.name.lower(), **reached, **settings}
+        records.append({**record, "epochs": trial.last_step, "fit_seconds": seconds, "run": run})
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
-    # The best first, then those that did not end, of which Optuna keeps a value as well.
-    ordered = sorted(trials.items(), key=lambda pair: (not is_complete(pair[1]), sign * (pair[1].value or 0)))
-    heading = ["trial", "state", monitor, *space, "epochs", "fit_seconds", "run"]
-    rows = []
-    for number, trial in ordered:
-        value = trial.value if is_complete(trial) else None
-        ended, seconds, run = map(trial.user_attrs.get, ("why", "fit_seconds", "run"))
-        settings = map(trial.params.get, space)
-        rows.append([number, ended or trial.state.name.lower(), value, *settings, trial.last_step, seconds, run])
-    cells = [["–" if cell is None else shown(cell) for cell in row[:-2]] for row in rows[:SHOWN]]
-    print_table([in_short(name) for name in heading[:-2]], cells, left=("state",))
-    files = {"trials.csv": csv_text([dict(zip(heading, row, strict=True)) for row in sorted(rows)])}
-    number, best = ordered[0]
-    if is_complete(best):
-        run_dir = folder / f"version_{number}"
-        reached = f"trial {number}, {metric(monitor, best.value)}"
-        print(f"The best: {reached}   {run_dir}")
+    ordered = sorted(records, key=lambda record: (record[monitor] is None, sign * (record[monitor] or 0)))
+    cells = [["–" if cell is None else shown(cell) for cell in record.values()][:-2] for record in ordered[:SHOWN]]
+    print_table([in_short(name) for name in ordered[0]][:-2], cells, left=("state",))
+    files = {"trials.csv": csv_text(records)}
+    best = ordered[0]
+    if best[monitor] is not None:
+        run_dir = folder / f"version_{best['trial']}"
+        told = f"trial {best['trial']}, {metric(monitor, best[monitor])}"
+        print(f"The best: {told}   {run_dir}")
         if run_dir.exists():  # not where another machine trained it, into a folder of its own
             files[f"{folder.name}_best.yaml"] = (
-                f"# The best of {len(trials)} trials of the sweep {folder.name}: {reached}.\n"
+                f"# The best of {len(records)} trials of the sweep {folder.name}: {told}.\n"
                 f"# It was chosen by this figure, which is therefore a little too good.\n{recipe_of(run_dir)}"
             )
     for name, content in files.items():
@@ -226,12 +226,7 @@ def recipe_of(run_dir: Path) -> str:
     return yaml.safe_dump({key: value for key, value in config.as_dict().items() if value != {}}, sort_keys=False)
 
 
-def is_complete(trial: FrozenTrial) -> bool:
-    """Check whether a trial was trained to its end."""
-    return trial.state == TrialState.COMPLETE
-
-
-def metric(name: str, value: float | None) -> str:
+def metric(name: str, value: float) -> str:
     """Return ``validation accuracy 91.23 %`` or ``validation loss 0.2345``."""
     title = name.replace("val/", "validation ").replace("train/", "training ").replace("top5", "top-5")
-    return f"{title} {value or 0:.4f}" if name.endswith("loss") else f"{title} {100 * (value or 0):.2f} %"
+    return f"{title} {value:.4f}" if name.endswith("loss") else f"{title} {percent(value)}"
