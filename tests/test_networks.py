@@ -7,7 +7,7 @@ from torch.nn.functional import avg_pool2d
 
 from fashion_lightning.callbacks.terminal import parameter_counts
 from fashion_lightning.networks import CNN, MLP, ConvNet, WideResNet
-from fashion_lightning.networks.cnn import Halving, HalvingConv2d, convolution, halving_convolution
+from fashion_lightning.networks.cnn import Halving, HalvingConv2d, convolution
 
 IMAGES = torch.randn(3, 1, 28, 28)
 
@@ -57,7 +57,7 @@ def test_a_conv_net_pools_after_each_block(blocks: list[list[int]]) -> None:
 def test_convolutions_first_pass_their_input_on_or_its_mean_over_two_by_two_pixels(c_in: int, c_out: int) -> None:
     images, passed = torch.randn(2, c_in, 13, 13), min(c_in, c_out)
     assert torch.allclose(convolution(c_in, c_out)(images)[:, :passed], images[:, :passed], atol=1e-6)
-    halved = halving_convolution(c_in, c_out)(images)
+    halved = HalvingConv2d(c_in, c_out)(images)
     assert halved.shape == (2, c_out, 6, 6)
     assert torch.allclose(halved[:, :passed], avg_pool2d(images, 2)[:, :passed], atol=1e-6)
 

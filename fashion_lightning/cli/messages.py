@@ -31,6 +31,9 @@ EXPECTED_WARNINGS = (
     r"\s*(By default only one Jsonargparse|.*deprecated in v4)",  # LightningCLI 2.6.6
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # Lightning 2.6.6 with torch 2.15
     "torch.distributed.nn.functional.all_gather is deprecated",  # the same
+    "Glyph .* missing from font",  # matplotlib draws a box for such a letter
+    "The reported value is ignored",  # by Optuna, which knows the value of that epoch
+    r".* is (an experimental feature|experimental \(supported from)",  # of Optuna
 )
 
 

@@ -53,8 +53,7 @@ def write_onnx(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
     for node in model.graph.node:
         del node.metadata_props[:]  # which line of torch it came from
     onnx.helper.set_model_props(model, metadata)
-    content: bytes = model.SerializeToString()
-    return content
+    return bytes(model.SerializeToString())
 
 
 def load_onnx(content: bytes) -> Exported:
@@ -78,12 +77,6 @@ def load_pt2(content: bytes) -> Exported:
 
 
 SCRIPTS = ("network.js", "resampling.js", "photographs.js", "model.js")
-
-PICTURES = ("JPEG", "PNG", "WebP", "GIF", "BMP")
-"""What every browser opens."""
-
-MEGABYTES = 40
-"""Of a picture that the page opens."""
 
 
 def write_page(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
@@ -112,8 +105,8 @@ def write_page(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
         version=metadata["fashion_lightning_version"],
         cannot_know=WHAT_IT_CANNOT_KNOW,
         **settings,
-        formats=PICTURES,
-        megabytes=MEGABYTES,
+        formats=("JPEG", "PNG", "WebP", "GIF", "BMP"),  # what every browser opens
+        megabytes=40,
         style=render("serve.css").decode(),
         script=script,
         content=content,

@@ -51,11 +51,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 def parse_yaml(text: str | bytes, name: str) -> Any:
-    """Parse YAML as plain values.
-
-    Args:
-        text: YAML; bytes in UTF-8.
-        name: names the text in errors.
+    """Parse YAML as plain values; ``name`` names the text in errors.
 
     Raises:
         UserError: it is not valid YAML, names a key twice, or exceeds a bound.

@@ -18,12 +18,6 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     Each process writes a file of its own. What a killed fit left half written is removed when the run goes on
     (``lock_run``).
-
-    Args:
-        path: the file to make or to replace.
-
-    Yields:
-        The open file to write to.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:

@@ -26,9 +26,7 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
 
     Args:
         classify: maps raw images ``(B, channels, size, size)`` to logits with the network.
-        network: the network; all its modules keep their training flags.
-        images: ``(B, channels, size, size)``.
-        classes: logits of each image.
+        network, images, classes: all modules keep their training flags; the classes are logits of each image.
 
     Raises:
         UserError: it does not return logits ``(B, classes)``.

@@ -13,7 +13,7 @@ from fashion_lightning.data.batches import channels_first
 from fashion_lightning.data.classes import FASHION_MNIST, ImageSpec
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.pictures import is_hidden, opened, read_each
-from fashion_lightning.photographs.prepare import Box, Prepared, prepare
+from fashion_lightning.photographs.prepare import Prepared, prepare
 
 LISTED = Tensor | Image.Image | str | Path
 """What a list of images may hold beside numbers and arrays."""
@@ -26,22 +26,17 @@ def find_pictures(patterns: list[str]) -> list[Path]:
         UserError: one of them names no image, or something else than a file.
     """
     found: list[Path] = []
-    if not (patterns and all(pattern.strip() for pattern in patterns)):
-        raise UserError("--images names no file; name files, folders or globs, or leave it out.")
     for pattern in patterns:
         path = Path(pattern).expanduser()
+        matches = [path] if path.exists() else sorted(map(Path, glob.glob(str(path))))
         if path.is_dir():
             matches = sorted(file for file in path.iterdir() if file.is_file() and not is_hidden(file.name))
-        elif path.exists():
-            matches = [path]
-        else:
-            found_by = glob.glob(str(path)) or glob.glob(f"{glob.escape(str(path.parent))}/{path.name}")  # [2024]/*
-            matches = sorted(Path(match) for match in found_by)
-        if not matches:
-            raise UserError(f"--images: there is no image at {pattern}.")
-        for match in matches:
-            if not match.is_file():  # a FIFO would be waited for, a device read without end
-                raise UserError(f"--images: {match} is not a file.")
+        elif not matches:  # in a folder such as [2024]
+            matches = sorted(map(Path, glob.glob(f"{glob.escape(str(path.parent))}/{path.name}")))
+        if not matches or not pattern.strip():
+            raise UserError(f"--images: there is no image at {pattern!r}.")
+        if other := next((match for match in matches if not match.is_file()), None):
+            raise UserError(f"--images: {other} is not a file.")  # a FIFO would be waited for
         found += matches
     return found
 
@@ -60,31 +55,20 @@ class Photographs(NamedTuple):
 def read_pictures(paths: list[Path], images: ImageSpec = FASHION_MNIST, show_progress: bool = False) -> Photographs:
     """Read and prepare image files one after the other, so that one decoded picture at a time is in memory.
 
-    Args:
-        paths: the files.
-        images: what the network takes.
-        show_progress: show a bar if standard error is a terminal.
-
     Raises:
         UserError: none of the files can be read.
     """
     broken: list[str] = []
-    read = dict(read_each(paths, lambda path: read_picture(path, images=images).pixels, broken, show_progress))
+    read = dict(read_each(paths, lambda path: read_picture(path, images).pixels, broken, show_progress))
     if not read:
         raise UserError(broken[0])
     return Photographs(list(read), channels_first(list(read.values())), broken)
 
 
-def read_picture(
-    file: Path | BinaryIO,
-    name: str = "",
-    max_pixels: int | None = None,
-    images: ImageSpec = FASHION_MNIST,
-    box: Box | None = None,
-) -> Prepared:
+def read_picture(file: Path | BinaryIO, images: ImageSpec = FASHION_MNIST) -> Prepared:
     """Read one image file and prepare it; ``opened`` and ``prepare`` describe arguments and errors."""
-    with opened(file, name, max_pixels) as picture:
-        return prepare(picture, images, box)
+    with opened(file) as picture:
+        return prepare(picture, images)
 
 
 def as_batch(images: Any, spec: ImageSpec = FASHION_MNIST) -> Tensor:
@@ -138,7 +122,7 @@ def _tensor(images: Any, spec: ImageSpec) -> Tensor:
         path = Path(images).expanduser()
         if not path.is_file():  # a FIFO would be waited for
             raise UserError(f"There is no image file {path}.")
-        return channels_first([read_picture(path, images=spec).pixels])
+        return channels_first([read_picture(path, spec).pixels])
     try:
         return torch.from_numpy(np.array(images))
     except (TypeError, ValueError) as error:  # nothing, or rows of several lengths

@@ -1,7 +1,6 @@
 """``predict --preview``: photographs beside what the network saw of them, as one PNG."""
 
 import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,13 +60,11 @@ def write_preview(path: Path, photographs: Sequence[Path], answers: Sequence[Ans
         right.imshow(prepared.pixels, cmap="gray", vmin=0, vmax=255)
         doubt = ", doubtful" if max(row) < DOUBTFUL else ""
         said = f"{images.class_names[row.index(max(row))]} {100 * max(row):.1f} %{doubt}"
-        said += f"; likely: {in_words(classes)}"
-        name = one_line(file.name)[-LONGEST_NAME:]
-        left.set_title(f"{said}\n{name}", fontsize=9, loc="left", parse_math=False).set_in_layout(False)
+        title = f"{said}; likely: {in_words(classes)}
+{one_line(file.name)[-LONGEST_NAME:]}"
+        left.set_title(title, fontsize=9, loc="left", parse_math=False).set_in_layout(False)
     content = io.BytesIO()
-    with warnings.catch_warnings():  # a letter that matplotlib's font lacks is drawn as a box
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(content, format="png", dpi=120)
+    figure.savefig(content, format="png", dpi=120)
     write_output(path, content.getvalue())
     which = f"The first {SHOWN} of {len(photographs):,} pictures" if len(photographs) > SHOWN else "The pictures"
     return f"{which} and what the network saw of them: {path}"

@@ -22,11 +22,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 def draw(groups: Sequence[Group], path: Path) -> None:
     """Draw loss and accuracy over epochs: mean over seeds, and a band of one standard deviation.
 
-    A curve ends with the first of its runs.
-
-    Args:
-        groups: recipes with their runs.
-        path: the picture to write; its suffix decides the format.
+    A curve ends with the first of its runs. The suffix of ``path`` decides the format.
     """
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     lines: list[Line2D] = []
@@ -60,12 +56,7 @@ def _draw_band(axes: Axes, curves: Sequence[dict[int, float]], color: str, style
 
 
 def comparison_page(comparison: Comparison, curves: Path) -> bytes:
-    """Make the page.
-
-    Args:
-        comparison: of which at least one recipe has results.
-        curves: the picture of the learning curves, a PNG file.
-    """
+    """Make the page; ``curves`` is the picture of the learning curves, a PNG file."""
     return render(
         "comparison.html",
         title="Recipes side by side",

@@ -5,7 +5,7 @@ the test set is not opened.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
 from statistics import mean, stdev
@@ -26,8 +26,9 @@ class Group:
     """The runs of one recipe, one a seed."""
 
     label: str
-    runs: list[RunResults] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    runs: list[RunResults]
+    """By seed."""
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -102,27 +103,20 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
         variants = [other for other_name, other in by_settings if other_name == name]
         briefly = len({_differences(each, variants, True) for each in variants}) == len(variants)
         label = f"{name}: {_differences(settings, variants, briefly)}" if len(variants) > 1 else name
-        group = Group(one_line(label))  # a config.yaml may come from anybody
-        for run in runs:
-            if any(
-                known.fit["seed"] == run.fit["seed"] for known in group.runs
-            ):  # the same seed again says nothing new
-                group.notes.append(f"seed {run.fit['seed']} is there twice; {run.run_dir.name} left out")
-            else:
-                group.runs.append(run)
-        groups.append(group)
+        seeds = {run.fit["seed"]: run for run in reversed(runs)}
+        again = [run for run in runs if run not in seeds.values()]  # says nothing new
+        notes = [f"seed {run.fit['seed']} is there twice; {run.run_dir.name} left out" for run in again]
+        # A config.yaml may come from anybody.
+        groups.append(Group(one_line(label), [seeds[seed] for seed in sorted(seeds)], notes))
     return Comparison(groups, problems)
 
 
 def _differences(
     settings: frozenset[tuple[str, str]], variants: Sequence[frozenset[tuple[str, str]]], briefly: bool
 ) -> str:
-    """Name the settings that tell a recipe from the others of its name.
+    """Name the settings that tell a recipe from all variants of its name.
 
-    Args:
-        settings: of the recipe.
-        variants: those of all recipes of its name.
-        briefly: of a part with another class, name the class and not its arguments.
+    Briefly: of a part with another class, name the class and not its arguments.
     """
     shared = frozenset.intersection(*variants)
     own = sorted(settings - shared)
@@ -146,8 +140,8 @@ def in_short(key: str, value: str = "") -> str:
 def columns(groups: Sequence[Group]) -> tuple[Column, ...]:
     """Return the columns: ours, and one for each metric of validation that a callback of the user's has logged."""
     logged = {name for group in groups for run in group.runs for name in run.fit["best"] if "val/" in name}
-    own = sorted(logged - set(VALIDATION))
-    return (*COLUMNS, *(Column(key, key, ("fit", "best", key), digits=4) for key in own))
+    own = (Column(name, name, ("fit", "best", name), digits=4) for name in sorted(logged - {*VALIDATION}))
+    return (*COLUMNS, *own)
 
 
 def rows(comparison: Comparison) -> Rows:
@@ -225,7 +219,7 @@ def run_records(groups: Sequence[Group]) -> list[dict[str, Any]]:
             **{each.name: each.of(run) for each in shown},
         }
         for group in groups
-        for run in sorted(group.runs, key=lambda run: run.fit["seed"])
+        for run in group.runs
     ]
 
 

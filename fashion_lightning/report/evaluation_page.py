@@ -76,8 +76,12 @@ def _cards(found: Findings, images: Tensor, class_names: Sequence[str], places: 
         probabilities = found.evaluation["logits"][place].softmax(dim=0)
         shown = probabilities.argsort(descending=True).tolist()[:CLASSES_OF_A_CARD]
         shown += [] if truth in shown else [truth]
-        rows = [(class_names[cls], probabilities[cls].item()) for cls in shown]
-        named = {"truth": class_names[truth], "guess": class_names[shown[0]]}
-        shown_image = png(images[index].movedim(0, -1).squeeze(-1).numpy())
-        cards.append({"picture": shown_image, "index": index, "probabilities": rows, **named})
+        card = {
+            "picture": png(images[index].movedim(0, -1).squeeze(-1).numpy()),
+            "index": index,
+            "truth": class_names[truth],
+            "guess": class_names[shown[0]],
+            "probabilities": [(class_names[cls], probabilities[cls].item()) for cls in shown],
+        }
+        cards.append(card)
     return cards

@@ -79,11 +79,10 @@ class Findings:
 
 
 def find(evaluation: Evaluation, validation: Evaluation | None, duplicates: frozenset[int]) -> Findings:
-    """Compute what there is to say.
+    """Compute the findings of test images, with the same evaluation of the validation images.
 
     Args:
-        evaluation: of test images.
-        validation: the same evaluation of the validation images.
+        evaluation, validation: the test images and the validation images.
         duplicates: indices of the test images that have a near-duplicate.
     """
     logits, labels = evaluation["logits"], evaluation["labels"]

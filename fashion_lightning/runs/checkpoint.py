@@ -140,9 +140,10 @@ def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: C
     run_id = run_id_of(run_dir) if run_dir and lies_in(run_dir, places) and path.suffix != SAFETENSORS else None
     if run_dir is None or run_id is None:
         weights, card = read_weights(path, named)
-        model = {"network": card.network, "tta": card.tta, "images": asdict(card.images)}
-        photographs = card.images.size if card.images.photographs else 0
-        config = {"model": model, "data": {"val_size": card.val_size, "photographs": photographs}}
+        config = {
+            "model": {"network": card.network, "tta": card.tta, "images": asdict(card.images)},
+            "data": {"val_size": card.val_size, "photographs": card.images.photographs * card.images.size},
+        }
         return Checkpoint(path, run_dir, card.recipe, weights, config, limits=card.limits)
     try:
         content = read_checkpoint_file(path)

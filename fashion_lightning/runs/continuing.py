@@ -20,12 +20,7 @@ OF_AN_EPOCH = (
 
 
 def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str) -> None:
-    """Refuse settings that could only be ignored, or would spoil the run.
-
-    Args:
-        checkpoint: to continue from.
-        config: the settings of the command, as plain values.
-        command: ``fit``, ``validate``, ``test`` or ``predict``.
+    """Refuse settings of a command, as plain values, that could only be ignored, or would spoil the run.
 
     Raises:
         UserError: naming the first such setting.
@@ -53,11 +48,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
 
 
 def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
-    """Refuse to go on with other pictures than before.
-
-    Args:
-        checkpoint: to continue or to validate.
-        now: the data's ``fingerprint``.
+    """Refuse to go on with other pictures than before; ``now`` is the data's ``fingerprint``.
 
     Raises:
         UserError: says what changed.
@@ -109,13 +100,7 @@ def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
 
 
 def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str | None:
-    """Say why a run has nothing left to do, and how to train it longer; return ``None`` if it is unfinished.
-
-    Args:
-        checkpoint: to continue from.
-        trainer: has the length of the run.
-        patience: the patience of early stopping.
-    """
+    """Say why a run has nothing left to do, and how to train it longer; return ``None`` if it is unfinished."""
     path, epochs, steps = checkpoint.path, checkpoint.epochs_done, checkpoint.steps_done or 0
     unchanged = "nothing was changed. To train it longer:"
     if 0 <= trainer.max_steps <= steps:
@@ -139,12 +124,7 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
 
 
 def has_asked_to_stop(state: dict[str, Any], patience: int) -> bool:
-    """Whether early stopping asked for the end of a run, and a higher patience does not take that back.
-
-    Args:
-        state: of ``EarlyStopping`` in a checkpoint.
-        patience: the patience of the continued run.
-    """
+    """Check whether early stopping, by its state, asked for the end of a run that a higher patience does not undo."""
     has_asked = state["stopping_reason"] != EarlyStoppingReason.NOT_STOPPED.value and patience <= state["patience"]
     return bool(has_asked or state["wait_count"] >= max(patience, 1))
 

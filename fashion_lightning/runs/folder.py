@@ -39,10 +39,7 @@ RUN_FILE = "run.json"
 def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
     """Create and return ``logs/name/version_N``.
 
-    Args:
-        logs: where runs are kept.
-        name: of the recipe.
-        number: N, whose folder may exist; by default the next free one, also if two processes ask at once.
+    N is ``number``, whose folder may exist, or else the next free one, also if two processes ask at once.
 
     Raises:
         UserError: the folder cannot be made.
@@ -65,7 +62,7 @@ def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
 
 def versions(folder: Path) -> list[Path]:
     """List the run folders of a recipe by number."""
-    runs = [run for run in folder.glob("version_*") if run.name[8:].isdigit() and run.is_dir()]
+    runs = (run for run in folder.glob("version_*") if run.name[8:].isdigit() and run.is_dir())
     return sorted(runs, key=lambda run: int(run.name[8:]))
 
 
@@ -144,18 +141,13 @@ def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
             name.
         places: where runs are kept.
 
-    Returns:
-        A run folder or a file. The caller prints it if it is not ``given`` itself.
-
     Raises:
         UserError: there is no such run.
     """
     path = Path(given).expanduser()
-    if path.is_file() or run_dir_of(path) is not None:
-        return path
-    for place in places if given else ():
-        if run_dir_of(below := Path(place).expanduser() / given) is not None:
-            return below
+    for candidate in (path, *(Path(place).expanduser() / given for place in places)):
+        if candidate.is_file() or run_dir_of(candidate) is not None:
+            return candidate
     name = given.removeprefix(FOLDER_OF_RECIPES)
     is_name = "/" not in name and name not in ("", ".", "..")
     if run := newest_of(path) or (_newest_called(name, places) if is_name else None):

@@ -41,10 +41,8 @@ def describe(
 
     Args:
         arguments: as they were typed, without the program.
-        name: the user's name for the run.
-        note: the user's note.
-        gpu: the name of the device it trains on; empty for a CPU.
-        threads: that torch computes with.
+        name, note: the user's, for the run.
+        gpu, threads: the device it trains on, empty for a CPU, and the threads that torch computes with.
     """
     libraries = {name: importlib.import_module(name).__version__ for name in ("torch", "torchvision", "lightning")}
     origin = {
@@ -66,8 +64,8 @@ def git_state(folder: Path) -> dict[str, str]:
         ``{"commit": 40 hex digits, "state": "clean" or "changed"}``; empty without a commit or git.
     """
     # Write nothing (no index.lock in the way of the user's own git), and start no program of the repository's config.
-    options = ("--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder))
-    command = ("git", *options, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    git = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder))
+    command = (*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     try:
         done = subprocess.run(command, capture_output=True, timeout=GIT_TIMEOUT_S, check=True, encoding="utf-8")
     except (OSError, subprocess.SubprocessError):  # no git, or one that refuses this repository
@@ -86,25 +84,16 @@ def _processor() -> str:
 
 
 def check_label(flag: str, text: str, longest: int) -> str:
-    """Return a run's name or note if it is one printable line.
-
-    Raises:
-        UserError: it is not.
-    """
+    """Return a run's name or note; raise a ``UserError`` if it is not one printable line."""
     if text.strip() and text.isprintable() and len(text) <= longest:
         return text.strip()
     raise UserError(f"{flag} needs one line of 1 to {longest} printable characters after it, not {text[:40]!r}.")
 
 
 def record_origin(run_dir: Path, origin: dict[str, Any], steps: int = 0) -> None:
-    """Record where a run comes from, or how it goes on.
+    """Record where a run comes from, by ``describe``, or how it goes on after so many optimizer steps.
 
     Training does not end if this cannot be written: the first checkpoint will report the problem.
-
-    Args:
-        run_dir: a folder with an identity (``mark_run``).
-        origin: from ``describe``.
-        steps: optimizer steps that are done.
     """
     content = read_json(run_dir / RUN_FILE)
     if "origin" in content:
@@ -125,6 +114,5 @@ def read_origin(run_dir: Path) -> dict[str, Any]:
         ``continued``, a list of the same with ``after_steps``. The latest name counts. What is missing is left out.
     """
     content = read_json(run_dir / RUN_FILE)
-    origin = content.get("origin")
-    latest = {key: content[key] for key in ("name", "continued") if content.get(key)}
-    return {**(origin if isinstance(origin, dict) else {}), **latest}
+    origin = content["origin"] if isinstance(content.get("origin"), dict) else {}
+    return {**origin, **{key: content[key] for key in ("name", "continued") if content.get(key)}}

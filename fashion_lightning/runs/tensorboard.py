@@ -46,8 +46,7 @@ class RunLogger(TensorBoardLogger):
     """Writes into a run folder, also when the run is continued.
 
     Args:
-        run_dir: the run folder.
-        recipe: settings for the HPARAMS tab, plain values.
+        run_dir, recipe: the folder, and settings for the HPARAMS tab, plain values.
         resumed: the checkpoint that the run continues from. Points logged after it are taken out of the files.
     """
 

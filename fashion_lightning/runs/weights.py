@@ -33,9 +33,7 @@ GLOBALS = {
 def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Tensor"], Card]:
     """Read weights and card; nothing else of the file is looked at.
 
-    Args:
-        path: ``.safetensors``, or a checkpoint of this package.
-        named: import paths of networks that the user has named.
+    ``named`` are import paths of networks that the user has named.
 
     Raises:
         UserError: the file is torn, exceeds a bound, or its weights are not those of the network on its card.
@@ -127,8 +125,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, "Tensor"], str | None]:
         raise UserError("it is missing, or not a regular file")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata.get(CARD)  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get(CARD)  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"it is not a safetensors file ({str(error)[:100]})") from error
 
@@ -150,11 +147,10 @@ def _plain_weights(state_dict: Any, most_bytes: int) -> dict[str, "Tensor"]:
     for name, tensor in state_dict.items():
         if not isinstance(name, str) or type(tensor) not in (torch.Tensor, torch.nn.Parameter):
             raise UserError("its weights are not plain tensors")
-        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
         is_number = tensor.is_floating_point() or (tensor.dim() == 0 and not tensor.is_complex())  # a count of batches
         bytes_needed = tensor.numel() * tensor.element_size()
         total += bytes_needed
-        if not plain or not is_number or bytes_needed > tensor.untyped_storage().nbytes() or total > most_bytes:
+        if not is_number or bytes_needed > tensor.untyped_storage().nbytes() or total > most_bytes:
             raise UserError("its weights are not plain tensors, or larger than the file")
     # A new dictionary, without the notes on loading that torch keeps beside the weights.
     return {name: tensor.detach() for name, tensor in state_dict.items()}

@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from fashion_lightning.data.batches import channels_first
 from fashion_lightning.data.classes import (
-    CLASS_NAMES,
     COVERAGE,
     DOUBTFUL,
     FASHION_MNIST,
@@ -29,20 +28,9 @@ from fashion_lightning.serving import decoding
 from fashion_lightning.serving.intake import Intake, Limits
 from fashion_lightning.version import __version__
 
-EXAMPLE: dict[str, Any] = {
-    "class": "Sneaker",
-    "probabilities": {name: 0.91 if name == "Sneaker" else 0.01 for name in CLASS_NAMES},
-    "doubtful": False,
-    "likely": ["Sneaker"],
-    "box": [0.07, 0.16, 0.93, 0.81],
-    "image": "iVBORw0KGgo…",
-}
-
 
 class Answer(BaseModel):
     """The class of a picture, and the image that the network saw."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     name: str = Field(alias="class", description="The most probable of the classes.")
     probabilities: dict[str, float] = Field(description="Of each class by its name; they add up to 1.")

@@ -32,8 +32,6 @@ class Limits:
     """Memory that such a process takes; the largest pictures take 700 MB, those of phones 100 MB."""
     seconds: float = 60
     """Until a picture must have arrived."""
-    requests: int = 64
-    """At a time, from the first byte to the answer."""
     bytes_of_all: int = 200_000_000
     """Of all pictures at a time."""
     connections: int = 200
@@ -41,15 +39,10 @@ class Limits:
 
 
 class Intake:
-    """Counts what the server holds of all requests.
-
-    Args:
-        limits: its bounds on bytes, seconds and requests.
-    """
+    """Counts the bytes that the server holds of all requests."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.requests = self.bytes = 0
+        self.limits, self.bytes = limits, 0
 
     @contextlib.asynccontextmanager
     async def picture(self, request: Request) -> AsyncIterator[io.BytesIO]:
@@ -60,16 +53,12 @@ class Intake:
         """
         try:
             _check_headers(request, self.limits.bytes)
-            if self.requests >= self.limits.requests:
-                raise _busy()
-            self.requests += 1
             with io.BytesIO() as file:
                 try:
                     await self._receive(request, file)
                     file.seek(0)
                     yield file
                 finally:
-                    self.requests -= 1
                     self.bytes -= file.getbuffer().nbytes
         except HTTPException as refused:
             await _drop_the_rest(request)
@@ -84,7 +73,8 @@ class Intake:
                     if file.tell() + len(chunk) > self.limits.bytes:
                         raise _too_large(self.limits.bytes)
                     if self.bytes + len(chunk) > self.limits.bytes_of_all:
-                        raise _busy()
+                        busy = "Too many pictures at the same time. Try again in a second."
+                        raise HTTPException(503, busy, headers={"Retry-After": "1"})
                     self.bytes += len(chunk)
                     file.write(chunk)
         except TimeoutError as error:
@@ -124,10 +114,4 @@ def _check_headers(request: Request, largest: int) -> None:
 def _too_large(largest: int) -> HTTPException:
     return HTTPException(
         413, f"The picture has more than {largest / 1e6:g} MB. Send a smaller one; 28x28 pixels are used."
-    )
-
-
-def _busy() -> HTTPException:
-    return HTTPException(
-        503, "Too many pictures at the same time. Try again in a second.", headers={"Retry-After": "1"}
     )

@@ -33,11 +33,7 @@ POLL_SECONDS = 0.2
 
 
 class Fits:
-    """Child processes that threads start and wait for.
-
-    Args:
-        processes: how many run at a time; they share the cores.
-    """
+    """Child processes that threads start and wait for; so many at a time share the cores."""
 
     def __init__(self, processes: int) -> None:
         self.processes = processes
@@ -49,9 +45,7 @@ class Fits:
     def pool(self, threads: int, what: str, total: int, done: int = 0) -> Iterator[ThreadPoolExecutor]:
         """Open threads to call ``run`` in; on an error or a signal, let the processes save and end before it is raised.
 
-        Args:
-            threads: how many.
-            what: the kind of run, in the plural, of which there are ``total`` and ``done`` are finished already.
+        ``what`` is the kind of run, in the plural, of which there are ``total`` and ``done`` are finished already.
         """
         self.total, self.done = total, done
         print(f"{what}: {total}, {self.processes} at a time", flush=True)
@@ -89,8 +83,8 @@ class Fits:
             environment["OMP_NUM_THREADS"] = str(self.threads)
         epoch = 0
         with tempfile.TemporaryFile() as output:
-            program = [*own_processes.PROGRAM, *command]
-            process = self.children.start(program, environment, stdout=output, stderr=subprocess.STDOUT)
+            streams = {"stdout": output, "stderr": subprocess.STDOUT}
+            process = self.children.start([*own_processes.PROGRAM, *command], environment, **streams)
             try:
                 while process.poll() is None and not self.stopping.wait(POLL_SECONDS):
                     progress = read_progress(run_dir)
@@ -98,8 +92,7 @@ class Fits:
                         epoch = progress.epoch
                         each_epoch()
             finally:
-                if process.poll() is None:
-                    process.terminate()
+                process.terminate()
                 process.wait()
                 with contextlib.suppress(OSError):  # it failed before it wrote anything there
                     run_dir.rmdir()
@@ -153,11 +146,10 @@ class Repetition:
     """All seeds of one recipe.
 
     Args:
-        name: of the recipe.
-        config: every setting of its fit, as plain values.
+        name, config: the recipe and every setting of its fit, as plain values.
         fit_options: what the user typed for ``fit``.
-        test: also run ``test`` on each best checkpoint, with and without test-time augmentation: the
-            recipe's kind, else flip averaging.
+        test: also run ``test`` on each best checkpoint, without test-time augmentation and with the recipe's kind, else
+            flip averaging.
     """
 
     def __init__(self, name: str, config: dict[str, Any], fit_options: Sequence[str], test: bool) -> None:
@@ -183,11 +175,8 @@ class Repetition:
         Raises:
             UserError: a command failed, or the run has no results.
         """
-        label, run_dir = f"seed {seed}", self.run_of(seed)
-        if run_dir is not None:
-            fits.wait_for_others(label, run_dir)
-            run_dir = self.run_of(seed)  # it may have come to nothing
-        run_dir = run_dir or new_run_dir(self.folder.parent, self.name)
+        label, run_dir = f"seed {seed}", self.run_of(seed) or new_run_dir(self.folder.parent, self.name)
+        fits.wait_for_others(label, run_dir)
         if not has_report(run_dir):
             begin = [*self.fit_options, f"--seed_everything={seed}"]
             fits.run(fit_command(run_dir, begin, self.config), run_dir)
@@ -205,8 +194,6 @@ def repeat(
     name: str, config: dict[str, Any], fit_options: Sequence[str], seeds: int, processes: int, test: bool
 ) -> None:
     """Fit a recipe with seeds 0, 1, 2 and so on, as far as that is missing, and print a table of the runs.
-
-    The arguments are those of ``Repetition``; the number of seeds, and of processes at a time.
 
     Raises:
         UserError: another ``repeat`` of this recipe runs, or a run failed.

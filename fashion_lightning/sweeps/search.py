@@ -5,7 +5,6 @@ and TensorBoard's HPARAMS tab its runs.
 """
 
 import logging
-import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -100,12 +99,7 @@ class Search:
             raise
 
     def _fit(self, trial: optuna.Trial, label: str, values: dict[str, Any], run_dir: Path) -> None:
-        """Train the run of a trial, or what is left of it.
-
-        Raises:
-            UserError: the fit failed.
-            optuna.TrialPruned: it diverged, or is not worth going on.
-        """
+        """Train the run of a trial, or what is left of it; a run that diverged is pruned."""
         self.fits.wait_for_others(label, run_dir)
         recipe = self.folder / f"{self.folder.name}.yaml"
         command = fit_command(run_dir, as_flags({"config": str(recipe), "name": label, **values}), self.config)
@@ -142,10 +136,8 @@ def sweep(
 
     Args:
         name: of the study, and of its folder of runs.
-        config: every setting of the recipe's fit, as plain values.
-        space: what is searched.
-        trials: how many in all, those that have ended among them.
-        processes: how many at a time.
+        config, space: every setting of the recipe's fit, as plain values, and what is searched.
+        trials, processes: how many in all, those that have ended among them, and how many at a time.
         pruner: ``median`` or ``none``.
         storage: address of a database that other machines reach; by default a file in the folder.
 
@@ -159,8 +151,6 @@ def sweep(
     warmup = int(config["trainer"]["max_epochs"] or 0) // 4 + 1
     pruning = optuna.pruners.NopPruner() if pruner == "none" else optuna.pruners.MedianPruner(n_warmup_steps=warmup)
     optuna.logging.set_verbosity(logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    warnings.filterwarnings("ignore", message="The reported value is ignored")
     fits, url = Fits(processes), storage_url(storage, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with errors_in_one_line(url):
@@ -188,11 +178,16 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
     records = []
     for number, trial in latest(study).items():
         why, seconds, run = map(trial.user_attrs.get, ("why", "fit_seconds", "run"))
-        # Optuna keeps a value of a trial that was pruned as well.
-        reached = {monitor: trial.value if trial.state == TrialState.COMPLETE else None}
-        settings = {key: trial.params.get(key) for key in space}
-        record = {"trial": number, "state": why or trial.state.name.lower(), **reached, **settings}
-        records.append({**record, "epochs": trial.last_step, "fit_seconds": seconds, "run": run})
+        record = {
+            "trial": number,
+            "state": why or trial.state.name.lower(),
+            monitor: trial.value if trial.state == TrialState.COMPLETE else None,  # one that was pruned has one, too
+            **{key: trial.params.get(key) for key in space},
+            "epochs": trial.last_step,
+            "fit_seconds": seconds,
+            "run": run,
+        }
+        records.append(record)
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
     ordered = sorted(records, key=lambda record: (record[monitor] is None, sign * (record[monitor] or 0)))
     cells = [["–" if cell is None else shown(cell) for cell in record.values()][:-2] for record in ordered[:SHOWN]]
@@ -215,11 +210,7 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
 
 
 def recipe_of(run_dir: Path) -> str:
-    """Return the recipe of a run, without places and whatever else is not of it.
-
-    Raises:
-        UserError: in a few words, what is wrong with the folder.
-    """
+    """Return the recipe of a run, without places and whatever else is not of it."""
     config = dict_to_namespace(read_config(run_dir))
     for key in (*NOT_OF_THE_RECIPE, "trainer.fast_dev_run"):
         config.pop(key, None)

@@ -39,11 +39,7 @@ NOT_SEARCHED = (
 
 
 def read_space(path: Path, long_names: Mapping[str, str]) -> Space:
-    """Read the YAML file of a space.
-
-    Args:
-        path: the file.
-        long_names: short flags and the flags that they stand for.
+    """Read the YAML file of a space; ``long_names`` are the flags that short ones stand for.
 
     Raises:
         OSError: it cannot be read.
@@ -69,11 +65,7 @@ def read_space(path: Path, long_names: Mapping[str, str]) -> Space:
 
 
 def _distribution(fields: Any) -> Distribution:
-    """Make Optuna's distribution of the fields ``low``, ``high``, ``log`` and ``step``, or of ``choices``.
-
-    Raises:
-        TypeError, ValueError, UserWarning: they do not make one.
-    """
+    """Make Optuna's distribution of the fields ``low``, ``high``, ``log`` and ``step``, or of ``choices``."""
     fields = {name: _number_if_meant(value) for name, value in dict(fields).items()}
     if "choices" in fields:
         # Optuna keeps plain values; a list goes as the text that would be typed.
