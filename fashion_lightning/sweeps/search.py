@@ -175,7 +175,7 @@ SHOWN = 10
 
 def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> None:
     """Print the best trials, and write ``trials.csv`` and ``STUDY_best.yaml`` into the sweep's folder."""
-    records = []
+    records: list[dict[str, Any]] = []
     for number, trial in latest(study).items():
         why, seconds, run = map(trial.user_attrs.get, ("why", "fit_seconds", "run"))
         record = {
