@@ -76,7 +76,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     ("fit --config tiny", "There is no config file tiny (did you mean tiny.yaml?)"),
     ("fit --config broken.yaml", "broken.yaml is not valid YAML"),
-    ("fit --config tab.yaml", "Indent it with spaces, not with tabs"),
+    ("fit --config tab.yaml", "cannot start any token"),
     ("fit --config list.yaml", "list.yaml is not a config"),
     ("fit --config flat.yaml", "flat.yaml: `data:` must hold settings, not 3"),
     ("fit --config tiny.yaml --config outer.yaml", "outer.yaml: --config belongs on the command line, not in a config"),

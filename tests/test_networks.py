@@ -75,11 +75,6 @@ def test_a_wide_residual_network_of_no_such_depth_is_refused(depth: int, width: 
         WideResNet(depth, width)
 
 
-def test_another_activation_is_refused() -> None:
-    with pytest.raises(ValueError, match="The activation 'tanh' is none of gelu, relu"):
-        CNN(activation="tanh")  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("side", [6, 13])
 def test_the_gradients_of_a_halving_convolution_are_those_of_torch(side: int) -> None:
     """In float64, so that nothing but the order of the arithmetic is left."""

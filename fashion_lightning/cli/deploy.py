@@ -49,13 +49,14 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     else:
         what, images = "images of noise", torch.randint(256, (IMAGES, *known.shape), dtype=torch.uint8)
     images = images[:: -(-len(images) // IMAGES)]  # of all classes
-    if suffix == ".safetensors":
-        network = str(checkpoint.config["model"]["network"]["class_path"])  # the user's own run or typed class names it
-        content = formats.write_card_and_weights(checkpoint, classifier.tta)
-        exported = formats.load_card_and_weights(content, network)
-    else:
-        write, load_exported = formats.FORMATS[suffix]
-        with graph.exporting(classifier):
+    with graph.exporting(classifier):
+        if suffix == ".safetensors":
+            # The user's own run or typed class names the network.
+            network = str(checkpoint.config["model"]["network"]["class_path"])
+            content = formats.write_card_and_weights(checkpoint, classifier.tta)
+            exported = formats.load_card_and_weights(content, network)
+        else:
+            write, load_exported = formats.FORMATS[suffix]
             content = write(graph.trace(classifier), graph.metadata(classifier, checkpoint.name))
             exported = load_exported(content)
     difference = graph.largest_difference(classifier, exported, images)

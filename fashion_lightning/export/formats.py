@@ -129,16 +129,13 @@ def write_card_and_weights(checkpoint: Checkpoint, tta: str) -> bytes:
     """Return the content of a safetensors file.
 
     Raises:
-        UserError: the network's arguments go beyond what a card may hold, or two layers share their weights.
+        UserError: the network's arguments go beyond what a card may hold.
     """
     model, data = checkpoint.config["model"], checkpoint.config["data"]
     card = card_of({"model": {**model, "tta": tta}, "data": data}, checkpoint.name, checkpoint.limits)
     if card is None:
         raise UserError("The network of this run has arguments that a .safetensors file cannot hold.")
-    try:
-        return write_safetensors(checkpoint.weights, card)
-    except RuntimeError as error:
-        raise UserError(f"The weights cannot be written to a .safetensors file: {error}") from error
+    return write_safetensors(checkpoint.weights, card)
 
 
 def load_card_and_weights(content: bytes, network: str = "") -> Exported:

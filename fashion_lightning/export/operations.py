@@ -40,31 +40,27 @@ def flatten(program: ExportedProgram) -> Operations:
     Raises:
         UserError: it has an operation that the list does not know; names it, and the layer that it belongs to.
     """
-    return _Flattener(program.run_decompositions()).flatten(program.example_inputs[0][0][:1])
+    image, program = program.example_inputs[0][0][:1], program.run_decompositions()
+    signature, state = program.graph_signature, {**program.state_dict, **program.constants}
+    named = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    inputs = [node for node in program.graph.nodes if node.op == "placeholder"]
+    flattener = _Flattener(program.graph_module, {node: 0 for node in inputs if node.name not in named})
+    with torch.no_grad():
+        flattener.run(*(state[named[node.name]] if node.name in named else image for node in inputs))
+    return flattener.written
 
 
 class _Flattener(fx.Interpreter):
     """Runs a graph once, so that every size is a number, and writes down what depends on the image."""
 
-    def __init__(self, program: ExportedProgram) -> None:
-        super().__init__(program.graph_module)
+    def __init__(self, graph: fx.GraphModule, places: dict[fx.Node, int]) -> None:
+        super().__init__(graph)
         self.extra_traceback = False  # in the message of what is raised
-        self.program = program
-        self.written = Operations([], [])
-        self.places: dict[fx.Node, int] = {}
-
-    def flatten(self, image: Tensor) -> Operations:
-        signature, state = self.program.graph_signature, {**self.program.state_dict, **self.program.constants}
-        named = {
-            **signature.inputs_to_parameters,
-            **signature.inputs_to_buffers,
-            **signature.inputs_to_lifted_tensor_constants,
-        }
-        inputs = [node for node in self.program.graph.nodes if node.op == "placeholder"]
-        self.places = {node: 0 for node in inputs if node.name not in named}
-        with torch.no_grad():
-            self.run(*(state[named[node.name]] if node.name in named else image for node in inputs))
-        return self.written
+        self.written, self.places = Operations([], []), places
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)

@@ -61,9 +61,8 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a number that is none
-        advice = " Indent it with spaces, not with tabs." if "cannot start any token" in str(error) else ""
         problem = " ".join(str(error).replace('in "<byte string>", ', "").split())
-        raise UserError(f"{name} is not valid YAML: {problem[:200]}.{advice}") from error
+        raise UserError(f"{name} is not valid YAML: {problem[:200]}.") from error
 
 
 class _Loader(yaml.SafeLoader):

@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -96,11 +96,9 @@ def _formats() -> list[str]:
 
 def _is_heic(file: Path | BinaryIO) -> bool:
     """Check whether a file begins as HEIC does."""
-    if isinstance(file, Path):
-        with file.open("rb") as opened_file:
-            return _is_heic(opened_file)
-    file.seek(0)
-    return file.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1")
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as content:
+        content.seek(0)
+        return content.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1")
 
 
 Item = TypeVar("Item")

@@ -18,10 +18,9 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]], left: Col
     """
     console = Console(highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, *column in zip(heading, *rows, strict=True):
+    for name in heading:
         is_text = name in left
-        width = None if is_text else max(map(len, column), default=0)
-        table.add_column(escape(name), justify="left" if is_text else "right", overflow="fold", min_width=width)
+        table.add_column(escape(name), justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
     for row in rows:
         table.add_row(*map(escape, row))
     (console if console.is_terminal else Console(width=1000, highlight=False)).print(table)

@@ -88,10 +88,8 @@ def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, state in checkpoint.content["optimizer_states"][0]["state"].items():
         for name, value in state.items():
-            if not isinstance(value, Tensor):
-                continue
             expected = torch.Size() if name in ("step", "eta", "mu") else parameters[index].shape
-            if value.shape != expected or not value.is_floating_point():
+            if isinstance(value, Tensor) and (value.shape != expected or not value.is_floating_point()):
                 raise UserError(
                     f"The optimizer state in {checkpoint.path} is damaged: {name} of parameter {index} is"
                     f" {tuple(value.shape)}, not {tuple(expected)}. To start a new run from its weights:"

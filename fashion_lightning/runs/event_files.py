@@ -1,13 +1,9 @@
-"""TensorBoard's event files, read and rewritten."""
+"""TensorBoard's event files, read."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.summary.writer.record_writer import RecordWriter
-
-from fashion_lightning.files.durable import replacing
 
 
 def event_files(run_dir: Path) -> list[Path]:
@@ -18,11 +14,3 @@ def event_files(run_dir: Path) -> list[Path]:
 def read_events(path: Path) -> list[Event]:
     """Read the events of a file up to its end or the first damaged record: after a kill, that is the last one."""
     return list(LegacyEventFileLoader(str(path)).Load())
-
-
-def write_events(path: Path, events: Iterable[Event]) -> None:
-    """Make or replace an event file in one step."""
-    with replacing(path) as file:
-        writer = RecordWriter(file)
-        for event in events:
-            writer.write(event.SerializeToString())

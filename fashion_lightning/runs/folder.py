@@ -92,10 +92,9 @@ def newest_of(*folders: Path) -> Path | None:
     """The newest run among run folders and folders of a recipe's runs."""
     runs = (run for folder in folders for run in (folder, *folder.glob("version_*")))
     times: list[tuple[float, Path]] = []
-    for run in runs:
-        for file in run.glob("checkpoints/*.ckpt"):
-            with contextlib.suppress(OSError):  # it is being replaced
-                times.append((file.stat().st_mtime, run))
+    for file in (file for run in runs for file in run.glob("checkpoints/*.ckpt")):
+        with contextlib.suppress(OSError):  # it is being replaced
+            times.append((file.stat().st_mtime, file.parent.parent))
     return max(times)[1] if times else None
 
 

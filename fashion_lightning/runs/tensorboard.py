@@ -10,12 +10,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams
 
+from fashion_lightning.files.durable import replacing
 from fashion_lightning.metrics import TRAIN_METRICS
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.runs.event_files import event_files, read_events, write_events
+from fashion_lightning.runs.event_files import event_files, read_events
 from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.runs.results import flattened
 
@@ -81,7 +83,9 @@ class RunLogger(TensorBoardLogger):
         epoch = curves.pop("epoch", None)
         super().log_metrics(curves, step)
         if epoch is not None:
-            self.experiment._get_file_writer().add_summary(no_chart("epoch", epoch), step)  # noqa: SLF001
+            metadata = {"plugin_data": {"plugin_name": "fashion_lightning"}, "data_class": DATA_CLASS_SCALAR}
+            summary = Summary(value=[Summary.Value(tag="epoch", simple_value=epoch, metadata=metadata)])
+            self.experiment._get_file_writer().add_summary(summary, step)  # noqa: SLF001
 
     @rank_zero_only
     def save(self) -> None:
@@ -93,12 +97,6 @@ class RunLogger(TensorBoardLogger):
         """Close the event file; after another error, one of the disk is no news."""
         with contextlib.nullcontext() if status == "success" else contextlib.suppress(OSError):
             super().finalize(status)
-
-
-def no_chart(tag: str, value: float) -> Summary:
-    """Return a scalar of which TensorBoard draws no chart."""
-    metadata = {"plugin_data": {"plugin_name": "fashion_lightning"}, "data_class": DATA_CLASS_SCALAR}
-    return Summary(value=[Summary.Value(tag=tag, simple_value=value, metadata=metadata)])
 
 
 def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
@@ -120,7 +118,10 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
 
     for path in event_files(run_dir):
         if events := read_events(path):
-            write_events(path, filter(stays, events))
+            with replacing(path) as file:
+                writer = RecordWriter(file)
+                for event in filter(stays, events):
+                    writer.write(event.SerializeToString())
 
 
 def log_test_metrics(run_dir: Path, stage: str, metrics: dict[str, Any], step: int) -> None:

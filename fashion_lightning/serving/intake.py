@@ -52,7 +52,7 @@ class Intake:
             HTTPException: it has another media type, is empty, too large or too slow, or too much is held already.
         """
         try:
-            _check_headers(request, self.limits.bytes)
+            _check_headers(request)
             with io.BytesIO() as file:
                 try:
                     await self._receive(request, file)
@@ -69,9 +69,9 @@ class Intake:
         try:
             async with asyncio.timeout(self.limits.seconds):
                 async for chunk in request.stream():
-                    # Chunks without end have no Content-Length.
                     if file.tell() + len(chunk) > self.limits.bytes:
-                        raise _too_large(self.limits.bytes)
+                        largest = f"The picture has more than {self.limits.bytes / 1e6:g} MB. Send a smaller one;"
+                        raise HTTPException(413, f"{largest} 28x28 pixels are used.")
                     if self.bytes + len(chunk) > self.limits.bytes_of_all:
                         busy = "Too many pictures at the same time. Try again in a second."
                         raise HTTPException(503, busy, headers={"Retry-After": "1"})
@@ -96,7 +96,7 @@ async def _drop_the_rest(request: Request) -> None:
                 pass
 
 
-def _check_headers(request: Request, largest: int) -> None:
+def _check_headers(request: Request) -> None:
     """Refuse what the headers give away, before anything is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     # Another site's page can send neither unless this server allows it, which it does not.
@@ -104,14 +104,7 @@ def _check_headers(request: Request, largest: int) -> None:
         raise HTTPException(
             415, "Send the bytes of one picture as image/jpeg, image/png and so on, or as application/octet-stream."
         )
-    length = request.headers.get("content-length", "")
-    if length and "transfer-encoding" in request.headers:  # the way to hide a second request in a first one's body
+    if {"content-length", "transfer-encoding"} <= {
+        *request.headers
+    }:  # the way to hide a second request in a first one's body
         raise HTTPException(400, "A request has either a Content-Length or a Transfer-Encoding.")
-    if length.isdecimal() and int(length) > largest:
-        raise _too_large(largest)
-
-
-def _too_large(largest: int) -> HTTPException:
-    return HTTPException(
-        413, f"The picture has more than {largest / 1e6:g} MB. Send a smaller one; 28x28 pixels are used."
-    )
