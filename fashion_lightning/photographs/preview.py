@@ -60,8 +60,7 @@ def write_preview(path: Path, photographs: Sequence[Path], answers: Sequence[Ans
         right.imshow(prepared.pixels, cmap="gray", vmin=0, vmax=255)
         doubt = ", doubtful" if max(row) < DOUBTFUL else ""
         said = f"{images.class_names[row.index(max(row))]} {100 * max(row):.1f} %{doubt}"
-        title = f"{said}; likely: {in_words(classes)}
-{one_line(file.name)[-LONGEST_NAME:]}"
+        title = f"{said}; likely: {in_words(classes)}\n{one_line(file.name)[-LONGEST_NAME:]}"
         left.set_title(title, fontsize=9, loc="left", parse_math=False).set_in_layout(False)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
