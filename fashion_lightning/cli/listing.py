@@ -10,10 +10,10 @@ from fashion_lightning.cli.recipes import head, names
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.lock import is_being_trained
 from fashion_lightning.report.terminal import print_table
-from fashion_lightning.runs.folder import LOGS
+from fashion_lightning.runs.folder import LOGS, versions
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import FIT_KEYS, find_runs, read_report, runs_in
+from fashion_lightning.runs.results import FIT_KEYS, find_runs, read_report
 
 
 def list_runs(given: Namespace, _: Sequence[str]) -> None:
@@ -27,7 +27,8 @@ def list_runs(given: Namespace, _: Sequence[str]) -> None:
         raise UserError(f"There is no folder {logs}; list takes one where runs are kept.")
     recipes = [[name, *head(name)] for name in sorted(names(), key=lambda name: ("/" in name, name))]
     titles = ["recipe", "to fit", "test accuracy", "what it is"]
-    runs = [[one_line(cell) for cell in (str(run.relative_to(logs)), *_summary(run))] for run in runs_in(logs)]
+    found = (run for folder in sorted(logs.glob("*")) for run in versions(folder))
+    runs = [[one_line(cell) for cell in (str(run.relative_to(logs)), *_summary(run))] for run in found]
     heading = [one_line(f"run in {logs}"), "epochs", "state", "validation", "test", "name and note"]
     if given.format == "json":
         shown = ([dict(zip(titles, row)) for row in recipes], [dict(zip(["run", *heading[1:]], row)) for row in runs])

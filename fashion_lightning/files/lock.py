@@ -70,8 +70,9 @@ def lock_for_life(path: Path) -> bool:
         if error.errno in HELD:
             os.close(file)
             return False
-        where = f"Nothing can be locked in {path.parent} ({error.strerror})"
-        print(f"{where}: do not start a second fit of this run.", flush=True)
+        print(
+            f"Nothing can be locked in {path.parent} ({error.strerror}): start no second fit of this run.", flush=True
+        )
     _held[path] = file
     return True
 

@@ -126,17 +126,12 @@ class Halving(torch.autograd.Function):
         of_images, _, _ = torch.ops.aten.convolution_backward(
             grad, images, weight, None, *two, [1, 1], False, [0, 0], 1, [True, False, False]
         )
-        return of_images, weight_gradient(images, grad)
-
-
-def weight_gradient(images: Tensor, grad: Tensor) -> Tensor:
-    """Compute ``(c_out, c_in, 4, 4)`` from the convolution's input and the gradient of its output."""
-    padded = pad(images.permute(0, 2, 3, 1), (0, 0, PADDING, PADDING, PADDING, PADDING))
-    patches = padded.unfold(1, KERNEL, STRIDE).unfold(2, KERNEL, STRIDE)  # (B, H / 2, W / 2, c_in, 4, 4)
-    c_in, c_out = images.size(1), grad.size(1)
-    rows = patches.permute(0, 1, 2, 4, 5, 3).reshape(-1, KERNEL * KERNEL * c_in)  # in the order of memory
-    product = grad.permute(0, 2, 3, 1).reshape(-1, c_out).T @ rows
-    return product.view(c_out, KERNEL, KERNEL, c_in).permute(0, 3, 1, 2)
+        padded = pad(images.permute(0, 2, 3, 1), (0, 0, PADDING, PADDING, PADDING, PADDING))
+        patches = padded.unfold(1, KERNEL, STRIDE).unfold(2, KERNEL, STRIDE)  # (B, H / 2, W / 2, c_in, 4, 4)
+        c_in, c_out = images.size(1), grad.size(1)
+        rows = patches.permute(0, 1, 2, 4, 5, 3).reshape(-1, KERNEL * KERNEL * c_in)  # in the order of memory
+        product = grad.permute(0, 2, 3, 1).reshape(-1, c_out).T @ rows
+        return of_images, product.view(c_out, KERNEL, KERNEL, c_in).permute(0, 3, 1, 2)
 
 
 def norm(channels: int) -> nn.BatchNorm2d:

@@ -113,10 +113,9 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
         return f"{path} was ended by trainer.max_time after {used:.0f} s; {unchanged} give it more, as 01:12:00:00"
     for key, state in checkpoint.content["callbacks"].items():
         if key.startswith("EarlyStopping") and has_asked_to_stop(state, patience):
-            more = 2 * max(state["patience"], state["wait_count"])
             return (
                 f"{path} was stopped early after {epochs} epochs, by --early_stopping.patience {patience};"
-                f" {unchanged} --early_stopping.patience {more}"
+                f" {unchanged} --early_stopping.patience {2 * max(state['patience'], state['wait_count'])}"
             )
     return None
 

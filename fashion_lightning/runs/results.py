@@ -167,11 +167,6 @@ def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any]:
     return report if all(isinstance(report.get(name), int | float) for name in needed) else {}
 
 
-def runs_in(logs: Path) -> list[Path]:
-    """List the run folders in a folder of runs: by recipe, then by number."""
-    return [run for folder in sorted(logs.glob("*")) for run in versions(folder)]
-
-
 def read_curve(run_dir: Path, tag: str) -> dict[int, float]:
     """Read a scalar that is logged once an epoch, by epoch, counted from 1. Skip event files that are too large."""
     from fashion_lightning.runs.event_files import event_files, read_events  # brings protocol buffers

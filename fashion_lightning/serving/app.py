@@ -17,12 +17,11 @@ from fashion_lightning.data.classes import (
     DOUBTFUL,
     FASHION_MNIST,
     WHAT_IT_CANNOT_KNOW,
-    Classification,
 )
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.pictures import TooManyPixels, UnknownFormat
 from fashion_lightning.inference import TrainedClassifier
-from fashion_lightning.photographs.prepare import Box, Prepared
+from fashion_lightning.photographs.prepare import Box
 from fashion_lightning.report.page import png, render
 from fashion_lightning.serving import decoding
 from fashion_lightning.serving.intake import Intake, Limits
@@ -55,19 +54,6 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong, in one line.", examples=["This is no picture."])
 
 
-def answer(prepared: Prepared, found: Classification) -> Answer:
-    """Build the answer from a prepared picture and what the network says of it."""
-    by_name = dict(zip(found.class_names, found.probabilities[0].tolist(), strict=True))
-    return Answer(
-        **{"class": found.names[0]},
-        probabilities=by_name,
-        doubtful=max(by_name.values()) < DOUBTFUL,
-        likely=found.likely[0],
-        box=prepared.box,
-        image=png(prepared.pixels).partition(",")[2],
-    )
-
-
 FRAME = "What the network is to see, as `box` in the answer: `0.1,0.2,0.6,0.7`. It is found in the picture by default."
 
 
@@ -86,13 +72,13 @@ def frame_of(box: str) -> Box | None:
     raise UserError("The box must be left, top, right and bottom as shares of the picture: 0.1,0.2,0.6,0.7")
 
 
-PROBLEMS = {
-    400: "Nothing was sent.",
-    408: "The picture came too slowly.",
-    413: "The picture has too many bytes or pixels, or takes too long to decode.",
-    415: "It is sent as something else than a picture, or is in no format that is read.",
-    422: "The file is damaged.",
-    503: "Too many pictures at the same time; try again.",
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "Nothing was sent."},
+    408: {"model": Problem, "description": "The picture came too slowly."},
+    413: {"model": Problem, "description": "The picture has too many bytes or pixels, or takes too long to decode."},
+    415: {"model": Problem, "description": "It is no picture, or is in no format that is read."},
+    422: {"model": Problem, "description": "The file is damaged."},
+    503: {"model": Problem, "description": "Too many pictures at the same time; try again."},
 }
 
 BODY = {
@@ -159,11 +145,7 @@ def create_app(
     async def show_page() -> HTMLResponse:
         return HTMLResponse(html)
 
-    responses: dict[int | str, dict[str, Any]] = {
-        status: {"model": Problem, "description": description} for status, description in PROBLEMS.items()
-    }
-
-    @app.post("/classify", summary="Classify a picture", responses=responses, openapi_extra={"requestBody": BODY})
+    @app.post("/classify", summary="Classify a picture", responses=PROBLEMS, openapi_extra={"requestBody": BODY})
     async def classify(request: Request, box: Annotated[str, Query(description=FRAME)] = "") -> Answer:
         """Prepares a picture as the images that the classifier was trained on, and names what it shows.
 
@@ -179,6 +161,15 @@ def create_app(
                 status = {UnknownFormat: 415, TooManyPixels: 413}.get(type(error), 422)
                 raise HTTPException(status, str(error)) from error
             pixels = channels_first([prepared.pixels])
-            return answer(prepared, await loop.run_in_executor(network, classifier.classify, pixels))
+            found = await loop.run_in_executor(network, classifier.classify, pixels)
+        probabilities = dict(zip(found.class_names, found.probabilities[0].tolist(), strict=True))
+        return Answer(
+            **{"class": found.names[0]},
+            probabilities=probabilities,
+            doubtful=max(probabilities.values()) < DOUBTFUL,
+            likely=found.likely[0],
+            box=prepared.box,
+            image=png(prepared.pixels).partition(",")[2],
+        )
 
     return app

@@ -178,8 +178,7 @@ class Repetition:
         label, run_dir = f"seed {seed}", self.run_of(seed) or new_run_dir(self.folder.parent, self.name)
         fits.wait_for_others(label, run_dir)
         if not has_report(run_dir):
-            begin = [*self.fit_options, f"--seed_everything={seed}"]
-            fits.run(fit_command(run_dir, begin, self.config), run_dir)
+            fits.run(fit_command(run_dir, [*self.fit_options, f"--seed_everything={seed}"], self.config), run_dir)
         results = read_results(run_dir)
         if self.test and not {"none", self.tta} <= results.tests.keys():
             flags = [*flags_to_continue(self.config, FOR_TESTS), f"--model.tta={self.tta}"]
