@@ -70,9 +70,7 @@ def lock_for_life(path: Path) -> bool:
         if error.errno in HELD:
             os.close(file)
             return False
-        print(
-            f"Nothing can be locked in {path.parent} ({error.strerror}): start no second fit of this run.", flush=True
-        )
+        print(f"Nothing can be locked in {path.parent} ({error.strerror}): start no second fit there.", flush=True)
     _held[path] = file
     return True
 
