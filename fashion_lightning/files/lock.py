@@ -47,8 +47,7 @@ def is_being_trained(run_dir: Path) -> bool:
         with path.open("rb+") as file:
             if sys.platform == "linux":  # asks without locking: a fit that starts at this moment is not refused
                 question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # struct flock
-                kind: int = struct.unpack_from("h", fcntl.fcntl(file, fcntl.F_GETLK, question))[0]
-                return kind != fcntl.F_UNLCK
+                return bool(struct.unpack_from("h", fcntl.fcntl(file, fcntl.F_GETLK, question))[0] != fcntl.F_UNLCK)
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         return error.errno in HELD

@@ -64,8 +64,8 @@ class Children:
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], **streams: Any) -> "Popen[bytes]":
         """Start a process; ``environment`` is added to that of this process."""
-        own = {name: value for name, value in os.environ.items() if name not in LAUNCHER}
-        variables = {**own, **environment, ENDS_WITH_STDIN: "1"}
+        variables = {name: value for name, value in os.environ.items() if name not in LAUNCHER}
+        variables |= {**environment, ENDS_WITH_STDIN: "1"}
         # In a session of its own, so that Ctrl-C reaches this process only, which hands on a single signal.
         return Popen(command, stdin=self.their_end, env=variables, start_new_session=True, **streams)
 
