@@ -45,19 +45,19 @@ class Command:
 
 
 OF_A_RECIPE = (
-    "Every other setting is a flag too, as it stands in a recipe: --data.val_size 0.1,"
-    " --model.optimizer.init_args.weight_decay 0.05. --help_all lists them; `fashion-lightning list`, recipes and runs."
+    "Every other setting of a recipe is a flag too: --data.val_size 0.1, --model.optimizer.init_args.weight_decay 0.05."
+    " --help_all lists them. `fashion-lightning list` lists recipes and runs."
 )
 OF_THE_RUN = (
-    "Every setting of the run is a flag too, as it stands in its config.yaml. --help_all lists them;"
-    " `fashion-lightning list`, your runs."
+    "Every setting in the run's config.yaml is a flag too. --help_all lists them. `fashion-lightning list` lists your"
+    " runs."
 )
 TABLE = (
     Command(
         "fit",
-        "train; without options the default recipe, cnn",
+        "train a network; without options, with the recipe cnn",
         "fit [--config RECIPE]... [--ckpt_path RUN] [options]",
-        "Train a network, or train a run further; by default the recipe cnn.",
+        "Train a network, or continue a run. The default recipe is cnn.",
         (
             ("fit --config quick", "a recipe by name"),
             ("fit --config quick --epochs 5 --lr 0.04", "other settings"),
@@ -68,26 +68,26 @@ TABLE = (
         (
             CONFIG,
             replace(CKPT_PATH, meaning=f"continue this run in its folder: {RUN}"),
-            Option("--weights", "FILE", "start from the weights of a run, or of a file"),
+            Option("--weights", "FILE", "start a new run from the weights of a run or a file"),
             NAME,
             NOTE,
-            Option("--freeze", "", "train the network's last layer alone, with --weights", setting="--model.freeze"),
+            Option("--freeze", "", "train only the last layer, with --weights", setting="--model.freeze"),
             Option("--layers", "", "show every layer of the network at the start"),
             SEED,
             *TRAINING,
         ),
         "fit:run",
-        "of a recipe, or of the run that is continued",
+        "from the recipe or the continued run",
     ),
     Command(
         "validate",
         "measure a checkpoint on the 5,000 validation images",
         "validate --ckpt_path RUN [options]",
-        "Measure a checkpoint on the validation images, which its training chose it by.",
+        "Measure a checkpoint on the validation images. It was chosen on them, so figures are slightly too good.",
         (("validate --ckpt_path quick", "its newest run"), ("validate --ckpt_path tensorboard_logs/cnn/version_0", "")),
         (CKPT_PATH, CONFIG, *EVALUATION),
         "fit:run",
-        "of the run",
+        "from the run",
         of_a_run=True,
     ),
     Command(
@@ -102,41 +102,41 @@ TABLE = (
         ),
         (
             CKPT_PATH,
-            Option("--output", "FOLDER", "where figures and report are written; the run folder by default"),
+            Option("--output", "FOLDER", "folder for figures and report; the run folder by default"),
             CONFIG,
             *EVALUATION,
         ),
         "fit:run",
-        "of the run",
+        "from the run",
         of_a_run=True,
     ),
     Command(
         "predict",
-        "write classes and probabilities as CSV, of test images or yours",
+        "classify the test images or your own, into a CSV file",
         "predict --ckpt_path RUN [options]",
-        "Write classes and probabilities as CSV, of the test images or of your own.",
+        "Classify the test images or your own, and write classes and probabilities as CSV or JSON.",
         (
             ("predict --ckpt_path quick", "its newest run"),
             ("predict --ckpt_path quick --images photos --output my.csv", ""),
         ),
         (
             CKPT_PATH,
-            Option("--images", "PATH", "image files, folders or globs, in place of the test images", {"nargs": "+"}),
-            Option("--output", "FILE", "the .csv or .json file; in the run folder by default"),
-            Option("--preview", "FILE", "a .png file: your pictures beside what the network saw of them"),
+            Option("--images", "PATH", "image files, folders or globs, instead of the test images", {"nargs": "+"}),
+            Option("--output", "FILE", "the .csv or .json file to write; by default in the run folder"),
+            Option("--preview", "FILE", "a .png file to write: your pictures beside what the network saw"),
             CONFIG,
             *EVALUATION,
         ),
         "fit:run",
-        "of the run",
+        "from the run",
         of_a_run=True,
     ),
     Command(
         "repeat",
-        "fit a recipe with several seeds, and compare them",
+        "train a recipe with several random seeds, and compare them",
         "repeat [--config RECIPE]... [--seeds N] [options]",
-        "Fit one recipe with several seeds, each a run of its own, and compare them. Finished runs are not run again"
-        " and interrupted ones go on: type the same command until all are there.",
+        "Train one recipe with several random seeds, each as its own run, and compare them. Type the same command again"
+        " to continue: it skips finished runs and continues interrupted ones.",
         (
             ("repeat --config quick", "five seeds"),
             ("repeat --config quick --seeds 10 --test", "ten, tested"),
@@ -144,22 +144,22 @@ TABLE = (
         ),
         (
             PASSED_ON,
-            Option("--seeds", "N", "fit with the seeds 0 to N-1; 5 by default", from_on(1, 5)),
-            Option("--processes", "N", "how many at a time, sharing the threads; 1 by default", from_on(1, 1)),
+            Option("--seeds", "N", "train with the seeds 0 to N-1; 5 by default", from_on(1, 5)),
+            Option("--processes", "N", "fits to run at a time, sharing threads; 1 by default", from_on(1, 1)),
             Option("--test", "", "also test each best checkpoint, with and without test-time augmentation"),
             replace(NAME, setting="--name"),
             replace(NOTE, setting="--note"),
             *TRAINING,
         ),
         "many_fits:repeat",
-        "of the recipe",
+        "from the recipe",
     ),
     Command(
         "sweep",
         "search a recipe's settings for better ones",
         "sweep --space FILE [--config RECIPE]... [options]",
-        "Search a recipe's settings for better ones; each trial is a run, judged on validation"
-        " images. Type the same command to go on, also on several machines.",
+        "Search a recipe's settings for better ones. Each trial is a run, judged on validation images. Type the same"
+        " command again to continue, also on other machines.",
         (
             ("sweep --config quick --space my.yaml", "20 trials"),
             ("sweep --config quick --space my.yaml --trials 50", "more"),
@@ -169,30 +169,30 @@ TABLE = (
             Option(
                 "--space",
                 "FILE",
-                "what is searched: lines as `lr: {low: 0.001, high: 0.1, log: true}` or"
+                "a YAML file of settings: `lr: {low: 0.001, high: 0.1, log: true}` or"
                 " `batch_size: {choices: [64, 128]}`",
                 {"required": True},
             ),
-            Option("--trials", "N", "in all, those that are done among them; 20 by default", from_on(1, 20)),
-            Option("--processes", "N", "how many at a time, sharing the threads; 1 by default", from_on(1, 1)),
+            Option("--trials", "N", "trials in all, finished ones included; 20 by default", from_on(1, 20)),
+            Option("--processes", "N", "fits to run at a time, sharing threads; 1 by default", from_on(1, 1)),
             Option(
                 "--pruner",
                 "HOW",
-                "median, which ends trials that are worse than most, or none",
+                "median (stop trials that are worse than it), or none",
                 {"default": "median", "choices": ("median", "none")},
             ),
-            Option("--study", "NAME", "of the study and its folder of runs; RECIPE_sweep by default"),
-            Option("--storage", "URL", "a database that all machines reach, as postgresql://user@host/name"),
+            Option("--study", "NAME", "name of the study and of its folder of runs; RECIPE_sweep by default"),
+            Option("--storage", "URL", "a database for several machines, such as postgresql://user@host/name"),
             *TRAINING,
         ),
         "many_fits:sweep",
-        "of the recipe",
+        "from the recipe",
     ),
     Command(
         "compare",
-        "a table and learning curves of runs that are there",
+        "compare runs in a table and as learning curves",
         "compare RUN... [--format HOW] [--output FOLDER]",
-        "A table and learning curves of runs that are there: mean ± standard deviation over seeds.",
+        "Compare runs in a table, as mean ± standard deviation over seeds, and as learning curves.",
         (
             ("compare quick cnn", "two recipes"),
             ("compare tensorboard_logs/cnn/version_[0-4]", ""),
@@ -200,7 +200,7 @@ TABLE = (
         ),
         (
             Option("runs", "RUN", "a run folder, a folder of runs, a glob, or a recipe's name", {"nargs": "+"}),
-            Option("--output", "FOLDER", "write tables, each run's metrics, a picture of the curves and a page there"),
+            Option("--output", "FOLDER", "folder to write: tables, each run's metrics, curves and a page"),
             Option(
                 "--format",
                 "HOW",
@@ -212,10 +212,10 @@ TABLE = (
     ),
     Command(
         "export",
-        "one file: ONNX, torch.export, safetensors or a page",
+        "write one file: ONNX, torch.export, safetensors or a page",
         "export --ckpt_path RUN --output FILE [options]",
-        "Write a trained classifier as one file that runs without this package: uint8 images in, probabilities out. It"
-        " is kept only if it classifies as the checkpoint does.",
+        "Write a trained classifier as one file. ONNX, torch.export and the page work without this package: uint8"
+        " images in, probabilities out. The file is kept only if it classifies as the checkpoint does.",
         (
             ("export --ckpt_path quick --output quick.onnx", ""),
             ("export --ckpt_path quick --output quick.pt2", "for torch"),
@@ -227,17 +227,17 @@ TABLE = (
             Option("--output", "FILE", "the suffix decides: .onnx, .pt2, .html or .safetensors", {"required": True}),
             Option("--tta", "HOW", "average views: none, flip, flip_shift", {"choices": TTAS}),
             OWN_NETWORK,
-            Option("--data.root", "FOLDER", "where the data lie that the file is checked with"),
+            Option("--data.root", "FOLDER", "folder of the data set, to check the file with"),
         ),
         "deploy:export",
         of_a_run=True,
     ),
     Command(
         "serve",
-        "a page to try a classifier on: drop, photograph or draw",
+        "show a page to try a classifier: drop, photograph or draw",
         "serve --ckpt_path RUN [options]",
-        "Open a page on which a picture is dropped, pasted, photographed or drawn, and classified as it changes; and an"
-        " endpoint for programs, which /openapi.json describes.",
+        "Serve a page that classifies pictures as you drop, paste, photograph or draw them. Programs send pictures to"
+        " an endpoint that /openapi.json describes.",
         (
             ("serve --ckpt_path quick", "for this machine"),
             ("serve --ckpt_path quick --host 0.0.0.0", "for phones, too"),
@@ -247,10 +247,10 @@ TABLE = (
             Option(
                 "--host",
                 "ADDRESS",
-                "where it listens; 127.0.0.1 by default, this machine only. There is no password",
+                "address to listen on; 127.0.0.1 by default, for this machine only. There is no password",
                 {"default": "127.0.0.1"},
             ),
-            Option("--port", "N", "8000 by default, 0 for a free one", from_on(0, 8000)),
+            Option("--port", "N", "port to listen on; 8000 by default, 0 chooses a free one", from_on(0, 8000)),
             OWN_NETWORK,
         ),
         "deploy:serve",
@@ -258,20 +258,20 @@ TABLE = (
     ),
     Command(
         "list",
-        "recipes with their cost and accuracy, and the runs that are there",
+        "show recipes with their cost and accuracy, and your runs",
         "list [FOLDER] [--format HOW]",
-        "Show the recipes, with their cost and accuracy, and the runs in tensorboard_logs: how far each is, its"
-        " accuracy, its name and note.",
-        (("list", "recipes, presets and runs"), ("list my_runs", "runs that are kept elsewhere")),
+        "Show the recipes with their cost and accuracy, and the runs in tensorboard_logs with their progress, accuracy,"
+        " name and note.",
+        (("list", "recipes, presets and runs"), ("list my_runs", "runs in another folder")),
         (
-            Option("folder", "FOLDER", "where runs are kept; tensorboard_logs by default", {"nargs": "?"}),
+            Option("folder", "FOLDER", "folder of runs; tensorboard_logs by default", {"nargs": "?"}),
             Option("--format", "HOW", "table (default), or json", {"default": "table", "choices": ("table", "json")}),
         ),
         "listing:list_runs",
     ),
     Command(
         "completion",
-        "a script for Tab in bash, zsh or fish",
+        "print a script for Tab completion in bash, zsh or fish",
         "completion bash|zsh|fish",
         "Print a script with which the shell completes commands, recipes, settings and files.",
         (

@@ -32,28 +32,28 @@ def from_on(least: int, default: int) -> Mapping[str, Any]:
     return {"type": parse, "default": default}
 
 
-RUN = "a run folder; quick for the newest run of that recipe; a run's --name; or a checkpoint file"
+RUN = "a run folder, a recipe's name (its newest run), a run's --name, or a checkpoint file"
 CONFIG = Option(
     "--config",
     "RECIPE",
-    "a recipe or preset by name, or a YAML file of settings; several add up, the later wins",
+    "a recipe or preset by name, or a YAML file of settings; if you give several, later ones override",
     {"default": [], "action": "append"},
 )
 PASSED_ON = replace(CONFIG, setting="--config")
-CKPT_PATH = Option("--ckpt_path", "RUN", f"its best checkpoint: {RUN}")
-NAME = Option("--name", "TEXT", "what you call the run")
-NOTE = Option("--note", "TEXT", "a line on the run; `fashion-lightning list` shows both")
-HELP = Option("--help", "", "this page")
-HELP_ALL = Option("--help_all", "", "every setting there is")
+CKPT_PATH = Option("--ckpt_path", "RUN", f"use the best checkpoint of this run: {RUN}")
+NAME = Option("--name", "TEXT", "your own name for the run")
+NOTE = Option("--note", "TEXT", "a line about the run; `fashion-lightning list` shows it")
+HELP = Option("--help", "", "show this page")
+HELP_ALL = Option("--help_all", "", "show every setting")
 TTAS = ("none", "flip", "flip_shift")
-OWN_NETWORK = Option("--network", "CLASS", "import path of a network of your own", {"default": ""})
+OWN_NETWORK = Option("--network", "CLASS", "import path of your own network", {"default": ""})
 
 COMPUTING = (
-    Option("--devices", "N", "processes or GPUs to compute with", setting="--trainer.devices"),
+    Option("--devices", "N", "number of processes or GPUs", setting="--trainer.devices"),
     Option(
         "--precision",
         "HOW",
-        "bf16-mixed, 32-true …; by the machine unless given",
+        "bf16-mixed, 32-true …; the machine sets the default",
         {"choices": ("16-mixed", "32-true", "bf16-mixed")},
         setting="--trainer.precision",
     ),
@@ -72,12 +72,12 @@ TRAINING = (
         {"choices": ("alternating", "none", "random")},
         setting="--data.flip",
     ),
-    Option("--shift", "PIXELS", "shift images by up to so many", setting="--data.shift"),
-    Option("--cutout", "PIXELS", "cut out squares of that side", setting="--data.cutout"),
-    Option("--prune", "SHARE", "leave out that share of the images, easy ones", setting="--data.prune"),
-    Option("--data.folder", "FOLDER", "your own pictures, a folder for each class", setting="--data.folder"),
+    Option("--shift", "PIXELS", "shift images at random by up to so many pixels", setting="--data.shift"),
+    Option("--cutout", "PIXELS", "black out a random square of that width", setting="--data.cutout"),
+    Option("--prune", "SHARE", "share of images that each epoch leaves out, easy ones", setting="--data.prune"),
+    Option("--data.folder", "FOLDER", "your own pictures, with a folder for each class", setting="--data.folder"),
     Option("--balanced", "", "draw each class equally often", setting="--data.balanced"),
-    Option("--patience", "N", "stop after N validations without a better one", setting="--early_stopping.patience"),
+    Option("--patience", "N", "stop after N validations without improvement", setting="--early_stopping.patience"),
     *COMPUTING,
 )
 EVALUATION = (
