@@ -34,18 +34,19 @@ def open_browser() -> Iterator[Browser]:
             browser.close()
 
 
-def open_page(browser: Browser, url: str, width: int, scheme: str = "light", **options: Any) -> tuple[Page, list[str]]:
-    """Open a page of one file; return it and the list of its errors and of all other URLs that it asks for."""
+def open_page(
+    browser: Browser, complaints: list[str], url: str, width: int = 1280, scheme: str = "light", **options: Any
+) -> Page:
+    """Open a page of one file; its errors and all other URLs that it asks for are added to the complaints."""
     page = browser.new_page(viewport={"width": width, "height": 850}, color_scheme=scheme, **options)  # type: ignore[arg-type]
     page.set_default_timeout(120_000)
-    complaints: list[str] = []
     # Chromium itself writes "Failed to load resource" for an answer that is an error.
     page.on("console", lambda said: None if said.text.startswith("Failed to load") else complaints.append(said.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     own = ("data:", "blob:", url)
     page.on("request", lambda asked: None if asked.url.startswith(own) else complaints.append(asked.url))
     page.goto(url)
-    return page, complaints
+    return page
 
 
 def check_layout(page: Page, width: int) -> None:

@@ -1,5 +1,6 @@
 """Generated data and a tiny recipe: every test runs offline, in its own folder."""
 
+import functools
 import gzip
 import hashlib
 import shutil
@@ -18,6 +19,8 @@ from fashion_lightning.data import source, split
 from fashion_lightning.runs import origin
 
 Run = Callable[..., str]
+
+ROOT = Path(__file__).parents[1]
 
 RUN, SECOND = (Path(f"tensorboard_logs/tiny/version_{number}") for number in range(2))
 """The folders of the first two runs of the tiny recipe."""
@@ -218,3 +221,15 @@ def browser() -> Iterator[Any]:
 
     with open_browser() as opened:
         yield opened
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens pages; in the end none of them may have complained or asked another place."""
+    from tests.browser import open_page
+
+    complaints: list[str] = []
+    yield functools.partial(open_page, browser, complaints)
+    for context in browser.contexts:
+        context.close()
+    assert complaints == []

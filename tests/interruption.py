@@ -11,31 +11,25 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+HOOKS = {
+    "train": "on_train_batch_start",
+    "validation": "on_validation_batch_start",
+    "epoch start": "on_train_epoch_start",
+    "epoch end": "on_train_epoch_end",
+}
+
 
 class InterruptAt(Callback):
     """Sends this process a signal, as a user would, at a chosen moment."""
 
     def __init__(self, hook: str, epoch: int, batch: int, signum: int = signal.SIGINT) -> None:
-        self.moment = (hook, epoch, batch)
+        self.moment = (epoch, batch)
         self.signum = signum
+        setattr(self, HOOKS[hook], self._called)
 
-    def _now(self, trainer: Trainer, hook: str, batch: int) -> None:
-        if (hook, trainer.current_epoch, batch) == self.moment:
+    def _called(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None, batch_idx: int = 0) -> None:
+        if (trainer.current_epoch, batch_idx) == self.moment:
             os.kill(os.getpid(), self.signum)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._now(trainer, "train", batch_idx)
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._now(trainer, "epoch start", 0)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._now(trainer, "epoch end", 0)
-
-    def on_validation_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        self._now(trainer, "validation", batch_idx)
 
 
 def interrupt(hook: str, epoch: int, batch: int, signum: int = signal.SIGINT) -> list[str]:

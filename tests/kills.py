@@ -17,13 +17,12 @@ import contextlib
 import hashlib
 import itertools
 import json
+import math
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,11 +35,9 @@ from tensorboard.backend.event_processing.event_file_loader import LegacyEventFi
 from torch import Tensor
 
 from fashion_lightning.runs.tensorboard import THROUGHPUT
-from tests.conftest import command_with_hashes, write_generated_data, write_pictures
+from tests.conftest import ROOT, command_with_hashes, write_generated_data, write_pictures
 
-CONFIGS = Path(__file__).parents[1] / "configs"
-
-EPOCHS = 20
+EPOCHS = 10
 
 BOUND = 60
 """Seconds within which the other processes of a run end where one is killed, on a busy machine."""
@@ -95,7 +92,7 @@ def cases() -> Iterator[dict[str, Any]]:
 
 def shipped(name: str) -> Iterator[dict[str, Any]]:
     """A recipe of configs/ without end: its network, optimizer, schedule, augmentation and pruning, on few images."""
-    recipe = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
+    recipe = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text(encoding="utf-8"))
     recipe["data"] |= {"batch_size": 50, "val_size": 100, "balanced": name == "own_pictures"}
     recipe["trainer"] |= {"accelerator": "cpu", "precision": "bf16-mixed", "log_every_n_steps": 1}
     recipe["last_checkpoint"] = {"every_n_steps": 3}
@@ -147,6 +144,17 @@ def values(content: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, repr(content)
 
 
+def logged(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """Step and value of all that the event files hold, in their order, by tag; the value of a picture is NaN."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(run.glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime):
+        for event in LegacyEventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                number = value.simple_value if value.HasField("simple_value") else math.nan
+                found.setdefault(value.tag, []).append((event.step, number))
+    return found
+
+
 def fingerprint(run: Path) -> dict[str, str]:
     """What must be equal of two runs, by name."""
     found: dict[str, str] = {}
@@ -159,22 +167,9 @@ def fingerprint(run: Path) -> dict[str, str]:
     report = json.loads((run / "fit.json").read_text())
     report.pop("fit_seconds", None)
     found["fit.json"] = json.dumps(report, sort_keys=True)
-    points: list[tuple[str, int, float]] = []
-    pictures: list[tuple[str, int]] = []
-    for events in sorted(run.glob("events.out.tfevents.*")):
-        for event in LegacyEventFileLoader(str(events)).Load():
-            for value in event.summary.value:
-                if value.HasField("simple_value"):
-                    points.append((value.tag, event.step, value.simple_value))
-                else:  # pictures, PR curves, and what is written at each start
-                    pictures.append((value.tag, event.step))
-    # The throughput is a reading of the clock: its points must be there, but no two runs have the same values.
-    points = [(tag, step, 0.0 if tag == THROUGHPUT else value) for tag, step, value in points]
-    found["pictures"] = repr(sorted(pictures))
-    twice = [point for point, count in Counter((tag, step) for tag, step, _ in points).items() if count > 1]
-    found["points logged twice"] = repr(twice)
-    for tag in sorted({tag for tag, _, _ in points}):
-        found[f"curve {tag}"] = repr(sorted((step, value) for other, step, value in points if other == tag))
+    for tag, points in logged(run).items():
+        # The throughput is a reading of the clock: its points must be there, but no two runs have the same values.
+        found[f"curve {tag}"] = repr(sorted((step, tag == THROUGHPUT or value) for step, value in points))
     return found
 
 
@@ -255,25 +250,22 @@ def run(kills: int = 100, seed: int = 0, processes: int = 1, recipe: str | None 
                 raise RuntimeError((undisturbed / "output.txt").read_text())
             seconds = time.monotonic() - began
             here = 0
-            while True:
+            process = start(command, disturbed, processes)
+            while here < 10 and kill_at(process, disturbed, seconds, draw, processes):
+                here += 1
                 process = start(command, disturbed, processes)
-                if here < 10 and kill_at(process, disturbed, seconds, draw, processes):
-                    here += 1
-                    continue
-                if process.wait():
-                    raise RuntimeError((disturbed / "output.txt").read_text())
-                break
+            if process.wait():
+                raise RuntimeError((disturbed / "output.txt").read_text())
             done += here
             expected, found = (fingerprint(finished_run(folder)) for folder in (undisturbed, disturbed))
             unequal = [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
-            differences += [f"{title(settings)}: {name}" for name in sorted(unequal)]
             print(
                 f"{title(settings)}: {here} kills, {len(unequal)} of {len(expected)} differ; {done} kills", flush=True
             )
-            for name in sorted(unequal):
-                print(f"  {name}: {expected.get(name)} undisturbed, {found.get(name)} killed")
-            for folder in (undisturbed, disturbed):
-                shutil.rmtree(folder)
+            differences += [
+                f"{title(settings)}: {name}: {expected.get(name)} undisturbed, {found.get(name)} killed"
+                for name in sorted(unequal)
+            ]
     return done, differences
 
 

@@ -30,16 +30,16 @@ MUTANTS, SEED = 40, 0
 
 RESUME = "test_exact_resume.py::test_an_interrupted_run_ends_with_the_same_bits_as_an_undisturbed_one"
 MODULES = {
-    "metrics.py": f"test_metrics.py test_calibration.py test_classifier.py {RESUME}",
-    "optimizers.py": "test_optimizers.py test_golden_losses.py test_one_file.py",
-    "schedules.py": "test_schedules.py test_classifier.py test_one_file.py",
-    "data/augment.py": "test_augment.py test_datamodule.py test_one_file.py",
-    "data/batches.py": f"test_batches.py test_datamodule.py test_one_file.py {RESUME}",
-    "data/pruning.py": f"test_pruning.py test_batches.py test_one_file.py {RESUME}",
-    "data/split.py": "test_split.py test_datamodule.py test_one_file.py",
-    "files/durable.py": "test_durable.py test_output_files.py",
-    "files/lock.py": "test_lock.py test_durable.py test_source.py",
-    "runs/folder.py": "test_folder.py test_origin.py",
+    "metrics.py": f"test_metrics.py test_classifier.py {RESUME}",
+    "optimizers.py": "test_optimizers.py test_exact_numbers.py",
+    "schedules.py": "test_schedules.py test_classifier.py test_exact_numbers.py",
+    "data/augment.py": "test_augment.py test_datamodule.py test_exact_numbers.py",
+    "data/batches.py": f"test_batches.py test_datamodule.py test_exact_numbers.py {RESUME}",
+    "data/pruning.py": f"test_pruning.py test_batches.py test_exact_numbers.py {RESUME}",
+    "data/split.py": "test_datamodule.py test_exact_numbers.py",
+    "files/durable.py": "test_durable.py",
+    "files/lock.py": "test_durable.py test_source.py",
+    "runs/folder.py": "test_folder.py",
 }
 """The tests that are to notice a mutant of a module, the quickest first."""
 

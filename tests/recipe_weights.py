@@ -14,9 +14,8 @@ from pathlib import Path
 
 import torch
 
-from tests.conftest import command_with_hashes, write_generated_data
+from tests.conftest import ROOT, command_with_hashes, write_generated_data
 
-ROOT = Path(__file__).parents[1]
 SMALL = {
     "data.val_size": 100,
     "data.batch_size": 50,

@@ -35,11 +35,18 @@ def served(classifier: TrainedClassifier, limits: Limits | None = None) -> Itera
             thread.join()
 
 
-def ask(port: int, body: Any, kind: str = "image/png", path: str = "/classify", method: str = "POST") -> Reply:
+def ask(
+    port: int,
+    body: Any,
+    kind: str = "image/png",
+    path: str = "/classify",
+    method: str = "POST",
+    host: str = "localhost",
+) -> Reply:
     """Status, JSON or text, and headers of the answer to one request."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection.request(method, path, body, {"Content-Type": kind})
+        connection.request(method, path, body, {"Content-Type": kind, "Host": host})
         response = connection.getresponse()
         content = response.read().decode()
         is_json = response.headers.get_content_type() == "application/json"

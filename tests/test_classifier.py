@@ -9,17 +9,14 @@ from lightning import Callback, Trainer
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from fashion_lightning import CNN, FashionMNISTClassifier, FashionMNISTDataModule, classify
 from fashion_lightning.callbacks.exact_resume import ReseedEachStep
 from fashion_lightning.callbacks.pruning import PruneEasyImages
 from fashion_lightning.callbacks.stopping import StopWhenNotFinite
 from fashion_lightning.callbacks.throughput import Throughput
-from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.classes import PIXEL_MEAN, PIXEL_STD
-from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.data.tta import views
 from fashion_lightning.errors import UserError
-from fashion_lightning.inference import classify
-from fashion_lightning.networks import CNN
 from fashion_lightning.optimizers import Muon
 from fashion_lightning.schedules import LinearDecay
 from tests.networks import Linear
@@ -32,7 +29,7 @@ class Spy(Linear):
 
     def forward(self, images: Tensor) -> Tensor:
         self.given = images
-        return super().forward(images)
+        return super().forward(images)  # type: ignore[no-untyped-call,no-any-return]
 
 
 def tiny(**settings: object) -> FashionMNISTClassifier:

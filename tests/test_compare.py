@@ -1,7 +1,8 @@
-"""Tables and pictures from run folders, also from those in a bad way."""
+"""Tables and pictures from run folders, also from those in a bad way and of strangers."""
 
 import csv
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -48,6 +49,12 @@ def edit(run: Path, **values: object) -> None:
     (run / "fit.json").write_text(json.dumps({**report, **values}))
 
 
+def pipe(path: Path) -> None:
+    """Make a named pipe, which whoever opens it waits for."""
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
 def test_runs_of_a_recipe_are_a_row_with_mean_and_standard_deviation(cli: Run, trained: Path, runs: Runs) -> None:
     for seed, accuracy in ((1, 0.90), (2, 0.92), (3, 0.94)):
         runs(seed, accuracy)
@@ -90,6 +97,10 @@ def test_a_seed_that_is_there_twice_counts_once(trained: Path, runs: Runs) -> No
         (lambda run: (run / "fit.json").write_text('{"epochs": 2, "se'), "not finished"),
         (lambda run: edit(run, epochs=None), "not finished"),
         (lambda run: edit(run, best={}), "no validation metrics"),
+        (lambda run: edit(run, seed="0"), "not finished"),
+        (lambda run: (run / "fit.json").write_text("[" * 5000 + "]" * 5000), "not finished"),
+        (lambda run: pipe(run / "fit.json"), "not finished"),
+        (lambda run: pipe(run / "config.yaml"), "config.yaml is damaged"),
     ],
 )
 def test_a_folder_without_results_is_named_and_the_rest_is_shown(
@@ -193,3 +204,32 @@ def test_folders_of_runs_globs_and_recipe_names_find_the_same_runs(trained: Path
     assert find_runs([str(both[1])]) == both[1:]
     Path("tiny").mkdir()  # of something else
     assert find_runs(["tiny"]) == find_runs(["seeds/tiny"]) == both
+
+
+EVENTS = "events.out.tfevents.1.somebody.1.0"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda run: pipe(run / EVENTS),
+        lambda run: (run / EVENTS).mkdir(),
+        lambda run: (run / EVENTS).symlink_to("/dev/zero"),
+        lambda run: (run / EVENTS).write_bytes(os.urandom(1000)),
+        lambda run: pipe(run / "progress.json"),
+        lambda run: pipe(run / "run.json"),
+        lambda run: (run / "progress.json").write_text("[" * 4000),
+    ],
+)
+def test_what_else_lies_in_the_folder_is_passed_over(cli: Run, trained: Path, damage: Callable[[Path], object]) -> None:
+    damage(trained)
+    assert "lack" not in cli("compare", trained, "--output", "comparison")
+    assert "tiny/version_0" in cli("list")
+
+
+def test_names_in_a_config_do_not_reach_the_terminal_as_they_are(cli: Run, trained: Path, runs: Runs) -> None:
+    runs(1, 0.9)
+    (trained / "config.yaml").write_text('seed_everything: 0\nmodel: {"\\e[31mred": "\\e]0;title\\a"}\n')
+    printed = cli("compare", "tiny")
+    assert "\x1b" not in printed
+    assert "\\x1b[31mred" in printed

@@ -1,14 +1,15 @@
-"""The DataModule: settings, splits, and which files each stage opens."""
+"""The DataModule: settings, which files each stage opens, and the split, which is always the same."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 import torch
 from lightning import Trainer
 
-from fashion_lightning.classifier import FashionMNISTClassifier
+from fashion_lightning import FashionMNISTClassifier, FashionMNISTDataModule
 from fashion_lightning.data import source
-from fashion_lightning.data.datamodule import FashionMNISTDataModule
+from fashion_lightning.data.split import stratified_order, train_val_indices
 from fashion_lightning.errors import UserError
 from tests.networks import Linear
 
@@ -79,3 +80,31 @@ def test_no_checkpoint_says_where_the_data_lie(tmp_path: Path) -> None:
     torch.save({"datamodule_hyper_parameters": {"root": str(tmp_path)}}, tmp_path / "any.ckpt")
     with pytest.raises(UserError, match="build a FashionMNISTDataModule yourself"):
         FashionMNISTDataModule.load_from_checkpoint(tmp_path / "any.ckpt")
+
+
+LABELS = torch.arange(60_000) * 7 % 10
+
+
+def test_classes_are_equally_frequent_in_validation_and_in_a_limited_training_set() -> None:
+    train, val = train_val_indices(LABELS, val_size=5000, train_size=20_000)
+    assert torch.bincount(LABELS[val]).tolist() == [500] * 10
+    assert torch.bincount(LABELS[train]).tolist() == [2000] * 10
+
+
+def test_no_image_is_in_both_and_none_is_lost() -> None:
+    train, val = train_val_indices(LABELS, val_size=5000)
+    assert sorted(torch.cat([train, val]).tolist()) == list(range(60_000))
+    small, _ = train_val_indices(LABELS, 5000, 1000)
+    assert torch.equal(small, train[:1000])
+
+
+def test_the_split_is_the_one_that_all_published_figures_use() -> None:
+    torch.manual_seed(1)  # the run's seed changes nothing
+    digest = hashlib.sha256(stratified_order(LABELS).numpy().tobytes()).hexdigest()
+    assert digest[:16] == "337db66be0c26612"
+
+
+def test_unequal_classes_keep_their_proportions() -> None:
+    labels = torch.tensor([0] * 900 + [1] * 100)
+    _, val = train_val_indices(labels, val_size=50)
+    assert torch.bincount(labels[val]).tolist() == [45, 5]

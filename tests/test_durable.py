@@ -1,13 +1,16 @@
-"""Files that are whole or not there, one process a run, and the newest checkpoint that can be read."""
+"""Files that are whole or not there, locks, and the newest checkpoint that can be read."""
 
 import contextlib
 import errno
+import fcntl
 import os
 import resource
 import shutil
 import signal
 import stat
 import subprocess
+import sys
+import threading
 from pathlib import Path
 from unittest import mock
 
@@ -16,7 +19,8 @@ import torch
 
 from fashion_lightning.callbacks.checkpoints import DurableCheckpointIO
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.durable import replacing
+from fashion_lightning.files import lock
+from fashion_lightning.files.durable import replacing, write_output
 from tests.conftest import RUN, Run
 from tests.interruption import wait_for
 
@@ -179,3 +183,87 @@ def test_a_run_killed_in_its_first_epoch_goes_on_from_its_start(
         " fashion-lightning fit\n"
     )
     cli("fit", "--ckpt_path", RUN, "--trainer.max_epochs", "2")  # nothing is left of the lock
+
+
+def other_process(code: str, path: Path) -> "subprocess.Popen[str]":
+    """Start a process that runs code with the functions of ``lock`` on a path, says so, and waits."""
+    script = (
+        f"import sys, pathlib\nfrom fashion_lightning.files.lock import *\npath = pathlib.Path(sys.argv[1])\n{code}"
+    )
+    script += "\nprint('done', flush=True)\nsys.stdin.read()"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", script, path], stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody holds the ``flock`` of a file or folder; in one process, too, each opening counts on its own."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def test_a_lock_holds_until_its_process_is_killed(tmp_path: Path) -> None:
+    holder = other_process("lock_run(path)", tmp_path)
+    with pytest.raises(UserError, match="another process"):
+        lock.lock_run(tmp_path)
+    holder.kill()
+    holder.communicate()
+    for _ in range(2):
+        lock.lock_run(tmp_path)
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_a_run_is_being_trained_while_another_process_holds_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    assert not lock.is_being_trained(tmp_path)
+    assert not (tmp_path / ".lock").exists()
+    holder = other_process("lock_run(path)", tmp_path)
+    assert lock.is_being_trained(tmp_path)
+    holder.kill()
+    holder.communicate()
+    assert not lock.is_being_trained(tmp_path)
+    lock.lock_run(tmp_path)
+    assert not lock.is_being_trained(tmp_path)  # by another process; and asking does not give the lock up
+    other = other_process("assert is_being_trained(path) and not lock_for_life(path / '.lock')", tmp_path)
+    other.communicate()
+    assert other.returncode == 0
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
+    with lock.one_at_a_time(tmp_path):
+        assert not is_free(tmp_path)
+    assert is_free(tmp_path)
+
+
+def test_a_pipe_or_a_device_is_written_to_not_replaced() -> None:
+    read: list[bytes] = []
+    os.mkfifo("pipe")
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_bytes()))
+    reader.start()
+    write_output(Path("pipe"), b"x")
+    reader.join()
+    assert Path("pipe").is_fifo()
+    assert read == [b"x"]
+    Path("null").symlink_to("/dev/null")
+    write_output(Path("null"), b"x")
+    assert Path("null").is_symlink()
+    with pytest.raises(OSError, match="No space left"):
+        write_output(Path("/dev/full"), b"x")
+
+
+def test_a_symbolic_link_stays_and_its_file_is_replaced_in_a_folder_that_is_made() -> None:
+    write_output(Path("new/target.csv"), b"old")
+    Path("link.csv").symlink_to("new/target.csv")
+    write_output(Path("link.csv"), b"x")
+    assert Path("link.csv").is_symlink()
+    assert Path("new/target.csv").read_bytes() == b"x"

@@ -17,11 +17,10 @@ from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.commands import COMMANDS, SHORT_NAMES, SWITCHES, Command
 from fashion_lightning.cli.parser import CLASSES, expand, nearest, parse
 from fashion_lightning.cli.recipes import head, names
-from tests.conftest import Run
-from tests.test_lock import other_process
+from tests.conftest import ROOT, Run
+from tests.test_durable import other_process
 
 KNOWN = {*SHORT_NAMES, *SHORT_NAMES.values(), "--ckpt_path", "--config"}
-ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "lightning", "torchvision", "jsonargparse", "matplotlib", "numpy")
 
 
@@ -213,3 +212,34 @@ def test_list_shows_how_far_each_run_is(cli: Run, trained: Path) -> None:
     assert lines[0].split() == ["tiny/version_0", "2", "of", "2", "finished", *" ".join(accuracies).split()]
     assert lines[1].split()[:5] == ["tiny/version_1", "1", "of", "2", "interrupted"]
     assert [line.split()[-1] for line in lines[2:]] == ["interrupted", "training", "empty"]
+
+
+CASES = [
+    (["va"], ["validate"]),
+    (["fit", "--config", "qu"], ["quick"]),
+    (["fit", "--config", "seeds/two"], ["seeds/two_conv_cnn", "seeds/two_conv_cnn_batch_norm"]),
+    (["fit", "--ep"], ["--epochs"]),
+    (["test", "--ep"], []),
+    (["fit", "--optimizer", "adamw"], ["adamw"]),
+    (["fit", "--flip", ""], ["alternating", "none", "random"]),
+    (["completion", "z"], ["zsh"]),
+]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_completes_commands_recipes_classes_and_settings(cli: Run) -> None:
+    lines = [cli("completion", "bash")]
+    for words, _ in CASES:
+        typed = " ".join(f'"{word}"' for word in ["fashion-lightning", *words])
+        lines.append(f"COMP_WORDS=({typed}) COMP_CWORD={len(words)}; COMPREPLY=(); _shtab_fashion_lightning")
+        lines.append('echo "${COMPREPLY[*]}"')
+    done = subprocess.run(["bash", "--norc"], input="\n".join(lines), capture_output=True, encoding="utf-8")
+    assert done.stderr == ""
+    assert [sorted(line.split()) for line in done.stdout.splitlines()] == [found for _, found in CASES]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_get_a_script_of_every_command(cli: Run, shell: str) -> None:
+    script = cli("completion", shell)
+    assert "predict" in script
+    assert "seeds/three_dense" in script

@@ -91,14 +91,14 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --network MyNetwork", "goes by its class path: my_module.MyNetwork"),
     (f"{FIT} --network bad.py", "bad.py is a file; name the class in it, as bad.MyNetwork"),
     (
-        f"{FIT} --network tests.networks.NeedsWidth",
-        "width must be given: --model.network.init_args.width, of a network",
+        f"{FIT} --network torch.nn.Linear",
+        "in_features must be given: --model.network.init_args.in_features, of a network",
     ),
     (f"{FIT} --network no_such.MyNetwork", "there is no module no_such: it must be installed, or lie as no_such.py in"),
     (f"{FIT} --network unfinished_net.Net", "SyntaxError: '(' was never closed (unfinished_net.py, line 1)"),
     (f"{FIT} --network ends_python.Net", "ends_python.py, line 2)"),
     (f"{FIT} --optimizer subprocess.Popen", "Importing 'subprocess.Popen' is not allowed"),
-    (f"{FIT} --network tests.networks.FailsToBuild", "RuntimeError: by design ("),
+    (f"{FIT} --network wide_resnet --model.network.init_args.depth 5", "ValueError: depth must be 6n + 4"),
     (f"{FIT} --network tests.networks.FailsToRun", "tests/networks.py, line"),
     (f"{FIT} --network torch.nn.Identity", "must return logits of shape (B, 10)"),
     # a run that goes on
@@ -133,7 +133,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     ("fit --config tiny.yaml --config presets/find_lr --trainer.accumulate_grad_batches=2", "leave out accumulate"),
     # results
-    ("compare nowhere", "None of these folders holds the results of a run (nowhere: does not exist)."),
+    ("compare nowhere --output out", "None of these folders holds the results of a run (nowhere: does not exist)."),
     ("export --ckpt_path nothing --output notes.txt", "must end in one of .onnx, .pt2, .html, .safetensors, not"),
     ("export --ckpt_path nothing --output ''", "needs the name of a file"),
     ("export --ckpt_path nothing --output text.ckpt/model.onnx", "text.ckpt takes no new file"),

@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,6 @@ def shapes(tmp_path: Path) -> Path:
     return write_pictures(tmp_path / "shapes", {"red": 40, "<b>green": 40, "$blue^$ = [x]": 10})
 
 
-def loaded(folder: Path, **settings: int) -> own_pictures.OwnPictures:
-    return own_pictures.load(folder, **settings)
-
-
 def equal(one: own_pictures.OwnPictures, other: own_pictures.OwnPictures) -> bool:
     pairs = [zip(one.splits[split], other.splits[split], strict=True) for split in ("train", "test")]
     return all(torch.equal(a, b) for pair in pairs for a, b in pair)
@@ -41,7 +38,7 @@ def test_class_folders_give_classes_size_colour_and_normalization(shapes: Path) 
     (shapes / ".DS_Store").touch()
     (shapes / "red" / "Thumbs.db").touch()
     (shapes / "red" / "._0.png").write_bytes(b"x")
-    data = loaded(shapes, size=16)
+    data = own_pictures.load(shapes, size=16)
     assert data.images.class_names == ("$blue^$ = [x]", "<b>green", "red")
     assert (data.images.size, data.images.channels) == (16, 3)
     (train, _), (test, test_labels) = data.splits["train"], data.splits["test"]
@@ -51,14 +48,14 @@ def test_class_folders_give_classes_size_colour_and_normalization(shapes: Path) 
     assert data.images.mean == tuple(round(x, 4) for x in pixels.mean((0, 2, 3)).tolist())
     assert data.images.std == tuple(round(x, 4) for x in pixels.std((0, 2, 3)).tolist())
     assert len(test) == 14
-    assert loaded(shapes, size=16, channels=1).splits["train"][0].shape == (76, 1, 16, 16)
-    assert loaded(shapes).images.size == 28
+    assert own_pictures.load(shapes, size=16, channels=1).splits["train"][0].shape == (76, 1, 16, 16)
+    assert own_pictures.load(shapes).images.size == 28
 
 
 def test_train_val_and_test_folders_are_kept_apart(shapes: Path, tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         shutil.copytree(shapes, tmp_path / "parts" / part)
-    data = loaded(tmp_path / "parts", size=8)
+    data = own_pictures.load(tmp_path / "parts", size=8)
     assert (len(data.splits["train"][0]), data.validation, len(data.splits["test"][0])) == (180, 90, 90)
     assert "90 test pictures are training pictures too" in data.lines[0]
     own = FashionMNISTDataModule(folder=str(tmp_path / "parts"), size=8)
@@ -67,15 +64,15 @@ def test_train_val_and_test_folders_are_kept_apart(shapes: Path, tmp_path: Path)
 
 
 def test_pictures_are_prepared_once_until_a_file_changes(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = loaded(shapes, size=8)
+    first = own_pictures.load(shapes, size=8)
     monkeypatch.setattr(own_pictures, "_prepared", None)  # whoever prepares again fails
-    again = loaded(shapes, size=8)
+    again = own_pictures.load(shapes, size=8)
     assert again.images == first.images
     assert equal(again, first)
     assert again.lines == first.lines
     (shapes / "red" / "0.png").write_bytes((shapes / "red" / "1.png").read_bytes())
     with pytest.raises(TypeError):
-        loaded(shapes, size=8)
+        own_pictures.load(shapes, size=8)
 
 
 def digits(folder: Path, gives_names: bool = False) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -97,42 +94,30 @@ def digits(folder: Path, gives_names: bool = False) -> np.ndarray[tuple[int, ...
 
 def test_idx_files_of_any_number_of_classes_are_the_same_data_as_class_folders(tmp_path: Path) -> None:
     images = digits(tmp_path)
-    idx, folders = loaded(tmp_path / "idx"), loaded(tmp_path / "folders", size=8, channels=1)
+    idx, folders = own_pictures.load(tmp_path / "idx"), own_pictures.load(tmp_path / "folders", size=8, channels=1)
     assert idx.images.class_names == tuple(map(str, range(1, 27)))
     assert idx.images.shape == folders.images.shape == (1, 8, 8)
     assert equal(idx, folders)
     assert torch.equal(idx.splits["train"][0][:, 0], torch.from_numpy(images))
     digits(tmp_path, gives_names=True)
-    assert loaded(tmp_path / "idx").images.class_names[:2] == ("A", "B")
+    assert own_pictures.load(tmp_path / "idx").images.class_names[:2] == ("A", "B")
 
 
 def test_idx_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     digits(tmp_path, gives_names=True)
     (tmp_path / "idx" / "classes.txt").write_text("A\nB")
     with pytest.raises(UserError, match="has 2 names, and the labels are of 26 classes"):
-        loaded(tmp_path / "idx")
+        own_pictures.load(tmp_path / "idx")
     images = next((tmp_path / "idx").glob("*train-images*"))
     images.write_bytes(gzip.compress(gzip.decompress(images.read_bytes())[:-1]))
     with pytest.raises(UserError, match="is not a whole IDX file"):
-        loaded(tmp_path / "idx")
+        own_pictures.load(tmp_path / "idx")
 
 
-def nothing(folder: Path) -> None:
+def no_classes(folder: Path) -> None:
     shutil.rmtree(folder)
-
-
-def empty(folder: Path) -> None:
-    nothing(folder)
     folder.mkdir()
-
-
-def table(folder: Path) -> None:
-    empty(folder)
     (folder / "train.parquet").touch()
-
-
-def at_the_top(folder: Path) -> None:
-    (folder / "red" / "0.png").rename(folder / "red.png")
 
 
 def one_class(folder: Path) -> None:
@@ -145,14 +130,6 @@ def few_pictures(folder: Path) -> None:
         (folder / "$blue^$ = [x]" / f"{number}.png").unlink()
 
 
-def nested(folder: Path) -> None:
-    shutil.copytree(folder / "red", folder / "red" / "more")
-
-
-def case(folder: Path) -> None:
-    shutil.copytree(folder / "red", folder / "Red")
-
-
 def broken(folder: Path) -> None:
     for number in range(9):
         (folder / "red" / f"{number}.png").write_bytes(b"")
@@ -161,10 +138,6 @@ def broken(folder: Path) -> None:
 def all_equal(folder: Path) -> None:
     for file in folder.glob("*/*.png"):
         Image.new("RGB", (9, 9)).save(file)
-
-
-def beside_train(folder: Path) -> None:
-    shutil.copytree(folder / "red", folder / "train" / "red")
 
 
 def untrained(folder: Path) -> None:
@@ -176,34 +149,43 @@ def untrained(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (nothing, "--data.folder: there is no folder .*shapes"),
-        (empty, "holds no class folders. Put the pictures of each class into a folder of its own: .*/cat/1.jpg"),
-        (table, "holds no class folders but train.parquet. .* within a table or an archive must become files first"),
-        (at_the_top, "red.png lies above or below the folder of a class. Pictures lie as .*shapes/cat/1.jpg"),
+        (shutil.rmtree, "--data.folder: there is no folder .*shapes"),
+        (no_classes, "but train.parquet. Put .*: .*/cat/1.jpg.* within a table or an archive must become files first"),
         (one_class, "holds one class only, red: a classifier needs two"),
         (few_pictures, "The class .blue.* of .* has fewer than 5 pictures to train on. Give it more"),
-        (nested, "red/more/0.png lies above or below the folder of a class"),
-        (case, "The classes Red and red of .* differ only in case"),
+        (
+            lambda folder: shutil.copytree(folder / "red", folder / "red/more"),
+            "red/more/0.png lies above or below the folder of a class",
+        ),
+        (
+            lambda folder: shutil.copytree(folder / "red", folder / "Red"),
+            "The classes Red and red of .* differ only in case",
+        ),
         (broken, "9 of 90 files cannot be read: .*red/0.png cannot be read .* Up to 5% would be skipped"),
         (all_equal, "All pictures in .* look the same"),
-        (beside_train, "0.png lies above or below the folder of a class. Pictures lie as .*shapes/train/cat/1.jpg"),
+        (
+            lambda folder: shutil.copytree(folder / "red", folder / "train/red"),
+            "0.png lies above or below the folder of a class. Pictures lie as .*shapes/train/cat/1.jpg",
+        ),
         (untrained, "has no pictures to train on for the class yellow"),
         (lambda folder: (folder / "yellow").mkdir(), "has no pictures to train on for the class yellow"),
     ],
 )
-def test_errors_of_the_first_hour_are_one_line(spoil: object, line: str, shapes: Path, cli: Run) -> None:
-    spoil(shapes)  # type: ignore[operator]
+def test_errors_of_the_first_hour_are_one_line(
+    spoil: Callable[[Path], object], line: str, shapes: Path, cli: Run
+) -> None:
+    spoil(shapes)
     printed = cli("fit", "--data.folder", shapes, *FAST, *SMALL, exits=2)
     assert printed.count("\n") == 1, printed
     with pytest.raises(UserError, match=line):
-        loaded(shapes)
+        own_pictures.load(shapes)
     assert not Path("tensorboard_logs").exists()
 
 
 def test_a_few_broken_files_are_named_and_skipped(shapes: Path) -> None:
     (shapes / "red" / "7.png").write_bytes((shapes / "red" / "7.png").read_bytes()[:60])
     (shapes / "red" / "notes.txt").write_text("no picture")
-    data = loaded(shapes, size=8)
+    data = own_pictures.load(shapes, size=8)
     assert data.lines[1].startswith("2 of 91 files cannot be read: ")
     assert "7.png" in data.lines[1]
     assert "notes.txt" in data.lines[1]
@@ -212,14 +194,14 @@ def test_a_few_broken_files_are_named_and_skipped(shapes: Path) -> None:
 def test_more_than_half_of_the_memory_is_refused(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}.__getitem__)
     with pytest.raises(UserError, match=r"need 0.0 GB of memory, more than half .* smaller --data.size than 28"):
-        loaded(shapes)
-    assert "0.0 MB in memory as 8x8 pixels" in loaded(shapes, size=8, channels=1).lines[-1]
+        own_pictures.load(shapes)
+    assert "0.0 MB in memory as 8x8 pixels" in own_pictures.load(shapes, size=8, channels=1).lines[-1]
 
 
 def test_a_size_or_a_number_of_channels_that_no_network_takes_is_refused_at_once(shapes: Path) -> None:
     for settings in ({"size": 4}, {"size": 129}, {"channels": 2}):
         with pytest.raises(UserError, match="cannot be used: its images are not 8 to 128 pixels wide, with 1 or 3 ch"):
-            loaded(shapes, **settings)
+            own_pictures.load(shapes, **settings)
 
 
 def test_a_balanced_epoch_shows_each_class_equally_often() -> None:
@@ -237,7 +219,7 @@ def test_own_pictures_are_trained_on_tested_continued_and_shown_with_their_names
     assert "0.1 MB in memory as 16x16 pixels" in printed
     run = Path("tensorboard_logs/shapes/version_0")
     card = json.loads(torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["fashion_lightning"]["card"])
-    assert ImageSpec.of(card["images"]) == loaded(shapes, size=16).images
+    assert ImageSpec.of(card["images"]) == own_pictures.load(shapes, size=16).images
     assert card["network"]["init_args"]["num_classes"] == 3
     printed = cli("test", "--ckpt_path", "shapes", "--trainer.accelerator", "cpu")
     assert "$blue^$ = [x]" in printed

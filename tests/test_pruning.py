@@ -6,9 +6,8 @@ import pytest
 import torch
 from lightning import Callback, Trainer
 
+from fashion_lightning import FashionMNISTClassifier, FashionMNISTDataModule
 from fashion_lightning.callbacks.pruning import PruneEasyImages
-from fashion_lightning.classifier import FashionMNISTClassifier
-from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.data.pruning import ImageLosses, Pruned
 from fashion_lightning.errors import UserError
 from fashion_lightning.networks import MLP

@@ -61,6 +61,7 @@ def test_the_recipe_trains_tests_and_refuses_tiny_photographs(cli: Run, data: Pa
     assert "give 32 to 128 pixels" in cli(*fit, "--data.photographs", 20, exits=2)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_with_the_same_photographs_bit_by_bit(cli: Run, recipe: Path) -> None:
     fit = ("fit", "--config", recipe, "--data.photographs", 32)
     cli(*fit)

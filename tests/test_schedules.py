@@ -6,7 +6,6 @@ from unittest import mock
 import pytest
 import torch
 from lightning import Trainer
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from fashion_lightning.callbacks.range_test import groups_of_lr, smooth
@@ -14,6 +13,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.optimizers import Muon
 from fashion_lightning.schedules import CosineDecay, LinearDecay, RunSchedule, steps_of_run
 from tests.conftest import Run
+from tests.test_tensorboard import curve
 
 
 def rates(schedule: type[RunSchedule], total: int, stop_at: int = -1, **settings: float) -> list[float]:
@@ -85,9 +85,7 @@ def test_the_preset_raises_the_rate_and_leaves_its_curve(cli: Run, recipe: Path)
     assert "The loss is least at a learning rate of" in printed
     run = Path("tensorboard_logs/tiny_find_lr/version_0")
     assert (run / "range_test.png").read_bytes().startswith(b"\x89PNG")
-    events = EventAccumulator(str(run))
-    events.Reload()
-    logged = {event.step: event.value for event in events.Scalars("lr")}  # every fifth step, with the rate that it had
+    logged = dict(curve(run, "lr"))  # every fifth step, with the rate that it had
     assert logged[5 - 1] == pytest.approx(1e-5 * 10 ** (5 * 4 / 99))
     assert sorted(logged.values()) == list(logged.values())
 

@@ -1,18 +1,14 @@
 """``serve``: a page and an endpoint, which take pictures from anybody within bounds."""
 
 import base64
-import contextlib
-import http.client
 import io
 import itertools
 import re
 import signal
 import socket
-import struct
 import subprocess
 import time
 import urllib.request
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -96,13 +92,6 @@ def test_a_network_that_fails_at_one_picture_answers_the_next(
 # --- what is refused
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG file that says how large it is, and holds nothing."""
-    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    size, check = struct.pack(">I", 13), struct.pack(">I", zlib.crc32(chunk))
-    return b"\x89PNG\r\n\x1a\n" + size + chunk + check + struct.pack(">I", 1000) + b"IDAT"
-
-
 REFUSED = {
     "nothing": (b"", "image/png", 400, "holds no picture"),
     "a form": (file_of(shirt(40, 40)), "multipart/form-data; boundary=x", 415, "Send the bytes of one picture"),
@@ -121,9 +110,8 @@ REFUSED = {
     ),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) run", "image/png", 415, "BMP, GIF"),
     "half a picture": (file_of(shirt(400, 400), "JPEG")[:2000], "image/jpeg", 422, "cannot be read as an image"),
-    "a header alone": (png_header(30, 30), "image/png", 422, "cannot be read as an image"),
+    "a header alone": (file_of(shirt(30, 30))[:45], "image/png", 422, "cannot be read as an image"),
     "a bomb": (file_of(Image.new("1", (1200, 1200))), "image/png", 413, "1.4 million pixels, of 1 at most"),
-    "a giant's header": (png_header(20_000, 20_000), "image/png", 413, "pixels"),
     "too many bytes": (bytes(400_000), "image/png", 413, "more than 0.3 MB"),
 }
 
@@ -173,9 +161,7 @@ def test_a_picture_that_takes_too_much_is_refused_and_others_are_answered_beside
 def test_only_its_own_names_reach_it(port: int) -> None:
     """A page from elsewhere may give its name this machine's address, and ask in a browser that can reach it."""
     for host, status in (("127.0.0.1", 200), (f"localhost:{port}", 200), ("[::1]:80", 200), ("evil.example", 421)):
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-            connection.request("GET", "/", headers={"Host": host})
-            assert connection.getresponse().status == status, host
+        assert ask(port, None, path="/", method="GET", host=host)[0] == status, host
 
 
 def test_a_body_of_two_lengths_is_refused_and_the_connection_closed(port: int) -> None:

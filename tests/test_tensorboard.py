@@ -1,20 +1,29 @@
 """What TensorBoard shows, read back from the event files."""
 
+import io
+import math
 import signal
 import subprocess
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from torch import nn
 
+from fashion_lightning import CLASS_NAMES, FashionMNISTClassifier
+from fashion_lightning.callbacks.plots import HIGHEST, WIDTH, confusion_matrix, first_filters
+from tests import kills
 from tests.conftest import RUN, Run
+from tests.interruption import assert_same_state
 
 
 def read(run: Path) -> EventAccumulator:
     """The events of a run folder, as TensorBoard reads them."""
-    events = EventAccumulator(str(run))
+    events = EventAccumulator(str(run), size_guidance={"images": 0, "tensors": 0})  # 0: all of them
     events.Reload()
     return events
 
@@ -37,18 +46,16 @@ def test_training_and_validation_curves_share_an_axis_of_optimizer_steps(trained
     assert rates == pytest.approx([0.12 * (1 - step / 20) for step in (4, 9, 14, 19)])
 
 
-def raw_steps(run: Path, scalars: bool) -> dict[str, list[int]]:
+def raw_steps(run: Path, pictures: bool) -> dict[str, list[int]]:
     """The steps of every scalar, or of all else, in the order in which the event files hold them."""
-    steps: dict[str, list[int]] = {}
-    for path in sorted(run.glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime):
-        for event in LegacyEventFileLoader(str(path)).Load():
-            for value in event.summary.value:
-                if value.HasField("simple_value") == scalars:
-                    steps.setdefault(value.tag, []).append(event.step)
-    return steps
+    return {
+        tag: [step for step, _ in points]
+        for tag, points in kills.logged(run).items()
+        if math.isnan(points[0][1]) == pictures
+    }
 
 
-raw_points, raw_pictures = (partial(raw_steps, scalars=scalars) for scalars in (True, False))
+raw_points, raw_pictures = (partial(raw_steps, pictures=pictures) for pictures in (False, True))
 
 
 WITHIN_AN_EPOCH = """
@@ -174,3 +181,66 @@ def test_a_full_disk_under_the_event_file_is_one_line(recipe: Path, command_on_g
     assert "Traceback" not in done.stdout + done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "No space left on device" in line
+
+
+MODEL = FashionMNISTClassifier(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
+
+
+@pytest.mark.slow
+def test_pictures_change_nothing_of_the_training_and_can_be_switched_off(cli: Run, recipe: Path) -> None:
+    dropout = ["--model.network", "tests.networks.WithDropout", "--trainer.max_epochs", "1"]
+    for drawn in ("true", "false"):
+        cli("fit", "--config", recipe, *dropout, "--pictures", drawn)
+    runs = [Path(f"tensorboard_logs/tiny/version_{number}") for number in (0, 1)]
+    assert_same_state(*runs)
+    cli("test", "--ckpt_path", runs[1], "--pictures", "true")
+    assert not any(tag.startswith(("pictures/", "precision")) for tag in raw_pictures(runs[1]))
+
+
+def test_the_confusion_matrix_has_true_classes_as_rows() -> None:
+    counts = torch.eye(10)
+    counts[2, 7] = 3
+    axes = confusion_matrix(MODEL, {"confusion": counts}).axes[0]
+    shown = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in axes.texts}
+    assert shown == {(cls, cls): "100" for cls in range(10)} | {(2, 2): "25.0", (2, 7): "75.0"}
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(CLASS_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("network", "filters"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 5, 3), nn.Flatten(), nn.LazyLinear(10)), (5, 3, 3)),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 6), nn.Linear(6, 10)), (6, 28, 28)),
+        (nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 10, 28), nn.Flatten()), None),
+        (nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(49, 10)), None),
+    ],
+    ids=["convolution", "dense", "no dense layer", "neither"],
+)
+def test_a_network_whose_first_layer_sees_no_pixels_has_no_filters(
+    network: nn.Module, filters: tuple[int, ...] | None
+) -> None:
+    found = first_filters(network, 28)
+    assert (tuple(found.shape) if found is not None else None) == filters
+
+
+def test_each_validation_of_a_fit_is_drawn_at_the_step_of_its_curves(drawn: Path) -> None:
+    events = read(drawn)
+    found = {tag.removeprefix("pictures/"): events.Images(tag) for tag in events.Tags()["images"]}
+    names = ("confusion matrix", "most confident mistakes", "filters of the first layer")
+    once = {"training images, as they are and augmented": [0]}
+    steps = {name: [picture.step for picture in pictures] for name, pictures in found.items()}
+    assert steps == once | {name: [9, 19] for name in names}
+    for pictures in found.values():
+        picture = Image.open(io.BytesIO(pictures[-1].encoded_image_string))
+        # White where nothing is drawn: TensorBoard has a dark theme.
+        assert (picture.width, picture.height <= HIGHEST) == (WIDTH, True)
+        assert (np.asarray(picture.convert("RGB")) == 255).all(axis=2).mean() > 0.1
+
+
+def test_precision_and_recall_of_each_class_are_those_of_the_validation_images(drawn: Path) -> None:
+    events = read(drawn)
+    for name in CLASS_NAMES:
+        *_, last = curve = events.Tensors(f"precision and recall/{name.replace('/', ' or ')}")
+        assert [event.step for event in curve] == [9, 19]
+        _, _, _, _, precision, recall = np.reshape(last.tensor_proto.float_val, (6, -1))
+        assert (precision[0], recall[0]) == (pytest.approx(0.1), 1)  # where every image is taken for the class

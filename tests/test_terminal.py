@@ -1,5 +1,6 @@
-"""What a fit and a test show while they run: in a pipe, in a notebook and on a terminal."""
+"""What a fit shows while it runs, in a pipe and on a terminal, and says of it in progress.json."""
 
+import os
 import re
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from lightning import Callback
 
+from fashion_lightning.runs.progress import Progress, read_progress, write_progress
 from tests.conftest import RUN, Run
 from tests.interruption import interrupt
 from tests.test_tensorboard import curve
@@ -23,7 +25,7 @@ class Slow(Callback):
     """Makes each batch take long enough to be seen."""
 
     def on_train_batch_start(self, *_: object) -> None:
-        time.sleep(0.06)
+        time.sleep(0.04)
 
 
 def test_each_epoch_is_one_line_with_what_tensorboard_shows_of_it(cli: Run, recipe: Path) -> None:
@@ -42,10 +44,12 @@ def test_each_epoch_is_one_line_with_what_tensorboard_shows_of_it(cli: Run, reci
 
 def test_a_run_that_goes_on_within_an_epoch_says_where(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, *interrupt("train", 1, 3), exits=130)
+    assert read_progress(RUN) == Progress(1, 2, 14, "interrupted", os.getpid(), 1)
     printed = cli("fit", "--ckpt_path", RUN, "--trainer.callbacks", "null")
     assert f"Continuing {RUN}/checkpoints/last.ckpt in epoch 2, after 4 batches of it.\n" in printed
     assert [match["epoch"] for match in LINE.finditer(printed)] == ["2"]
     assert "layer" not in printed  # they were shown when the run began
+    assert read_progress(RUN) == Progress(2, 2, 20, "finished", os.getpid(), 1)
 
 
 def test_on_a_terminal_a_bar_is_there_while_an_epoch_runs_and_gone_after_it(
@@ -53,10 +57,46 @@ def test_on_a_terminal_a_bar_is_there_while_an_epoch_runs_and_gone_after_it(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
-    printed = cli("fit", "--config", recipe, "--trainer.callbacks+=tests.test_terminal.Slow")
+    fit = ["fit", "--config", recipe, "--data.batch_size=25", "--epochs=1"]
+    printed = cli(*fit, "--trainer.callbacks+=tests.test_terminal.Slow")
     plain = re.sub(r"\x1b\[[\d;]*m", "", printed)
-    assert re.search(r"\repoch 1/2 +\d+ % .* \d/10  00:0\d left", plain)
+    assert re.search(r"\repoch 1/1 +\d+ % .* \d/20  00:0\d left", plain)
     assert re.search(r"left, loss=\d\.\d+, accuracy=\d\.\d+", plain)
     at_the_end = [line.rpartition("\r")[2] for line in plain.split("\n")]
-    assert [match["epoch"] for match in map(LINE.match, at_the_end) if match] == ["1", "2"]
+    assert [match["epoch"] for match in map(LINE.match, at_the_end) if match] == ["1"]
     assert not [line for line in at_the_end if "left" in line]
+
+
+def test_progress_is_read_as_it_was_written_or_not_at_all() -> None:
+    run = Path("version_0")
+    run.mkdir()
+    assert read_progress(run) is None
+    for progress in (Progress(6, 8, 60, "training", 1, 1), Progress(3, None, 60, "diverged", 1, 1)):
+        write_progress(run, progress)
+        assert read_progress(run) == progress
+    for damage in ("{", "[]", '{"epoch": 1}'):
+        (run / "progress.json").write_text(damage)
+        assert read_progress(run) is None
+    assert [path.name for path in run.iterdir()] == ["progress.json"]
+
+
+@pytest.mark.parametrize(
+    ("began", "asked", "goes_on"),
+    [
+        (10**6, None, 1),
+        pytest.param(2, None, 2, marks=pytest.mark.slow),
+        pytest.param(2, "1", 1, marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_goes_on_with_its_threads_or_says_that_it_does_not(
+    cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch, began: int, asked: str | None, goes_on: int
+) -> None:
+    text = (trained / "progress.json").read_text()
+    (trained / "progress.json").write_text(text.replace('"threads": 1', f'"threads": {began}'))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
+    said = f"The run began with {began} threads and goes on with {goes_on} (OMP_NUM_THREADS or the machine"
+    assert (said in printed) == (began != goes_on)
+    assert f'"threads": {goes_on}' in (trained / "progress.json").read_text()

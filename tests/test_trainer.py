@@ -1,11 +1,12 @@
-"""The Trainer of the command line: what it takes is exact after a kill, what it does not know is refused."""
+"""The Trainer of the command line: what it takes and refuses, and in which precision it computes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from jsonargparse.typing import PositiveInt
+import torch
+import yaml
 from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import Logger
 
@@ -17,6 +18,7 @@ from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.parser import parse
 from fashion_lightning.cli.trainer import Trainer
 from fashion_lightning.errors import UserError
+from fashion_lightning.networks.precision import bf16_is_native, default_precision
 from tests.conftest import RUN, Run
 from tests.test_tensorboard import curve
 
@@ -45,13 +47,6 @@ def test_a_launcher_of_more_processes_than_the_trainer_has_is_refused(
         Trainer(accelerator="cpu")
 
 
-def test_numbers_of_jsonargparses_types_become_plain_ones_which_checkpoints_may_hold() -> None:
-    trainer = Trainer(
-        accelerator="cpu", logger=False, max_epochs=PositiveInt(3), accumulate_grad_batches=PositiveInt(2)
-    )
-    assert (type(trainer.max_epochs), type(trainer.accumulate_grad_batches)) == (int, int)
-
-
 @pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 def test_callbacks_stand_in_the_order_in_which_they_work(recipe: Path) -> None:
     trainer = FashionMNISTCLI(complete(*parse("fit", ["--config", str(recipe)])), makes_run_folder=False).trainer
@@ -74,12 +69,11 @@ class WandbLogger(Logger):
 
     def __init__(self, id: str | None = None) -> None:
         self.ids.append(id)
-        self.points: list[int | None] = []
 
     name, version = "runs", "its-id"
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.points.append(step)
+        """Keep nothing."""
 
     def log_hyperparams(self, params: Any) -> None:
         assert params["recipe"] == "tiny"
@@ -95,3 +89,54 @@ def test_other_loggers_stand_beside_tensorboard_and_go_on_under_their_id(cli: Ru
     rows = [path.read_text().count("\n") for path in sorted(Path("csv").glob("*/version_*/metrics.csv"))]
     assert len(rows) == 2
     assert "See its curves" not in cli("fit", "--config", recipe, "--trainer.logger=false", "--epochs", "1")
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    bf16_is_native.cache_clear()
+    yield
+    bf16_is_native.cache_clear()
+
+
+BF16, OLD = {"amx_bf16": True}, {"avx2": True}
+
+
+@pytest.mark.parametrize(
+    ("gpu", "cpu", "accelerator", "expected"),
+    [
+        (False, {"avx512_bf16": True}, "auto", "bf16-mixed"),
+        (False, BF16, "auto", "bf16-mixed"),
+        (False, OLD, "auto", "32-true"),
+        (True, OLD, "auto", "bf16-mixed"),
+        (True, OLD, "gpu", "bf16-mixed"),
+        (True, OLD, "cpu", "32-true"),
+    ],
+)
+def test_the_device_that_is_trained_on_decides_the_default(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, cpu: dict[str, bool], accelerator: str, expected: str
+) -> None:
+    with monkeypatch.context() as machine:
+        machine.setattr(torch.cuda, "is_available", lambda: gpu)
+        machine.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+        machine.setattr(torch.backends.mps, "is_available", lambda: False)
+        machine.setattr(torch.cpu, "get_capabilities", lambda: cpu)
+        assert default_precision(accelerator) == expected
+
+
+@pytest.mark.parametrize(
+    ("cpu", "precision"),
+    [("avx2", "32-true"), ("avx512_bf16", "bf16-mixed")],
+)
+def test_the_default_precision_is_said_and_settled_in_the_config_of_the_run(
+    cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch, cpu: str, precision: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {cpu: True})
+    assert f"precision: {precision}   seed" in cli("fit", "--config", recipe, "--trainer.max_epochs=1")
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())["trainer"]
+    assert (settings["accelerator"], settings["precision"], settings["deterministic"]) == ("cpu", precision, True)
+
+
+def test_gradients_of_a_fused_optimizer_are_clipped_in_bf16(cli: Run, recipe: Path) -> None:
+    fit = ["fit", "--config", recipe, "--optimizer=adam", "--model.optimizer.init_args.fused=true"]
+    cli(*fit, "--precision=bf16-mixed", "--trainer.gradient_clip_val=0.1", "--trainer.max_epochs=1")
+    assert (RUN / "fit.json").is_file()

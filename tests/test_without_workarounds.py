@@ -1,7 +1,8 @@
 """The lists by which code is broken on purpose name code and tests that are there."""
 
 from tests import mutants
-from tests.without_workarounds import ROOT, WORKAROUNDS
+from tests.conftest import ROOT
+from tests.without_workarounds import WORKAROUNDS
 
 
 def test_every_workaround_is_found_once_and_has_a_test_file() -> None:

@@ -1,17 +1,21 @@
-"""Standard streams and memory of real processes: whatever they are, no traceback and no lost run."""
+"""Streams, memory and signals of real processes: whatever they are, no traceback and no lost run."""
 
 import errno
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from fashion_lightning.cli.process import is_out_of_memory
-from tests.conftest import RUN
+from tests.conftest import RUN, Run
+from tests.interruption import wait_for
 
 PROGRAM = [sys.executable, "-m", "fashion_lightning"]
 
@@ -59,7 +63,6 @@ def test_characters_that_the_terminal_lacks_are_escaped() -> None:
         ("FL fit --config tiny.yaml | head -1", {}),
         ("FL fit --config tiny.yaml <&- >&- 2>&-", {}),
         ("FL fit --config tiny.yaml", {"PYTHONWARNINGS": "error"}),
-        ("FL fit --config tiny.yaml", {"LC_ALL": "C", "PYTHONUTF8": "0"}),
     ],
 )
 def test_training_goes_on_whatever_the_streams_are(
@@ -151,3 +154,64 @@ def test_memory_that_has_run_out_is_known_by_what_the_libraries_raise(error: Exc
     wrapped = ValueError("by a library")
     wrapped.__cause__ = error
     assert (is_out_of_memory(error), is_out_of_memory(wrapped)) == (expected, expected)
+
+
+def signalled(command: list[str], send: Callable[[subprocess.Popen[str]], None], code: int) -> str:
+    """Run a fit in a group of its own, let ``send`` signal it after an epoch, and return what it printed."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        wait_for((RUN / "checkpoints/best.ckpt").exists, process)
+        send(process)
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code, printed
+    for sign in ("Traceback", "Exception ignored", "error: "):
+        assert sign not in printed, printed
+    return printed
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_leaves_a_checkpoint_to_continue_from(
+    cli: Run, recipe: Path, command_on_generated_data: list[str]
+) -> None:
+    fit = ["fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
+    printed = signalled(
+        [*command_on_generated_data, *fit], lambda process: os.killpg(process.pid, signal.SIGTERM), code=143
+    )
+    assert "Interrupted. Continue with: fashion-lightning fit --ckpt_path" in printed
+    done = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    cli("fit", "--ckpt_path", RUN, "--trainer.max_steps", str(done + 3))
+    assert torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"] == done + 3
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_at_once_with_the_code_of_the_first(
+    recipe: Path, command_on_generated_data: list[str]
+) -> None:
+    def send(process: subprocess.Popen[str]) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(signum)
+            time.sleep(0.002)
+
+    fit = ["fit", "--config", str(recipe), "--trainer.max_epochs", "10000"]
+    signalled([*command_on_generated_data, *fit], send, code=130)
+
+
+@pytest.mark.slow
+def test_a_signal_after_the_report_changes_nothing(recipe: Path, command_on_generated_data: list[str]) -> None:
+    script = Path(command_on_generated_data[1])
+    late = "import atexit, os, signal\natexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+    script.write_text(late + script.read_text())
+    fit = ["fit", "--config", str(recipe)]
+    assert "See its curves" in signalled([*command_on_generated_data, *fit], lambda _: None, code=0)
+
+
+def test_the_end_of_a_terminal_asks_a_process_to_end_unless_nohup_started_it() -> None:
+    for handler, asks in (("SIG_DFL", True), ("SIG_IGN", False)):  # as nohup leaves it
+        code = f"import signal; signal.signal(signal.SIGHUP, signal.{handler})"
+        code += "; from fashion_lightning.runs.processes import SIGNALS; print(SIGNALS)"
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+        assert ("SIGHUP" in told.stdout) == asks

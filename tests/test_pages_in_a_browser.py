@@ -1,7 +1,14 @@
-"""The page of ``serve`` in a real browser: a picture dropped, pasted, chosen, photographed or drawn."""
+"""The pages of ``serve``, ``test``, ``compare`` and TensorBoard in a real browser: what they show and answer."""
 
 import base64
+import functools
 import io
+import json
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +20,11 @@ from playwright.sync_api import Browser, JSHandle, Page, expect
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
 from fashion_lightning.inference import load
 from fashion_lightning.photographs.prepare import prepare
-from tests.browser import open_page as browser_page
-from tests.browser import violations
+from tests.browser import check_layout, violations
 from tests.conftest import Run
+from tests.interruption import wait_for
 from tests.served import file_of, served, shirt
+from tests.test_tensorboard import curve
 
 pytestmark = pytest.mark.browser
 
@@ -24,20 +32,10 @@ Open = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser, trained: Path) -> Iterator[Open]:
-    """Opens the page; at the end, no page may have complained or asked another place."""
-    pages: list[tuple[Page, list[str]]] = []
+def open_served(open_page: Open, trained: Path) -> Iterator[Open]:
+    """Opens the page of a server of the tiny recipe."""
     with served(load(trained)) as port:
-
-        def open_page(width: int = 1280, scheme: str = "light") -> Page:
-            phone = {"has_touch": width < 500, "is_mobile": width < 500}
-            pages.append(browser_page(browser, f"http://127.0.0.1:{port}/", width, scheme, **phone))
-            return pages[-1][0]
-
-        yield open_page
-        for page, complaints in pages:
-            page.close()
-            assert complaints == []
+        yield functools.partial(open_page, f"http://127.0.0.1:{port}/")
 
 
 def carried(page: Page, content: bytes, kind: str) -> JSHandle:
@@ -86,8 +84,8 @@ def draw(page: Page, y: float) -> None:
     page.mouse.up()
 
 
-def test_a_dropped_file_is_answered_as_python_answers(open_page: Open, trained: Path) -> None:
-    page = open_page()
+def test_a_dropped_file_is_answered_as_python_answers(open_served: Open, trained: Path) -> None:
+    page = open_served()
     assert (page.inner_text("#class"), bars(page)) == ("No picture yet", [0] * 10)
     drop(page, file_of(shirt(600, 400)))
     [name], probabilities = load(trained).classify(prepare(shirt(600, 400)).pixels)
@@ -102,8 +100,8 @@ def test_a_dropped_file_is_answered_as_python_answers(open_page: Open, trained: 
     assert box["height"] / frame["height"] == pytest.approx(0.5, abs=0.03)
 
 
-def test_the_frame_is_moved_and_made_larger_on_a_phone_too(open_page: Open) -> None:
-    page = open_page(width=390)
+def test_the_frame_is_moved_and_made_larger_on_a_phone_too(open_served: Open) -> None:
+    page = open_served(width=390, has_touch=True, is_mobile=True)
     drop(page, file_of(shirt(600, 400)))
     answer(page)
     assert page.inner_text("#likely").startswith("Likely: ")
@@ -122,8 +120,8 @@ def test_the_frame_is_moved_and_made_larger_on_a_phone_too(open_page: Open) -> N
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_a_pasted_picture_is_answered_and_pasted_text_is_met_with_a_word(open_page: Open) -> None:
-    page = open_page()
+def test_a_pasted_picture_is_answered_and_pasted_text_is_met_with_a_word(open_served: Open) -> None:
+    page = open_served()
     paste = "data => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }))"
     page.evaluate(paste, page.evaluate_handle("new DataTransfer()"))
     assert page.inner_text("#problem") == "There is no picture in the clipboard."
@@ -132,8 +130,8 @@ def test_a_pasted_picture_is_answered_and_pasted_text_is_met_with_a_word(open_pa
     assert not page.locator("#problem").is_visible()
 
 
-def test_probabilities_move_while_one_draws(open_page: Open, trained: Path) -> None:
-    page = open_page(scheme="dark")
+def test_probabilities_move_while_one_draws(open_served: Open, trained: Path) -> None:
+    page = open_served(scheme="dark")
     shown = []
     for strokes in ([0.5], [0.2, 0.35, 0.65, 0.8]):
         for y in strokes:
@@ -150,8 +148,8 @@ def test_probabilities_move_while_one_draws(open_page: Open, trained: Path) -> N
     assert (page.inner_text("#class"), bars(page)) == ("No picture yet", [0] * 10)
 
 
-def test_what_cannot_be_answered_is_said_and_the_next_picture_is_answered(open_page: Open, tmp_path: Path) -> None:
-    page = open_page()
+def test_what_cannot_be_answered_is_said_and_the_next_picture_is_answered(open_served: Open, tmp_path: Path) -> None:
+    page = open_served()
     (large := tmp_path / "large.png").write_bytes(bytes(50_000_000))
     page.set_input_files("#file", large)
     expect(page.locator("#problem")).to_have_text("The picture has 50 MB. Up to 20 MB are taken.")
@@ -168,8 +166,8 @@ def test_what_cannot_be_answered_is_said_and_the_next_picture_is_answered(open_p
     expect(page.locator("#problem")).to_contain_text("The server does not answer")
 
 
-def test_it_fits_a_phone_which_may_photograph_and_draw_with_a_finger(open_page: Open, tmp_path: Path) -> None:
-    page = open_page(width=390)
+def test_it_fits_a_phone_which_may_photograph_and_draw_with_a_finger(open_served: Open, tmp_path: Path) -> None:
+    page = open_served(width=390, has_touch=True, is_mobile=True)
     assert page.get_attribute("#camera", "capture") == "environment"
     assert page.locator("label[for=camera]").is_visible()
     page.locator("#paper").tap()
@@ -184,7 +182,7 @@ def test_it_fits_a_phone_which_may_photograph_and_draw_with_a_finger(open_page: 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_of_any_command_has_a_fault_of_accessibility(
-    browser: Browser, cli: Run, trained: Path, scheme: str
+    open_page: Open, cli: Run, trained: Path, scheme: str
 ) -> None:
     cli("test", "--ckpt_path", trained)
     cli("compare", trained, "--output", "report")
@@ -192,12 +190,96 @@ def test_no_page_of_any_command_has_a_fault_of_accessibility(
     files = trained / "test_best.html", Path("report/comparison.html"), Path("model.html")
     with served(load(trained)) as port:
         for url in (*(file.absolute().as_uri() for file in files), f"http://127.0.0.1:{port}/"):
-            page, _ = browser_page(browser, url, 1280, scheme)
+            page = open_page(url, 1280, scheme)
             found = violations(page)
             if page.locator("#file").count():
                 Path("shirt.png").write_bytes(file_of(shirt(300, 300)))
                 page.set_input_files("#file", "shirt.png")
                 answer(page)
                 found += violations(page)
-            page.close()
             assert found == [], url
+
+
+WIDTHS = [390, 1400]
+
+
+@pytest.fixture
+def report(cli: Run, trained: Path) -> Path:
+    """The report of a run of the tiny recipe."""
+    cli("test", "--ckpt_path", trained)
+    return trained / "test_best.html"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_report_opens_from_its_file_and_fits(open_page: Open, report: Path, width: int) -> None:
+    page = open_page(report.absolute().as_uri(), width)
+    check_layout(page, width)
+    assert page.locator("#mistakes + p").inner_text().startswith("All ")
+    for name in ("classes", "confusion", "calibration", "duplicates", "mistakes", "recipe"):
+        page.locator(f'nav a[href="#{name}"]').click()
+        assert page.locator(f"#{name}").is_visible()
+    settings = page.locator("details", has_text="All settings that make the recipe")
+    assert not settings.locator("table").is_visible()
+    settings.locator("summary").click()
+    assert settings.locator("table").is_visible()
+    check_layout(page, width)
+    page.emulate_media(media="print")
+    assert not page.locator("nav").is_visible()
+    assert page.locator(".card").first.is_visible()
+    assert page.pdf().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_comparison_opens_from_its_file_and_fits(open_page: Open, cli: Run, trained: Path, width: int) -> None:
+    cli("compare", trained, "--output", "report")
+    page = open_page(Path("report/comparison.html").absolute().as_uri(), width)
+    check_layout(page, width)
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture
+def tensorboard(cli: Run, drawn: Path) -> Iterator[str]:
+    """The address of a TensorBoard of a run that was trained and tested; its log must be free of errors."""
+    cli("test", "--ckpt_path", drawn)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(drawn.parents[1]), "--host", "127.0.0.1"]
+    log, url = Path("tensorboard.log"), f"http://127.0.0.1:{port}"
+    with log.open("wb") as output, subprocess.Popen([*command, "--port", port], stdout=output, stderr=output) as server:
+        wait_for(lambda: f"{url}/" in log.read_text(), server)
+        wait_for(lambda: get(f"{url}/data/runs"), server)
+        yield url
+        server.terminate()
+    assert not re.search("error|traceback|exception", log.read_text(), re.IGNORECASE), log.read_text()
+
+
+def test_every_tab_of_tensorboard_shows_what_a_run_wrote(browser: Browser, tensorboard: str, drawn: Path) -> None:
+    page = browser.new_page(base_url=tensorboard, viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(120_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto("/#timeseries")
+    charts = page.locator("scalar-card")
+    charts.first.wait_for()
+    assert charts.first.locator(".tag").first.get_attribute("title") == "lr"
+    (tags,) = get(f"{tensorboard}/data/plugin/scalars/tags").values()
+    assert "epoch" not in tags
+    page.goto("/?tagFilter=pictures#timeseries")
+    page.wait_for_function("document.querySelector('image-card img')?.naturalWidth == 350")
+
+    page.goto("/#custom_scalars")
+    page.get_by_text("Learning rate and images per second").wait_for()
+    chart = page.locator("tf-custom-scalar-multi-line-chart-card").first
+    chart.get_by_text("Matches (1)").wait_for()  # val/accuracy
+
+    page.goto("/#pr_curves")
+    page.locator("tf-pr-curve-card").nth(len(CLASS_NAMES) - 1).wait_for()
+
+    page.goto("/#hparams")
+    page.get_by_text(f"{curve(drawn, 'val/accuracy')[-1][1]:#.5g}").first.wait_for()
+    page.close()
+    assert errors == []

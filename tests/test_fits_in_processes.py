@@ -1,21 +1,31 @@
-"""One recipe with several seeds: real processes, each a run of its own."""
+"""Fits in processes of their own: one recipe with several seeds, and ``fashion_lightning.fit`` in a notebook."""
 
+import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
+import sys
+import threading
+import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+import fashion_lightning
+from fashion_lightning import from_python
 from fashion_lightning.cli.many_fits import fit_settings
+from fashion_lightning.errors import UserError
+from fashion_lightning.runs.checkpoint import read_checkpoint
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import read_results
 from fashion_lightning.sweeps.fits import Repetition, fit_command
-from tests import kills
-from tests.conftest import Run
+from tests.conftest import RUN, Run
 from tests.interruption import assert_same_state, wait_for
 from tests.test_tensorboard import raw_points
 
@@ -86,7 +96,7 @@ def test_a_seed_that_fails_is_named_and_the_others_are_shown(cli: Run, recipe: P
 
 
 @pytest.mark.slow
-def test_an_interrupted_and_a_killed_repetition_go_on_where_they_stopped(
+def test_an_interrupted_repetition_goes_on_where_it_stopped(
     cli: Run, recipe: Path, command_on_generated_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "temporary").mkdir()
@@ -104,14 +114,7 @@ def test_an_interrupted_and_a_killed_repetition_go_on_where_they_stopped(
     steps = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
     assert 0 < steps < 300
 
-    process = subprocess.Popen([*command_on_generated_data, *long], stdout=subprocess.DEVNULL, text=True)
-    wait_for(lambda: (progress := read_progress(run)) and progress.state == "training", process)
-    process.kill()
-    process.wait()
-    progress = read_progress(run)
-    assert progress is not None
-    assert "1 of 1 done" in cli(*long)  # at once, while that process is still saving
-    wait_for(lambda: not kills.is_running(progress.pid))
+    assert "1 of 1 done" in cli(*long)
     assert [folder.name for folder in LOGS.glob("version_*")] == ["version_0"]
     assert read_results(run).fit["steps"] == 300
     assert list((tmp_path / "temporary").iterdir()) == []
@@ -148,9 +151,92 @@ def test_threads_are_shared_and_it_is_said(cli: Run, recipe: Path, monkeypatch: 
     assert progress.threads == 1
 
 
+def state_of_this_process() -> list[Any]:
+    return [
+        random.getstate(),
+        str(np.random.get_state()),
+        torch.get_rng_state().tolist(),
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        dict(os.environ),
+        list(warnings.filters),
+        [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)],
+        threading.excepthook,
+        Path.cwd(),
+    ]
+
+
 @pytest.mark.slow
-def test_the_reason_is_told_where_every_seed_fails(cli: Run, recipe: Path) -> None:
-    ruinous = ["--seeds", "2", "--model.optimizer.init_args.bias_lr", "1e38"]
-    printed = cli("repeat", "--config", recipe, *ruinous, exits=2)
-    for seed in (0, 1):
-        assert f"seed {seed}: The training loss is nan at step" in printed.splitlines()[-1]
+def test_it_trains_as_the_command_does_to_the_bit_and_leaves_this_process_as_it_was(
+    trained: Path, recipe: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    capfd.readouterr()
+    before = state_of_this_process()
+    run = fashion_lightning.fit(recipe, layers=True)
+    assert state_of_this_process() == before
+    assert run == trained.with_name("version_1")
+    assert_same_state(run, trained)
+    printed = capfd.readouterr().out
+    assert printed.startswith(f"Run folder: {run}   precision: ")
+    assert "epoch 2/2" in printed
+    assert fashion_lightning.fit(ckpt_path=run) == run  # nothing is left to do, which is said
+    assert "has finished its 2 epochs; nothing was changed" in capfd.readouterr().out
+    assert fashion_lightning.classify(run, np.zeros((28, 28))).probabilities.shape == (1, 10)
+
+
+@pytest.mark.slow
+def test_interrupting_it_ends_it_after_a_step_and_leaves_a_run_that_goes_on(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def print_and_interrupt(line: str, **_: Any) -> None:
+        lines.append(line)
+        if re.match(r"epoch +1/", line):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    lines: list[str] = []
+    monkeypatch.setattr(from_python, "print", print_and_interrupt, raising=False)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
+    try:
+        with pytest.raises(KeyboardInterrupt, match=r"fit\(ckpt_path='tensorboard_logs/tiny/version_0'\) goes on"):
+            fashion_lightning.fit(recipe, epochs=300)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert lines[-1].startswith("Interrupted. Continue with")
+    assert not (RUN / "fit.json").exists()
+    epochs = read_checkpoint(RUN / "checkpoints/last.ckpt").epochs_done + 1
+    assert fashion_lightning.fit(ckpt_path=RUN, epochs=epochs) == RUN
+    assert json.loads((RUN / "fit.json").read_text())["epochs"] == epochs
+
+
+@pytest.mark.slow
+def test_a_setting_that_cannot_be_used_is_an_error_of_one_line(recipe: Path) -> None:
+    with pytest.raises(UserError, match=r"did you mean --data\.batch_size"):
+        fashion_lightning.fit(recipe, **{"data.batch_sise": 3})
+    assert not Path("tensorboard_logs").exists()
+
+
+def test_settings_are_typed_as_a_command_takes_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "shows.py"
+    script.write_text("import sys; print('Run folder: x   precision: '); print(*sys.argv[1:], sep='|')")
+    monkeypatch.setattr(from_python, "PROGRAM", (sys.executable, str(script)))
+    lines: list[str] = []
+    monkeypatch.setattr(from_python, "print", lambda line, **_: lines.append(line), raising=False)
+    run = fashion_lightning.fit(
+        Path("a b.yaml"), epochs=3, lr=1e-5, model__network__init_args={"widths": [4, 8]}, pictures=False, name="ä|1"
+    )
+    assert run == Path("x")
+    network = '--model.network.init_args={"widths": [4, 8]}'
+    assert lines[1] == f"fit|--config=a b.yaml|--epochs=3|--lr=1e-05|{network}|--pictures=false|--name=ä|1\n"
+
+
+def test_a_class_is_refused_before_anything_starts() -> None:
+    with pytest.raises(UserError, match=r"model\.network must be plain: .* not type\. A class goes by its import path"):
+        fashion_lightning.fit("quick", model__network=fashion_lightning.CNN)
+
+
+def test_a_fit_that_saves_nothing_has_no_run_to_return(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "saves_nothing.py"
+    script.write_text("print('Run folder: none, nothing is saved (fast_dev_run)   precision: 32-true')")
+    monkeypatch.setattr(from_python, "PROGRAM", (sys.executable, str(script)))
+    with pytest.raises(UserError, match="This fit saves nothing"):
+        fashion_lightning.fit("presets/debug")
