@@ -76,12 +76,13 @@ def _cards(found: Findings, images: Tensor, class_names: Sequence[str], places: 
         probabilities = found.evaluation["logits"][place].softmax(dim=0)
         shown = probabilities.argsort(descending=True).tolist()[:CLASSES_OF_A_CARD]
         shown += [] if truth in shown else [truth]
-        card = {
-            "picture": png(images[index].movedim(0, -1).squeeze(-1).numpy()),
-            "index": index,
-            "truth": class_names[truth],
-            "guess": class_names[shown[0]],
-            "probabilities": [(class_names[cls], probabilities[cls].item()) for cls in shown],
-        }
-        cards.append(card)
+        cards.append(
+            {
+                "picture": png(images[index].movedim(0, -1).squeeze(-1).numpy()),
+                "index": index,
+                "truth": class_names[truth],
+                "guess": class_names[shown[0]],
+                "probabilities": [(class_names[cls], probabilities[cls].item()) for cls in shown],
+            }
+        )
     return cards

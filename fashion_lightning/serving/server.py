@@ -57,19 +57,18 @@ def address(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def policy() -> str:
-    """Return a Content-Security-Policy that allows this style and script, and requests to this server only."""
+def config(app: FastAPI) -> uvicorn.Config:
+    """Configure uvicorn to serve an application; it prints warnings only.
+
+    The Content-Security-Policy allows the page's style and script, and requests to this server only.
+    """
     style, script = (
         base64.b64encode(hashlib.sha256(render(name)).digest()).decode() for name in ("serve.css", "serve.js")
     )
-    return (
+    policy = (
         f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; connect-src 'self';"
         " img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-
-
-def config(app: FastAPI) -> uvicorn.Config:
-    """Configure uvicorn to serve an application; it prints warnings only."""
     return uvicorn.Config(
         app,
         http="h11",
@@ -77,7 +76,7 @@ def config(app: FastAPI) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
-        headers=[*HEADERS.items(), ("Content-Security-Policy", policy())],
+        headers=[*HEADERS.items(), ("Content-Security-Policy", policy)],
         limit_concurrency=Limits.connections,
         timeout_graceful_shutdown=LAST_WORDS,
     )

@@ -83,8 +83,9 @@ class Fits:
             environment["OMP_NUM_THREADS"] = str(self.threads)
         epoch = 0
         with tempfile.TemporaryFile() as output:
-            streams = {"stdout": output, "stderr": subprocess.STDOUT}
-            process = self.children.start([*own_processes.PROGRAM, *command], environment, **streams)
+            process = self.children.start(
+                [*own_processes.PROGRAM, *command], environment, stdout=output, stderr=subprocess.STDOUT
+            )
             try:
                 while process.poll() is None and not self.stopping.wait(POLL_SECONDS):
                     progress = read_progress(run_dir)

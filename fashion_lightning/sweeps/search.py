@@ -178,16 +178,17 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
     records: list[dict[str, Any]] = []
     for number, trial in latest(study).items():
         why, seconds, run = map(trial.user_attrs.get, ("why", "fit_seconds", "run"))
-        record = {
-            "trial": number,
-            "state": why or trial.state.name.lower(),
-            monitor: trial.value if trial.state == TrialState.COMPLETE else None,  # one that was pruned has one, too
-            **{key: trial.params.get(key) for key in space},
-            "epochs": trial.last_step,
-            "fit_seconds": seconds,
-            "run": run,
-        }
-        records.append(record)
+        records.append(
+            {
+                "trial": number,
+                "state": why or trial.state.name.lower(),
+                monitor: trial.value if trial.state == TrialState.COMPLETE else None,  # not that of a pruned one
+                **{key: trial.params.get(key) for key in space},
+                "epochs": trial.last_step,
+                "fit_seconds": seconds,
+                "run": run,
+            }
+        )
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
     ordered = sorted(records, key=lambda record: (record[monitor] is None, sign * (record[monitor] or 0)))
     cells = [["–" if cell is None else shown(cell) for cell in record.values()][:-2] for record in ordered[:SHOWN]]
