@@ -176,16 +176,13 @@ class FashionMNISTClassifier(LightningModule):
         # A log call costs 0.2 ms: only at the last batch of the steps that the Trainer would log.
         every, window = self.trainer.log_every_n_steps, self.trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0 and (batch_idx + 1) % window == 0:
-            self._log_step(loss.item())
+            for name, value in self.train_metrics.compute().items():
+                self.log(name.removeprefix("train/"), value, prog_bar=True, logger=False)
+            # Straight to the logger: what `self.log` collects is lost when a signal ends the run at this step.
+            lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+            for logger in self.loggers:
+                logger.log_metrics({"lr": lr, "train/loss_step": loss.item()}, step=self.global_step)
         return {"loss": loss, "logits": logits.detach()}
-
-    def _log_step(self, loss: float) -> None:
-        for name, value in self.train_metrics.compute().items():
-            self.log(name.removeprefix("train/"), value, prog_bar=True, logger=False)
-        # Straight to the logger: what `self.log` collects is lost when a signal ends the run at this step.
-        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
-        for logger in self.loggers:
-            logger.log_metrics({"lr": lr, "train/loss_step": loss}, step=self.global_step)
 
     def on_train_start(self) -> None:
         """Tell the schedule how long the run is."""
@@ -249,10 +246,8 @@ class FashionMNISTClassifier(LightningModule):
 
     def _evaluated(self) -> dict[TTA, Evaluation]:
         """Return the evaluations to fill: without test-time augmentation and, beyond ``fit``, with it."""
-        names: dict[TTA, None] = {"none": None}
-        if self.trainer.state.fn != "fit":
-            names[self.tta] = None
-        return {tta: cast(Evaluation, self.eval_metrics[tta]) for tta in names}
+        tta: TTA = "none" if self.trainer.state.fn == "fit" else self.tta
+        return {name: cast(Evaluation, self.eval_metrics[name]) for name in dict.fromkeys(("none", tta))}
 
     def _log_metrics(self, stage: str) -> None:
         """Log the scalars, and keep all results in ``evaluations`` for reports and pictures."""

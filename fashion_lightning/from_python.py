@@ -11,8 +11,6 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.runs.folder import find_run, run_dir_of
 from fashion_lightning.runs.processes import PROGRAM, Children
 
-ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "FORCE_COLOR": ""}  # Jupyter forces colours
-
 
 def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     """Train a recipe, or continue a run: the command ``fashion-lightning fit``, with its output as it comes.
@@ -44,8 +42,9 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     arguments += [] if recipe is None else [f"--config={recipe}"]
     arguments += [f"--{flag}={_as_typed(flag, value)}" for flag, value in flags.items()]
     printed, interrupted, line = "", False, "to come"
+    environment = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "FORCE_COLOR": ""}  # Jupyter forces colours
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with Children() as children, children.start([*PROGRAM, "fit", *arguments], ENVIRONMENT, **streams) as process:
+    with Children() as children, children.start([*PROGRAM, "fit", *arguments], environment, **streams) as process:
         assert process.stdout is not None
         while line:
             try:

@@ -13,11 +13,8 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import likely
 from fashion_lightning.networks.output import evaluating
 from fashion_lightning.photographs.files import as_batch
-from fashion_lightning.runs.card import OURS
+from fashion_lightning.runs import card, folder, own_modules, weights
 from fashion_lightning.runs.checkpoint import find_checkpoint
-from fashion_lightning.runs.folder import find_run
-from fashion_lightning.runs.own_modules import import_paths, look_in_working_folder
-from fashion_lightning.runs.weights import put_in
 
 
 class TrainedClassifier(FashionMNISTClassifier):
@@ -46,14 +43,14 @@ def load(run: str | Path, network: str = "") -> TrainedClassifier:
         UserError: there is no checkpoint at ``run``, or it cannot be used.
     """
     named = {network} if network else set()
-    checkpoint = find_checkpoint(find_run(str(run)), "best", named=named)
+    checkpoint = find_checkpoint(folder.find_run(str(run)), "best", named=named)
     settings = checkpoint.config["model"]
-    look_in_working_folder(named | (import_paths(settings) if checkpoint.is_own else set()))
+    own_modules.look_in_working_folder(named | (own_modules.import_paths(settings) if checkpoint.is_own else set()))
     try:
-        ours = settings["network"]["class_path"] in OURS
+        ours = settings["network"]["class_path"] in card.OURS
         with torch.device("meta" if ours else "cpu"):  # a network of this package gets no memory before its weights
             built = build_network(settings["network"])
-        put_in(built, checkpoint.weights)
+        weights.put_in(built, checkpoint.weights)
         images = ImageSpec.of(settings.get("images", {}))
         classifier = TrainedClassifier(built, tta=settings.get("tta", "none"), images=images)
         classifier.limits = checkpoint.limits

@@ -48,8 +48,6 @@ class RunSchedule(LRScheduler):
     def get_lr(self) -> list[float | Tensor]:
         """Return the learning rate of each parameter group at this step."""
         step = self.last_epoch  # torch's name for the number of calls
-        if step and not self.total_steps:
-            raise RuntimeError(f"{type(self).__name__}.total_steps must be set before the second step")
         fraction = step / self.total_steps if step else 0.0
         return [float(base_lr) * self.factor(fraction) for base_lr in self.base_lrs]
 

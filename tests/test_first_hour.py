@@ -121,7 +121,7 @@ def test_a_class_goes_by_its_name(typed: list[str], path: str) -> None:
     ],
 )
 def test_experiments_and_other_networks_do_not_lie_among_the_runs_of_a_recipe(typed: list[str], name: str) -> None:
-    assert complete(*parse("fit", typed)).name == name
+    assert complete(*parse("fit", typed))[1] == name
 
 
 def test_another_optimizer_keeps_the_learning_rate_which_is_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,8 +135,9 @@ def test_another_optimizer_keeps_the_learning_rate_which_is_said(capsys: pytest.
 
 def test_callbacks_of_presets_add_up_and_those_that_a_flag_drops_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     stacked = ["--config=quick", "--config=presets/weight_averaging", "--config=presets/every_epoch"]
-    last = complete(*parse("fit", stacked)).arguments[-1].removeprefix("--config=")
-    callbacks = [callback["class_path"].rpartition(".")[2] for callback in yaml.safe_load(last)["trainer"]["callbacks"]]
+    arguments, *_ = complete(*parse("fit", stacked))
+    last = yaml.safe_load(arguments[-1].removeprefix("--config="))
+    callbacks = [callback["class_path"].rpartition(".")[2] for callback in last["trainer"]["callbacks"]]
     assert callbacks == ["WeightEMA", "ModelCheckpoint"]
     complete(*parse("fit", [*stacked, "--trainer.callbacks=null"]))
     assert "--trainer.callbacks takes the place of fashion_lightning.callbacks." in capsys.readouterr().out

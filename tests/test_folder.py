@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from fashion_lightning import classify
+from fashion_lightning.cli.parser import parse
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import MAX_JSON_BYTES
 from fashion_lightning.runs import folder, origin
 from fashion_lightning.runs.folder import RUN_FILE, find_run, mark_run, run_id_of
-from fashion_lightning.runs.origin import MOST_CONTINUED, check_label, git_state, read_origin, record_origin
+from fashion_lightning.runs.origin import MOST_CONTINUED, git_state, read_origin, record_origin
 from tests.conftest import RUN, Run
 
 
@@ -173,7 +174,7 @@ def test_every_command_takes_a_name_and_says_which_run_it_took(cli: Run, trained
     os.utime(trained.with_name("version_1") / "checkpoints/best.ckpt", (1, 1))
     for command in (["test"], ["validate"], ["predict"], ["fit", "--trainer.max_epochs=3"]):
         printed = cli(*command, "--ckpt_path", "tiny")
-        assert printed.startswith(f"tiny: its newest run, {trained} (CNN, 2 epochs, finished)\n")
+        assert printed.startswith(f"tiny: its newest run, {trained} (CNN, 2 of 2 epochs, finished)\n")
     assert (trained / "test_best.json").is_file()
 
 
@@ -271,5 +272,5 @@ def test_a_fit_goes_on_where_its_origin_cannot_be_written(tmp_path: Path, monkey
 
 @pytest.mark.parametrize("label", ["", " ", "two\nlines", "\x1b[31m", "x" * 501])
 def test_a_name_or_note_is_one_line_that_can_be_shown(label: str) -> None:
-    with pytest.raises(UserError, match="--note needs one line of 1 to 500 printable"):
-        check_label("--note", label, 500)
+    with pytest.raises(UserError, match="--note: needs one line of 1 to 500 printable"):
+        parse("fit", ["--note", label])

@@ -105,8 +105,3 @@ def test_within_an_epoch_the_share_cannot_change(cli: Run, recipe: Path) -> None
     cli("fit", "--config", recipe, "--trainer.max_steps", "3", "--data.prune", "0.4")
     printed = cli("fit", "--ckpt_path", "tiny", "--trainer.max_steps", "9", "--data.prune", "0.2", exits=2)
     assert "--data.prune cannot change from 0.4 to 0.2" in printed
-
-
-def test_losses_of_other_images_are_refused() -> None:
-    with pytest.raises(UserError, match="are not those of 2,000 training images"):
-        ImageLosses(2000).load_state_dict({"losses": torch.zeros(7), "at_start_of_epoch": torch.zeros(7)})

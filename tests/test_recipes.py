@@ -117,9 +117,11 @@ def test_a_name_that_is_none_is_met_with_those_that_are() -> None:
 
 
 def test_only_what_follows_config_is_a_recipe() -> None:
-    completed = complete(*parse("fit", ["--config", "quick", "--data.root", "quick", "--config=presets/debug"]))
-    assert completed.name == "quick"
-    *configs, root = completed.arguments
+    arguments, name, *_ = complete(
+        *parse("fit", ["--config", "quick", "--data.root", "quick", "--config=presets/debug"])
+    )
+    assert name == "quick"
+    *configs, root = arguments
     assert root == "--data.root=quick"
     assert ["fast_dev_run" in config for config in configs] == [False, False, True]
 

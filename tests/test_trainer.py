@@ -49,7 +49,8 @@ def test_a_launcher_of_more_processes_than_the_trainer_has_is_refused(
 
 @pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 def test_callbacks_stand_in_the_order_in_which_they_work(recipe: Path) -> None:
-    trainer = FashionMNISTCLI(complete(*parse("fit", ["--config", str(recipe)])), makes_run_folder=False).trainer
+    given, settings = parse("fit", ["--config", str(recipe)])
+    trainer = FashionMNISTCLI(given, *complete(given, settings), makes_run_folder=False).trainer
     kinds = [type(callback) for callback in trainer.callbacks]  # type: ignore[attr-defined]
     for first, second in (
         (run_files.RunFiles, LastCheckpoint),  # which writes into the folder that all processes then know

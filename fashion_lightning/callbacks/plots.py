@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from matplotlib import rcParams
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
@@ -31,14 +29,8 @@ LONGEST_NAME = 14
 MOST_ACROSS = 14
 """Classes whose names stand side by side, and whose shares are written into the matrix."""
 
-MOST_CURVES = 30
-"""Classes with a curve of precision and recall."""
-
 GAP = 8
 """Pixels beside and below an image."""
-
-Evaluation = dict[str, Tensor]
-"""What ``fashion_lightning.metrics.Evaluation.results`` returns."""
 
 
 class Pictures(Callback):
@@ -52,8 +44,8 @@ class Pictures(Callback):
         if trainer.global_step or batch_idx or (logger := logger_to_draw(trainer)) is None:
             return
         assert isinstance(pl_module, FashionMNISTClassifier)
-        name = "training images, as they are and augmented"
-        write_figure(logger.experiment, name, first_images(pl_module, batch), 0)
+        figure = first_images(pl_module, batch)
+        logger.experiment.add_figure("pictures/training images, as they are and augmented", figure, 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, FashionMNISTClassifier)
@@ -62,7 +54,7 @@ class Pictures(Callback):
         evaluation, step = pl_module.evaluations["none"], max(0, trainer.global_step - 1)
         for name, draw in FIGURES.items():
             if (figure := draw(pl_module, evaluation)) is not None:
-                write_figure(logger.experiment, name, figure, step)
+                logger.experiment.add_figure(f"pictures/{name}", figure, step)
         log_precision_and_recall(logger.experiment, pl_module, evaluation, step)
 
 
@@ -101,14 +93,6 @@ def tiles(images: Tensor, captions: Sequence[str], columns: int) -> Figure:
     return figure
 
 
-def write_figure(writer: SummaryWriter, name: str, figure: Figure, step: int) -> None:
-    """Write a figure to an event file; ``SummaryWriter.add_figure`` would load pyplot."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
-    writer.add_image(f"pictures/{name}", pixels, step, dataformats="HWC")
-
-
 def first_images(model: FashionMNISTClassifier, batch: Batch) -> Figure:
     """Show two images of each of up to ten classes, as they are and augmented."""
     names, data = model.images.class_names[:10], model.trainer.datamodule  # type: ignore[attr-defined]
@@ -119,7 +103,7 @@ def first_images(model: FashionMNISTClassifier, batch: Batch) -> Figure:
     return tiles(both[shown], captions, columns=5)
 
 
-def confusion_matrix(model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure:
+def confusion_matrix(model: FashionMNISTClassifier, evaluation: dict[str, Tensor]) -> Figure:
     """Show the share of each class's validation images, in percent, that was taken for each class."""
     counts = evaluation["confusion"].double()
     shares = (100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
@@ -141,7 +125,7 @@ def confusion_matrix(model: FashionMNISTClassifier, evaluation: Evaluation) -> F
     return figure
 
 
-def mistakes(model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | None:
+def mistakes(model: FashionMNISTClassifier, evaluation: dict[str, Tensor]) -> Figure | None:
     """Show the validation images whose wrong class has the highest probability: truth, guess and probability."""
     probability, guess = evaluation["logits"].softmax(dim=1).max(dim=1)
     labels = evaluation["labels"]
@@ -159,16 +143,16 @@ def mistakes(model: FashionMNISTClassifier, evaluation: Evaluation) -> Figure | 
 
 
 def log_precision_and_recall(
-    writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: Evaluation, step: int
+    writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: dict[str, Tensor], step: int
 ) -> None:
-    """Log the curve of each class against all others over the validation images, for the PR Curves tab."""
+    """Log the curve of each of 30 classes against all others over the validation images, for the PR Curves tab."""
     probabilities, labels = evaluation["logits"].softmax(dim=1).numpy(), evaluation["labels"].numpy()
-    for number, name in enumerate(model.images.class_names[:MOST_CURVES]):
+    for number, name in enumerate(model.images.class_names[:30]):
         tag = f"precision and recall/{name.replace('/', ' or ')}"  # a slash would make a group of it
         writer.add_pr_curve(tag, labels == number, probabilities[:, number], step)
 
 
-def filters_of_the_first_layer(model: FashionMNISTClassifier, _: Evaluation) -> Figure | None:
+def filters_of_the_first_layer(model: FashionMNISTClassifier, _: dict[str, Tensor]) -> Figure | None:
     """Show the weights of the first layer, red where they add and blue where they subtract, each by its own scale.
 
     There is no plot if the first layer is neither a convolution of grey images nor dense over pixels.

@@ -10,9 +10,6 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 from torch import Tensor
 
 from fashion_lightning.data.batches import Batch
@@ -25,24 +22,13 @@ from fashion_lightning.data.classes import (
     in_words,
     likely_names,
 )
-from fashion_lightning.errors import UserError, one_line
+from fashion_lightning.errors import one_line
 from fashion_lightning.files.csv_cells import harmless
-from fashion_lightning.files.durable import output_file, write_output
+from fashion_lightning.files.durable import write_output
+from fashion_lightning.tables import print_table
 
 SHOWN = 20
 """Photographs in the table on the terminal: about a screen."""
-
-
-def predictions_file(given: str) -> Path:
-    """Check the file that ``--output`` names.
-
-    Raises:
-        UserError: nothing can be written there, or it is named as another kind of file.
-    """
-    path = output_file("--output", given)
-    if path.suffix.lower() not in (".csv", ".json") and not path.is_relative_to("/dev"):
-        raise UserError(f"--output must end in .csv or .json, not {path.name!r}.")
-    return path
 
 
 class PredictionsCSV(BasePredictionWriter):
@@ -125,15 +111,13 @@ class PredictionsCSV(BasePredictionWriter):
 
 def print_best(photographs: Sequence[Path], answers: Sequence[Answer], images: ImageSpec) -> None:
     """Print the three most probable classes of the first ``SHOWN`` photographs."""
-    best = (Column(name, no_wrap=True) for name in ("best", "second", "third"))
-    table = Table(Column("file", overflow="fold"), "likely", *best)
+    rows = []
     for path, (row, classes) in list(zip(photographs, answers, strict=True))[:SHOWN]:
         ranked = sorted(zip(row, images.class_names, strict=True), reverse=True)[:3]
         cells = [f"{name} {100 * probability:.1f} %" for probability, name in ranked]
         cells[0] += " ?" if ranked[0][0] < DOUBTFUL else ""
-        # Text: a file or class may be called [red]
-        table.add_row(Text(one_line(str(path))), Text(in_words(classes)), *map(Text, cells))
-    Console().print(table)
+        rows.append([one_line(str(path)), in_words(classes), *cells])
+    print_table(["file", "likely", "best", "second", "third"], rows, left=("file", "likely"))
     if doubtful := sum(max(row) < DOUBTFUL for row, _ in answers):
         print(
             f"Doubtful (?): {doubtful:,} of {len(answers):,}. Half of the validation images with so low a"

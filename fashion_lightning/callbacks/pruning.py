@@ -33,10 +33,5 @@ class PruneEasyImages(Callback):
         return {} if self.losses is None else self.losses.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from the losses of a checkpoint.
-
-        Raises:
-            UserError: they are the losses of another number of images.
-        """
         if self.losses is not None:
             self.losses.load_state_dict(state_dict)

@@ -16,9 +16,6 @@ from fashion_lightning.files.durable import replacing
 WINDOW = 9
 """Steps over which the loss is averaged."""
 
-DIVERGED = 4.0
-"""Times the least smoothed loss, at which the test ends before its last step; as in Lightning's finder."""
-
 FEWEST = 30
 """Steps: fewer show nothing."""
 
@@ -58,7 +55,7 @@ class LearningRateRangeTest(Callback):
         if not trainer.should_stop:
             self.losses.append(float(trainer.strategy.reduce(outputs["loss"], reduce_op="mean")))
             smoothed = smooth(self.losses)
-            diverged = len(self.losses) >= FEWEST and smoothed[-1] > DIVERGED * min(smoothed)
+            diverged = len(self.losses) >= FEWEST and smoothed[-1] > 4 * min(smoothed)  # as in Lightning's finder
             trainer.should_stop = len(self.losses) == len(self.rates) or diverged
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -96,7 +93,5 @@ def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
 def smooth(losses: Sequence[float]) -> list[float]:
     """Average each of at least ``WINDOW`` losses with those of the steps around it."""
     window = np.ones(WINDOW)
-    means: list[float] = (
-        np.convolve(losses, window, "same") / np.convolve(np.ones_like(losses), window, "same")
-    ).tolist()
-    return means
+    counts = np.convolve(np.ones_like(losses), window, "same")
+    return list(np.convolve(losses, window, "same") / counts)

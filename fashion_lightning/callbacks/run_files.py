@@ -7,24 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from jsonargparse import Namespace
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.cli import LightningArgumentParser
 
 from fashion_lightning.callbacks.stopping import Interrupted, NotFinite
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.files.bounded_yaml import dump_yaml
 from fashion_lightning.files.durable import replacing
-from fashion_lightning.runs.card import card_of
-from fashion_lightning.runs.origin import describe, record_origin
-from fashion_lightning.runs.progress import Progress, write_progress
+from fashion_lightning.runs import card, origin, progress
 from fashion_lightning.version import __version__
-
-
-def config_text(parser: LightningArgumentParser, config: Namespace) -> str:
-    """Return every setting as YAML, also those that are null: null may differ from the default."""
-    return dump_yaml(yaml.safe_load(parser.dump(config, skip_none=False)))
 
 
 class RunFiles(Callback):
@@ -37,7 +27,7 @@ class RunFiles(Callback):
     of torchrun and SLURM run before there is a folder.
 
     Args:
-        config: the settings, as YAML.
+        config: every setting, as plain values.
         recipe: the recipe's name.
         arguments: as they were typed, without the program.
         labels: name and note that the user has given the run; both may be empty.
@@ -48,17 +38,17 @@ class RunFiles(Callback):
 
     def __init__(
         self,
-        config: str,
+        config: dict[str, Any],
         recipe: str,
         arguments: Sequence[str],
         labels: Sequence[str],
         use: Callable[[Trainer, Path], None],
     ) -> None:
-        self.config, self.arguments, self.labels, self.use = config, arguments, labels, use
+        self.config, self.arguments, self.labels, self.use = dump_yaml(config), arguments, labels, use
         self.run_dir: Path | None = None
         self.run_id: str | None = None
-        self.card = card_of(yaml.safe_load(config), recipe)
-        self.about = {"version": __version__, "name": recipe, "config": config}
+        self.card = card.card_of(config, recipe)
+        self.about = {"version": __version__, "name": recipe, "config": self.config}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write nothing yet: the fit may still be refused."""
@@ -71,7 +61,7 @@ class RunFiles(Callback):
         if self.run_dir is not None and trainer.is_global_zero:
             with replacing(self.run_dir / "config.yaml") as file:
                 file.write(self.config.encode())
-            record_origin(self.run_dir, self.of_now(trainer), trainer.global_step)
+            origin.record_origin(self.run_dir, self.of_now(trainer), trainer.global_step)
         self._write_progress(trainer, "training", trainer.current_epoch)
 
     def of_now(self, trainer: Trainer) -> dict[str, Any]:
@@ -79,7 +69,7 @@ class RunFiles(Callback):
         device = trainer.strategy.root_device
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
         name, note = self.labels
-        return describe(self.arguments, name, note, gpu, torch.get_num_threads())
+        return origin.describe(self.arguments, name, note, gpu, torch.get_num_threads())
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add config and card; flush the loggers, since a continued run does not log again what came before.
@@ -89,11 +79,15 @@ class RunFiles(Callback):
         for logger in trainer.loggers:
             logger.save()
         assert isinstance(pl_module, FashionMNISTClassifier)
-        card = None if self.card is None else replace(self.card, limits=pl_module.limits).to_json()
-        data = trainer.datamodule.fingerprint  # type: ignore[attr-defined]
-        now = {"run": self.run_id, "processes": trainer.world_size, "data": data}
-        now["loggers"] = {type(logger).__name__: logger.version for logger in trainer.loggers}
-        checkpoint["fashion_lightning"] = {**self.about, "card": card, "limits": asdict(pl_module.limits), **now}
+        checkpoint["fashion_lightning"] = {
+            **self.about,
+            "card": None if self.card is None else replace(self.card, limits=pl_module.limits).to_json(),
+            "limits": asdict(pl_module.limits),
+            "run": self.run_id,
+            "processes": trainer.world_size,
+            "data": trainer.datamodule.fingerprint,  # type: ignore[attr-defined]
+            "loggers": {type(logger).__name__: logger.version for logger in trainer.loggers},
+        }
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write_progress(trainer, "training", trainer.current_epoch + 1)
@@ -109,5 +103,5 @@ class RunFiles(Callback):
         if self.run_dir is None or not trainer.is_global_zero:
             return
         epochs = max(0, trainer.max_epochs or 0) or None
-        now = Progress(epoch, epochs, trainer.global_step, state, os.getpid(), torch.get_num_threads())
-        write_progress(self.run_dir, now)
+        now = progress.Progress(epoch, epochs, trainer.global_step, state, os.getpid(), torch.get_num_threads())
+        progress.write_progress(self.run_dir, now)

@@ -7,26 +7,13 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
-from rich import box
-from rich.console import Console
-from rich.table import Column, Table
-from torch import nn
 from tqdm import tqdm
 
 from fashion_lightning.callbacks.checkpoints import BestCheckpoint
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.metrics import validated_in_epoch
 from fashion_lightning.runs.tensorboard import THROUGHPUT
-
-HEADING = (
-    f"{'':11}{'seconds':>9}{'images/s':>10}{'train loss':>12}{'accuracy':>10}{'val loss':>10}{'accuracy':>10}"  # 72
-)
-
-
-BAR_FORMAT = "{desc}  {percentage:3.0f} % {bar} {n_fmt}/{total_fmt}  {remaining} left{postfix}"
-
-REFRESH = 10
-"""Batches between two looks at loss and accuracy for the bar; each look waits for the device."""
+from fashion_lightning.tables import print_table
 
 
 def epoch_of(trainer: Trainer) -> str:
@@ -52,7 +39,10 @@ class EpochLines(Checkpoint):
         self.began = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        print(HEADING, flush=True)
+        print(
+            f"{'':11}{'seconds':>9}{'images/s':>10}{'train loss':>12}{'accuracy':>10}{'val loss':>10}{'accuracy':>10}",
+            flush=True,
+        )
         self.began = time.monotonic()
 
     def on_train_batch_end(
@@ -61,9 +51,16 @@ class EpochLines(Checkpoint):
         if not self.shows_bar:
             return
         if self.bar is None:
-            about = {"desc": epoch_of(trainer), "total": int(trainer.num_training_batches), "initial": batch_idx}
-            self.bar = tqdm(**about, bar_format=BAR_FORMAT, leave=False, dynamic_ncols=True, file=sys.stdout)
-        if (batch_idx + 1) % REFRESH == 0:
+            self.bar = tqdm(
+                desc=epoch_of(trainer),
+                total=int(trainer.num_training_batches),
+                initial=batch_idx,
+                bar_format="{desc}  {percentage:3.0f} % {bar} {n_fmt}/{total_fmt}  {remaining} left{postfix}",
+                leave=False,
+                dynamic_ncols=True,
+                file=sys.stdout,
+            )
+        if (batch_idx + 1) % 10 == 0:  # each look at loss and accuracy waits for the device
             self.bar.set_postfix(trainer.progress_bar_metrics, refresh=False)
         self.bar.update()
 
@@ -92,10 +89,6 @@ class EpochLines(Checkpoint):
             self.bar = None
 
 
-DEPTH = 3
-"""Nested modules in the short table: ``network.groups.0`` has three names."""
-
-
 def print_layers(model: FashionMNISTClassifier, whole: bool) -> None:
     """Print layers with their output shapes and numbers of parameters.
 
@@ -103,26 +96,11 @@ def print_layers(model: FashionMNISTClassifier, whole: bool) -> None:
         model: not in training.
         whole: print layers at every depth, not only the outer ones.
     """
-    summary = ModelSummary(model, max_depth=-1 if whole else DEPTH)
-    right = [Column(name, justify="right") for name in ("output shape", "parameters")]
-    table = Table("layer", "type", *right, box=box.SIMPLE_HEAD, pad_edge=False)
+    summary = ModelSummary(model, max_depth=-1 if whole else 3)  # network.groups.0 has three names
     columns = (summary.layer_names, summary.layer_types, summary.out_sizes, summary.param_nums)
-    for name, kind, shape, count in zip(*columns, strict=True):
-        if name.startswith("network"):
-            table.add_row(name, kind, str(shape), f"{count:,}")
-    Console().print(table)
-    print(parameter_counts(model.network), flush=True)
-
-
-def parameter_counts(network: nn.Module) -> str:
-    """Say how many parameters a network has.
-
-    Networks with batch norm get a second line: Keras counts running means and variances too.
-    """
-    total = sum(p.numel() for p in network.parameters())
-    trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    text = f"parameters: {total:,}   trainable: {trainable:,}   not trainable: {total - trainable:,}"
-    if statistics := sum(buffer.numel() for buffer in network.buffers() if buffer.is_floating_point()):
-        fixed = total - trainable + statistics
-        text += f"\nas Keras counts: {total + statistics:,}   trainable: {trainable:,}   not trainable: {fixed:,}"
-    return text
+    layers = [layer for layer in zip(*columns, strict=True) if layer[0].startswith("network")]
+    rows = [[name, kind, str(shape), f"{count:,}"] for name, kind, shape, count in layers]
+    print_table(["layer", "type", "output shape", "parameters"], rows, left=("layer", "type"))
+    total = sum(p.numel() for p in model.network.parameters())
+    trainable = sum(p.numel() for p in model.network.parameters() if p.requires_grad)
+    print(f"parameters: {total:,}   trainable: {trainable:,}   not trainable: {total - trainable:,}", flush=True)

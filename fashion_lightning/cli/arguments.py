@@ -7,23 +7,21 @@ Lightning issue 21455.)
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fashion_lightning.cli.recipes import DEFAULT_RECIPE, EXPERIMENTS, OWN_PICTURES_RECIPE, RECIPES, find_config
+from fashion_lightning.cli.listing import summary
+from fashion_lightning.cli.recipes import DEFAULT_RECIPE, EXPERIMENTS, RECIPES, find_config
 from fashion_lightning.data.classes import FASHION_MNIST
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.bounded_yaml import read_yaml
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.files.names import check_name
-from fashion_lightning.runs import folder, origin, own_modules
+from fashion_lightning.runs import folder, own_modules, processes
 from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
-from fashion_lightning.runs.processes import is_first_process
-from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import has_report
 
 DEFAULT_OPTIMIZER = {"model": {"optimizer": {"class_path": "torch.optim.AdamW"}}}
 """What the classifier takes without one; named, so that a learning rate can be typed."""
@@ -32,30 +30,19 @@ SECTIONS = ("model", "data", "trainer", "early_stopping", "best_checkpoint")
 """Keys of a config that hold settings."""
 
 
-@dataclass(frozen=True)
-class CompletedCommandLine:
-    """What LightningCLI parses, and what it must not see."""
-
-    given: argparse.Namespace
-    """The command, its own options, and the command line as it was typed."""
-    arguments: list[str]
-    """The settings."""
-    name: str
-    """Name of the recipe: its file's name without the suffix."""
-    checkpoint: Checkpoint | None
-    """What the command continues or measures."""
-    weights: Checkpoint | None = None
-    """What a new run starts from."""
-    labels: Sequence[str] = ("", "")
-    """The texts of ``--name`` and ``--note``."""
-
-
-def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCommandLine:
+def complete(
+    given: argparse.Namespace, settings: Sequence[str]
+) -> tuple[list[str], str, Checkpoint | None, Checkpoint | None]:
     """Put the base config in front of the typed settings, and resolve ``--ckpt_path``.
 
     Args:
         given: the options of the command, parsed.
         settings: as ``--setting=value``.
+
+    Returns:
+        The settings for LightningCLI, those of configs among them; the name of the recipe, which is its file's name
+        without the suffix; the checkpoint that the command continues or measures; and the one whose weights a new run
+        starts from.
 
     Raises:
         UserError: a config file or the checkpoint cannot be used.
@@ -75,7 +62,7 @@ def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCom
     elif recipes:
         configs, name = [DEFAULT_OPTIMIZER, *configs], check_name(recipes[0].stem, f"The recipe {recipes[0]}")
     else:  # no config, or presets only
-        name = OWN_PICTURES_RECIPE if "--data.folder" in typed else DEFAULT_RECIPE
+        name = "own_pictures" if "--data.folder" in typed else DEFAULT_RECIPE
         configs = [_read_config(find_config(name)), *configs]
     if checkpoint is None:
         name = _name_of_folder(name, typed.get("--model.network", ""), recipes, configs)
@@ -97,14 +84,10 @@ def complete(given: argparse.Namespace, settings: Sequence[str]) -> CompletedCom
     own_modules.look_in_working_folder(named)
     if typed.get("--model.optimizer", "null") != "null" and not any(option.endswith(".lr") for option in typed):
         print("The learning rate stays the one that was set for the optimizer before; --lr sets another.", flush=True)
-    labels = [
-        "" if (text := getattr(given, label, None)) is None else origin.check_label(f"--{label}", text, longest)
-        for label, longest in (("name", origin.LONGEST_NAME), ("note", origin.LONGEST_NOTE))
-    ]
     _add_callbacks_up(configs, replaced="--trainer.callbacks" in typed)
     # As text: jsonargparse would read the files in the locale's encoding.
     arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *settings]
-    return CompletedCommandLine(given, arguments, name, checkpoint, weights, labels)
+    return arguments, name, checkpoint, weights
 
 
 def _name_of_folder(name: str, network: str, recipes: Sequence[Path], configs: Sequence[dict[str, Any]]) -> str:
@@ -125,14 +108,13 @@ def _resolve(
     place = folder.find_run(given, places)
     run_dir = folder.run_dir_of(place)
     goes_on = command == "fit" and (place.is_dir() or place.name == "last.ckpt")
-    if goes_on and run_dir is not None and folder.lies_in(run_dir, places) and is_first_process():
+    if goes_on and run_dir is not None and folder.lies_in(run_dir, places) and processes.is_first_process():
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
     checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", places, named)
     if place != Path(given).expanduser():
-        network, progress = checkpoint.config["model"]["network"]["class_path"], read_progress(place)
-        state = "finished" if has_report(place) else "not finished"
-        about = f"{network.rpartition('.')[2]}, {progress.epoch if progress else '?'} epochs, {state}"
-        print(one_line(f"{given}: its newest run, {place} ({about})"), flush=True)
+        network = checkpoint.config["model"]["network"]["class_path"].rpartition(".")[2]
+        epochs, state, *_ = summary(place)
+        print(one_line(f"{given}: its newest run, {place} ({network}, {epochs} epochs, {state})"), flush=True)
     run_dir = checkpoint.run_dir
     if command == "fit" and checkpoint.in_place and run_dir and roots and not folder.lies_in(run_dir, roots[-1:]):
         raise UserError(

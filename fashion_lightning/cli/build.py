@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch.utils.data import DataLoader
 
 from fashion_lightning.callbacks import (
+    checkpoints,
     exact_resume,
     plots,
     pruning,
@@ -25,10 +27,8 @@ from fashion_lightning.callbacks import (
     terminal,
     throughput,
 )
-from fashion_lightning.callbacks.checkpoints import BestCheckpoint, DurableCheckpointIO, LastCheckpoint
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli import messages, process
-from fashion_lightning.cli.arguments import CompletedCommandLine
 from fashion_lightning.cli.commands import SHORT_NAMES
 from fashion_lightning.cli.parser import CLASSES, class_names
 from fashion_lightning.cli.trainer import Trainer
@@ -40,7 +40,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import lock_run
 from fashion_lightning.metrics import METRICS
 from fashion_lightning.networks import precision
-from fashion_lightning.runs import continuing, folder, processes, results, tensorboard, weights
+from fashion_lightning.runs import continuing, folder, processes, tensorboard, weights
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.schedules import RunSchedule, check_length
 
@@ -59,17 +59,24 @@ class FashionMNISTCLI(LightningCLI):
     (Lightning issue 16090), and each would take arguments of its own only by way of private methods (20374).
 
     Args:
-        completed: the command line.
+        given: the command, its own options, and the command line as it was typed.
+        arguments, name, checkpoint, weights: what ``complete`` returns.
         makes_run_folder: whether ``fit`` gets one; else all is checked that it would refuse.
     """
 
     trainer: Trainer
 
-    def __init__(self, completed: CompletedCommandLine, makes_run_folder: bool = True) -> None:
-        self.makes_run_folder = makes_run_folder
-        self.given, self.command, self.name = completed.given, completed.given.command, completed.name
-        self.checkpoint, self.weights = completed.checkpoint, completed.weights
-        self.labels = completed.labels
+    def __init__(
+        self,
+        given: argparse.Namespace,
+        arguments: list[str],
+        name: str,
+        checkpoint: Checkpoint | None,
+        weights: Checkpoint | None,
+        makes_run_folder: bool = True,
+    ) -> None:
+        self.given, self.command, self.name = given, given.command, name
+        self.checkpoint, self.weights, self.makes_run_folder = checkpoint, weights, makes_run_folder
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
@@ -77,7 +84,7 @@ class FashionMNISTCLI(LightningCLI):
             super().__init__(
                 FashionMNISTClassifier,
                 FashionMNISTDataModule,
-                args=completed.arguments,
+                args=arguments,
                 run=False,
                 trainer_class=Trainer,
                 save_config_callback=None,
@@ -98,8 +105,8 @@ class FashionMNISTCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(stopping.EarlyStopping, "early_stopping")
-        parser.add_lightning_class_args(BestCheckpoint, "best_checkpoint")
-        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        parser.add_lightning_class_args(checkpoints.BestCheckpoint, "best_checkpoint")
+        parser.add_lightning_class_args(checkpoints.LastCheckpoint, "last_checkpoint")
         parser.add_argument("--pictures", type=bool, default=True, help="whether fit draws pictures for TensorBoard")
 
     def before_instantiate_classes(self) -> None:
@@ -126,16 +133,17 @@ class FashionMNISTCLI(LightningCLI):
         """Build the Trainer; what is wrong shows before a run folder is made or anything in it is touched."""
         settings = self.config_init["trainer"]
         if self.checkpoint is not None:
-            continuing.refuse_changes(self.checkpoint, self._plain_config(), self.command)
-            self._take_weights(self.checkpoint)
+            continuing.refuse_changes(self.checkpoint, self.plain_config, self.command)
+            self.model.load_state_dict(self.checkpoint.weights)
             self.model.limits = self.checkpoint.limits
         if self.weights is not None:
             self._start_from(self.weights)
         elif self.config["model"]["freeze"] and self.checkpoint is None:
             raise UserError("--freeze trains the last layer alone: name what the others come from, --weights cnn.")
         self.timer = Timer(duration=settings["max_time"])
-        text = run_files.config_text(self.parser, self.config)
-        self.run_files = run_files.RunFiles(text, self.name, self.given.typed, self.labels, self._use_run_dir)
+        labels = [getattr(self.given, label, None) or "" for label in ("name", "note")]
+        about = self.plain_config, self.name, self.given.typed, labels
+        self.run_files = run_files.RunFiles(*about, self._use_run_dir)
         shows_bar = settings["enable_progress_bar"] and sys.stdout.isatty()
         kwargs["enable_progress_bar"] = shows_bar and self.command != "fit"  # Lightning's own
         # Lightning calls those that are Checkpoints last: first BestCheckpoint, whose record LastCheckpoint saves.
@@ -155,7 +163,8 @@ class FashionMNISTCLI(LightningCLI):
         if self.command != "fit" or not isinstance(settings["logger"], list):
             kwargs["logger"] = False  # TensorBoard's comes when there is a folder to log to
         trainer: Trainer = super().instantiate_trainer(**kwargs)  # type: ignore[assignment]
-        trainer.strategy.checkpoint_io = DurableCheckpointIO(self.checkpoint.content if self.checkpoint else None)
+        content = self.checkpoint.content if self.checkpoint else None
+        trainer.strategy.checkpoint_io = checkpoints.DurableCheckpointIO(content)
         if self.command == "fit":
             self._check_fit(trainer)
             if self.makes_run_folder and not settings["fast_dev_run"] and not self.finished:
@@ -211,9 +220,8 @@ class FashionMNISTCLI(LightningCLI):
     def _use_run_dir(self, trainer: lightning.Trainer, run_dir: Path) -> None:
         self.run_dir = self.run_files.run_dir = run_dir
         self.run_files.run_id = folder.mark_run(run_dir) if trainer.is_global_zero else folder.run_id_of(run_dir)
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, BestCheckpoint | LastCheckpoint):
-                callback.dirpath = str((run_dir / "checkpoints").resolve())
+        for part in ("best_checkpoint", "last_checkpoint"):
+            self.config_init[part].dirpath = str((run_dir / "checkpoints").resolve())
         if self.config_init["trainer"]["logger"] is not False:
             own = self._logger(run_dir)
             for logger in trainer.loggers:
@@ -238,14 +246,6 @@ class FashionMNISTCLI(LightningCLI):
         with messages.errors_in_one_line("Training failed" if method == "fit" else f"`{method}` failed"):
             getattr(self.trainer, method)(self.model, **data, ckpt_path=path, weights_only=True, **verbosity)
 
-    def _take_weights(self, checkpoint: Checkpoint) -> None:
-        try:
-            self.model.load_state_dict(checkpoint.weights)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[1][:200]
-            advice = "Leave out what was typed to change it."
-            raise UserError(f"The weights of {checkpoint.path} do not fit this network: {reason} {advice}") from error
-
     def _start_from(self, given: Checkpoint) -> None:
         """Take the weights of ``--weights`` that fit, and say which."""
         print(f"Weights of {given.path}: {weights.start_from(self.model.network, given.weights)}", flush=True)
@@ -254,18 +254,15 @@ class FashionMNISTCLI(LightningCLI):
         if theirs != ours:
             print(f"They were trained with --data.val_size {theirs}, so on some of this run's validation images.")
 
-    def _plain_config(self) -> Any:
-        return yaml.safe_load(run_files.config_text(self.parser, self.config))
-
-    def changed_settings(self, checkpoint: Checkpoint) -> list[str]:
-        """Return the settings of model and data that are others than those of a checkpoint's run."""
-        before, now = (results.recipe_settings(config) for config in (checkpoint.settings, self._plain_config()))
-        return [key for key in now if key.startswith(("model.", "data.")) and now[key] != before.get(key)]
+    @cached_property
+    def plain_config(self) -> dict[str, Any]:
+        """Every setting as plain values, also those that are null: null may differ from the default."""
+        return yaml.safe_load(self.parser.dump(self.config, skip_none=False))  # type: ignore[no-any-return]
 
     def _logger(self, run_dir: Path) -> tensorboard.RunLogger:
-        config = self._plain_config()
-        recipe = {key: config[key] for key in ("seed_everything", "model", "data")}
-        recipe["data"].pop("root", None)  # does not tell recipes apart
+        config = self.plain_config
+        recipe = {key: config[key] for key in ("seed_everything", "model")}
+        recipe["data"] = {key: value for key, value in config["data"].items() if key != "root"}  # not of the recipe
         recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision", "callbacks")}
         continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None
         return tensorboard.RunLogger(run_dir, {"recipe": self.name, **recipe}, continued)
@@ -298,6 +295,6 @@ def print_settings(command: str) -> None:
     """Print every setting that a command takes, as jsonargparse describes them, and end."""
     messages.silence_what_is_not_news()
     print("short names:\n" + "".join(f"  {short:16}{setting}\n" for short, setting in SHORT_NAMES.items()))
-    for setting, part in CLASSES.items():
-        print(f"{setting}: {', '.join(class_names(part).values())}, or the path of another class\n")
-    FashionMNISTCLI(CompletedCommandLine(argparse.Namespace(command=command, typed=()), ["--help"], "", None))
+    for setting in CLASSES:
+        print(f"{setting}: {', '.join(class_names(setting).values())}, or the path of another class\n")
+    FashionMNISTCLI(argparse.Namespace(command=command), ["--help"], "", None, None)

@@ -82,7 +82,10 @@ def _run(command: Command, arguments: list[str]) -> None:
             return
         given, settings = parse(command.name, arguments)
         if command.of_a_run and given.ckpt_path is None and "--print_config" not in settings:
-            raise UserError(_needs_checkpoint(command.name))
+            from fashion_lightning.runs.folder import LOGS, newest_of, newest_run_hint
+
+            advice = f"fashion-lightning {command.name} --ckpt_path {newest_of(*LOGS.glob('*')) or 'RUN'}"
+            raise UserError(f"{command.name} needs a trained checkpoint: {advice}.{newest_run_hint()}")
         module, _, function = command.run.partition(":")
         getattr(import_module(f"fashion_lightning.cli.{module}"), function)(given, settings)
     except UserError as error:
@@ -93,16 +96,6 @@ def _run(command: Command, arguments: list[str]) -> None:
         if isinstance(error, OSError):
             _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         raise
-
-
-def _needs_checkpoint(command: str) -> str:
-    """Say what to type, so that random weights are never scored."""
-    from fashion_lightning.runs.folder import LOGS, newest_of
-
-    run = newest_of(*LOGS.glob("*"))
-    which = " (your newest run)" if run else "; there are no runs here yet, train one first: fashion-lightning fit"
-    advice = f"fashion-lightning {command} --ckpt_path {run or 'tensorboard_logs/cnn/version_0'}{which}"
-    return f"{command} needs a trained checkpoint: {advice}"
 
 
 def _fail(message: str) -> NoReturn:

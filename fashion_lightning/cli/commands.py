@@ -9,14 +9,11 @@ from fashion_lightning.cli.options import (
     CKPT_PATH,
     CONFIG,
     EVALUATION,
-    HELP,
-    HELP_ALL,
     NAME,
     NOTE,
     OWN_NETWORK,
     PASSED_ON,
     RUN,
-    SEED,
     TRAINING,
     TTAS,
     Option,
@@ -73,7 +70,7 @@ TABLE = (
             NOTE,
             Option("--freeze", "", "train only the last layer, with --weights", setting="--model.freeze"),
             Option("--layers", "", "show every layer of the network at the start"),
-            SEED,
+            Option("--seed", "N", "the run's seed, 0 by default", setting="--seed_everything"),
             *TRAINING,
         ),
         "fit:run",
@@ -285,7 +282,14 @@ TABLE = (
 )
 
 COMMANDS = {
-    command.name: replace(command, options=(*command.options, HELP, *([HELP_ALL] if command.settings else [])))
+    command.name: replace(
+        command,
+        options=(
+            *command.options,
+            Option("--help", "", "show this page"),
+            *([Option("--help_all", "", "show every setting")] if command.settings else []),
+        ),
+    )
     for command in TABLE
 }
 

@@ -24,10 +24,8 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     Raises:
         UserError: there is no checkpoint, its network cannot be exported, or nothing can be written to ``--output``.
     """
-    path = output_file("--output", given.output)
+    path = output_file("--output", given.output, *PACKAGES)
     suffix = path.suffix.lower()
-    if suffix not in PACKAGES:
-        raise UserError(f"--output must end in one of {', '.join(PACKAGES)}, not {path.name!r}.")
     need_packages(path.name, PACKAGES[suffix])
     checkpoint = _best_checkpoint(given)
 

@@ -9,19 +9,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fashion_lightning.callbacks.predictions import PredictionsCSV, predictions_file, print_best
+from fashion_lightning.callbacks.predictions import PredictionsCSV, print_best
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.data.batches import EVAL_BATCH_SIZE, Batch, ImagesInMemory, InOrder, batch_loader
 from fashion_lightning.data.tta import IN_WORDS, TTA, suffix
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.durable import replacing, write_json
+from fashion_lightning.files.durable import output_file, replacing, write_json
 from fashion_lightning.photographs.files import find_pictures, read_pictures
-from fashion_lightning.photographs.preview import preview_file, write_preview
+from fashion_lightning.photographs.preview import write_preview
 from fashion_lightning.report import evaluation_page, findings
 from fashion_lightning.report.page import percent
-from fashion_lightning.report.terminal import print_table
-from fashion_lightning.runs.origin import read_origin
-from fashion_lightning.runs.tensorboard import log_test_metrics
+from fashion_lightning.runs import origin, tensorboard
+from fashion_lightning.tables import print_table
 
 
 def validate(cli: FashionMNISTCLI) -> None:
@@ -49,12 +48,12 @@ def test(cli: FashionMNISTCLI) -> None:
     for tta, found in found_by_tta.items():
         metrics = {**evaluation_metrics(found.evaluation, names), **found.figures()}
         if cli.run_dir is not None and cli.measured.steps_done is not None:  # a run of one's own
-            log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.measured.steps_done - 1)
+            tensorboard.log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.measured.steps_done - 1)
         _write_metrics(cli, tta, metrics)
     told = {
         "no_temperature": no_temperature,
         "validation_images": len(validations["none"]["labels"]) if validations else 0,
-        "fitted": read_origin(cli.run_dir) if cli.run_dir is not None else {},
+        "fitted": origin.read_origin(cli.run_dir) if cli.run_dir is not None else {},
         "tested": cli.run_files.of_now(cli.trainer),
     }
     for tta in found_by_tta:
@@ -103,8 +102,8 @@ def evaluation_metrics(evaluation: findings.Evaluation, class_names: Sequence[st
 
 def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> None:
     path = _result_file(cli, tta, "json")
-    record = {"checkpoint": cli.measured.path.name, "steps": cli.measured.steps_done, "tta": tta, **metrics}
-    write_json(path, record)
+    about = {"checkpoint": cli.measured.path.name, "steps": cli.measured.steps_done, "tta": tta}
+    write_json(path, about | metrics)
     print(f"Written to {path}")
 
 
@@ -125,8 +124,10 @@ def predict(cli: FashionMNISTCLI) -> None:
     """Write classes and probabilities of the test images, or of the user's photographs."""
     output, images, preview = cli.given.output, cli.given.images, cli.given.preview
     name = "predictions.csv" if images is None else "predictions_images.csv"
-    path = _beside(cli, name) if output is None else predictions_file(output)
-    preview = None if preview is None else preview_file(preview, images is not None)
+    path = _beside(cli, name) if output is None else output_file("--output", output, ".csv", ".json")
+    if preview is not None and images is None:
+        raise UserError("--preview shows your own pictures; name them after --images.")
+    preview = None if preview is None else output_file("--preview", preview, ".png")
     photographs, loader = None, None
     if images is not None:
         photographs = read_pictures(find_pictures(images), cli.model.images, cli.trainer.is_global_zero)

@@ -22,9 +22,8 @@ from fashion_lightning.data.seeding import run_seed
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import write_json
 from fashion_lightning.report.page import percent
-from fashion_lightning.runs import continuing, folder, progress, results
+from fashion_lightning.runs import continuing, folder, processes, progress, results
 from fashion_lightning.runs.checkpoint import Checkpoint
-from fashion_lightning.runs.processes import is_first_process
 
 
 def run(given: Namespace, settings: Sequence[str]) -> None:
@@ -33,12 +32,12 @@ def run(given: Namespace, settings: Sequence[str]) -> None:
     Of several processes, the first one says what all would say; errors are any process's own.
     """
     silence_what_is_not_news()
-    with contextlib.nullcontext() if is_first_process() else contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.nullcontext() if processes.is_first_process() else contextlib.redirect_stdout(io.StringIO()):
         try:
             is_config = any(setting.startswith("--print_config") for setting in settings)
             with contextlib.redirect_stdout(sys.stderr if is_config else sys.stdout):  # a config is printed alone
                 completed = complete(given, settings)
-            RUNS[given.command](FashionMNISTCLI(completed))
+            RUNS[given.command](FashionMNISTCLI(given, *completed))
         finally:
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()  # its threads may else abort the process at its end
@@ -49,7 +48,8 @@ def fit(cli: FashionMNISTCLI) -> None:
     goes_on = cli.checkpoint is not None and cli.checkpoint.in_place
     is_first = cli.trainer.is_global_zero
     if cli.checkpoint is not None and cli.finished:
-        if changed := cli.changed_settings(cli.checkpoint):
+        before, now = map(results.recipe_settings, (cli.checkpoint.settings, cli.plain_config))
+        if changed := [key for key in now if key.startswith(("model.", "data.")) and now[key] != before.get(key)]:
             raise UserError(f"--{changed[0]} would change nothing: {cli.finished}")
         print(cli.finished)
         if goes_on and cli.run_dir and is_first and not results.has_report(cli.run_dir):
@@ -113,8 +113,8 @@ def _keep_threads(run_dir: Path) -> None:
 def _print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None) -> None:
     """Say what a fit is about to do."""
     where = run_dir or "none, nothing is saved (fast_dev_run)"
-    processes = f"   processes: {trainer.world_size}" if trainer.world_size > 1 else ""
-    print(f"Run folder: {where}   precision: {trainer.precision}   seed: {run_seed()}{processes}")
+    several = f"   processes: {trainer.world_size}" if trainer.world_size > 1 else ""
+    print(f"Run folder: {where}   precision: {trainer.precision}   seed: {run_seed()}{several}")
     if checkpoint is not None:
         begun, batches = checkpoint.loop["epoch_progress"]["current"]["started"], checkpoint.batches_of_epoch_done
         place = f"in epoch {begun}, after {batches} batches of it" if batches else f"after {begun} epochs"

@@ -9,11 +9,11 @@ from pathlib import Path
 from fashion_lightning.cli.recipes import head, names
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.lock import is_being_trained
-from fashion_lightning.report.terminal import print_table
 from fashion_lightning.runs.folder import LOGS, versions
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import FIT_KEYS, find_runs, read_report
+from fashion_lightning.tables import print_table
 
 
 def list_runs(given: Namespace, _: Sequence[str]) -> None:
@@ -28,7 +28,7 @@ def list_runs(given: Namespace, _: Sequence[str]) -> None:
     recipes = [[name, *head(name)] for name in sorted(names(), key=lambda name: ("/" in name, name))]
     titles = ["recipe", "to fit", "test accuracy", "what it is"]
     found = (run for folder in sorted(logs.glob("*")) for run in versions(folder))
-    runs = [[one_line(cell) for cell in (str(run.relative_to(logs)), *_summary(run))] for run in found]
+    runs = [[one_line(cell) for cell in (str(run.relative_to(logs)), *summary(run))] for run in found]
     heading = [one_line(f"run in {logs}"), "epochs", "state", "validation", "test", "name and note"]
     if given.format == "json":
         shown = ([dict(zip(titles, row)) for row in recipes], [dict(zip(["run", *heading[1:]], row)) for row in runs])
@@ -41,7 +41,7 @@ def list_runs(given: Namespace, _: Sequence[str]) -> None:
     print_table(heading, runs, left=(heading[0], "epochs", "state", "name and note"))
 
 
-def _summary(run: Path) -> list[str]:
+def summary(run: Path) -> list[str]:
     """Return epochs, state, accuracies, name and note of a run; leave out what is missing or damaged."""
     fit, progress = read_report(run / "fit.json", FIT_KEYS), read_progress(run)
     best, test = fit.get("best") or {}, read_report(run / "test_best.json", ("accuracy", "steps"))

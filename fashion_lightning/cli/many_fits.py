@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from fashion_lightning.callbacks.run_files import config_text
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
 from fashion_lightning.cli.commands import SHORT_NAMES
@@ -83,8 +80,9 @@ def fit_settings(options: Sequence[str], to_choose: bool = False) -> tuple[str, 
         raise UserError(f"repeat and sweep choose seeds and find runs to continue by themselves: leave {name} out.")
     silence_what_is_not_news()
     leave_launcher()
-    built = FashionMNISTCLI(complete(*parse("fit", options)), makes_run_folder=False)
-    config = yaml.safe_load(config_text(built.parser, built.config))
+    given, settings = parse("fit", options)
+    built = FashionMNISTCLI(given, *complete(given, settings), makes_run_folder=False)
+    config = built.plain_config
     if config["trainer"]["fast_dev_run"]:
         raise UserError("repeat and sweep need runs that are saved: leave trainer.fast_dev_run out.")
     images = len(built.datamodule.val_set)

@@ -74,9 +74,6 @@ class OneLineErrorParser(LightningArgumentParser):
         raise UserError(in_a_users_words(message, known)) from ex
 
 
-KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "Sequence": "a list, as [32, 64]"}
-"""Python's types in a user's words."""
-
 NOT_TELLING = re.compile(
     r"Union subtypes|NoneType|Expected a path but|Expected a (?:list|a list, as .*)$|could not convert"
 )
@@ -90,7 +87,6 @@ WORDS: tuple[tuple[str, str], ...] = (
     (r"NestedArg\(key='([^']*)', val='([^']*)'\)", r"\1=\2"),
     (r"Not of type Seed: .*", "Expected a whole number from 0 to 4294967295"),
     (r"Not of type \w+:(?: \S+)? does not conform to restriction v(\S+)", r"must be \1"),
-    (" or v==-1", ", or -1 for no limit"),
     (r"Not of type \w+: invalid literal for int\(\) with base 10: '(.*)'", r"Expected a whole number, not \1"),
     (r"Type [\w.]*Callable\[.*\] expects a function or a callable class: ", ""),
     (r"Import path (\S+) does not correspond to a subclass of (\w+)", r"\1 is no class of that kind (\2)"),
@@ -104,7 +100,10 @@ WORDS: tuple[tuple[str, str], ...] = (
         r"^the following arguments are required: (\w+).*",
         r"\1 must be given: --model.network.init_args.\1, of a network",
     ),
-    *((f"Expected a {kind}\\b", f"Expected {words}") for kind, words in KINDS.items()),
+    (r"Expected a int\b", "Expected a whole number"),
+    (r"Expected a float\b", "Expected a number"),
+    (r"Expected a bool\b", "Expected true or false"),
+    (r"Expected a Sequence\b", "Expected a list, as [32, 64]"),
 )
 """Patterns of jsonargparse's messages, and what is said instead."""
 

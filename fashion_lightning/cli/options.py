@@ -32,6 +32,18 @@ def from_on(least: int, default: int) -> Mapping[str, Any]:
     return {"type": parse, "default": default}
 
 
+def printable(longest: int) -> Mapping[str, Any]:
+    """Describe one line of text."""
+
+    def parse(text: str) -> str:
+        if not text.strip() or not text.isprintable() or len(text) > longest:
+            wanted = f"one line of 1 to {longest} printable characters"
+            raise argparse.ArgumentTypeError(f"needs {wanted} after it, not {text[:40]!r}")
+        return text.strip()
+
+    return {"type": parse}
+
+
 RUN = "a run folder, a recipe's name (its newest run), a run's --name, or a checkpoint file"
 CONFIG = Option(
     "--config",
@@ -41,10 +53,8 @@ CONFIG = Option(
 )
 PASSED_ON = replace(CONFIG, setting="--config")
 CKPT_PATH = Option("--ckpt_path", "RUN", f"use the best checkpoint of this run: {RUN}")
-NAME = Option("--name", "TEXT", "your own name for the run")
-NOTE = Option("--note", "TEXT", "a line about the run; `fashion-lightning list` shows it")
-HELP = Option("--help", "", "show this page")
-HELP_ALL = Option("--help_all", "", "show every setting")
+NAME = Option("--name", "TEXT", "your own name for the run", printable(60))
+NOTE = Option("--note", "TEXT", "a line about the run; `fashion-lightning list` shows it", printable(500))
 TTAS = ("none", "flip", "flip_shift")
 OWN_NETWORK = Option("--network", "CLASS", "import path of your own network", {"default": ""})
 
@@ -58,7 +68,6 @@ COMPUTING = (
         setting="--trainer.precision",
     ),
 )
-SEED = Option("--seed", "N", "the run's seed, 0 by default", setting="--seed_everything")
 TRAINING = (
     Option("--epochs", "N", "epochs, counted from the start of the run", setting="--trainer.max_epochs"),
     Option("--lr", "X", "learning rate of the optimizer", setting="--model.optimizer.init_args.lr"),

@@ -105,30 +105,23 @@ def add_option(parser: Any, option: Option) -> Any:
     return parser.add_argument(option.name, metavar=option.value, help=option.meaning, **option.keywords)
 
 
-OPTIMIZERS = (
-    *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "LBFGS", "NAdam", "RAdam", "RMSprop"),
-    *("Rprop", "SGD"),
-)
-"""Optimizers of ``torch.optim``."""
-
-SCHEDULES = (
-    *("ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "PolynomialLR", "StepLR"),
-)
-"""Schedules of ``torch.optim.lr_scheduler`` that go by epochs and whose arguments are numbers."""
-
-MODULES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "network": (("fashion_lightning.networks", NETWORKS),),
-    "optimizer": (("fashion_lightning.optimizers", ("Muon",)), ("torch.optim", OPTIMIZERS)),
-    "scheduler": (
-        ("fashion_lightning.schedules", ("LinearDecay", "CosineDecay")),
-        ("torch.optim.lr_scheduler", SCHEDULES),
-    ),
-    "callback": (("fashion_lightning.callbacks.weight_averaging", ("WeightEMA",)),),
+CLASSES: dict[str, dict[str, Sequence[str]]] = {
+    "--model.network": {"fashion_lightning.networks": NETWORKS},
+    "--model.optimizer": {
+        "torch.optim": (
+            *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "LBFGS", "NAdam", "RAdam"),
+            *("RMSprop", "Rprop", "SGD"),
+        ),
+        "fashion_lightning.optimizers": ("Muon",),
+    },
+    "--model.scheduler": {
+        "torch.optim.lr_scheduler": (  # those that go by epochs and whose arguments are numbers
+            *("ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "PolynomialLR", "StepLR"),
+        ),
+        "fashion_lightning.schedules": ("LinearDecay", "CosineDecay"),
+    },
 }
-"""Modules and their classes, by the part of a config that names them."""
-
-CLASSES = {"--model.network": "network", "--model.optimizer": "optimizer", "--model.scheduler": "scheduler"}
-"""Settings that name a class, and their parts in a config."""
+"""Settings that name a class, the modules of their classes, and the classes' names."""
 
 SYNONYMS = {
     "--checkpoint": "--ckpt_path",
@@ -145,9 +138,9 @@ SYNONYMS = {
 """Flags of other programs, and what they are called here."""
 
 
-def class_names(part: str) -> dict[str, str]:
+def class_names(setting: str) -> dict[str, str]:
     """Return class paths of this package and of torch by their short names: ``adamw``, ``cosinedecay``, ``cnn``."""
-    return {name.lower(): f"{module}.{name}" for module, names in reversed(MODULES[part]) for name in names}
+    return {name.lower(): f"{module}.{name}" for module, names in CLASSES[setting].items() for name in names}
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
@@ -175,10 +168,9 @@ def expand(arguments: Sequence[str]) -> list[str]:
 
 def _class_path(value: str, option: str) -> str:
     """Return the class path of a short name, and other values as they are."""
-    part = CLASSES.get(option)
-    if part is None:
+    if option not in CLASSES:
         return value
-    names = class_names(part)
+    names = class_names(option)
     if path := names.get(value.lower().replace("_", "")):
         return path
     if value.endswith(".py"):
@@ -186,8 +178,8 @@ def _class_path(value: str, option: str) -> str:
     if not value.isidentifier() or value == "null" or Path(value).exists():
         return value
     raise UserError(
-        f"{option}: there is no {part} {value} (by name: {', '.join(sorted(names))}). Any other goes by its class path:"
-        f" my_module.{value if value[0].isupper() else 'MyClass'}"
+        f"{option}: there is no {option.rpartition('.')[2]} {value} (by name: {', '.join(sorted(names))}). Any other"
+        f" goes by its class path: my_module.{value if value[0].isupper() else 'MyClass'}"
     )
 
 
@@ -229,7 +221,7 @@ def print_completion(given: argparse.Namespace, _: Sequence[str]) -> None:
         for option in command.options:
             action = add_option(subparser, option)
             if option.setting in CLASSES:
-                action.choices = sorted(class_names(CLASSES[option.setting]))
+                action.choices = sorted(class_names(option.setting))
             elif option.value == "RECIPE":
                 action.choices = recipe_names()
             elif option.value in ("RUN", "FILE", "FOLDER", "PATH"):

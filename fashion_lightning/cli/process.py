@@ -79,15 +79,14 @@ OUT_OF_MEMORY = (
     " limit that `ulimit -v` shows."
 )
 
-SIGNS = re.compile("failed to map segment|an(no|')t allocate memory|out of memory|bad_alloc")
-"""Messages of the loader, of Python, of torch on CPUs and GPUs, and of C++."""
-
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Check whether an error, or one that it came from, means that memory has run out, on the CPU or on a device."""
     kinds = (OSError, ImportError, RuntimeError)
+    # Messages of the loader, of Python, of torch on CPUs and GPUs, and of C++.
+    signs = re.compile("failed to map segment|an(no|')t allocate memory|out of memory|bad_alloc")
     return any(
-        isinstance(cause, MemoryError) or (isinstance(cause, kinds) and SIGNS.search(str(cause)) is not None)
+        isinstance(cause, MemoryError) or (isinstance(cause, kinds) and signs.search(str(cause)) is not None)
         for cause in causes(error)
     )
 

@@ -14,9 +14,6 @@ RECIPES = next((path for path in (_PACKAGE / "configs", _PACKAGE.parent / "confi
 
 DEFAULT_RECIPE = "cnn"
 
-OWN_PICTURES_RECIPE = "own_pictures"
-"""The default recipe where ``--data.folder`` names a user's own pictures."""
-
 EXPERIMENTS = (RECIPES / "presets/find_lr.yaml", RECIPES / "presets/profile.yaml")
 """Presets whose runs are not trained to be used."""
 

@@ -5,10 +5,10 @@ jsonargparse reads the types: it refuses every other argument and value in one l
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import lightning
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt, restricted_number_type
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 from lightning import Callback
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
@@ -18,11 +18,6 @@ from lightning.pytorch.profilers import Profiler
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.folder import LOGS
 from fashion_lightning.runs.processes import is_first_process
-
-if TYPE_CHECKING:
-    OrNoLimit = int
-else:  # -1 is no limit
-    OrNoLimit = restricted_number_type("OrNoLimit", int, [(">", 0), ("==", -1)], join="or")
 
 EXACT = {
     *("CSVLogger", "MLFlowLogger", "WandbLogger"),
@@ -38,9 +33,6 @@ class Slurm(SLURMEnvironment):
 
     Lightning would save ``hpc_ckpt_1.ckpt`` into the folder of all runs, and every later fit would begin from it.
     """
-
-    def __init__(self) -> None:
-        super().__init__(auto_requeue=False)
 
     @staticmethod
     def _validate_srun_variables() -> None:
@@ -93,9 +85,9 @@ class Trainer(lightning.Trainer):
         num_nodes: PositiveInt = 1,
         strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto",
         precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"] | None = None,
-        max_epochs: OrNoLimit = 10,
+        max_epochs: PositiveInt | Literal[-1] = 10,
         min_epochs: NonNegativeInt | None = None,
-        max_steps: OrNoLimit = -1,
+        max_steps: PositiveInt | Literal[-1] = -1,
         min_steps: NonNegativeInt | None = None,
         max_time: str | timedelta | dict[str, int] | None = None,
         accumulate_grad_batches: PositiveInt = 1,
@@ -130,7 +122,7 @@ class Trainer(lightning.Trainer):
             raise UserError(f"trainer.default_root_dir must be a folder of this machine, not {default_root_dir}.")
         is_torchrun = TorchElasticEnvironment.detect()
         is_slurm = SLURMEnvironment.detect() and not is_torchrun
-        settings["plugins"] = [Slurm()] if is_slurm else None
+        settings["plugins"] = [Slurm(auto_requeue=False)] if is_slurm else None
         super().__init__(**settings, enable_model_summary=False)  # print_layers prints one with shapes
         started = os.environ.get("SLURM_NTASKS" if is_slurm else "WORLD_SIZE") if is_slurm or is_torchrun else None
         own = self.num_devices * self.num_nodes

@@ -27,17 +27,11 @@ from fashion_lightning.files.durable import replacing
 from fashion_lightning.files.lock import one_at_a_time
 from fashion_lightning.files.pictures import opened, read_each, square
 
-KEPT_AS = 2
-"""Changes with the way in which pictures are prepared and kept."""
-
 TEST_SHARE = 0.15
 """Of the pictures, kept for the test where there is no ``test`` folder."""
 
 FEWEST, MOST_BROKEN = 5, 0.05
 """Pictures of a class to train on; and the share of files that cannot be read and are skipped."""
-
-LOOKED_AT = 2000
-"""Training pictures, evenly chosen, that mean and standard deviation are computed of."""
 
 
 class OwnPictures(NamedTuple):
@@ -85,7 +79,8 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
             f"The pictures of {folder} need {needed / 1e9:.1f} GB of memory, more than half of this machine's"
             f" {memory / 1e9:.1f} GB. Choose a smaller --data.size than {size}, or leave pictures out."
         )
-    place, key = (json.dumps([KEPT_AS, str(folder.resolve()), size, channels, *more]) for more in ([], files))
+    version = 2  # of the way in which pictures are prepared and kept
+    place, key = (json.dumps([version, str(folder.resolve()), size, channels, *more]) for more in ([], files))
     kept = source.user_folder() / "own_pictures" / f"{zlib.crc32(place.encode()):08x}.pt"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +132,7 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
     known = {hash(image.numpy().tobytes()) for image in train}
     if twice := sum(hash(image.numpy().tobytes()) in known for image in test):
         lines.append(f"{twice:,} test pictures are training pictures too: the test accuracy will be too high.")
-    looked_at = train[:: -(-len(train) // LOOKED_AT)].float() / 255
+    looked_at = train[:: -(-len(train) // 2000)].float() / 255  # evenly chosen ones give mean and deviation
     moments = (looked_at.mean((0, 2, 3)), looked_at.std((0, 2, 3)))
     mean, std = (tuple(round(max(value, 0.001), 4) for value in moment.tolist()) for moment in moments)
     return {"splits": splits, "validation": validation, "mean": mean, "std": std, "lines": lines}

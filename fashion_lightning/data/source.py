@@ -38,12 +38,8 @@ SHA256 = {
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 
-WORKING_FOLDER = Path("data")
-"""A data folder in the working folder; used if the files are there."""
-
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
-CONNECT_TIMEOUT_S = 20
 FETCHING = ".fetching-"  # beginning of the name of a folder whose fetch is not done
 
 
@@ -66,7 +62,7 @@ def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
     Raises:
         UserError: ``root`` is not there or holds something else, or no source can be reached.
     """
-    found = _find(split, root or WORKING_FOLDER)
+    found = _find(split, root or Path("data"))
     if root is not None and found is None:
         _refuse_other_content(root)
     found = found or _find(split, user_folder(), SYSTEM_FOLDER) or _fetch(split, root or user_folder())
@@ -162,7 +158,7 @@ def _download_with_torchvision(folder: Path) -> Path:
     from torchvision.datasets import FashionMNIST
 
     timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(CONNECT_TIMEOUT_S)  # torchvision sets none: a silent network would hang
+    socket.setdefaulttimeout(20)  # seconds; torchvision sets none: a silent network would hang
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             FashionMNIST(folder, train=True, download=True)

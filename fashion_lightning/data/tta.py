@@ -3,8 +3,6 @@
 Nothing here imports torch before a view is made: ``compare`` needs the names alone, and starts at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +21,7 @@ SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 """Down and right, in pixels."""
 
 
-def views(images: Tensor, tta: TTA) -> Iterator[Tensor]:
+def views(images: "Tensor", tta: TTA) -> Iterator["Tensor"]:
     """Yield the images themselves, and then other views of them.
 
     Args:

@@ -47,11 +47,11 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
-def output_file(option: str, given: str) -> Path:
-    """Check that the file that an option names can be written.
+def output_file(option: str, given: str, *suffixes: str) -> Path:
+    """Check that the file that an option names can be written, and ends in one of ``suffixes``.
 
     Raises:
-        UserError: nothing can be written there.
+        UserError: nothing can be written there, or it is named as another kind of file.
     """
     try:
         path = Path(given).expanduser()
@@ -63,6 +63,8 @@ def output_file(option: str, given: str) -> Path:
         raise UserError(f"{option} needs the name of a file, not of a folder: {given!r}.")
     if not exists and parent is not None and not (parent.is_dir() and os.access(parent, os.W_OK)):
         raise UserError(f"{option} {given} cannot be written: {parent} takes no new file.")
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"{option} must end in {' or '.join(suffixes)}, not {path.name!r}.")
     return path
 
 

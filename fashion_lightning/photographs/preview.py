@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from PIL import ImageOps
 
 from fashion_lightning.data.classes import DOUBTFUL, Answer, ImageSpec, in_words
-from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.files.durable import output_file, write_output
+from fashion_lightning.errors import one_line
+from fashion_lightning.files.durable import write_output
 from fashion_lightning.files.pictures import opened
 from fashion_lightning.photographs.prepare import prepare
 
@@ -25,19 +25,6 @@ LONGEST_EDGE = 340
 
 LONGEST_NAME = 44
 """Characters of a file's name that are shown: its last ones."""
-
-
-def preview_file(given: str, has_photographs: bool) -> Path:
-    """Check the file that ``--preview`` names, before anything is predicted.
-
-    Raises:
-        UserError: it is no PNG or cannot be written, or there are no photographs.
-    """
-    if not has_photographs:
-        raise UserError("--preview shows your own pictures; name them after --images.")
-    if Path(given).suffix.lower() != ".png":
-        raise UserError(f"--preview {given} must end in .png.")
-    return output_file("--preview", given)
 
 
 def write_preview(path: Path, photographs: Sequence[Path], answers: Sequence[Answer], images: ImageSpec) -> str:

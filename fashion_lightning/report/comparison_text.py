@@ -16,7 +16,7 @@ from fashion_lightning.report.comparison_table import (
     rows,
     run_records,
 )
-from fashion_lightning.report.terminal import print_table
+from fashion_lightning.tables import print_table
 
 LATEX = str.maketrans(
     {

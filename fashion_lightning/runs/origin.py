@@ -18,13 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_json
 from fashion_lightning.files.durable import write_json
 from fashion_lightning.runs.folder import RUN_FILE
 from fashion_lightning.version import __version__
 
-LONGEST_NAME, LONGEST_NOTE, LONGEST_COMMAND = 60, 500, 2000
+LONGEST_COMMAND = 2000
 """Characters."""
 
 MOST_CONTINUED = 10
@@ -81,13 +80,6 @@ def _processor() -> str:
         if len(told) == 3:  # two processors of one name may differ in the width of their vectors
             return f"{told['model name']} (family {told['cpu family']}, model {told['model']})"
     return platform.processor() or platform.machine()
-
-
-def check_label(flag: str, text: str, longest: int) -> str:
-    """Return a run's name or note; raise a ``UserError`` if it is not one printable line."""
-    if text.strip() and text.isprintable() and len(text) <= longest:
-        return text.strip()
-    raise UserError(f"{flag} needs one line of 1 to {longest} printable characters after it, not {text[:40]!r}.")
 
 
 def record_origin(run_dir: Path, origin: dict[str, Any], steps: int = 0) -> None:

@@ -21,7 +21,6 @@ from fashion_lightning.metrics import direction
 from fashion_lightning.report.comparison_table import in_short
 from fashion_lightning.report.comparison_text import csv_text
 from fashion_lightning.report.page import percent
-from fashion_lightning.report.terminal import print_table
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import (
     NOT_OF_THE_RECIPE,
@@ -41,6 +40,7 @@ from fashion_lightning.sweeps.study import (
     open_study,
     storage_url,
 )
+from fashion_lightning.tables import print_table
 
 POLL_SECONDS = 1
 """Between two looks at a study of which other workers train the last trials."""
