@@ -77,8 +77,8 @@ WORKAROUNDS = (
     Workaround(
         "a failing write is swallowed or leaves a torn file (21253, 21800)",
         "cli/build.py",
-        "trainer.strategy.checkpoint_io = DurableCheckpointIO(",
-        "DurableCheckpointIO(",
+        "trainer.strategy.checkpoint_io = checkpoints.DurableCheckpointIO(",
+        "checkpoints.DurableCheckpointIO(",
         "test_durable.py full_disk or when_it_is_time",
     ),
     Workaround(
