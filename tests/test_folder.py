@@ -157,6 +157,15 @@ def test_runs_are_found_where_they_are_kept(runs: dict[str, Path]) -> None:
         find_run("accurate")
 
 
+def test_a_recipe_without_a_run_is_the_weights_that_come_with_the_package(cli: Run, data: Path) -> None:
+    printed = cli("predict", "--ckpt_path", "cnn", "--data.root", data)
+    assert "cnn: no run yet, so the weights that come with the package" in printed
+    assert Path("predictions.csv").is_file()  # not in the package
+    assert "None of these folders holds the results of a run" in cli("compare", "cnn", exits=2)
+    own = make_run(LOGS / "cnn/version_0", 0)
+    assert find_run("cnn") == own
+
+
 @pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize("given", ["downloads/quick", "/quick", "quik", "tensorboard_logs/quick/version_7"])
 def test_a_path_that_is_not_there_is_no_run_of_that_name(given: str) -> None:

@@ -112,9 +112,12 @@ def _resolve(
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
     checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", places, named)
     if place != Path(given).expanduser():
-        network = checkpoint.config["model"]["network"]["class_path"].rpartition(".")[2]
-        epochs, state, *_ = summary(place)
-        print(one_line(f"{given}: its newest run, {place} ({network}, {epochs} epochs, {state})"), flush=True)
+        about = "no run yet, so the weights that come with the package"
+        if place.is_dir():
+            network = checkpoint.config["model"]["network"]["class_path"].rpartition(".")[2]
+            epochs, state, *_ = summary(place)
+            about = f"its newest run, {place} ({network}, {epochs} epochs, {state})"
+        print(one_line(f"{given}: {about}"), flush=True)
     run_dir = checkpoint.run_dir
     if command == "fit" and checkpoint.in_place and run_dir and roots and not folder.lies_in(run_dir, roots[-1:]):
         raise UserError(

@@ -19,7 +19,7 @@ from fashion_lightning.photographs.files import find_pictures, read_pictures
 from fashion_lightning.photographs.preview import write_preview
 from fashion_lightning.report import evaluation_page, findings
 from fashion_lightning.report.page import percent
-from fashion_lightning.runs import origin, tensorboard
+from fashion_lightning.runs import folder, origin, tensorboard
 from fashion_lightning.tables import print_table
 
 
@@ -108,16 +108,17 @@ def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> N
 
 
 def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
-    name, folder = f"{cli.command}_{cli.measured.path.stem}{suffix(tta)}.{kind}", getattr(cli.given, "output", None)
-    if folder is None:
+    name, output = f"{cli.command}_{cli.measured.path.stem}{suffix(tta)}.{kind}", getattr(cli.given, "output", None)
+    if output is None:
         return _beside(cli, name)
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    return Path(folder) / name
+    Path(output).mkdir(parents=True, exist_ok=True)
+    return Path(output) / name
 
 
 def _beside(cli: FashionMNISTCLI, name: str) -> Path:
-    """Return a file in the run folder, or beside a checkpoint that lies elsewhere."""
-    return (cli.run_dir or cli.measured.path.parent) / name
+    """Return a file in the run folder, or beside a checkpoint that lies elsewhere; here for the package's weights."""
+    place = cli.run_dir or cli.measured.path.parent
+    return (Path() if place == folder.WEIGHTS else place) / name
 
 
 def predict(cli: FashionMNISTCLI) -> None:

@@ -27,6 +27,9 @@ from fashion_lightning.files.durable import write_json
 
 LOGS = Path("tensorboard_logs")
 
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+"""Weights that come with the package, each under the name of the recipe that trained them (docs/checkpoints.md)."""
+
 FOLDER_OF_RECIPES = "seeds/"
 """A prefix of recipes' names that their folders of runs do not have."""
 
@@ -132,7 +135,9 @@ def newest_run_hint() -> str:
 
 
 def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
-    """Find what ``--ckpt_path`` names: a path, or else the newest run of a recipe or of a name that ``--name`` gave.
+    """Find what ``--ckpt_path`` names: a path, or the newest run of a recipe or of a name that ``--name`` gave.
+
+    A recipe that has no run yet stands for the weights that come with the package, if there are any.
 
     Args:
         given: run folder, checkpoint file, folder of a recipe's runs (``tensorboard_logs/quick``), recipe
@@ -151,6 +156,8 @@ def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
     is_name = "/" not in name and name not in ("", ".", "..")
     if run := newest_of(path) or (_newest_called(name, places) if is_name else None):
         return run
+    if is_name and (ours := WEIGHTS / f"{name}.safetensors").is_file():
+        return ours
     if path.exists():
         return path  # the reader will say what it lacks
     close = difflib.get_close_matches(name, {folder.name for folder in _folders(places) if newest_of(folder)}, n=1)

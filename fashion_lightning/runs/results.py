@@ -101,7 +101,7 @@ def find_runs(given: Sequence[str]) -> list[Path]:
         matches = matches or [Path(path) for path in sorted(glob.glob(text))]
         if not matches:
             with contextlib.suppress(UserError):  # the name of no run either
-                matches = [find_run(text)]
+                matches = [run for run in [find_run(text)] if run.is_dir()]
         for path in matches or [Path(text)]:
             found += versions(path) or [path]
     return list(dict.fromkeys(found))
