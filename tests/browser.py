@@ -5,8 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ NEEDED = "FASHION_LIGHTNING_NEEDS_BROWSER"
 """Set where a missing browser is a failure, as CI does where one can be had."""
 
 
-@contextmanager
-def open_browser() -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
     """Chromium without a window; the test is skipped where it is not installed."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
@@ -27,26 +26,32 @@ def open_browser() -> Iterator[Browser]:
         pytest.skip("no browser is installed: apt-get install chromium")
     with sync_playwright() as playwright:
         # As root, in containers, Chromium has no sandbox of its own; the pages are ours.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        try:
-            yield browser
-        finally:
-            browser.close()
+        yield playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
 
 
-def open_page(
-    browser: Browser, complaints: list[str], url: str, width: int = 1280, scheme: str = "light", **options: Any
-) -> Page:
-    """Open a page of one file; its errors and all other URLs that it asks for are added to the complaints."""
-    page = browser.new_page(viewport={"width": width, "height": 850}, color_scheme=scheme, **options)  # type: ignore[arg-type]
-    page.set_default_timeout(120_000)
-    # Chromium itself writes "Failed to load resource" for an answer that is an error.
-    page.on("console", lambda said: None if said.text.startswith("Failed to load") else complaints.append(said.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    own = ("data:", "blob:", url)
-    page.on("request", lambda asked: None if asked.url.startswith(own) else complaints.append(asked.url))
-    page.goto(url)
-    return page
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens pages of one file; in the end none of them may have complained or asked another place."""
+    complaints: list[str] = []
+
+    def open_page(url: str, width: int = 1280, scheme: Any = "light", **options: Any) -> Page:
+        page = browser.new_page(viewport={"width": width, "height": 850}, color_scheme=scheme, **options)
+        page.set_default_timeout(120_000)
+        # Chromium itself writes "Failed to load resource" for an answer that is an error.
+        own = ("data:", "blob:", url)
+        page.on(
+            "console",
+            lambda said: None if said.text.startswith("Failed to load") else complaints.append(said.text),
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: None if asked.url.startswith(own) else complaints.append(asked.url))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in browser.contexts:
+        context.close()
+    assert complaints == []
 
 
 def check_layout(page: Page, width: int) -> None:

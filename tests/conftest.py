@@ -1,6 +1,5 @@
 """Generated data and a tiny recipe: every test runs offline, in its own folder."""
 
-import functools
 import gzip
 import hashlib
 import shutil
@@ -13,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from PIL import Image
 
 from fashion_lightning.data import source, split
 from fashion_lightning.runs import origin
+from tests.browser import browser, open_page  # noqa: F401
 
 Run = Callable[..., str]
 
@@ -104,6 +105,18 @@ def command_with_hashes(script: Path, hashes: dict[str, str]) -> list[str]:
     # The processes that decode pictures for `serve` import it once more.
     script.write_text("if __name__ == '__main__':\n    " + "\n    ".join(lines) + "\n")
     return [sys.executable, str(script)]
+
+
+def quiet_trainer(**settings: Any) -> Trainer:
+    """A Trainer on the CPU that prints and saves nothing."""
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        **settings,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -212,24 +225,3 @@ def trained(fitted: Callable[..., Path]) -> Path:
 def drawn(fitted: Callable[..., Path]) -> Path:
     """The run folder of a finished run with pictures."""
     return fitted("--pictures=true")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A real browser; for tests marked ``browser``."""
-    from tests.browser import open_browser
-
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens pages; in the end none of them may have complained or asked another place."""
-    from tests.browser import open_page
-
-    complaints: list[str] = []
-    yield functools.partial(open_page, browser, complaints)
-    for context in browser.contexts:
-        context.close()
-    assert complaints == []

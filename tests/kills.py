@@ -99,15 +99,6 @@ def shipped(name: str) -> Iterator[dict[str, Any]]:
     yield from itertools.repeat(recipe)
 
 
-def title(recipe: dict[str, Any]) -> str:
-    """A recipe in a few words."""
-    names = [
-        recipe["model"].get(part, {}).get("class_path", "none").split(".")[-1] for part in ("scheduler", "optimizer")
-    ]
-    prune = recipe["data"].get("prune", 0)
-    return f"{' '.join(names)} {recipe['trainer']['precision']} prune={prune}"
-
-
 def start(command: list[str], folder: Path, processes: int) -> "subprocess.Popen[bytes]":
     """Begin the training of ``recipe.yaml`` in ``folder``, or go on with it, as a user would."""
     pictures = folder.parent / "pictures"
@@ -119,12 +110,6 @@ def start(command: list[str], folder: Path, processes: int) -> "subprocess.Popen
     fit = [*command, "fit", *options, "--trainer.devices", str(processes)]
     with (folder / "output.txt").open("ab") as output:
         return subprocess.Popen(fit, cwd=folder, stdout=output, stderr=output)
-
-
-def finished_run(folder: Path) -> Path:
-    """The run folder of a training that is done."""
-    (report,) = folder.glob("tensorboard_logs/recipe*/version_*/fit.json")
-    return report.parent
 
 
 def values(content: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -257,13 +242,12 @@ def run(kills: int = 100, seed: int = 0, processes: int = 1, recipe: str | None 
             if process.wait():
                 raise RuntimeError((disturbed / "output.txt").read_text())
             done += here
-            expected, found = (fingerprint(finished_run(folder)) for folder in (undisturbed, disturbed))
+            reports = [*undisturbed.glob("*/recipe*/*/fit.json"), *disturbed.glob("*/recipe*/*/fit.json")]
+            expected, found = (fingerprint(report.parent) for report in reports)
             unequal = [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
-            print(
-                f"{title(settings)}: {here} kills, {len(unequal)} of {len(expected)} differ; {done} kills", flush=True
-            )
+            print(f"recipe {number}: {here} kills, {len(unequal)} of {len(expected)} differ; {done} kills", flush=True)
             differences += [
-                f"{title(settings)}: {name}: {expected.get(name)} undisturbed, {found.get(name)} killed"
+                f"recipe {number}: {name}: {expected.get(name)} undisturbed, {found.get(name)} killed"
                 for name in sorted(unequal)
             ]
     return done, differences

@@ -32,7 +32,7 @@ RESUME = "test_exact_resume.py::test_an_interrupted_run_ends_with_the_same_bits_
 MODULES = {
     "metrics.py": f"test_metrics.py test_classifier.py {RESUME}",
     "optimizers.py": "test_optimizers.py test_exact_numbers.py",
-    "schedules.py": "test_schedules.py test_classifier.py test_exact_numbers.py",
+    "schedules.py": "test_optimizers.py test_classifier.py test_exact_numbers.py",
     "data/augment.py": "test_augment.py test_datamodule.py test_exact_numbers.py",
     "data/batches.py": f"test_batches.py test_datamodule.py test_exact_numbers.py {RESUME}",
     "data/pruning.py": f"test_pruning.py test_batches.py test_exact_numbers.py {RESUME}",

@@ -19,6 +19,7 @@ from fashion_lightning.data.tta import views
 from fashion_lightning.errors import UserError
 from fashion_lightning.optimizers import Muon
 from fashion_lightning.schedules import LinearDecay
+from tests.conftest import quiet_trainer
 from tests.networks import Linear
 
 IMAGES = torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -34,11 +35,6 @@ class Spy(Linear):
 
 def tiny(**settings: object) -> FashionMNISTClassifier:
     return FashionMNISTClassifier(CNN(stem=4, widths=(4, 4, 8)), **settings)  # type: ignore[arg-type]
-
-
-def trainer(folder: Path, **settings: object) -> Trainer:
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    return Trainer(accelerator="cpu", default_root_dir=folder, **{**quiet, **settings})  # type: ignore[arg-type]
 
 
 def test_the_network_receives_normalized_images() -> None:
@@ -100,10 +96,10 @@ class CountWaits(Callback):
             self.steps += 1
 
 
-def test_only_steps_that_log_wait_for_a_gpu(data: Path, tmp_path: Path) -> None:
+def test_only_steps_that_log_wait_for_a_gpu(data: Path) -> None:
     count = CountWaits()
     others = [ReseedEachStep(), StopWhenNotFinite(), PruneEasyImages(), Throughput()]
-    fit = trainer(tmp_path, max_epochs=1, log_every_n_steps=5, enable_checkpointing=False, callbacks=[*others, count])
+    fit = quiet_trainer(max_epochs=1, log_every_n_steps=5, callbacks=[*others, count])
     datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50, flip="random", shift=1, prune=0.1)
     fit.fit(tiny(optimizer=Muon, scheduler=LinearDecay), datamodule)
     assert count.steps == 8
@@ -126,14 +122,14 @@ class StepLoss(Callback):
         self.loss = float(outputs["loss"])
 
 
-def test_losses_and_smoothing_change_what_is_trained_by_and_no_measure(data: Path, tmp_path: Path) -> None:
+def test_losses_and_smoothing_change_what_is_trained_by_and_no_measure(data: Path) -> None:
     measured, trained_by = set(), set()
     for settings in ({}, {"label_smoothing": 0.5}, {"loss": nn.MultiMarginLoss()}):
         torch.manual_seed(0)
         classifier = tiny(**settings)
         datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50)
         step = StepLoss()
-        fit = trainer(tmp_path, max_epochs=1, limit_train_batches=1, enable_checkpointing=False, callbacks=[step])
+        fit = quiet_trainer(max_epochs=1, limit_train_batches=1, callbacks=[step])
         val = fit.validate(classifier, datamodule, verbose=False)[0]["val/loss"]
         fit.fit(classifier, datamodule)
         measured.add((val, float(fit.callback_metrics["train/loss"])))
@@ -145,12 +141,12 @@ def test_losses_and_smoothing_change_what_is_trained_by_and_no_measure(data: Pat
         tiny(loss=nn.CrossEntropyLoss(weight=torch.ones(10)))
 
 
-def test_torchs_own_schedules_go_by_epochs(data: Path, tmp_path: Path) -> None:
+def test_torchs_own_schedules_go_by_epochs(data: Path) -> None:
     def halve(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
         return torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
 
     classifier = tiny(scheduler=halve, optimizer=lambda params: torch.optim.SGD(params, lr=0.8))
-    fit = trainer(tmp_path, enable_checkpointing=False, max_epochs=3)
+    fit = quiet_trainer(max_epochs=3)
     fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100))
     assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1)
 
@@ -190,10 +186,10 @@ def test_classify_takes_any_number_of_images() -> None:
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
-def test_every_precision_trains(data: Path, tmp_path: Path, precision: str) -> None:
+def test_every_precision_trains(data: Path, precision: str) -> None:
     classifier = tiny()
     before = {name: value.clone() for name, value in classifier.network.named_parameters() if value.requires_grad}
-    fit = trainer(tmp_path, max_epochs=1, limit_train_batches=2, precision=precision, enable_checkpointing=False)
+    fit = quiet_trainer(max_epochs=1, limit_train_batches=2, precision=precision)
     fit.fit(classifier, FashionMNISTDataModule(str(data), val_size=100))
     for name, value in classifier.network.named_parameters():
         assert value.dtype == {"64-true": torch.float64, "bf16-true": torch.bfloat16}[precision]
@@ -201,10 +197,10 @@ def test_every_precision_trains(data: Path, tmp_path: Path, precision: str) -> N
         assert name not in before or not torch.equal(value.float(), before[name]), f"{name} was not trained"
 
 
-def test_the_same_objects_can_be_fitted_twice_and_tested(data: Path, tmp_path: Path) -> None:
+def test_the_same_objects_can_be_fitted_twice_and_tested(data: Path) -> None:
     classifier, datamodule = tiny(), FashionMNISTDataModule(str(data), val_size=100)
     for _ in range(2):
-        fit = trainer(tmp_path, max_epochs=1, enable_checkpointing=False)
+        fit = quiet_trainer(max_epochs=1)
         fit.fit(classifier, datamodule)
         assert classifier.train_metrics.images == 500  # of one epoch: nothing is left of the first
         fit.test(classifier, datamodule, verbose=False)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning import Trainer
 
 from fashion_lightning import FashionMNISTClassifier, FashionMNISTDataModule
 from fashion_lightning.data import source
 from fashion_lightning.data.split import stratified_order, train_val_indices
 from fashion_lightning.errors import UserError
+from tests.conftest import quiet_trainer
 from tests.networks import Linear
 
 
@@ -64,14 +64,7 @@ def test_impossible_settings_say_what_is_possible(data: Path, settings: dict[str
 
 def test_a_trainer_that_takes_the_batches_apart_is_refused(data: Path) -> None:
     datamodule = FashionMNISTDataModule(str(data), val_size=100)
-    trainer = Trainer(
-        overfit_batches=2,
-        limit_val_batches=0,
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-    )
+    trainer = quiet_trainer(overfit_batches=2, limit_val_batches=0, max_epochs=1)
     with pytest.raises(UserError, match="give the DataModule a small train_size"):
         trainer.fit(FashionMNISTClassifier(Linear()), datamodule)
 

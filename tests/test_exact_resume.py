@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from torch import tensor
 
 from fashion_lightning.classifier import FashionMNISTClassifier
+from tests import kills
 from tests.conftest import RUN, SECOND, Run
 from tests.interruption import assert_same_state, interrupt
 from tests.kills import fingerprint
@@ -87,17 +88,6 @@ def test_an_interrupted_run_is_exact_under_other_settings_of_the_trainer(
     callbacks = settings if "callbacks" in settings[0] else []  # but not the one that sends the signal
     cli("fit", "--ckpt_path", SECOND, "--trainer.callbacks", "null", *callbacks)
     assert fingerprint(SECOND) == fingerprint(RUN)
-
-
-@pytest.mark.slow
-def test_a_run_that_max_time_ended_within_an_epoch_goes_on_there(cli: Run, recipe: Path) -> None:
-    fit = ["fit", "--config", recipe, "--trainer.max_epochs", "10000", "--model.scheduler", "null"]
-    cli(*fit, "--trainer.max_time", "00:00:00:01")
-    steps = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"]
-    epochs = steps // 10 + 1
-    cli("fit", "--ckpt_path", RUN, "--trainer.max_time", "null", "--trainer.max_epochs", str(epochs))
-    report = json.loads((RUN / "fit.json").read_text())
-    assert (report["epochs"], report["steps"]) == (epochs, 10 * epochs)
 
 
 @pytest.mark.slow
@@ -208,16 +198,6 @@ def test_a_run_is_stopped_early_only_if_that_is_asked_for(cli: Run, recipe: Path
 
 
 @pytest.mark.slow
-def test_a_best_checkpoint_of_a_last_validation_goes_on_as_the_last_one_does(cli: Run, recipe: Path) -> None:
-    cli("fit", "--config", recipe, *EVERY_THIRD, "--model.scheduler", "null")
-    longer = ["--trainer.max_epochs", "3"]
-    assert "best.ckpt after 2 epochs." in cli("fit", "--ckpt_path", RUN / "checkpoints/best.ckpt", *longer)
-    cli("fit", "--ckpt_path", RUN, *longer)
-    assert_same_state(RUN, SECOND)
-    assert curve(RUN, "val/loss")[-1] == curve(SECOND, "val/loss")[-1]
-
-
-@pytest.mark.slow
 def test_a_run_that_is_made_longer_goes_on_as_if_it_had_been_so_from_the_start(cli: Run, recipe: Path) -> None:
     """The validation at its earlier end changes nothing of its weights."""
     fit = ["fit", "--config", recipe, *EVERY_THIRD, "--model.scheduler", "null"]
@@ -227,3 +207,18 @@ def test_a_run_that_is_made_longer_goes_on_as_if_it_had_been_so_from_the_start(c
     cli("fit", "--ckpt_path", SECOND, "--trainer.max_epochs", "4")
     assert_same_state(RUN, SECOND)
     assert curve(RUN, "val/loss") == curve(SECOND, "val/loss")[1:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "processes"), [(6, 1), (2, 2)])
+def test_kills_of_a_process_or_of_either_of_two_leave_no_difference(count: int, processes: int) -> None:
+    done, differences = kills.run(count, processes, processes)
+    assert done >= count
+    assert differences == []
+
+
+def test_a_single_bit_makes_a_difference() -> None:
+    one, other = tensor([1.0, 2.0]), tensor([1.0, 2.0000002])
+    assert dict(kills.values({"a": one})) == dict(kills.values({"a": one.clone()}))
+    assert dict(kills.values({"a": one})) != dict(kills.values({"a": other}))
+    assert dict(kills.values({"a": one})) != dict(kills.values({"a": one.double()}))

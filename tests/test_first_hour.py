@@ -24,8 +24,9 @@ KNOWN = {*SHORT_NAMES, *SHORT_NAMES.values(), "--ckpt_path", "--config"}
 HEAVY = ("torch", "lightning", "torchvision", "jsonargparse", "matplotlib", "numpy")
 
 
-def run_without_torch(*lines: list[str]) -> str:
-    """Run command lines in one process of their own, in which nothing heavy may be imported."""
+def test_help_list_and_completion_import_no_torch() -> None:
+    helps = [[command, "--help"] for command in COMMANDS]
+    lines = [["--version"], *helps, ["list"], ["completion", "bash"]]
     code = (
         f"import sys; from fashion_lightning.cli import main\nfor line in {lines!r}:\n"
         "    try: main(line)\n    except SystemExit as stop: assert not stop.code\n"
@@ -33,14 +34,7 @@ def run_without_torch(*lines: list[str]) -> str:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_help_list_and_completion_import_no_torch() -> None:
-    helps = [[command, "--help"] for command in COMMANDS]
-    asked = [["--version"], *helps, ["list"], ["completion", "bash"]]
-    printed = run_without_torch(*asked)
-    assert printed.count("usage: fashion-lightning") == len(COMMANDS)
+    assert done.stdout.count("usage: fashion-lightning") == len(COMMANDS)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -146,9 +146,7 @@ def test_threads_are_shared_and_it_is_said(cli: Run, recipe: Path, monkeypatch: 
         "Each takes OMP_NUM_THREADS=1. A fit alone takes all threads, and its weights differ in the last bits"
         in printed
     )
-    progress = read_progress(LOGS / "version_0")
-    assert progress is not None
-    assert progress.threads == 1
+    assert '"threads": 1' in (LOGS / "version_0/progress.json").read_text()
 
 
 def state_of_this_process() -> list[Any]:
@@ -178,7 +176,6 @@ def test_it_trains_as_the_command_does_to_the_bit_and_leaves_this_process_as_it_
     assert_same_state(run, trained)
     printed = capfd.readouterr().out
     assert printed.startswith(f"Run folder: {run}   precision: ")
-    assert "epoch 2/2" in printed
     assert fashion_lightning.fit(ckpt_path=run) == run  # nothing is left to do, which is said
     assert "has finished its 2 epochs; nothing was changed" in capfd.readouterr().out
     assert fashion_lightning.classify(run, np.zeros((28, 28))).probabilities.shape == (1, 10)

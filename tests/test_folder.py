@@ -111,9 +111,7 @@ LOGS = Path("tensorboard_logs")
 
 def make_run(folder: Path, written: int) -> Path:
     """A run folder with a checkpoint that was written at that second."""
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "config.yaml").touch()
-    (folder / "checkpoints/last.ckpt").touch()
+    write(folder / "config.yaml", folder / "checkpoints/last.ckpt")
     os.utime(folder / "checkpoints/last.ckpt", (written, written))
     return folder
 

@@ -26,11 +26,6 @@ def test_importing_the_package_or_its_page_of_comparisons_does_not_import_torch(
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
 
 
-def test_every_public_name_can_be_imported() -> None:
-    for name in fashion_lightning._HOME:
-        assert getattr(fashion_lightning, name) is not None
-
-
 def test_one_call_loads_a_run_and_names_images(trained: Path, data: Path) -> None:
     images, _ = source.load("test", data)
     names, probabilities = fashion_lightning.classify(trained, images[:5])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from fashion_lightning.cli.messages import in_a_users_words
 from tests.conftest import TINY_RECIPE, Run
 
 FIT = "fit --config tiny.yaml"
@@ -184,27 +183,3 @@ def test_a_mistake_gets_one_line_and_changes_nothing(
     after = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert after == before  # not even a new run folder
     print(f"| `fashion-lightning {typed}` | {error} |")
-
-
-UNION = """Parser key "trainer.max_epochs":
-  Does not validate against any of the Union subtypes
-  Subtypes: [<class 'int'>, <class 'NoneType'>]
-  Errors:
-    - Expected a <class 'int'>
-    - Expected a <class 'NoneType'>
-  Given value type: <class 'str'>
-  Given value: 1.5"""
-
-
-@pytest.mark.parametrize(
-    ("message", "said"),
-    [
-        (UNION, "--trainer.max_epochs: 1.5 cannot be used. Expected a whole number"),
-        ('Parser key "a.b":\n  Not of type Limit: -5 does not conform to restriction v>=-1', "--a.b: must be >=-1"),
-        ("unrecognized arguments: --data.rot=3", "unrecognized arguments: --data.rot (did you mean --data.root?)"),
-        ("Group 'data' does not accept option 'rot'", "setting 'data.rot' is not accepted (did you mean data.root?)"),
-        ("Option 'zebra' is not accepted", "setting 'zebra' is not accepted"),
-    ],
-)
-def test_what_jsonargparse_says_becomes_what_was_typed_and_what_would_be_right(message: str, said: str) -> None:
-    assert " ".join(in_a_users_words(message, {"--data.root"}).split()) == said

@@ -175,7 +175,7 @@ def test_it_fits_a_phone_which_may_photograph_and_draw_with_a_finger(open_served
     (photo := tmp_path / "photo.jpg").write_bytes(file_of(shirt(3000, 4000), "JPEG"))
     page.set_input_files("#camera", photo)
     expect(page.locator("#original")).to_have_js_property("naturalWidth", 3000)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    check_layout(page, 390)
     for part in ("#said", ".bars"):  # it has scrolled to the answer
         expect(page.locator(part)).to_be_in_viewport(ratio=0.99)
 
@@ -211,7 +211,9 @@ def report(cli: Run, trained: Path) -> Path:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_report_opens_from_its_file_and_fits(open_page: Open, report: Path, width: int) -> None:
+def test_report_and_comparison_open_from_their_files_and_fit(
+    open_page: Open, cli: Run, report: Path, width: int
+) -> None:
     page = open_page(report.absolute().as_uri(), width)
     check_layout(page, width)
     assert page.locator("#mistakes + p").inner_text().startswith("All ")
@@ -227,13 +229,8 @@ def test_the_report_opens_from_its_file_and_fits(open_page: Open, report: Path, 
     assert not page.locator("nav").is_visible()
     assert page.locator(".card").first.is_visible()
     assert page.pdf().startswith(b"%PDF")
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_the_comparison_opens_from_its_file_and_fits(open_page: Open, cli: Run, trained: Path, width: int) -> None:
-    cli("compare", trained, "--output", "report")
-    page = open_page(Path("report/comparison.html").absolute().as_uri(), width)
-    check_layout(page, width)
+    cli("compare", report.parent, "--output", "report")
+    check_layout(open_page(Path("report/comparison.html").absolute().as_uri(), width), width)
 
 
 def get(url: str) -> Any:

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning import Callback, Trainer
 
 from fashion_lightning import FashionMNISTClassifier, FashionMNISTDataModule
 from fashion_lightning.callbacks.pruning import PruneEasyImages
 from fashion_lightning.data.pruning import ImageLosses, Pruned
 from fashion_lightning.errors import UserError
 from fashion_lightning.networks import MLP
-from tests.conftest import Run
+from tests.conftest import Run, quiet_trainer
 
 INDICES = torch.arange(1000) * 2  # every other image of the files is one to train on
 
@@ -72,24 +71,12 @@ def test_an_epoch_goes_on_by_the_losses_at_its_start() -> None:
     assert epoch(sampler, 4) == epoch(continued, 4)
 
 
-def trainer(*callbacks: Callback) -> Trainer:
-    return Trainer(
-        accelerator="cpu",
-        max_epochs=3,
-        logger=False,
-        callbacks=[*callbacks],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-
-
 def test_a_fit_shows_so_many_images_an_epoch_and_keeps_their_losses_also_where_it_is_the_second(data: Path) -> None:
     pruning = PruneEasyImages()
     classifier = FashionMNISTClassifier(MLP(hidden=[]))
     datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50, prune=0.6)
     for _ in range(2):
-        fit = trainer(pruning)
+        fit = quiet_trainer(max_epochs=3, callbacks=[pruning])
         fit.fit(classifier, datamodule)
         assert fit.global_step == 3 * 4  # of 500 images 200, in batches of 50
         assert pruning.state_dict()["losses"].isfinite().sum() == 500  # in three epochs every image was shown
@@ -98,7 +85,7 @@ def test_a_fit_shows_so_many_images_an_epoch_and_keeps_their_losses_also_where_i
 def test_a_trainer_without_the_callback_is_refused(data: Path) -> None:
     datamodule = FashionMNISTDataModule(str(data), val_size=100, prune=0.4)
     with pytest.raises(UserError, match=r"data\.prune needs Trainer"):
-        trainer().fit(FashionMNISTClassifier(MLP(hidden=[])), datamodule)
+        quiet_trainer(max_epochs=3).fit(FashionMNISTClassifier(MLP(hidden=[])), datamodule)
 
 
 def test_within_an_epoch_the_share_cannot_change(cli: Run, recipe: Path) -> None:

@@ -266,6 +266,8 @@ def test_the_commands_take_a_strangers_file_for_its_weights_only(cli: Run, train
         assert f"{file} does not belong to a run of yours, so it cannot be continued. To start a new" in refused
         assert refused.count("\n") == 1
     assert reports[0] == reports[1]
+    cli("predict", "--ckpt_path", "sent.ckpt")
+    assert Path("predictions.csv").is_file()
     assert not list(Path().glob("**/events*1*"))[1:], "no test points are logged outside of a run"
 
 

@@ -19,6 +19,7 @@ from fashion_lightning.callbacks.plots import HIGHEST, WIDTH, confusion_matrix, 
 from tests import kills
 from tests.conftest import RUN, Run
 from tests.interruption import assert_same_state
+from tests.networks import Linear
 
 
 def read(run: Path) -> EventAccumulator:
@@ -183,9 +184,6 @@ def test_a_full_disk_under_the_event_file_is_one_line(recipe: Path, command_on_g
     assert "No space left on device" in line
 
 
-MODEL = FashionMNISTClassifier(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
-
-
 @pytest.mark.slow
 def test_pictures_change_nothing_of_the_training_and_can_be_switched_off(cli: Run, recipe: Path) -> None:
     dropout = ["--model.network", "tests.networks.WithDropout", "--trainer.max_epochs", "1"]
@@ -200,7 +198,7 @@ def test_pictures_change_nothing_of_the_training_and_can_be_switched_off(cli: Ru
 def test_the_confusion_matrix_has_true_classes_as_rows() -> None:
     counts = torch.eye(10)
     counts[2, 7] = 3
-    axes = confusion_matrix(MODEL, {"confusion": counts}).axes[0]
+    axes = confusion_matrix(FashionMNISTClassifier(Linear()), {"confusion": counts}).axes[0]
     shown = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in axes.texts}
     assert shown == {(cls, cls): "100" for cls in range(10)} | {(2, 2): "25.0", (2, 7): "75.0"}
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CLASS_NAMES)
