@@ -74,9 +74,14 @@ class BestCheckpoint(ModelCheckpoint):
         best = Path(self.dirpath or "") / Path(state_dict["best_model_path"]).name
         if not best.is_file():  # branched off into a new folder: the record starts anew
             return
-        score = state_dict["best_model_score"]
-        here = {"dirpath": self.dirpath, "best_model_path": str(best), "kth_best_model_path": str(best)}
-        super().load_state_dict({**state_dict, **here, "best_k_models": {str(best): score}, "last_model_path": ""})
+        here = {
+            "dirpath": self.dirpath,
+            "best_model_path": str(best),
+            "kth_best_model_path": str(best),
+            "best_k_models": {str(best): state_dict["best_model_score"]},
+            "last_model_path": "",
+        }
+        super().load_state_dict({**state_dict, **here})
         self.best_metrics, self.current_score = state_dict["best_metrics"], state_dict["current_score"]
 
 

@@ -41,7 +41,7 @@ class RunFiles(Callback):
         config: dict[str, Any],
         recipe: str,
         arguments: Sequence[str],
-        labels: Sequence[str],
+        labels: tuple[str, str],
         use: Callable[[Trainer, Path], None],
     ) -> None:
         self.config, self.arguments, self.labels, self.use = dump_yaml(config), arguments, labels, use
@@ -68,8 +68,7 @@ class RunFiles(Callback):
         """Where what this Trainer does comes from."""
         device = trainer.strategy.root_device
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-        name, note = self.labels
-        return origin.describe(self.arguments, name, note, gpu, torch.get_num_threads())
+        return origin.describe(self.arguments, *self.labels, gpu, torch.get_num_threads())
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add config and card; flush the loggers, since a continued run does not log again what came before.

@@ -76,8 +76,10 @@ class EpochLines(Checkpoint):
             else:
                 loss, accuracy = (metrics[f"{part}/{name}"].item() for name in ("loss", "accuracy"))
                 line += f"{loss:>{loss_width}.4f}{100 * accuracy:>8.2f} %"
-        best = [saved.best_metrics for saved in trainer.checkpoint_callbacks if isinstance(saved, BestCheckpoint)]
-        is_best = bool(best) and best[0].get("epoch") == trainer.current_epoch
+        is_best = any(
+            isinstance(saved, BestCheckpoint) and saved.best_metrics.get("epoch") == trainer.current_epoch
+            for saved in trainer.checkpoint_callbacks
+        )
         print(f"{line}  best" if is_best else line, flush=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

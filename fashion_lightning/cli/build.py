@@ -141,9 +141,8 @@ class FashionMNISTCLI(LightningCLI):
         elif self.config["model"]["freeze"] and self.checkpoint is None:
             raise UserError("--freeze trains the last layer alone: name what the others come from, --weights cnn.")
         self.timer = Timer(duration=settings["max_time"])
-        labels = [getattr(self.given, label, None) or "" for label in ("name", "note")]
-        about = self.plain_config, self.name, self.given.typed, labels
-        self.run_files = run_files.RunFiles(*about, self._use_run_dir)
+        labels = getattr(self.given, "name", None) or "", getattr(self.given, "note", None) or ""
+        self.run_files = run_files.RunFiles(self.plain_config, self.name, self.given.typed, labels, self._use_run_dir)
         shows_bar = settings["enable_progress_bar"] and sys.stdout.isatty()
         kwargs["enable_progress_bar"] = shows_bar and self.command != "fit"  # Lightning's own
         # Lightning calls those that are Checkpoints last: first BestCheckpoint, whose record LastCheckpoint saves.
@@ -163,8 +162,9 @@ class FashionMNISTCLI(LightningCLI):
         if self.command != "fit" or not isinstance(settings["logger"], list):
             kwargs["logger"] = False  # TensorBoard's comes when there is a folder to log to
         trainer: Trainer = super().instantiate_trainer(**kwargs)  # type: ignore[assignment]
-        content = self.checkpoint.content if self.checkpoint else None
-        trainer.strategy.checkpoint_io = checkpoints.DurableCheckpointIO(content)
+        trainer.strategy.checkpoint_io = checkpoints.DurableCheckpointIO(
+            self.checkpoint.content if self.checkpoint else None
+        )
         if self.command == "fit":
             self._check_fit(trainer)
             if self.makes_run_folder and not settings["fast_dev_run"] and not self.finished:

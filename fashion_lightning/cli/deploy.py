@@ -19,11 +19,7 @@ IMAGES = 1000
 
 
 def export(given: Namespace, _: Sequence[str]) -> None:
-    """Export a classifier, and check the file against it.
-
-    Raises:
-        UserError: there is no checkpoint, its network cannot be exported, or nothing can be written to ``--output``.
-    """
+    """Export a classifier, and check the file against it."""
     path = output_file("--output", given.output, *PACKAGES)
     suffix = path.suffix.lower()
     need_packages(path.name, PACKAGES[suffix])
@@ -67,11 +63,7 @@ def export(given: Namespace, _: Sequence[str]) -> None:
 
 
 def serve(given: Namespace, _: Sequence[str]) -> None:
-    """Serve a classifier until a signal comes.
-
-    Raises:
-        UserError: there is no checkpoint, packages are missing, or the address is taken.
-    """
+    """Serve a classifier until a signal comes."""
     need_packages("serve", ("fastapi", "uvicorn"))
     checkpoint = _best_checkpoint(given)
 
@@ -90,11 +82,7 @@ def serve(given: Namespace, _: Sequence[str]) -> None:
 
 
 def need_packages(what: str, packages: Sequence[str]) -> None:
-    """Check that optional packages are installed.
-
-    Raises:
-        UserError: says how to install them.
-    """
+    """Check that optional packages are installed; a ``UserError`` says how to install them."""
     if missing := [name for name in packages if find_spec(name) is None]:
         raise UserError(f"{what} needs packages that are not installed: pip install {' '.join(missing)}")
 

@@ -17,11 +17,7 @@ from fashion_lightning.tables import print_table
 
 
 def list_runs(given: Namespace, _: Sequence[str]) -> None:
-    """List recipes, presets and the runs in a folder.
-
-    Raises:
-        UserError: there is no such folder.
-    """
+    """List recipes, presets and the runs in a folder."""
     logs = Path(given.folder or LOGS).expanduser()
     if given.folder and not logs.is_dir():
         raise UserError(f"There is no folder {logs}; list takes one where runs are kept.")
@@ -59,11 +55,7 @@ def summary(run: Path) -> list[str]:
 
 
 def compare(given: Namespace, _: Sequence[str]) -> None:
-    """Compare runs: tables and, with ``--output``, files.
-
-    Raises:
-        UserError: none of the folders holds results, or one is not there; the others are shown before.
-    """
+    """Compare runs: tables and, with ``--output``, files. A run that is not there is an error after the others."""
     from fashion_lightning.report import comparison_table as tables
     from fashion_lightning.report import comparison_text as texts
 

@@ -26,22 +26,13 @@ from fashion_lightning.sweeps import fits
 
 
 def repeat(given: Namespace, fit_options: Sequence[str]) -> None:
-    """Fit a recipe with several seeds.
-
-    Raises:
-        UserError: the options cannot be used, another ``repeat`` of this recipe runs, or a run failed.
-    """
+    """Fit a recipe with several seeds."""
     name, config = fit_settings(fit_options)
     fits.repeat(name, config, fit_options, given.seeds, given.processes, given.test)
 
 
 def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
-    """Search a space, after its corners were checked as ``fit`` does.
-
-    Raises:
-        UserError: the options or the space cannot be used, the study is another one's, its database cannot be used,
-            or a trial failed.
-    """
+    """Search a space, after its corners were checked as ``fit`` does."""
     need_packages("sweep", ("optuna",))
     from fashion_lightning.sweeps import search
     from fashion_lightning.sweeps.space import corners, read_space

@@ -125,11 +125,8 @@ class Shuffled(DistributedSampler[Tensor]):
 class Balanced(Shuffled):
     """An order that shows each class equally often (±1), in an epoch as long as without.
 
-    An image of a rare class is shown as often as another one of it, give or take a draw.
-
-    Args:
-        labels: of the positions, ``(N,)`` int64.
-        batch_size, seed, rank, world_size: as of ``Shuffled``.
+    An image of a rare class is shown as often as another one of it, give or take a draw. ``labels`` are those of the
+    positions, ``(N,)`` int64; the other arguments are those of ``Shuffled``.
     """
 
     def __init__(self, labels: Tensor, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
@@ -137,7 +134,6 @@ class Balanced(Shuffled):
         self.classes = [torch.nonzero(labels == cls).flatten() for cls in torch.unique(labels)]
 
     def order(self, draws: torch.Generator) -> Tensor:
-        """Return the positions ``(length,)`` that an epoch shows, drawn from ``draws``."""
         share = -(-self.length // len(self.classes))
         shown = []
         for places in self.classes:  # as many copies of each as it takes, of which a share is drawn

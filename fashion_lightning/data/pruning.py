@@ -25,13 +25,7 @@ class ImageLosses:
         self.shown: list[tuple[Tensor, Tensor]] = []
 
     def record(self, indices: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Keep a batch, on its device: a GPU is not waited for in a step.
-
-        Args:
-            indices: ``(B,)`` int64, places in the files.
-            logits: ``(B, 10)``.
-            labels: ``(B,)``.
-        """
+        """Keep a batch, whose indices are places in the files, on its device: a GPU is not waited for in a step."""
         self.shown.append((indices, cross_entropy(logits.detach().float(), labels, reduction="none")))
 
     def start_epoch(self) -> Tensor:
