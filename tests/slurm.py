@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-MISSING = os.getuid() != 0 or not all(map(shutil.which, ("slurmctld", "slurmd", "srun", "sbatch")))
+MISSING = os.getuid() != 0 or not all(map(shutil.which, ("munged", "slurmctld", "slurmd", "srun", "sbatch")))
 """For a test's ``skipif``."""
 
-REASON = "needs SLURM and root: apt-get install slurm-wlm"
+REASON = "needs SLURM and root: apt-get install slurmctld slurmd slurm-client munge"
 
 CONFIG = """
 ClusterName=test
@@ -26,8 +26,9 @@ StateSaveLocation={folder}
 SlurmdSpoolDir={folder}
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
-AuthType=auth/none
-CredType=cred/none
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge
+CredType=cred/munge
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
@@ -39,7 +40,15 @@ SchedulerParameters=sched_interval=1
 NodeName={host} NodeAddr=127.0.0.1 CPUs=8
 PartitionName=all Nodes={host} Default=YES
 """
-"""Without munge and cgroups, which a container lacks."""
+"""Without cgroups, which a container lacks."""
+
+DAEMONS = (
+    # Any file is a key for one machine; --force takes one that others may read.
+    "munged --foreground --force --key-file={folder}/slurm.conf --socket={folder}/munge --pid-file={folder}/munge.pid"
+    " --seed-file={folder}/seed --log-file={folder}/munge.log",
+    "slurmctld -D",
+    "slurmd -D",
+)
 
 
 @contextlib.contextmanager
@@ -51,7 +60,7 @@ def cluster() -> Iterator[None]:
     config = folder / "slurm.conf"
     config.write_text(CONFIG.format(host=socket.gethostname(), ports=ports, folder=folder))
     with mock.patch.dict(os.environ, SLURM_CONF=str(config)), (folder / "log").open("wb") as log:
-        daemons = [subprocess.Popen([name, "-D"], stderr=log) for name in ("slurmctld", "slurmd")]
+        daemons = [subprocess.Popen(command.format(folder=folder).split(), stderr=log) for command in DAEMONS]
         try:
             while "idle" not in run("sinfo", "-h", "-o", "%t"):
                 time.sleep(0.2)
@@ -61,7 +70,7 @@ def cluster() -> Iterator[None]:
             for daemon in reversed(daemons):
                 daemon.terminate()
                 daemon.wait()
-    shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def run(*command: str) -> str:

@@ -1,4 +1,4 @@
-"""A job of a real SLURM that is signalled, requeued and continued: it ends with the same weights."""
+"""Jobs of a real SLURM: one is signalled, requeued and ends with the same weights; an array works at one sweep."""
 
 import os
 import shlex
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import kills, slurm
+from tests import kills, postgresql, slurm
 from tests.conftest import RUN
 
 JOB = f"""#!/bin/bash
@@ -20,14 +20,25 @@ echo "ended with $code"
 if [ $code -gt 128 ]; then scontrol requeue $SLURM_JOB_ID; fi
 """
 
+EPOCH = "\nepoch "
+"""How the line of each epoch begins."""
+
+ARRAY = """#!/bin/bash
+#SBATCH --array=0-1 --ntasks=2 --output=log_%a.txt
+srun PROGRAM sweep --config tiny.yaml --space space.yaml --trials 4 --storage STORAGE
+echo "ended with $?"
+"""
+
 
 def wait_for(log: Path, text: str, times: int) -> None:
-    """Wait until a log holds a text so many times. A job that was requeued starts at once, not in two minutes."""
+    """Wait until a log holds a text so many times. A job that was requeued starts soon, not in two minutes."""
     deadline = time.monotonic() + 300
     while not log.exists() or log.read_text().count(text) < times:
         assert time.monotonic() < deadline, log.exists() and log.read_text()
-        for job in slurm.run("squeue", "-h", "-t", "PENDING", "-o", "%i").split():
-            slurm.run("scontrol", "update", f"jobid={job}", "starttime=now")
+        for line in slurm.run("squeue", "-h", "-o", "%i %T %r").splitlines():
+            if line.endswith("PENDING BeginTime"):
+                time.sleep(2)  # within the second in which its first part ended, its credential is taken for revoked
+                slurm.run("scontrol", "update", f"jobid={line.split()[0]}", "starttime=now")
         time.sleep(0.2)
 
 
@@ -37,7 +48,7 @@ def wait_for(log: Path, text: str, times: int) -> None:
 def test_a_job_that_is_signalled_and_requeued_ends_with_the_same_weights(
     recipe: Path, command_on_generated_data: list[str]
 ) -> None:
-    recipe.write_text(recipe.read_text().replace("max_epochs: 2", "max_epochs: 40"))
+    recipe.write_text(recipe.read_text().replace("max_epochs: 2", "max_epochs: 20"))
     Path("job.sh").write_text(JOB.replace("PROGRAM", shlex.join(command_on_generated_data)))
     with slurm.cluster():
         jobs = {}
@@ -47,9 +58,9 @@ def test_a_job_that_is_signalled_and_requeued_ends_with_the_same_weights(
                 (folder / name).symlink_to(Path(name).absolute())
             jobs[folder] = slurm.run("sbatch", "--parsable", f"--chdir={folder.absolute()}", "job.sh")
         log = folder / "log.txt"
+        wait_for(log, EPOCH, 1)
         for number, signal in enumerate(("TERM", "USR1"), 1):
-            wait_for(log, "Run folder", number)
-            time.sleep(1)
+            wait_for(log, EPOCH, log.read_text().count(EPOCH) + 1)  # it trains now, wherever it went on
             slurm.run("scancel", f"--signal={signal}", jobs[folder])
             wait_for(log, "ended with", number)
         for folder in jobs:
@@ -58,3 +69,18 @@ def test_a_job_that_is_signalled_and_requeued_ends_with_the_same_weights(
     assert endings == ["ended with 143", "ended with 138", "ended with 0"]
     assert [path.name for path in Path("signalled/tensorboard_logs").iterdir()] == ["tiny"]  # no hpc_ckpt_1.ckpt
     assert kills.fingerprint("signalled" / RUN) == kills.fingerprint("undisturbed" / RUN)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(slurm.MISSING or postgresql.MISSING, reason=f"{slurm.REASON}; {postgresql.REASON}")
+@pytest.mark.skipif("FASHION_LIGHTNING_SLURM" not in os.environ, reason="takes minutes; set FASHION_LIGHTNING_SLURM=1")
+@pytest.mark.usefixtures("recipe")
+def test_the_tasks_of_a_job_array_work_at_one_sweep(command_on_generated_data: list[str]) -> None:
+    Path("space.yaml").write_text("lr: {low: 0.01, high: 0.1}")
+    script = ARRAY.replace("PROGRAM", shlex.join(command_on_generated_data))
+    with postgresql.server() as server, slurm.cluster():
+        Path("job.sh").write_text(script.replace("STORAGE", shlex.quote(server.url("postgres"))))
+        slurm.run("sbatch", "job.sh")
+        for task in range(2):
+            wait_for(Path(f"log_{task}.txt"), "ended with 0", 1)
+    assert Path("tensorboard_logs/tiny_sweep/trials.csv").read_text().count(",complete,") == 4
