@@ -175,6 +175,9 @@ def run(trials: int = 12, workers: int = 1, kills: int = 10, restarts: int = 1, 
             if event == "kill":
                 sweep.kill_one(draw)
             else:
+                # Not while a worker starts: it would say at once that the server is not there.
+                while not all(psutil.Process(worker.pid).children() for worker in sweep.running):
+                    wrong += sweep.wait(1)
                 server.stop()
                 time.sleep(OUTAGE_SECONDS)
                 server.start()

@@ -246,5 +246,21 @@ def test_what_cannot_be_searched_is_said_in_one_line(tmp_path: Path, text: str, 
 
 @pytest.mark.slow
 @pytest.mark.skipif(postgresql.MISSING, reason=postgresql.REASON)
-def test_two_workers_of_which_one_is_killed_share_a_study() -> None:
-    assert sweep_kills.run(trials=3, workers=2, kills=1, restarts=0, seed=0) == (3, [])
+def test_two_workers_of_which_one_is_killed_share_a_study_whose_server_starts_anew() -> None:
+    assert sweep_kills.run(trials=3, workers=2, kills=1, restarts=1, seed=0) == (3, [])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(postgresql.MISSING, reason=postgresql.REASON)
+def test_a_question_is_repeated_when_its_connection_ends_within_the_transaction() -> None:
+    with postgresql.server() as server:
+        storage = open_storage(storage_url(server.url("postgres"), Path()), threading.Event())
+        study = opened(storage)
+        event.listen(
+            storage.engine,
+            "after_cursor_execute",
+            lambda connection, *_: connection.connection.driver_connection.close(),
+            once=True,
+        )
+        study.set_user_attr("answer", 42)
+        assert study.user_attrs["answer"] == 42

@@ -8,7 +8,7 @@ password.
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import URL, NullPool, event, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import URL, NullPool, make_url
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, PendingRollbackError, SQLAlchemyError
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import lock_for_life
@@ -33,6 +33,18 @@ PATIENCE_SECONDS = 300
 """How long a database may be away, as while its server restarts."""
 
 UNREACHABLE = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
+
+AWAY = {InterfaceError, OperationalError, PendingRollbackError}
+"""What SQLAlchemy raises of a server that does not answer, or no longer."""
+
+QUESTIONS = (
+    *("_create_new_trial", "_set_trial_param", "set_trial_state_values", "set_trial_intermediate_value"),
+    *("set_trial_user_attr", "set_trial_system_attr", "get_trial", "_get_trials", "_get_best_trial_id"),
+    *("get_study_directions", "get_study_user_attrs", "get_study_system_attrs", "set_study_user_attr"),
+    *("get_trial_id_from_study_id_trial_number", "record_heartbeat", "_get_stale_trial_ids"),
+    *("create_new_study", "get_study_id_from_name"),
+)
+"""What Optuna asks of its storage in a sweep, each in a transaction of its own."""
 
 
 def storage_url(given: str | None, folder: Path) -> URL:
@@ -108,18 +120,25 @@ def open_storage(url: URL, stopping: threading.Event) -> Storage:
     except RuntimeError as error:  # the tables are of another Optuna
         raise UserError(f"--storage cannot be used: {error}") from error
 
-    def wait_for_server(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
+    for name in QUESTIONS if shared else ():
+        setattr(storage, name, _patient(getattr(storage, name), stopping))
+    return storage
+
+
+def _patient(ask: Callable[..., Any], stopping: threading.Event) -> Callable[..., Any]:
+    """Repeat a question while the server is away, or if it went away within the transaction."""
+
+    def repeat(*arguments: Any, **options: Any) -> Any:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                return dialect.connect(*arguments, **options)
-            except dialect.loaded_dbapi.OperationalError:
-                if time.monotonic() > deadline or stopping.wait(1):
+                return ask(*arguments, **options)
+            except UNREACHABLE as error:
+                is_away = AWAY & {type(error), type(error.__cause__)}
+                if not is_away or time.monotonic() > deadline or stopping.wait(1):
                     raise
 
-    if shared:
-        event.listen(storage.engine, "do_connect", wait_for_server)
-    return storage
+    return repeat
 
 
 @contextlib.contextmanager
