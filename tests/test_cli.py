@@ -138,3 +138,13 @@ def test_a_run_goes_on_with_its_threads_or_says_that_it_does_not(
     said = f"The run began with {began} threads and goes on with {goes_on} (OMP_NUM_THREADS or the machine"
     assert (said in printed) == (began != goes_on)
     assert f'"threads": {goes_on}' in (trained / "progress.json").read_text()
+
+
+def test_all_images_can_be_trained_on_and_then_the_last_checkpoint_counts(cli: Run, recipe: Path) -> None:
+    printed = cli("fit", "--config", recipe, "--data.val_size", "0", "--epochs", "1")
+    last = RUN / "checkpoints/last.ckpt"
+    assert "0 validation images are too few to choose an epoch by: the last one counts" in printed
+    assert f"fashion-lightning test --ckpt_path {last}" in printed
+    assert not (RUN / "checkpoints/best.ckpt").exists()
+    cli("test", "--ckpt_path", last)
+    assert "the validation images could not be measured" in (RUN / "test_last.html").read_text()

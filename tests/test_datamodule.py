@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,15 +52,25 @@ def test_fit_and_validate_never_open_the_test_files(data: Path, tmp_path: Path) 
         ({"shift": -1}, "data.shift must be at least 0"),
         ({"cutout": 40}, "data.cutout must be at least 0 and below 29, not 40"),
         ({"prune": 0.8}, "data.prune must be at least 0 and below 0.7, not 0.8"),
-        ({"val_size": 0}, "data.val_size is 0"),
+        ({"val_size": -1}, "data.val_size is -1"),
+        ({"fold": "4/3"}, "data.fold is 4/3: give the number of a fold and how many there are, as 2/5"),
+        ({"fold": "1/1"}, "data.fold is 1/1"),
         ({"val_size": 600}, "data.val_size is 600"),
         ({"val_size": 1.5}, "data.val_size is 1.5"),
         ({"val_size": 100, "train_size": 501}, "only 500 images are left"),
     ],
 )
-def test_impossible_settings_say_what_is_possible(data: Path, settings: dict[str, float], message: str) -> None:
+def test_impossible_settings_say_what_is_possible(data: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        FashionMNISTDataModule(str(data), **settings).setup("fit")  # type: ignore[arg-type]
+        FashionMNISTDataModule(str(data), **settings).setup("fit")
+
+
+def test_each_image_is_validated_in_one_fold_and_trained_on_in_the_others(data: Path) -> None:
+    folds = [FashionMNISTDataModule(str(data), fold=f"{number}/7") for number in range(1, 8)]
+    for fold in folds:
+        fold.setup("fit")
+        assert sorted(torch.cat([fold.train_set.indices, fold.val_set.indices]).tolist()) == list(range(600))
+    assert sorted(torch.cat([fold.val_set.indices for fold in folds]).tolist()) == list(range(600))
 
 
 def test_a_trainer_that_takes_the_batches_apart_is_refused(data: Path) -> None:

@@ -23,7 +23,7 @@ from fashion_lightning.cli.many_fits import fit_settings
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import read_checkpoint
 from fashion_lightning.runs.progress import read_progress
-from fashion_lightning.runs.results import read_results
+from fashion_lightning.runs.results import read_config, read_results
 from fashion_lightning.sweeps.fits import Repetition, fit_command
 from tests.conftest import RUN, Run
 from tests.interruption import assert_same_state, wait_for
@@ -83,6 +83,17 @@ def test_only_what_is_missing_is_run_and_each_run_is_the_one_that_fit_makes_alon
     assert "2 of 2 done" in cli(*command)
     assert (runs[0] / "fit.json").stat() == kept
     assert len(list(LOGS.glob("version_*"))) == 2
+
+
+@pytest.mark.slow
+def test_folds_are_runs_of_one_recipe_that_are_validated_on_different_images(cli: Run, recipe: Path) -> None:
+    command = ["repeat", "--config", recipe, "--folds", "2", "--epochs", "1"]
+    printed = cli(*command)
+    assert "Folds of tiny: 2, 1 at a time" in printed
+    assert re.search(r"fold 2/2   validation .* 2 of 2 done", printed)
+    assert re.search(r"^ ?tiny +2 +1,628 ", printed, flags=re.MULTILINE)
+    cli(*command)
+    assert [read_config(run)["data"]["fold"] for run in sorted(LOGS.glob("version_*"))] == ["1/2", "2/2"]
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ class BestCheckpoint(ModelCheckpoint):
         if len(images) < len(enough) and stage == "fit" and self.monitor not in TRAIN_METRICS:
             self.monitor = None
             if trainer.is_global_zero:
-                print(f"{len(images)} validation images are too few to choose an epoch by: the last counts as best.")
+                print(f"{len(images)} validation images are too few to choose an epoch by: the last one counts.")
         super().setup(trainer, pl_module, stage)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -123,6 +123,8 @@ class FashionMNISTCLI(LightningCLI):
                 name, known = logger["class_path"].rpartition(".")[2], self.checkpoint.own.get("loggers", {})
                 if name in RUN_IDS and name in known:
                     logger["init_args"][RUN_IDS[name]] = known[name]
+        if data["val_size"] == 0 and not data["fold"]:
+            settings["limit_val_batches"] = 0
         if settings["precision"] is None:
             settings["precision"] = precision.default_precision(settings["accelerator"])
         if settings["deterministic"] is None:

@@ -64,7 +64,7 @@ TABLE = (
         ),
         (
             CONFIG,
-            replace(CKPT_PATH, meaning=f"continue this run in its folder: {RUN}"),
+            replace(CKPT_PATH, meaning=f"run to continue: {RUN}"),
             Option("--weights", "FILE", "start a new run from the weights of a run or a file"),
             NAME,
             NOTE,
@@ -142,6 +142,7 @@ TABLE = (
         (
             PASSED_ON,
             Option("--seeds", "N", "train with the seeds 0 to N-1; 5 by default", from_on(1, 5)),
+            Option("--folds", "N", "cross-validation: N fits, each validated on a fold", from_on(2, 0)),
             Option("--processes", "N", "fits to run at a time, sharing threads; 1 by default", from_on(1, 1)),
             Option("--test", "", "also test each best checkpoint, with and without test-time augmentation"),
             replace(NAME, setting="--name"),

@@ -27,8 +27,9 @@ from fashion_lightning.sweeps import fits
 
 def repeat(given: Namespace, fit_options: Sequence[str]) -> None:
     """Fit a recipe with several seeds."""
-    name, config = fit_settings(fit_options)
-    fits.repeat(name, config, fit_options, given.seeds, given.processes, given.test)
+    fold = [f"--data.fold=1/{given.folds}"] if given.folds else []
+    name, config = fit_settings([*fit_options, *fold])
+    fits.repeat(name, config, fit_options, given.folds or given.seeds, given.processes, given.test, given.folds)
 
 
 def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
@@ -77,6 +78,6 @@ def fit_settings(options: Sequence[str], to_choose: bool = False) -> tuple[str, 
     if config["trainer"]["fast_dev_run"]:
         raise UserError("repeat and sweep need runs that are saved: leave trainer.fast_dev_run out.")
     images = len(built.datamodule.val_set)
-    if to_choose and images < split.ENOUGH_TO_CHOOSE:
-        raise UserError(f"{images} validation images are too few to choose settings by: give --data.val_size 5000.")
+    if images < (split.ENOUGH_TO_CHOOSE if to_choose else 1):
+        raise UserError(f"{images} validation images are too few to compare runs by: give --data.val_size 5000.")
     return built.name, config

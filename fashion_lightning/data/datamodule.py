@@ -24,7 +24,7 @@ from fashion_lightning.data.classes import FASHION_MNIST, rendered
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
 from fashion_lightning.data.renderings import Draws, catalogue, render
 from fashion_lightning.data.seeding import generator, run_seed
-from fashion_lightning.data.split import stratified_order, train_val_indices
+from fashion_lightning.data.split import fold_bounds, stratified_order, train_val_indices
 from fashion_lightning.errors import UserError
 
 
@@ -50,7 +50,9 @@ class FashionMNISTDataModule(LightningDataModule):
         balanced: draw each class equally often.
         batch_size: training images in a step, in each process.
         val_size: validation images, as a number (5000) or as a fraction of the training set (0.2); by default 5000,
-            of your own pictures 0.15, unless they have a ``val`` folder.
+            of your own pictures 0.15, unless they have a ``val`` folder. 0 trains on all images: nothing can be chosen,
+            and the last checkpoint counts.
+        fold: validate on a fold of the training set, of cross-validation: ``2/5`` is the second of five.
         train_size: train on so many images only; all that are not for validation by default.
         prune: share of the training images that each epoch leaves out, drawn from those that were easy when last shown.
         flip: mirror training images: ``none``, ``random``, or ``alternating`` from epoch to epoch.
@@ -69,6 +71,7 @@ class FashionMNISTDataModule(LightningDataModule):
         batch_size: int = 64,
         balanced: bool = False,
         val_size: int | float | None = None,
+        fold: str | None = None,
         train_size: int | None = None,
         prune: float = 0.0,
         flip: Flip = "none",
@@ -100,6 +103,7 @@ class FashionMNISTDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.balanced = balanced
         self.val_size = default_val_size(folder) if val_size is None else val_size
+        self.fold = fold
         self.train_size = train_size
         self.prune = prune
         self.image_losses: ImageLosses | None = None  # set by the callback PruneEasyImages
@@ -135,17 +139,19 @@ class FashionMNISTDataModule(LightningDataModule):
             images, labels = self.load("train")
             own_val = 0 if self.own is None else self.own.validation
             count = round(self.val_size * len(labels)) if isinstance(self.val_size, float) else self.val_size
-            count = own_val or count
-            if not 0 < count < len(labels):
+            begin, count = fold_bounds(self.fold, len(labels)) if self.fold else (0, own_val or count)
+            if not 0 <= count < len(labels):
                 raise UserError(
                     f"data.val_size is {self.val_size}: give a number of images below {len(labels):,}"
                     " or a fraction between 0 and 1; every choice is made on the validation images."
                 )
+            if self.fold and own_val:
+                raise UserError("data.fold chooses the validation images, and these pictures have a folder of them.")
             if own_val:  # they are the last ones
                 train, val = torch.split(torch.arange(len(labels)), [len(labels) - own_val, own_val])
                 train = train[stratified_order(labels[train])[: self.train_size]]
             else:
-                train, val = train_val_indices(labels, count, self.train_size)
+                train, val = train_val_indices(labels, count, self.train_size, begin)
             if self.train_size is not None and self.train_size > len(train):
                 raise UserError(
                     f"data.train_size is {self.train_size}, but only {len(train)} images are left to train on."

@@ -18,6 +18,9 @@ from fashion_lightning.runs.results import RunResults, read_curve, read_predicti
 
 Rows = list[list[str]]
 
+SPLIT = ("data.val_size", "data.fold")
+"""Settings that decide on which images a run is validated."""
+
 VALIDATION = ("val/loss", "val/accuracy", "val/top5")
 
 
@@ -165,8 +168,8 @@ def differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
     for column in (column for column in COLUMNS if column.scale == 100):
         for group in groups[1:]:
             samples = [column.values(each) for each in (group, groups[0])]
-            sizes = {each.runs[0].settings.get("data.val_size") for each in (group, groups[0])}
-            if not all(samples) or (column.name.startswith("val") and len(sizes) > 1):  # over other images
+            splits = {tuple(map(each.runs[0].settings.get, SPLIT)) for each in (group, groups[0])}
+            if not all(samples) or (column.name.startswith("val") and len(splits) > 1):  # over other images
                 continue
             right = [_right(column, each) for each in (group, groups[0])]
             if by_image := bool(right[0]) and right[0].keys() == right[1].keys():

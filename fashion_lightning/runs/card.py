@@ -43,13 +43,13 @@ class Card:
     recipe: str
     tta: TTA = "none"
     val_size: int | float = 5000
-    """The validation images, which were not trained on: their number, or their share of the training images."""
+    """The validation images, which were not trained on: their number, or their share of the training images; or 0."""
     images: ImageSpec = FASHION_MNIST
     limits: Limits = NO_LIMITS
 
     def __post_init__(self) -> None:
-        val_size = self.val_size if type(self.val_size) in (int, float) else 0
-        if self.tta not in get_args(TTA) or not 0 < val_size <= 60_000:
+        val_size = self.val_size if type(self.val_size) in (int, float) else -1
+        if self.tta not in get_args(TTA) or not 0 <= val_size <= 60_000:
             raise UserError("its tta or its val_size cannot be")
         check_name(self.recipe, "Its recipe")
         if not isinstance(self.network, dict) or self.network.keys() != {"class_path", "init_args"}:
@@ -112,6 +112,7 @@ def card_of(config: dict[str, Any], recipe: str, limits: Limits = NO_LIMITS) -> 
     if module.startswith(PACKAGE) and name in NETWORKS:
         network["class_path"] = f"{PACKAGE}.{name}"
     try:
-        return Card(network, recipe, model["tta"], data["val_size"], ImageSpec.of(model.get("images", {})), limits)
+        val_size = 0 if data.get("fold") else data["val_size"]  # a card names no fold: nothing can be validated by it
+        return Card(network, recipe, model["tta"], val_size, ImageSpec.of(model.get("images", {})), limits)
     except UserError:
         return None

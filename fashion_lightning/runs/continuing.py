@@ -27,7 +27,8 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
     """
     rules = []
     if command != "predict":
-        rules.append(("data.val_size", "some images would be both trained and validated on"))
+        why = "some images would be both trained and validated on"
+        rules += [("data.val_size", why), ("data.fold", why)]
     if command == "fit":
         rules.append(("model.optimizer", "the optimizer's state would not fit"))
         rules.append(("model.scheduler", "the checkpoint's schedule would go on"))

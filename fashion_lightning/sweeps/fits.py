@@ -144,31 +144,45 @@ FOR_TESTS = (*PLACES_AND_DEVICES, "trainer.enable_progress_bar", "trainer.limit_
 
 
 class Repetition:
-    """All seeds of one recipe.
+    """All seeds of one recipe, or all folds, each with a seed of its own.
 
     Args:
         name, config: the recipe and every setting of its fit, as plain values.
         fit_options: what the user typed for ``fit``.
         test: also run ``test`` on each best checkpoint, without test-time augmentation and with the recipe's kind, else
             flip averaging.
+        folds: how many there are; 0 for seeds alone.
     """
 
-    def __init__(self, name: str, config: dict[str, Any], fit_options: Sequence[str], test: bool) -> None:
+    def __init__(
+        self, name: str, config: dict[str, Any], fit_options: Sequence[str], test: bool, folds: int = 0
+    ) -> None:
         self.name, self.config, self.fit_options, self.test = name, config, list(fit_options), test
+        self.folds = folds
         self.recipe = recipe_settings(config)
         self.tta = "flip" if config["model"]["tta"] == "none" else config["model"]["tta"]
         self.folder = Path(config["trainer"]["default_root_dir"]) / name
 
+    def fold_of(self, seed: int) -> str | None:
+        """Return the fold that is trained with a seed; of seeds alone, the one that was typed."""
+        typed_fold: str | None = self.config["data"]["fold"]
+        return f"{seed + 1}/{self.folds}" if self.folds else typed_fold
+
     def run_of(self, seed: int) -> Path | None:
         """Return the run folder of this recipe with this seed that got furthest; it may still be trained."""
-        candidates = []
+        candidates, fold = [], self.fold_of(seed)
         for run_dir in self.folder.glob("version_*"):
             with contextlib.suppress(UserError):
                 config = read_config(run_dir)
-                if config["seed_everything"] == seed and recipe_settings(config) == self.recipe:
+                same = config["seed_everything"] == seed and config["data"].get("fold") == fold
+                if same and recipe_settings(config) == self.recipe:
                     has_checkpoint = any(run_dir.glob("checkpoints/*.ckpt"))
                     candidates.append((has_report(run_dir), is_being_trained(run_dir), has_checkpoint, run_dir))
         return max(candidates)[-1] if candidates else None
+
+    def label(self, seed: int) -> str:
+        """Name the run with a seed."""
+        return f"fold {self.fold_of(seed)}" if self.folds else f"seed {seed}"
 
     def train(self, seed: int, fits: Fits) -> None:
         """Run what is missing for a seed, and say how good it is.
@@ -176,10 +190,11 @@ class Repetition:
         Raises:
             UserError: a command failed, or the run has no results.
         """
-        label, run_dir = f"seed {seed}", self.run_of(seed) or new_run_dir(self.folder.parent, self.name)
+        label, run_dir = self.label(seed), self.run_of(seed) or new_run_dir(self.folder.parent, self.name)
         fits.wait_for_others(label, run_dir)
         if not has_report(run_dir):
-            fits.run(fit_command(run_dir, [*self.fit_options, f"--seed_everything={seed}"], self.config), run_dir)
+            begin = as_flags({"seed_everything": seed, "data.fold": self.fold_of(seed)})
+            fits.run(fit_command(run_dir, [*self.fit_options, *begin], self.config), run_dir)
         results = read_results(run_dir)
         if self.test and not {"none", self.tta} <= results.tests.keys():
             flags = [*flags_to_continue(self.config, FOR_TESTS), f"--model.tta={self.tta}"]
@@ -191,14 +206,22 @@ class Repetition:
 
 
 def repeat(
-    name: str, config: dict[str, Any], fit_options: Sequence[str], seeds: int, processes: int, test: bool
+    name: str,
+    config: dict[str, Any],
+    fit_options: Sequence[str],
+    seeds: int,
+    processes: int,
+    test: bool,
+    folds: int = 0,
 ) -> None:
     """Fit a recipe with seeds 0, 1, 2 and so on, as far as that is missing, and print a table of the runs.
+
+    With ``folds``, as many seeds, each run validates on another fold.
 
     Raises:
         UserError: another ``repeat`` of this recipe runs, or a run failed.
     """
-    repetition = Repetition(name, config, fit_options, test)
+    repetition = Repetition(name, config, fit_options, test, folds)
     repetition.folder.mkdir(parents=True, exist_ok=True)
     if not lock_for_life(repetition.folder / ".repeat.lock"):  # two would train every seed twice
         raise UserError(
@@ -206,8 +229,8 @@ def repeat(
         )
     failures = []
     fits = Fits(processes)
-    with fits.pool(processes, f"Seeds of {name}", seeds) as pool:
-        futures = {pool.submit(repetition.train, seed, fits): f"seed {seed}" for seed in range(seeds)}
+    with fits.pool(processes, f"{'Folds' if folds else 'Seeds'} of {name}", seeds) as pool:
+        futures = {pool.submit(repetition.train, seed, fits): repetition.label(seed) for seed in range(seeds)}
         for future in as_completed(futures):
             try:
                 future.result()
