@@ -65,7 +65,8 @@ def test_training_is_measured_by_sums_over_images_that_can_be_kept() -> None:
 
 
 def test_less_of_a_loss_is_better_and_more_of_anything_else() -> None:
-    assert {name for name in (*METRICS, "val/ece") if direction(name) == "min"} == {"val/loss", "train/loss", "val/ece"}
+    names = (*METRICS, "val/ece", "val/error")
+    assert {name for name in names if direction(name) == "min"} == {"val/loss", "train/loss", "val/ece", "val/error"}
 
 
 @pytest.mark.parametrize("logit", [torch.nan, -torch.inf])
@@ -146,6 +147,12 @@ def test_a_picture_with_low_logits_is_none_of_the_classes() -> None:
     logits, labels = torch.eye(10).repeat(10, 1) * 9, torch.arange(10).repeat(10)
     limits = find_limits(logits, labels)
     assert likely(torch.tensor([[8.9] + [0.0] * 9, [9.0] + [0.0] * 9]), limits).sum(dim=1).tolist() == [0, 1]
+
+
+def test_limits_stay_within_the_bounds_of_a_card_also_for_a_network_that_diverged() -> None:
+    huge = torch.full((40, 10), 1e6)
+    assert find_limits(huge, torch.zeros(40, dtype=torch.long)).logit == 1e4
+    assert find_limits(huge * torch.nan, torch.zeros(40, dtype=torch.long)) == Limits(0.0, -1e4)
 
 
 def test_classes_are_named_from_the_most_probable_on() -> None:
