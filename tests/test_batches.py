@@ -1,9 +1,10 @@
 """Batches by indexing, and orders that are a function of (seed, epoch)."""
 
+import numpy as np
 import pytest
 import torch
 
-from fashion_lightning.data.batches import ImagesInMemory, InOrder, Shuffled, batch_loader
+from fashion_lightning.data.batches import Balanced, ImagesInMemory, InOrder, Shuffled, batch_loader, channels_first
 
 DATASET = ImagesInMemory(
     torch.arange(103, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28), torch.arange(103) % 10
@@ -82,3 +83,24 @@ def test_several_processes_train_on_the_images_that_one_would_train_on_in_each_s
 def test_no_process_trains_on_a_last_batch_of_one_image() -> None:
     shares = [list(Shuffled(65, 10, 0, rank, 3)) for rank in range(3)]
     assert [[len(batch) for batch in share] for share in shares] == [[10, 10], [10, 10], [10, 10]]
+
+
+def test_a_balanced_epoch_shows_each_class_equally_often_in_an_order_of_its_own() -> None:
+    labels = torch.tensor([0] * 50 + [1] * 9 + [2] * 2)
+    alone = Balanced(labels, 10, seed=0)
+    shown = torch.cat(list(alone))
+    assert len(shown) == 60  # less a last batch of one image
+    assert torch.equal(shown, torch.cat(list(Balanced(labels, 10, seed=0))))
+    assert not torch.equal(shown, torch.cat(list(Balanced(labels, 10, seed=1))))
+    assert sorted(torch.bincount(labels[alone.order(torch.Generator())]).tolist()) == [20, 20, 21]
+    assert torch.bincount(shown)[:50].max() == 1  # of a class with more images than its share, none twice
+    shares = [list(Balanced(labels, 5, 0, rank, 2)) for rank in range(2)]
+    for batch, pair in zip(alone, zip(*shares, strict=True), strict=True):
+        assert sorted(batch.tolist()) == sorted(torch.cat(pair).tolist())
+
+
+def test_pictures_become_images_with_their_channels_first() -> None:
+    colours = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    assert channels_first([colours, colours]).shape == (2, 3, 2, 4)
+    assert channels_first([colours])[0, 2].tolist() == colours[..., 2].tolist()
+    assert channels_first([colours[..., 0]]).shape == (1, 1, 2, 4)

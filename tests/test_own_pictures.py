@@ -13,7 +13,6 @@ from PIL import Image
 
 import fashion_lightning
 from fashion_lightning.data import own_pictures
-from fashion_lightning.data.batches import Balanced
 from fashion_lightning.data.classes import ImageSpec
 from fashion_lightning.data.datamodule import FashionMNISTDataModule
 from fashion_lightning.errors import UserError
@@ -194,15 +193,6 @@ def test_more_than_half_of_the_memory_is_refused(shapes: Path, monkeypatch: pyte
     with pytest.raises(UserError, match=r"need 0.0 GB of memory, more than half .* smaller --data.size than 28"):
         own_pictures.load(shapes)
     assert "0.0 MB in memory as 8x8 pixels" in own_pictures.load(shapes, size=8, channels=1).lines[-1]
-
-
-def test_a_balanced_epoch_shows_each_class_equally_often() -> None:
-    labels = torch.tensor([0] * 50 + [1] * 9 + [2] * 2)
-    order = Balanced(labels, batch_size=10, seed=0)
-    shown = torch.cat(list(order))
-    assert len(shown) == len(labels) - 1  # less a last batch of one image
-    assert sorted(torch.bincount(labels[order.order(torch.Generator())]).tolist()) == [20, 20, 21]
-    assert len(set(shown.tolist())) > 25
 
 
 def test_own_pictures_are_trained_on_tested_continued_and_shown_with_their_names(shapes: Path, cli: Run) -> None:
