@@ -125,7 +125,7 @@ class Shuffled(DistributedSampler[Tensor]):
 class Balanced(Shuffled):
     """An order that shows each class equally often (±1), in an epoch as long as without.
 
-    An image of a rare class is shown as often as another one of it, give or take a draw. ``labels`` are those of the
+    An image of a rare class is shown several times; how many is drawn, and may be none. ``labels`` are those of the
     positions, ``(N,)`` int64; the other arguments are those of ``Shuffled``.
     """
 
