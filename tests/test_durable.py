@@ -20,7 +20,7 @@ import torch
 from fashion_lightning.callbacks.checkpoints import DurableCheckpointIO
 from fashion_lightning.errors import UserError
 from fashion_lightning.files import lock
-from fashion_lightning.files.durable import replacing, write_output
+from fashion_lightning.files.durable import output_file, replacing, write_output
 from tests.conftest import RUN, Run
 from tests.interruption import wait_for
 
@@ -243,6 +243,27 @@ def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
     with lock.one_at_a_time(tmp_path):
         assert not is_free(tmp_path)
     assert is_free(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (" ", "needs the name of a file, not of a folder: ' '"),
+        ("kept/new", "needs the name of a file, not of a folder"),
+        ("kept/a.xlsx", "must end in .csv or .json, not 'a.xlsx'"),
+        ("kept/taken.csv/a.csv", "cannot be written: .*taken.csv takes no new file"),
+        ("kept/new/er/a.csv", "cannot be written: .*new takes no new file"),
+        ("~nobody_here/a.csv", "cannot be used"),
+    ],
+)
+def test_an_output_is_refused_before_any_work(given: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("kept/new").mkdir(parents=True)
+    Path("kept/taken.csv").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.W_OK and Path(path).name != "new")
+    for allowed in ("kept/taken.csv", "kept/newer/a.CSV"):
+        assert output_file("--output", allowed, ".csv", ".json") == Path(allowed)
+    with pytest.raises(UserError, match=f"--output .*{line}"):
+        output_file("--output", given, ".csv", ".json")
 
 
 def test_a_pipe_or_a_device_is_written_to_not_replaced() -> None:
