@@ -145,6 +145,5 @@ def test_all_images_can_be_trained_on_and_then_the_last_checkpoint_counts(cli: R
     last = RUN / "checkpoints/last.ckpt"
     assert "0 validation images are too few to choose an epoch by: the last one counts" in printed
     assert f"fashion-lightning test --ckpt_path {last}" in printed
-    assert not (RUN / "checkpoints/best.ckpt").exists()
     cli("test", "--ckpt_path", last)
     assert "the validation images could not be measured" in (RUN / "test_last.html").read_text()

@@ -65,7 +65,10 @@ MISTAKES: list[tuple[str, str]] = [
         "sweep --config tiny.yaml --space short.yaml",
         "short.yaml: unrecognized arguments: --model.optimizer.lr (did you",
     ),
-    ("sweep --config tiny.yaml --space space.yaml --data.val_size 20", "20 validation images are too few to choose"),
+    (
+        "sweep --config tiny.yaml --space space.yaml --data.val_size 20",
+        "20 validation images are too few to compare runs by",
+    ),
     (f"{FIT} --trainer.default_root_dir s3://bucket", "must be a folder of this machine, not s3://bucket"),
     ("repeat --config quick --seeds 0", "argument --seeds: must be a whole number of at least 1, not '0'"),
     # files
@@ -96,6 +99,7 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --network no_such.MyNetwork", "there is no module no_such: it must be installed, or lie as no_such.py in"),
     (f"{FIT} --network unfinished_net.Net", "SyntaxError: '(' was never closed (unfinished_net.py, line 1)"),
     (f"{FIT} --network ends_python.Net", "ends_python.py, line 2)"),
+    (f"{FIT} --network torch.ao.nn.quantized.Linear", "in_features must be given: --model.network"),
     (f"{FIT} --optimizer subprocess.Popen", "Importing 'subprocess.Popen' is not allowed"),
     (f"{FIT} --network wide_resnet --model.network.init_args.depth 5", "ValueError: depth must be 6n + 4"),
     (f"{FIT} --network tests.networks.FailsToRun", "tests/networks.py, line"),

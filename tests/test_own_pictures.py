@@ -212,11 +212,12 @@ def test_own_pictures_are_trained_on_tested_continued_and_shown_with_their_names
     figures = json.loads((run / "test_best.json").read_text())
     recalls = [values["recall"] for values in figures["classes"].values()]
     assert figures["balanced_accuracy"] == pytest.approx(sum(recalls) / 3)
-    printed = cli("predict", "--ckpt_path", "shapes", "--images", "shapes/red", "--trainer.accelerator", "cpu")
-    assert "40 predictions" in printed
+    printed = cli("predict", "--ckpt_path", "shapes", "--images", "shapes", "--trainer.accelerator", "cpu")
+    assert "90 predictions" in printed
     (shapes / "red" / "40.png").write_bytes((shapes / "red" / "3.png").read_bytes())
     printed = cli("fit", "--ckpt_path", "shapes", "--epochs", "2", exits=2)
     assert "'red' has 35, not 34" in printed
+    assert "'red' has 35, not 34" in cli("test", "--ckpt_path", "shapes", exits=2)  # others would be its test pictures
     (shapes / "red" / "40.png").unlink()
     assert "2 epochs in" in cli("fit", "--ckpt_path", "shapes", "--epochs", "2")
     classifier = fashion_lightning.load("shapes")

@@ -1,12 +1,14 @@
 """Build Trainer, model and data from a parsed command line; refuse what cannot work before anything is touched."""
 
 import argparse
+import inspect
 import os
+import pydoc
 import sys
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -32,7 +34,7 @@ from fashion_lightning.cli import messages, process
 from fashion_lightning.cli.commands import SHORT_NAMES
 from fashion_lightning.cli.parser import CLASSES, class_names
 from fashion_lightning.cli.trainer import Trainer
-from fashion_lightning.data import own_pictures
+from fashion_lightning.data import own_files, own_pictures
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import rendered
 from fashion_lightning.data.datamodule import FashionMNISTDataModule, default_val_size
@@ -239,8 +241,12 @@ class FashionMNISTCLI(LightningCLI):
         process.keep_freed_memory()
         # With `deterministic`, torch fills all that it allocates, for code that reads what nobody wrote: 3 % of a step.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        if method == "validate" and self.checkpoint is not None:
-            continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
+        if self.checkpoint is not None and method != "fit" and loader is None:
+            own, trained_on = (config["data"].get("folder") for config in (self.config, self.checkpoint.settings))
+            # Without a folder of test pictures, one picture more or less draws others for the test.
+            is_drawn = own is not None and own == trained_on and not any(map(own_files.is_test, Path(own).iterdir()))
+            if method == "validate" or is_drawn:
+                continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
         # Only `fit` restores more than weights, which the model has already.
         path = str(self.checkpoint.path) if self.checkpoint is not None and method == "fit" else None
         verbosity = {"verbose": False} if method in ("validate", "test") else {}
@@ -253,7 +259,7 @@ class FashionMNISTCLI(LightningCLI):
         print(f"Weights of {given.path}: {weights.start_from(self.model.network, given.weights)}", flush=True)
         ours = self.config["data"]["val_size"]
         theirs = given.config.get("data", {}).get("val_size", ours)
-        if theirs != ours:
+        if theirs != ours and self.config["data"]["folder"] is None:
             print(f"They were trained with --data.val_size {theirs}, so on some of this run's validation images.")
 
     @cached_property
@@ -291,6 +297,13 @@ def _settle_images(model: Any, data: Any, is_new: bool) -> None:
     arguments = model["network"].get("init_args") or {}
     for name in decided.keys() & arguments.keys():
         arguments[name] = decided[name]
+    for name, parameter in inspect.signature(
+        cast(type, pydoc.locate(model["network"]["class_path"]))
+    ).parameters.items():
+        # jsonargparse gives a required argument that has no type the value None.
+        no_type = parameter.default is parameter.annotation is inspect.Parameter.empty
+        if no_type and name in arguments and arguments[name] is None:
+            raise UserError(f"{name} must be given: --model.network.init_args.{name}, of a network")
 
 
 def print_settings(command: str) -> None:

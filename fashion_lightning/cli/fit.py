@@ -117,7 +117,11 @@ def _print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path 
     print(f"Run folder: {where}   precision: {trainer.precision}   seed: {run_seed()}{several}")
     if checkpoint is not None:
         begun, batches = checkpoint.loop["epoch_progress"]["current"]["started"], checkpoint.batches_of_epoch_done
-        place = f"in epoch {begun}, after {batches} batches of it" if batches else f"after {begun} epochs"
+        place = (
+            f"in epoch {begun}, after {batches} batches of it"
+            if batches
+            else f"after {begun} epoch{'s' if begun != 1 else ''}"
+        )
         print(f"Continuing {checkpoint.path} {place}.")
 
 

@@ -27,8 +27,7 @@ from fashion_lightning.sweeps import fits
 
 def repeat(given: Namespace, fit_options: Sequence[str]) -> None:
     """Fit a recipe with several seeds."""
-    fold = [f"--data.fold=1/{given.folds}"] if given.folds else []
-    name, config = fit_settings([*fit_options, *fold])
+    name, config = fit_settings([*fit_options, *([f"--data.fold=1/{given.folds}"] if given.folds else [])])
     fits.repeat(name, config, fit_options, given.folds or given.seeds, given.processes, given.test, given.folds)
 
 

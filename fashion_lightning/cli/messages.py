@@ -75,7 +75,8 @@ class OneLineErrorParser(LightningArgumentParser):
 
 
 NOT_TELLING = re.compile(
-    r"Union subtypes|NoneType|Expected a path but|Expected a (?:list|a list, as .*)$|could not convert"
+    r"Union subtypes|NoneType|Expected a path but|Expected one of \[-1\]|Expected a (?:list|a list, as .*)$"
+    r"|could not convert"
 )
 """Reasons that help nobody, of several."""
 

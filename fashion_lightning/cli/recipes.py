@@ -1,5 +1,6 @@
 """The recipes and presets that come with the package, by name; a config file by its path."""
 
+import difflib
 import re
 from itertools import takewhile
 from pathlib import Path
@@ -53,5 +54,8 @@ def find_config(given: str) -> Path:
         return path
     if given in known:
         return RECIPES / f"{given}.yaml"
-    hint = f" (did you mean {given}.yaml?)" if Path(f"{given}.yaml").is_file() else ""
-    raise UserError(f"There is no config file {given}{hint}; the recipes and presets are: {', '.join(known)}.")
+    close = [f"{given}.yaml"] if Path(f"{given}.yaml").is_file() else difflib.get_close_matches(given, known, n=1)
+    raise UserError(
+        f"There is no config file {given}{f' (did you mean {close[0]}?)' if close else ''}; the recipes and presets"
+        f" are: {', '.join(known)}."
+    )

@@ -17,6 +17,11 @@ PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "t
 MOST_FILES = 1_000_000
 
 
+def is_test(path: Path) -> bool:
+    """Check whether a folder, or an IDX file, holds pictures to test with."""
+    return "t10k" in path.name or "test" in path.name.lower()
+
+
 class Picture(NamedTuple):
     """A picture of a known class."""
 
@@ -89,7 +94,7 @@ def _idx_files(folder: Path, files: list[Path]) -> tuple[list[Picture], tuple[st
     arrays: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     for file in files:
         begin = file.name.partition("images")[0]
-        part = "test" if "t10k" in begin or "test" in begin else "train"
+        part = "test" if is_test(file) else "train"
         pair = [file, *sorted(folder.glob(f"{begin}labels*"))]
         if part in arrays or len(pair) != 2:
             raise UserError(

@@ -71,7 +71,7 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
     try:
         images = ImageSpec(class_names, size, channels, (0.5,) * channels, (0.5,) * channels)
     except UserError as error:
-        raise UserError(f"{folder} cannot be used: {error}.") from error
+        raise UserError(f"{folder} cannot be used with --data.size {size}: {error}.") from error
     needed = len(pictures) * channels * size**2
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > memory / 2:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import glob
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def recipe_settings(config: dict[str, Any]) -> dict[str, str]:
             settings.update(flattened(parts))
         else:
             settings[key] = value
-    settings["data.fold"] = str(settings.get("data.fold")).rpartition("/")[2]  # the runs of all folds are of one recipe
+    settings["data.fold"] = re.sub(r"^\d+/", "k/", str(settings.get("data.fold")))  # all folds are of one recipe
     return {key: str(value) for key, value in settings.items() if key not in NOT_OF_THE_RECIPE}
 
 

@@ -165,8 +165,7 @@ class Repetition:
 
     def fold_of(self, seed: int) -> str | None:
         """Return the fold that is trained with a seed; of seeds alone, the one that was typed."""
-        typed_fold: str | None = self.config["data"]["fold"]
-        return f"{seed + 1}/{self.folds}" if self.folds else typed_fold
+        return f"{seed + 1}/{self.folds}" if self.folds else self.config["data"]["fold"]
 
     def run_of(self, seed: int) -> Path | None:
         """Return the run folder of this recipe with this seed that got furthest; it may still be trained."""
