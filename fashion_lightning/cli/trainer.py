@@ -147,11 +147,7 @@ def _plain(value: Any) -> Any:
 
 
 def _refuse_inexact(setting: str, parts: object) -> None:
-    """Refuse parts of Lightning's own that are not known to go on exactly in a run that was killed.
-
-    Raises:
-        UserError: naming the first such part.
-    """
+    """Refuse parts of Lightning's own that are not known to go on exactly in a run that was killed."""
     for part in parts if isinstance(parts, list) else [parts]:
         name, module = type(part).__name__, type(part).__module__
         if module.startswith("lightning.") and name not in EXACT:

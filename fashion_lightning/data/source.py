@@ -96,11 +96,7 @@ def _with_content(name: str, folder: Path) -> bytes | None:
 
 
 def _refuse_other_content(root: Path) -> None:
-    """Refuse a data folder that was typed and is not there, or holds other things than the files.
-
-    Raises:
-        UserError: says what it holds, and what takes it.
-    """
+    """Refuse a data folder that was typed and is not there, or holds other things than the files."""
     if not root.is_dir():
         raise UserError(f"--data.root: there is no folder {root}. An empty one would get Fashion-MNIST's files.")
     held = [path for folder in (root, raw_folder(root)) if folder.is_dir() for path in sorted(folder.iterdir())]

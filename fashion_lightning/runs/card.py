@@ -73,11 +73,7 @@ class Card:
 
 
 def _count_values(value: Any) -> int:
-    """The number of plain values in nested lists.
-
-    Raises:
-        UserError: a value is no word, truth value or number up to ``LARGEST``.
-    """
+    """The number of plain values in nested lists."""
     if isinstance(value, list):
         return 1 + sum(map(_count_values, value))
     if isinstance(value, int | float) and abs(value) <= LARGEST:  # not NaN

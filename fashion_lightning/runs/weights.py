@@ -157,11 +157,7 @@ def _plain_weights(state_dict: Any, most_bytes: int) -> dict[str, "Tensor"]:
 
 
 def _check_fit(card: Card, weights: Mapping[str, "Tensor"]) -> None:
-    """Build the network of a card without memory for its weights, and give it these.
-
-    Raises:
-        UserError: the end of a sentence about the file.
-    """
+    """Build the network of a card without memory for its weights, and give it these."""
     import torch
 
     from fashion_lightning import networks
