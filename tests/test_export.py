@@ -58,6 +58,7 @@ def test_the_lines_of_the_documents_use_an_onnx_file_without_torch(exported: Pat
     assert printed.startswith(CLASS_NAMES[answers(exported, images[7:8]).argmax()])
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_file_of_torch_export_and_says_how_it_was_checked(
     cli: Run, trained: Path, images: Tensor
 ) -> None:
@@ -145,6 +146,7 @@ def test_what_each_recipe_trains_can_be_exported(name: str, images: Tensor) -> N
         assert largest_difference(classifier, exported, images[:50]) < 1e-5
 
 
+@pytest.mark.slow
 def test_the_page_holds_the_network_of_the_checkpoint_and_needs_nothing_else(
     cli: Run, trained: Path, images: Tensor
 ) -> None:

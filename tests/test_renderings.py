@@ -52,6 +52,7 @@ def test_validation_photographs_are_the_same_in_every_run(data: Path) -> None:
     assert torch.equal(runs[0].val_set.images, runs[1].val_set.images)
 
 
+@pytest.mark.slow
 def test_the_recipe_trains_tests_and_refuses_tiny_photographs(cli: Run, data: Path) -> None:
     fit = ("fit", "--config", "photographs", "--data.root", data, "--data.batch_size", 20, "--data.val_size", 20)
     small = ("--model.network.init_args.widths", "[8,8,8]", "--trainer.max_epochs", 2)

@@ -271,6 +271,7 @@ def test_the_commands_take_a_strangers_file_for_its_weights_only(cli: Run, train
     assert not list(Path().glob("**/events*1*"))[1:], "no test points are logged outside of a run"
 
 
+@pytest.mark.slow
 def test_a_new_run_starts_from_weights(cli: Run, trained: Path) -> None:
     """The network is that of the card, unless a recipe names another."""
     printed = cli(
