@@ -31,8 +31,6 @@ from fashion_lightning.callbacks import (
 )
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli import messages, process
-from fashion_lightning.cli.commands import SHORT_NAMES
-from fashion_lightning.cli.parser import CLASSES, class_names
 from fashion_lightning.cli.trainer import Trainer
 from fashion_lightning.data import own_files, own_pictures
 from fashion_lightning.data.batches import Batch
@@ -304,12 +302,3 @@ def _settle_images(model: Any, data: Any, is_new: bool) -> None:
         no_type = parameter.default is parameter.annotation is inspect.Parameter.empty
         if no_type and name in arguments and arguments[name] is None:
             raise UserError(f"{name} must be given: --model.network.init_args.{name}, of a network")
-
-
-def print_settings(command: str) -> None:
-    """Print every setting that a command takes, as jsonargparse describes them, and end."""
-    messages.silence_what_is_not_news()
-    print("short names:\n" + "".join(f"  {short:16}{setting}\n" for short, setting in SHORT_NAMES.items()))
-    for setting in CLASSES:
-        print(f"{setting}: {', '.join(class_names(setting).values())}, or the path of another class\n")
-    FashionMNISTCLI(argparse.Namespace(command=command), ["--help"], "", None, None)

@@ -76,9 +76,9 @@ def _run(command: Command, arguments: list[str]) -> None:
         if "--help_all" in arguments:
             print(page(command))
             if command.settings:
-                from fashion_lightning.cli import build
+                from fashion_lightning.cli import fit
 
-                build.print_settings(command.name if command.of_a_run else "fit")
+                fit.print_settings(command.name if command.of_a_run else "fit")
             return
         given, settings = parse(command.name, arguments)
         if command.of_a_run and given.ckpt_path is None and "--print_config" not in settings:

@@ -16,8 +16,10 @@ from fashion_lightning.callbacks.stopping import Interrupted
 from fashion_lightning.callbacks.terminal import print_layers
 from fashion_lightning.cli.arguments import complete
 from fashion_lightning.cli.build import FashionMNISTCLI
+from fashion_lightning.cli.commands import SHORT_NAMES
 from fashion_lightning.cli.evaluate import predict, test, validate
 from fashion_lightning.cli.messages import silence_what_is_not_news
+from fashion_lightning.cli.parser import CLASSES, class_names
 from fashion_lightning.data.seeding import run_seed
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import write_json
@@ -145,6 +147,15 @@ def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> Non
         print(f"Test it           fashion-lightning test --ckpt_path {run_dir if best else checkpoints / 'last.ckpt'}")
     if cli.trainer.loggers:
         print(f"See its curves    tensorboard --logdir {run_dir.parent.parent}", flush=True)
+
+
+def print_settings(command: str) -> None:
+    """Print every setting that a command takes, as jsonargparse describes them, and end."""
+    silence_what_is_not_news()
+    print("short names:\n" + "".join(f"  {short:16}{setting}\n" for short, setting in SHORT_NAMES.items()))
+    for setting in CLASSES:
+        print(f"{setting}: {', '.join(class_names(setting).values())}, or the path of another class\n")
+    FashionMNISTCLI(Namespace(command=command), ["--help"], "", None, None)
 
 
 RUNS = {"fit": fit, "validate": validate, "test": test, "predict": predict}

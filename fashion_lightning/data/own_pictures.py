@@ -107,7 +107,7 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
         for_test = {*order[: round(TEST_SHARE * len(order))]}
         by_part["test"] = [by_part["train"][place] for place in sorted(for_test)]
         by_part["train"] = [picture for place, picture in enumerate(by_part["train"]) if place not in for_test]
-        lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`, always the same ones.")
+        lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`; a change draws others.")
     splits, validation = {}, 0
     for split, pictures in (("train", by_part["train"] + by_part["val"]), ("test", by_part["test"])):
         images, labels = torch.empty((len(pictures), *spec.shape), dtype=torch.uint8), list[int]()
