@@ -277,10 +277,7 @@ class FashionMNISTCLI(LightningCLI):
 def _settle_images(model: Any, data: Any, is_new: bool) -> None:
     """Settle what depends on the images: of a new run by its data, else by what the network was trained for.
 
-    Args:
-        model, data: their settings, which are changed: classes, sizes and normalization of the images, and the
-            arguments of a network that takes ``num_classes``, ``channels`` or ``size``.
-        is_new: whether no run is continued or measured.
+    Change the settings of model and data, and the network's arguments ``num_classes``, ``channels`` and ``size``.
     """
     if data["val_size"] is None:
         data["val_size"] = default_val_size(data["folder"])
@@ -298,7 +295,6 @@ def _settle_images(model: Any, data: Any, is_new: bool) -> None:
     for name, parameter in inspect.signature(
         cast(type, pydoc.locate(model["network"]["class_path"]))
     ).parameters.items():
-        # jsonargparse gives a required argument that has no type the value None.
-        no_type = parameter.default is parameter.annotation is inspect.Parameter.empty
+        no_type = parameter.default is parameter.annotation is inspect.Parameter.empty  # jsonargparse gives it None
         if no_type and name in arguments and arguments[name] is None:
             raise UserError(f"{name} must be given: --model.network.init_args.{name}, of a network")

@@ -1,7 +1,4 @@
-"""Every subcommand, declared once: parser, help, completion and "did you mean" are made from this table.
-
-Nothing here imports torch.
-"""
+"""Every subcommand, declared once, without torch: parser, help, completion and "did you mean" are made from it."""
 
 from dataclasses import dataclass, replace
 

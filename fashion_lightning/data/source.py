@@ -62,9 +62,7 @@ def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
     Raises:
         UserError: ``root`` is not there or holds something else, or no source can be reached.
     """
-    found = _find(split, root or Path("data"))
-    if root is not None and found is None:
-        _refuse_other_content(root)
+    found = _find(split, root or Path("data")) or (None if root is None else _look_again(split, root))
     found = found or _find(split, user_folder(), SYSTEM_FOLDER) or _fetch(split, root or user_folder())
     images, labels = (torch.from_numpy(parse_idx(content, Path(split)).copy()) for content in found)
     return images[:, None], labels.long()
@@ -95,18 +93,29 @@ def _with_content(name: str, folder: Path) -> bytes | None:
     return None
 
 
-def _refuse_other_content(root: Path) -> None:
-    """Refuse a data folder that was typed and is not there, or holds other things than the files."""
+def _look_again(split: Split, root: Path) -> list[bytes] | None:
+    """Return what another process has fetched into a typed folder meanwhile.
+
+    Refuse a folder that is not there, or holds other things than the files.
+    """
     if not root.is_dir():
         raise UserError(f"--data.root: there is no folder {root}. An empty one would get Fashion-MNIST's files.")
-    held = [path for folder in (root, raw_folder(root)) if folder.is_dir() for path in sorted(folder.iterdir())]
-    held = [path for path in held if not path.name.startswith(".") and path.name != "FashionMNIST"]
-    if held:
+    with one_at_a_time(root):  # a fetch is not in its middle now
+        found = _find(split, root)
+    held = [
+        path
+        for folder in (root, raw_folder(root))
+        if folder.is_dir()
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".") and path.name != "FashionMNIST"
+    ]
+    if held and found is None:
         names = ", ".join(path.name for path in held[:4]) + (", …" if len(held) > 4 else "")
         raise UserError(
             f"--data.root {root} does not hold Fashion-MNIST's files whole, but {names} (the SHA-256 decides: MNIST's"
             f" have the same names). To train on what it holds: --data.folder {root}"
         )
+    return found
 
 
 def _fetch(split: Split, root: Path) -> list[bytes]:
@@ -122,7 +131,7 @@ def _fetch(split: Split, root: Path) -> list[bytes]:
     reasons: list[str] = []
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with one_at_a_time(target):
+        with one_at_a_time(root):
             if found_now := _find(split, root):  # another process has fetched it, for which this one waited
                 return found_now
             for left in target.glob(f"{FETCHING}*"):  # by a process that was killed: nobody else fetches now

@@ -157,8 +157,7 @@ class Repetition:
     def __init__(
         self, name: str, config: dict[str, Any], fit_options: Sequence[str], test: bool, folds: int = 0
     ) -> None:
-        self.name, self.config, self.fit_options, self.test = name, config, list(fit_options), test
-        self.folds = folds
+        self.name, self.config, self.fit_options, self.test, self.folds = name, config, list(fit_options), test, folds
         self.recipe = recipe_settings(config)
         self.tta = "flip" if config["model"]["tta"] == "none" else config["model"]["tta"]
         self.folder = Path(config["trainer"]["default_root_dir"]) / name
@@ -169,11 +168,11 @@ class Repetition:
 
     def run_of(self, seed: int) -> Path | None:
         """Return the run folder of this recipe with this seed that got furthest; it may still be trained."""
-        candidates, fold = [], self.fold_of(seed)
+        candidates = []
         for run_dir in self.folder.glob("version_*"):
             with contextlib.suppress(UserError):
                 config = read_config(run_dir)
-                same = config["seed_everything"] == seed and config["data"].get("fold") == fold
+                same = config["seed_everything"] == seed and config["data"].get("fold") == self.fold_of(seed)
                 if same and recipe_settings(config) == self.recipe:
                     has_checkpoint = any(run_dir.glob("checkpoints/*.ckpt"))
                     candidates.append((has_report(run_dir), is_being_trained(run_dir), has_checkpoint, run_dir))
@@ -192,7 +191,7 @@ class Repetition:
         label, run_dir = self.label(seed), self.run_of(seed) or new_run_dir(self.folder.parent, self.name)
         fits.wait_for_others(label, run_dir)
         if not has_report(run_dir):
-            begin = as_flags({"seed_everything": seed, "data.fold": self.fold_of(seed)})
+            begin = as_flags({"seed_everything": seed} | ({"data.fold": self.fold_of(seed)} if self.folds else {}))
             fits.run(fit_command(run_dir, [*self.fit_options, *begin], self.config), run_dir)
         results = read_results(run_dir)
         if self.test and not {"none", self.tta} <= results.tests.keys():
