@@ -179,7 +179,7 @@ def test_a_run_killed_in_its_first_epoch_goes_on_from_its_start(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert refused == (
-        f"error: {RUN} is being trained by another process. Wait for it or stop it; a run of its own:"
+        f"error: {RUN} is being trained by another process. Wait for it, stop it, or start another run:"
         " fashion-lightning fit\n"
     )
     cli("fit", "--ckpt_path", RUN, "--trainer.max_epochs", "2")  # nothing is left of the lock

@@ -111,7 +111,7 @@ REFUSED = {
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) run", "image/png", 415, "BMP, GIF"),
     "half a picture": (file_of(shirt(400, 400), "JPEG")[:2000], "image/jpeg", 422, "cannot be read as an image"),
     "a header alone": (file_of(shirt(30, 30))[:45], "image/png", 422, "cannot be read as an image"),
-    "a bomb": (file_of(Image.new("1", (1200, 1200))), "image/png", 413, "1.4 million pixels, of 1 at most"),
+    "a bomb": (file_of(Image.new("1", (1200, 1200))), "image/png", 413, "1.4 million pixels; the limit is 1 million"),
     "too many bytes": (bytes(400_000), "image/png", 413, "more than 0.3 MB"),
 }
 

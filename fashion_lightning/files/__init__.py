@@ -1,1 +1,1 @@
-"""Files read within bounds, written durably and locked; imports nothing of the package but its errors."""
+"""Read files within bounds, write them durably, lock them; imports only ``errors`` from the package."""

@@ -19,7 +19,7 @@ def read_yaml(path: Path) -> Any:
     """Read a YAML file as plain values.
 
     Raises:
-        UserError: it is no regular file, too large, or not valid YAML.
+        UserError: it is not a regular file, too large, or not valid YAML.
         OSError: it cannot be opened.
     """
     return parse_yaml(read_bounded(path, MAX_BYTES), str(path))
@@ -35,7 +35,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """Read a regular file of at most ``most`` bytes; does not wait, as opening a pipe would.
+    """Read a regular file of at most ``most`` bytes; never blocks, as opening a pipe would.
 
     Raises:
         UserError: it is not a regular file, or larger.
@@ -46,7 +46,7 @@ def read_bounded(path: Path, most: int) -> bytes:
             raise UserError(f"{path} is not a regular file.")
         content = file.read(most + 1)
     if len(content) > most:
-        raise UserError(f"{path} is larger than {most // 1024:,} kB, the most that is read of such a file.")
+        raise UserError(f"{path} is larger than {most // 1024:,} kB, the limit for such a file.")
     return content
 
 
@@ -60,13 +60,13 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
         raise UserError(f"{name} is larger than {MAX_BYTES // 1024} kB.")
     try:
         return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a number that is none
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an invalid date or number
         problem = " ".join(str(error).replace('in "<byte string>", ', "").split())
         raise UserError(f"{name} is not valid YAML: {problem[:200]}.") from error
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only; no references, which let a kilobyte stand for a billion values, and no key twice."""
+    """Loads plain values; refuses duplicate keys, and references, which can expand a kilobyte to a billion values."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -84,7 +84,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes no references, which the loader refuses."""
+    """Writes repeated values out in full, because the loader refuses references."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -1,17 +1,17 @@
 """Text in CSV cells that a spreadsheet must not run.
 
-Excel and others take a cell that begins with ``=``, ``+``, ``-`` or ``@`` for a formula, which can start programs and
-send data elsewhere; names of files and recipes may come from anybody
+Excel and others run a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, which can start programs and
+send data elsewhere. File and recipe names may come from strangers
 (https://owasp.org/www-community/attacks/CSV_Injection).
 """
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Also the white space that is skipped before a formula, and the full-width forms of its signs."""
+"""Includes white space, which spreadsheets skip before a formula, and the full-width forms of the signs."""
 
 
 def harmless(text: str) -> str:
-    """The text of a CSV cell, after an apostrophe if a spreadsheet would take it for a formula.
+    """Return a cell's text, with an apostrophe in front if a spreadsheet would run it as a formula.
 
-    For names only: a negative number would get the apostrophe as well.
+    For names only: a negative number would get the apostrophe, too.
     """
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text

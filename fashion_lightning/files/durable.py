@@ -1,4 +1,4 @@
-"""Write files so that a kill leaves either the old or the new one, never half of one; check those that a user names."""
+"""Write files so that a kill leaves the old or the new one, never half of it; check output paths that a user gives."""
 
 import contextlib
 import errno
@@ -14,10 +14,9 @@ from fashion_lightning.errors import UserError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside its place, sync it, and put it there in one step; on any error the old file stays.
+    """Write to a temporary file in the same folder, sync it, and rename it to ``path``; an error keeps the old file.
 
-    Each process writes a file of its own. What a killed fit left half written is removed when the run goes on
-    (``lock_run``).
+    Each process has its own temporary file; ``lock_run`` removes those that a killed fit left.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -29,13 +28,13 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     except BaseException as error:
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk is met in a write, which knows no name
+            error.filename = str(path)  # a write to a full disk fails without a file name
         raise
     folder = os.open(path.parent, os.O_DIRECTORY)
     try:
         os.fsync(folder)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF):  # some network file systems sync no folders
+        if error.errno not in (errno.EINVAL, errno.EBADF):  # some network file systems cannot sync folders
             raise
     finally:
         os.close(folder)
@@ -48,10 +47,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def output_file(option: str, given: str, *suffixes: str) -> Path:
-    """Check that the file that an option names can be written, and ends in one of ``suffixes``.
+    """Return the path given for an option, checked to be writable and to end in one of ``suffixes``.
 
     Raises:
-        UserError: nothing can be written there, or it is named as another kind of file.
+        UserError: it cannot be written, or has another suffix.
     """
     try:
         path = Path(given).expanduser()
@@ -69,7 +68,7 @@ def output_file(option: str, given: str, *suffixes: str) -> Path:
 
 
 def write_output(path: Path, content: bytes) -> None:
-    """Replace a regular file in one step, or the file that a symbolic link names; write to a device or a pipe."""
+    """Replace a regular file in one step, following a symbolic link; write directly to a device or a pipe."""
     if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
         with path.open("wb") as device:
             device.write(content)

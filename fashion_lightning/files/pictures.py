@@ -1,4 +1,4 @@
-"""A picture file of a stranger's or a user's: opened within bounds, and reduced to a square."""
+"""Open picture files, a user's or a stranger's, within bounds, and reduce them to squares."""
 
 import sys
 import warnings
@@ -19,18 +19,17 @@ from rich.progress import track
 from fashion_lightning.errors import UserError
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""What is opened, by content. PIL knows more formats: it would start Ghostscript for EPS."""
+"""Formats to open; the content decides, not the suffix. PIL knows more: for EPS it would start Ghostscript."""
 
 DECODED_AT = 512
-"""Pixels of the shorter edge that a JPEG keeps at least: twice what a garment is looked for in."""
-
+"""A JPEG's shorter edge is decoded to at least this many pixels: twice the size in which garments are searched for."""
 
 LONGEST_EDGE = 1024
-"""Pixels of a picture that are worked on; bounds the memory of a frame that reaches beyond it."""
+"""Larger pictures are reduced to this many pixels; bounds the memory of a frame that reaches beyond its picture."""
 
 
 class UnknownFormat(UserError):
-    """The content is no picture of ``FORMATS``."""
+    """The file's content is not a picture in one of the ``FORMATS``."""
 
 
 class TooManyPixels(UserError):
@@ -41,40 +40,40 @@ class TooManyPixels(UserError):
 def opened(
     file: Path | BinaryIO, name: str = "", max_pixels: int | None = None, without: Collection[str] = ()
 ) -> Iterator[Image.Image]:
-    """Open an image file; it is decoded within the block. EXIF orientation is not applied; large JPEGs are smaller.
+    """Open an image file to decode within the block. Does not apply EXIF orientation; large JPEGs come reduced.
 
     Args:
-        file: its path, or open at its beginning.
+        file: its path, or the file, open at its beginning.
         name: its name in errors; the path by default.
-        max_pixels: that are decoded, by the file's header; ``PIL.Image.MAX_IMAGE_PIXELS`` holds in any case, also for
-            a JPEG, of which fewer are decoded.
-        without: formats that are not opened here.
+        max_pixels: limit on the pixels to decode, checked on the file's header. ``PIL.Image.MAX_IMAGE_PIXELS`` always
+            holds, and counts all pixels of a JPEG, even those that are not decoded.
+        without: formats to refuse.
 
     Raises:
-        UnknownFormat: it is something else, or a format that is not opened.
-        TooManyPixels: its header gives more.
+        UnknownFormat: it is not an image, or of a format that is refused.
+        TooManyPixels: its header states more than ``max_pixels``.
         UserError: it is damaged.
     """
     name = name or str(file)
     try:
         with warnings.catch_warnings():
-            # Above 89 million pixels. Among threads this may outlast the block, and be no error in another's: there
-            # max_pixels is what counts.
+            # Above 89 million pixels. Threads share warning filters, so one may undo another's; max_pixels then still
+            # holds.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)  # of EXIF data that are damaged
+            warnings.simplefilter("ignore", UserWarning)  # damaged EXIF data
             with Image.open(file, formats=[kind for kind in _formats() if kind not in without]) as picture:
                 # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
                 picture.draft(None, (DECODED_AT, DECODED_AT))
                 pixels = picture.width * picture.height
                 if max_pixels is not None and pixels > max_pixels:
                     raise TooManyPixels(
-                        f"{name} has {pixels / 1e6:,.1f} million pixels, of {max_pixels / 1e6:g} at most."
+                        f"{name} has {pixels / 1e6:,.1f} million pixels; the limit is {max_pixels / 1e6:g} million."
                     )
                 yield picture
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise TooManyPixels(f"{name} has too many pixels. Make it smaller; 28x28 are used.") from error
+        raise TooManyPixels(f"{name} has too many pixels. Make it smaller: only 28x28 are used.") from error
     except UnidentifiedImageError as error:
         if _is_heic(file):
             raise UnknownFormat(f"{name} is a HEIC picture, as iPhones take them: pip install pillow-heif") from error
@@ -87,7 +86,7 @@ def opened(
 
 @cache
 def _formats() -> list[str]:
-    """Return the formats to open: those of iPhones too, where pillow-heif is installed."""
+    """Return the formats to open, with that of iPhones if pillow-heif is installed."""
     if find_spec("pillow_heif") is None:
         return [*FORMATS]
     import_module("pillow_heif").register_heif_opener()
@@ -95,7 +94,7 @@ def _formats() -> list[str]:
 
 
 def _is_heic(file: Path | BinaryIO) -> bool:
-    """Check whether a file begins as HEIC does."""
+    """Check whether a file begins like a HEIC file."""
     with file.open("rb") if isinstance(file, Path) else nullcontext(file) as content:
         content.seek(0)
         return content.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1")
@@ -108,7 +107,7 @@ Read = TypeVar("Read")
 def read_each(
     items: Sequence[Item], read: Callable[[Item], Read], broken: list[str], show_progress: bool = True
 ) -> Iterator[tuple[Item, Read]]:
-    """Read one picture after the other; a terminal shows a bar. What cannot be read gets a line in ``broken``."""
+    """Read pictures one after another, with a progress bar on a terminal; append each failure's error to ``broken``."""
     hidden = not (show_progress and len(items) > 1 and sys.stderr.isatty())
     for item in track(items, "Preparing pictures", console=Console(stderr=True), transient=True, disable=hidden):
         try:
@@ -118,14 +117,14 @@ def read_each(
 
 
 def is_hidden(name: str) -> bool:
-    """Check whether a file is none of the user's: it begins with a dot, or a file manager made it."""
+    """Check whether a file is hidden (its name begins with a dot) or was made by a file manager."""
     return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
 
 
 def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
     """Reduce a picture to a square.
 
-    All of it is kept: the longer edge is reduced more. That changes shapes, but the same way in training and later.
+    Keeps all of it by reducing the longer edge more. That distorts shapes, but in training and prediction alike.
 
     Returns:
         ``(size, size)`` uint8 if ``channels`` is 1, else ``(size, size, 3)``.
@@ -135,9 +134,9 @@ def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture by its EXIF, put it on white where it is transparent, and return it in red, green and blue.
+    """Apply a picture's EXIF orientation, fill transparent parts with white, and return it as RGB.
 
-    A larger one is reduced to ``LONGEST_EDGE``.
+    Reduces pictures larger than ``LONGEST_EDGE``.
     """
     picture = in_eight_bits(ImageOps.exif_transpose(picture))
     if picture.has_transparency_data:
@@ -150,7 +149,7 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def in_eight_bits(picture: Image.Image) -> Image.Image:
-    """Bring pixels of 16 bits or floats to 8 bits: PIL would cut off what is above 255."""
+    """Scale 16-bit or float pixels to 8 bits; PIL would clip values above 255."""
     if not picture.mode.startswith(("I", "F")):
         return picture
     values = np.asarray(picture).astype(np.float64)

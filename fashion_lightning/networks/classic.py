@@ -6,23 +6,23 @@ from typing import Any
 from torch import nn
 
 KERAS_BATCH_NORM: dict[str, Any] = {"eps": 1e-3, "momentum": 0.01}
-"""Keras' defaults. After a ReLU torch's own are unsteady: units that seldom fire have tiny, fast-changing
-variances, and the validation loss jumps to twice its value."""
+"""Keras' defaults. torch's are unstable after a ReLU: units that seldom fire have tiny, fast-changing variances, and
+the validation loss jumps to twice its value."""
 
 
 class ConvNet(nn.Sequential):
     """Blocks of 3x3 convolutions with ReLU, each block ending in max pooling; then dense layers.
 
-    Convolutions have no padding: each takes a border of one pixel off, as Keras' do by default.
+    Convolutions are unpadded, as in Keras by default: each removes a border of one pixel.
 
     Args:
-        blocks: channels of the convolutions of each block: ``[[32, 64]]`` is two convolutions and one
-            pooling, ``[[32], [64]]`` a pooling after each.
+        blocks: channels of each block's convolutions: ``[[32, 64]]`` pools once, after two convolutions;
+            ``[[32], [64]]`` pools after each.
         hidden: units of each hidden dense layer.
         pool_dropout: probability of dropping a value after each pooling; 0 for no dropout.
         dropout: probability of dropping a hidden unit; 0 for no dropout.
         batch_norm: normalize after each ReLU.
-        num_classes: logits.
+        num_classes: number of logits.
         channels: 1 for grey images, 3 for colour.
         size: pixels of each edge of an image.
     """
@@ -67,9 +67,8 @@ class MLP(ConvNet):
     Args:
         hidden: units of each hidden layer.
         dropout: probability of dropping a hidden unit, after each hidden layer; 0 for no dropout.
-        batch_norm: normalize after each ReLU, the place it has in the Keras networks that this
-            project grew out of.
-        num_classes: logits.
+        batch_norm: normalize after each ReLU, as in the Keras networks that this project grew out of.
+        num_classes: number of logits.
         channels: 1 for grey images, 3 for colour.
         size: pixels of each edge of an image.
     """

@@ -8,26 +8,26 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
 KERNEL, STRIDE, PADDING = 4, 2, 1
-"""Of a halving convolution."""
+"""Of the convolutions that halve the resolution."""
 
 
 class CNN(nn.Module):
     """A convolution at full resolution, groups of one or two convolutions, global average pooling, one dense layer.
 
-    The shape follows https://github.com/KellerJordan/cifar10-airbench (arXiv 2404.00498), less its
-    whitened first layer, which does not help on grey pictures. Full resolution in the first layers
-    matters: a first layer of stride 2 halves the time and costs 1.5 points.
+    Follows https://github.com/KellerJordan/cifar10-airbench (arXiv 2404.00498), without its whitening first layer,
+    which does not help on grey images. The first layers need full resolution: with stride 2 in the first layer,
+    training takes half the time and loses 1.5 percentage points.
 
     Args:
         stem: channels of the first convolution.
-        widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3), unless fewer than 4 pixels
-            are left.
-        pooled_groups: how many groups, from the first on, halve it by max pooling; the others do by a convolution of
-            stride 2, which has less than half of the arithmetic.
-        single_groups: how many groups, from the first on, have one convolution instead of two.
-        activation: ``gelu``, or ``relu``, which takes a tenth of a step less.
-        num_classes: logits.
-        logit_scale: what the logits are multiplied by; keeps the first ones small.
+        widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3) if its input has at least
+            4 pixels.
+        pooled_groups: this many first groups halve it by max pooling; the others by a convolution of stride 2, which
+            needs less than half of the arithmetic.
+        single_groups: this many first groups have one convolution instead of two.
+        activation: ``gelu``, or ``relu``, with which a training step takes a tenth less time.
+        num_classes: number of logits.
+        logit_scale: factor of the logits; keeps them small at the start of training.
         channels: 1 for grey images, 3 for colour.
         size: pixels of each edge of an image.
     """
@@ -50,7 +50,7 @@ class CNN(nn.Module):
         filters = [stem, *widths]
         self.groups = nn.Sequential()
         for number, (c_in, c_out) in enumerate(zip(filters, widths)):
-            halves = (size - 2) >> number >= 4  # of as many pixels as are left
+            halves = (size - 2) >> number >= 4  # only edges of at least 4 pixels
             pools, single = number < pooled_groups, number < single_groups
             self.groups.append(Group(c_in, c_out, halves, pools, single, make_activation))
         self.head = nn.Linear(filters[-1], num_classes, bias=False)
@@ -59,28 +59,28 @@ class CNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, channels, size, size)`` → logits ``(B, num_classes)``."""
-        features = self.groups(self.stem(images))  # (B, C, 3, 3) of 28 pixels
-        # Not mean(): its gradient has strides of 0, with which the layers before take 4 % more of the step.
+        features = self.groups(self.stem(images))  # (B, C, 3, 3) if size is 28
+        # Not mean(): its gradient has strides of 0, which slow the layers before it by 4 % of a step.
         average = avg_pool2d(features, features.shape[2:]).flatten(1)
         logits: Tensor = self.head(average) * self.logit_scale
         return logits
 
 
 class Group(nn.Sequential):
-    """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``, or of the same height and width if it does not halve them."""
+    """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``; ``(B, c_out, H, W)`` without ``halves``."""
 
     def __init__(
         self, c_in: int, c_out: int, halves: bool, pools: bool, single: bool, make_activation: Callable[[], nn.Module]
     ) -> None:
         first = HalvingConv2d(c_in, c_out) if halves and not pools else convolution(c_in, c_out)
-        # Pooling before norm and activation, which then have a quarter of the work.
+        # Pool before norm and activation, which then have a quarter of the work.
         pooling = [nn.MaxPool2d(2)] if halves and pools else []
         second = [] if single else [convolution(c_out, c_out), norm(c_out), make_activation()]
         super().__init__(first, *pooling, norm(c_out), make_activation(), *second)
 
 
 def convolution(c_in: int, c_out: int) -> nn.Conv2d:
-    """Return a 3x3 convolution that first passes its input on unchanged, as far as it has channels (Dirac)."""
+    """Return a 3x3 convolution that starts as the identity on its input channels, as many as it has (Dirac)."""
     layer = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
     with torch.no_grad():
         nn.init.dirac_(layer.weight[:c_in])
@@ -90,11 +90,11 @@ def convolution(c_in: int, c_out: int) -> nn.Conv2d:
 class HalvingConv2d(nn.Conv2d):
     """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``: an ``nn.Conv2d`` of 4x4, stride 2, padding 1, without bias.
 
-    oneDNN computes the gradient of such weights in bf16 at less than half of the machine's rate. One matrix product
-    needs 0.6 to 0.9 of that time from 32 channels on, including the copy of the patches: a step of the recipe cnn
-    takes 7.5 % less processor time.
+    On CPUs in bf16, computes the weight gradient as one matrix product: oneDNN reaches less than half of the machine's
+    rate there. From 32 channels on, the product takes 0.6 to 0.9 of oneDNN's time, including the copy of the patches;
+    a training step of the recipe cnn takes 7.5 % less CPU time.
 
-    It first passes on the mean of 2x2 pixels, as far as it has channels.
+    Starts as the mean over 2x2 pixels of its input channels, as many as it has.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -112,7 +112,7 @@ class HalvingConv2d(nn.Conv2d):
 
 
 class Halving(torch.autograd.Function):
-    """The convolution, with a backward pass of its own."""
+    """The convolution of ``HalvingConv2d``, with the weight gradient as one matrix product."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
@@ -129,13 +129,13 @@ class Halving(torch.autograd.Function):
         padded = pad(images.permute(0, 2, 3, 1), (0, 0, PADDING, PADDING, PADDING, PADDING))
         patches = padded.unfold(1, KERNEL, STRIDE).unfold(2, KERNEL, STRIDE)  # (B, H / 2, W / 2, c_in, 4, 4)
         c_in, c_out = images.size(1), grad.size(1)
-        rows = patches.permute(0, 1, 2, 4, 5, 3).reshape(-1, KERNEL * KERNEL * c_in)  # in the order of memory
+        rows = patches.permute(0, 1, 2, 4, 5, 3).reshape(-1, KERNEL * KERNEL * c_in)  # as laid out in memory
         product = grad.permute(0, 2, 3, 1).reshape(-1, c_out).T @ rows
         return of_images, product.view(c_out, KERNEL, KERNEL, c_in).permute(0, 3, 1, 2)
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
-    """Return batch norm with a fixed gain of 1 and running statistics that follow within a few steps."""
+    """Return batch norm with a fixed gain of 1, whose running statistics adapt within a few steps."""
     layer = nn.BatchNorm2d(channels, momentum=0.4)
     layer.weight.requires_grad_(False)
     return layer

@@ -1,4 +1,4 @@
-"""A network's output: its shape is checked before training starts."""
+"""Check the shape of a network's output before training starts."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from fashion_lightning.errors import UserError, place_in_own_code
 
 @contextlib.contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode; afterwards each of its modules has its own training flag again."""
+    """Put a network into evaluation mode within the block; restore the training flag of each module afterwards."""
     training = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -22,14 +22,14 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def check_output(classify: Callable[[Tensor], object], network: nn.Module, images: Tensor, classes: int) -> None:
-    """Run a network once in evaluation mode, which also gives lazy layers their shapes.
+    """Run a network once in evaluation mode, and check its output; lazy layers get their shapes.
 
     Args:
-        classify: maps raw images ``(B, channels, size, size)`` to logits with the network.
-        network, images, classes: all modules keep their training flags; the classes are logits of each image.
+        classify: applies the network to raw images ``(B, channels, size, size)``.
+        network, images, classes: all modules keep their training flags; ``classes`` is the number of logits.
 
     Raises:
-        UserError: it does not return logits ``(B, classes)``.
+        UserError: it fails, or returns something else than logits ``(B, classes)``.
     """
     name = type(network).__name__
     try:
@@ -46,6 +46,6 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
 
 
 def last_dense_layer(module: nn.Module) -> nn.Linear | None:
-    """Return the last ``nn.Linear`` in the order in which a module names its layers."""
+    """Return the last ``nn.Linear`` of a module, in the order of ``modules()``."""
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     return layers[-1] if layers else None

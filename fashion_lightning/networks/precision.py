@@ -1,4 +1,4 @@
-"""Choose the fastest precision that loses no accuracy."""
+"""Choose the fastest precision that costs no accuracy."""
 
 from functools import cache
 from typing import Literal
@@ -8,7 +8,7 @@ import torch
 
 @cache
 def bf16_is_native(device_type: str) -> bool:
-    """Check whether the hardware multiplies bfloat16 itself; emulating it is slower than float32."""
+    """Check whether the hardware multiplies bfloat16 natively; emulated, it is slower than float32."""
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type == "cpu":
@@ -18,7 +18,7 @@ def bf16_is_native(device_type: str) -> bool:
 
 
 def default_precision(accelerator: object = "auto") -> Literal["bf16-mixed", "32-true"]:
-    """Return the Trainer's ``precision`` where neither the recipe nor the user names one.
+    """Return the Trainer's ``precision`` for when neither recipe nor user names one.
 
     On a CPU with AVX-512-BF16, bf16-mixed is 2.5 to 3.3 times as fast as float32.
     """

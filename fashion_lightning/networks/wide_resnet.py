@@ -1,4 +1,4 @@
-"""Wide residual networks: many parameters, for long trainings on a GPU."""
+"""Wide residual networks: many parameters, for long training on a GPU."""
 
 from torch import Tensor, nn
 
@@ -6,14 +6,13 @@ from torch import Tensor, nn
 class WideResNet(nn.Module):
     """A pre-activation residual network, ``WRN-depth-width`` of https://arxiv.org/abs/1605.07146.
 
-    A convolution of 16 channels, three groups of ``(depth - 4) / 6`` blocks with ``16 * width``,
-    ``32 * width`` and ``64 * width`` channels at 28, 14 and 7 pixels of 28, global average pooling, one dense
-    layer.
+    A convolution of 16 channels; three groups of ``(depth - 4) / 6`` blocks with ``16 * width``, ``32 * width`` and
+    ``64 * width`` channels, at 28, 14 and 7 pixels for images of 28; global average pooling; one dense layer.
 
     Args:
         depth: 6n + 4: 10, 16, 22, 28, …
-        width: how many times wider than the thin networks.
-        num_classes: logits.
+        width: factor of the channels of the thin network.
+        num_classes: number of logits.
         channels: 1 for grey images, 3 for colour.
     """
 
@@ -42,7 +41,7 @@ class WideResNet(nn.Module):
 
 
 class Block(nn.Module):
-    """``(B, c_in, H, W)`` → ``(B, c_out, H / stride, W / stride)``: two convolutions added to their input."""
+    """``(B, c_in, H, W)`` → ``(B, c_out, H / stride, W / stride)``: the input plus two convolutions of it."""
 
     def __init__(self, c_in: int, c_out: int, stride: int) -> None:
         super().__init__()
