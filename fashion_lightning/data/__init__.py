@@ -1,1 +1,1 @@
-"""From the four files to batches: read source.py, split.py, batches.py, augment.py, then datamodule.py."""
+"""Turn the four files into batches: read source.py, split.py, batches.py, augment.py, then datamodule.py."""

@@ -1,4 +1,4 @@
-"""Batched augmentation: every image its own draw, a whole batch in a handful of tensor operations."""
+"""Augment a whole batch with a few tensor operations; each image gets its own random draw."""
 
 from typing import Literal, NamedTuple
 
@@ -12,15 +12,15 @@ Flip = Literal["none", "random", "alternating"]
 
 
 class Part(NamedTuple):
-    """The images of a step that a process trains on: every ``processes``-th one, from its rank on."""
+    """One process's share of the images of a step: every ``processes``-th image, beginning with image ``rank``."""
 
     whole: int
-    """Images of the step in all processes."""
+    """Images of the step, in all processes together."""
     rank: int = 0
     processes: int = 1
 
     def of(self, draws: Tensor) -> Tensor:
-        """Return the draws for these images out of ``(…, whole)`` draws for all images of the step."""
+        """Return the draws for this share, out of ``(…, whole)`` draws for all images of the step."""
         return draws[..., self.rank :: self.processes]
 
 
@@ -28,13 +28,12 @@ class Augment:
     """Mirror, shift and cut training images.
 
     Args:
-        flip: ``random`` mirrors each image with probability ½. ``alternating`` draws only for epoch 0
-            and then mirrors every other epoch, so that what two epochs both show is shown both ways
+        flip: ``random`` mirrors each image with probability ½. ``alternating`` draws once for each image and then
+            mirrors it in every other epoch, so that two successive epochs show an image both ways
             (https://arxiv.org/abs/2404.00498, section 3.6).
-        shift: largest shift in pixels, up, down, left and right alike; the border is filled with black.
-        cutout: side in pixels of a black square at a random place; 0 for none
-            (https://arxiv.org/abs/1708.04552).
-        seed: the draws are a function of this seed, the epoch and the step alone.
+        shift: largest shift in pixels, up, down, left or right; the border is filled with black.
+        cutout: side in pixels of a black square at a random place; 0 for none (https://arxiv.org/abs/1708.04552).
+        seed: the draws depend only on this seed, the epoch and the step.
     """
 
     def __init__(self, flip: Flip = "none", shift: int = 0, cutout: int = 0, seed: int = 0) -> None:
@@ -45,15 +44,15 @@ class Augment:
 
         Args:
             images: ``(B, channels, size, size)`` of any dtype, on any device.
-            indices: ``(B,)`` int64, the place of each image in the training files.
+            indices: ``(B,)`` int64, the position of each image in the training files.
             epoch: counted from 0.
             batch_idx: counted from 0 in each epoch.
-            part: which images of a step that several processes share these are; by default, all of them.
+            part: the share of the step that these images are; by default, the whole step.
 
         Returns:
             New images of the same shape, dtype and device.
         """
-        # Drawn on the CPU, so that every kind of device sees the same images; a GPU is not waited for.
+        # Drawn on the CPU, so that every kind of device sees the same images, without waiting for a GPU.
         draws = generator(self.seed, "augment", epoch, batch_idx)
         part = part or Part(len(images))
         if self.flip != "none":
@@ -68,14 +67,14 @@ class Augment:
         if self.flip == "random":
             mirror = part.of(torch.rand(part.whole, generator=draws)) < 0.5
         else:
-            # A multiplicative hash of the index (Knuth) stands in for a stored draw per image.
+            # A multiplicative hash of the index (Knuth) replaces a stored draw for each image.
             hashed = indices * 0x9E3779B1 + derive_seed(self.seed, "flip") % 2**31
             mirror = ((hashed >> 20) + epoch) % 2 == 1
         return torch.where(_moved(mirror, images)[:, None, None, None], images.flip(-1), images)
 
     def _shifted(self, images: Tensor, draws: torch.Generator, part: Part) -> Tensor:
         count, size, places = len(images), images.shape[-1], 2 * self.shift + 1
-        # A view of every window of an image's size in the padded image, from which each image takes one.
+        # A view of all windows of the image's size in the padded image; each image takes one of them.
         windows = pad(images, [self.shift] * 4).unfold(2, size, 1).unfold(3, size, 1)
         drawn = part.of(torch.randint(places, (2, part.whole), generator=draws))
         down, right = _moved(drawn, images)
@@ -90,8 +89,8 @@ class Augment:
 
 
 def _moved(drawn: Tensor, images: Tensor) -> Tensor:
-    """Copy draws to the images' device. Only CUDA reads them before they are freed without being waited for.
+    """Copy draws to the images' device, asynchronously only on CUDA, which reads them before they are freed.
 
-    On Apple's GPUs such a copy is silently wrong (pytorch issue 189690).
+    On Apple's GPUs an asynchronous copy is silently wrong (pytorch issue 189690).
     """
     return drawn.to(images.device, non_blocking=images.device.type == "cuda")

@@ -1,4 +1,4 @@
-"""Images in memory, a batch by indexing, and the order in which they are shown."""
+"""Keep images in memory, index a whole batch at once, and choose the order of the images."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -12,29 +12,29 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 from fashion_lightning.data.seeding import generator
 
 EVAL_BATCH_SIZE = 200
-"""Images classified at once, in evaluation and prediction as in ``classify``. On one thread of a CPU, a thousand at
-once take 1.2 (bf16) to 1.5 (fp32) times the time where freed memory goes back to the system, and 6 % less where it is
-kept (cli/process.py)."""
+"""Images in a batch of evaluation, prediction and ``classify``. On one CPU thread, batches of 1,000 take 1.2 (bf16) to
+1.5 times (fp32) as long where the allocator returns freed memory to the system, and 6 % less time where it keeps it
+(cli/process.py)."""
 
 
 class Batch(NamedTuple):
-    """A batch, as every loader yields it."""
+    """A batch, as all loaders yield it."""
 
     images: Tensor
-    """``(B, 1, 28, 28)`` uint8, 0 is the black background; of your own pictures in their size and channels."""
+    """``(B, 1, 28, 28)`` uint8, 0 is the black background; your own pictures have their own size and channels."""
     labels: Tensor
-    """``(B,)`` int64, 0 … 9; -1 where no label is known."""
+    """``(B,)`` int64, 0 … 9; -1 if the label is unknown."""
     indices: Tensor
-    """``(B,)`` int64, the place of each image in its file."""
+    """``(B,)`` int64, the position of each image in its file."""
 
 
 class ImagesInMemory(Dataset[Batch]):
-    """A data set that is indexed by a whole batch at once.
+    """A data set that is indexed with a whole batch of positions.
 
     Args:
         images: ``(N, channels, size, size)`` uint8.
         labels: ``(N,)`` int64.
-        indices: which of them belong to this data set, ``(M,)`` int64; all by default.
+        indices: ``(M,)`` int64, the images that belong to this data set; all by default.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, indices: Tensor | None = None) -> None:
@@ -45,16 +45,16 @@ class ImagesInMemory(Dataset[Batch]):
         return len(self.indices)
 
     def __getitem__(self, positions: Tensor) -> Batch:
-        """The images at these ``(B,)`` positions of the data set."""
+        """Return the images at these ``(B,)`` positions of the data set."""
         indices = self.indices[positions]
         return Batch(self.images[indices], self.labels[indices], indices)
 
 
 class InOrder(DistributedSampler[Tensor]):
-    """Every position once, in order, ``batch_size`` at a time: for validation, test and prediction.
+    """Yields every position once, in order, ``batch_size`` at a time: for validation, test and prediction.
 
-    Each of several processes takes every ``world_size``-th image, in as many batches as the others, because they wait
-    for one another in each batch. Pads nothing: padding would count some images twice (Lightning issue 3325).
+    Each process takes every ``world_size``-th image, and all have the same number of batches, because they wait for one
+    another in each batch. Does not pad, which would count some images twice (Lightning issue 3325).
     Subclasses DistributedSampler so that Lightning does not wrap it in its own, which pads.
     """
 
@@ -62,24 +62,24 @@ class InOrder(DistributedSampler[Tensor]):
         super().__init__(range(length), num_replicas=world_size, rank=rank)  # type: ignore[arg-type]
         self.positions = torch.arange(rank, length, world_size)
         self.batch_size = batch_size
-        self.batches = -(-len(range(0, length, world_size)) // batch_size)  # of the largest share, the first one
+        self.batches = -(-len(range(0, length, world_size)) // batch_size)  # of rank 0, which has the most images
 
     def __len__(self) -> int:
         return self.batches
 
     def __iter__(self) -> Iterator[Tensor]:
         parts = list(torch.split(self.positions, self.batch_size))
-        if len(parts) < self.batches:  # a share that is smaller by an image, and without it a whole number of batches
+        if len(parts) < self.batches:  # one image less than rank 0, and so one batch less
             parts[-1:] = torch.tensor_split(parts[-1], 2)
         yield from parts
 
 
 class Shuffled(DistributedSampler[Tensor]):
-    """A new order each epoch, as a function of (seed, epoch), that can start in mid-epoch.
+    """Yields a new order each epoch, a function of (seed, epoch); can start in mid-epoch.
 
-    Several processes share the images of each step, so that any number of them shows the same images in the same
-    steps, if their batches add up to the same size. In the last step, some processes may get one image more than
-    others. Leaves out a last batch of one image: batch normalization cannot train on it.
+    Processes share the images of each step: any number of processes trains on the same images in the same steps, if
+    their batches add up to the same size. In the last step, some processes may get one image more than others. Drops a
+    last batch of one image, because batch normalization cannot train on it.
 
     Args:
         length: images in an epoch.
@@ -98,35 +98,35 @@ class Shuffled(DistributedSampler[Tensor]):
         self.epoch, self.first_batch = epoch, first_batch
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of each epoch; another epoch starts at its first batch."""
+        """Start a new epoch at its first batch; Lightning calls this before each epoch."""
         if epoch != self.epoch:
             self.start_at(epoch, first_batch=0)
 
     def __len__(self) -> int:
-        share = self.length // self.world_size  # the smallest
+        share = self.length // self.world_size  # of the process with the fewest images
         return share // self.batch_size + (share % self.batch_size > 1)
 
     def __iter__(self) -> Iterator[Tensor]:
-        # Nothing is read before the first batch is asked for: a resumed trainer sets the epoch only after iter().
+        # A generator runs only when the first batch is requested: a resumed trainer sets the epoch after iter().
         steps = torch.split(self.order(generator(self.seed, "order", self.epoch)), self.batch_size * self.world_size)
         for images in steps[self.first_batch : len(self)]:
             yield images[self.rank :: self.world_size]
 
     def order(self, draws: torch.Generator) -> Tensor:
-        """Return the positions ``(length,)`` that an epoch shows, drawn from ``draws``."""
+        """Return the positions ``(length,)`` of an epoch in their order, drawn from ``draws``."""
         return torch.randperm(self.length, generator=draws)
 
     def images_in_step(self, batch_idx: int) -> int:
-        """Return the number of images of this batch in all processes together."""
+        """Return the number of images in this batch of all processes together."""
         in_all = self.batch_size * self.world_size
         return min(in_all, self.length - batch_idx * in_all)
 
 
 class Balanced(Shuffled):
-    """An order that shows each class equally often (±1), in an epoch as long as without.
+    """Yields an order with each class equally often (±1); an epoch has as many images as without balancing.
 
-    An image of a rare class is shown several times; how many is drawn, and may be none. ``labels`` are those of the
-    positions, ``(N,)`` int64; the other arguments are those of ``Shuffled``.
+    Draws how often it shows each image: several times in a rare class, perhaps never in a frequent one. ``labels``
+    belong to the positions, ``(N,)`` int64; the other arguments are those of ``Shuffled``.
     """
 
     def __init__(self, labels: Tensor, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
@@ -136,19 +136,19 @@ class Balanced(Shuffled):
     def order(self, draws: torch.Generator) -> Tensor:
         share = -(-self.length // len(self.classes))
         shown = []
-        for places in self.classes:  # as many copies of each as it takes, of which a share is drawn
+        for places in self.classes:  # draw a share from enough copies of the class
             copies = len(places) * -(-share // len(places))
             shown.append(places[torch.randperm(copies, generator=draws)[:share] % len(places)])
-        in_turn = torch.stack(shown, dim=1).flatten()[: self.length]  # what is cut off is one image of a class at most
+        in_turn = torch.stack(shown, dim=1).flatten()[: self.length]  # cuts off at most one image of a class
         return in_turn[torch.randperm(self.length, generator=draws)]
 
 
 def channels_first(pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
-    """Make images ``(N, channels, H, W)`` of pictures ``(H, W)`` or ``(H, W, 3)``."""
+    """Stack pictures ``(H, W)`` or ``(H, W, 3)`` into images ``(N, channels, H, W)``."""
     stacked = torch.from_numpy(np.stack(pixels))
     return stacked.view(*stacked.shape[:3], -1).movedim(-1, 1).contiguous()
 
 
 def batch_loader(dataset: ImagesInMemory, sampler: Sampler[Tensor]) -> DataLoader[Batch]:
-    """Build a loader of whole batches: the sampler yields positions, the data set forms the batch."""
+    """Build a loader: the sampler yields the positions of a batch, and the data set returns the batch."""
     return DataLoader(dataset, sampler=sampler, batch_size=None)

@@ -1,4 +1,4 @@
-"""What a network takes and names: Fashion-MNIST's ten classes, or those of your own pictures; imports no torch."""
+"""Describe a network's images and classes: Fashion-MNIST's, or those of your own pictures. Imports no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ CLASS_NAMES = (
 """The ten classes in the order of their labels, 0 … 9."""
 
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530
-"""Of all pixels of the 60,000 training images, on a scale of 0 to 1."""
+"""Mean and standard deviation over all pixels of the 60,000 training images, on a scale of 0 to 1."""
 
 MOST_CLASSES, LONGEST_CLASS_NAME = 1000, 60
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """What the images of a data set are: a network is built for it, and its names are shown.
+    """The shape, classes and normalization of a data set's images; a network is built for them.
 
     The defaults are those of Fashion-MNIST.
 
@@ -41,11 +41,11 @@ class ImageSpec:
         channels: 1 for grey images, 3 for colour.
         mean: of each channel over all training images, on a scale of 0 to 1.
         std: the standard deviation of each channel, on the same scale.
-        photographs: whether the network has learnt to see pictures as a camera takes them. To others they must be shown
-            as the images of Fashion-MNIST: bright on black.
+        photographs: whether the network was trained on pictures as a camera takes them. Other networks need pictures
+            that look like the images of Fashion-MNIST: bright on black.
 
     Raises:
-        UserError: a value is out of bounds; the message is the end of a sentence about a file.
+        UserError: a value is out of bounds; its message completes a sentence that begins with a file's name.
     """
 
     class_names: tuple[str, ...] = CLASS_NAMES
@@ -56,29 +56,29 @@ class ImageSpec:
     photographs: bool = False
 
     def __post_init__(self) -> None:
-        names = self.class_names  # shown as text; may come from anybody
+        names = self.class_names  # shown as text; may come from a stranger's file
         plain = all(isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_CLASS_NAME for name in names)
         if not plain or "" in names or not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names):
             raise UserError(
-                f"its classes have not 2 to {MOST_CLASSES} different names of up to {LONGEST_CLASS_NAME} characters"
+                f"its classes are not 2 to {MOST_CLASSES} different names of up to {LONGEST_CLASS_NAME} characters"
             )
         if type(self.size) is not int or not 8 <= self.size <= 128 or self.channels not in (1, 3):
             raise UserError("its images are not 8 to 128 pixels wide, with 1 or 3 channels")
         if type(self.photographs) is not bool:
-            raise UserError("its images are neither photographs nor others")
+            raise UserError("its photographs are neither true nor false")
         within = all(isinstance(value, float) and 0 <= value <= 1 for value in (*self.mean, *self.std))
         if not within or not len(self.mean) == len(self.std) == self.channels or min(self.std) < 1e-4:
-            raise UserError("the mean or the standard deviation of its images cannot be")
+            raise UserError("the mean or the standard deviation of its images is out of bounds")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "ImageSpec":
-        """Build it from the values of a card or a config, where tuples are lists."""
+        """Build it from the values of a card or a config, which hold tuples as lists."""
         plain: dict[str, Any] = {key: tuple(it) if isinstance(it, list) else it for key, it in values.items()}
         return cls(**plain)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
+        """Return channels, height and width of an image."""
         return self.channels, self.size, self.size
 
 
@@ -89,25 +89,25 @@ COVERAGE, BELIEVED = 0.9, 0.95
 
 @dataclass(frozen=True)
 class Limits:
-    """How a classifier judged its validation images, by which it says what it cannot know.
+    """Thresholds from the validation images, with which a classifier says how sure it is.
 
     Raises:
-        UserError: a value is out of bounds; the message is the end of a sentence about a file.
+        UserError: a value is out of bounds; its message completes a sentence that begins with a file's name.
     """
 
     probability: float = 1.0
-    """In ``COVERAGE`` of the images the true class was at least so probable: such classes are likely (split conformal
-    prediction, https://arxiv.org/abs/2107.07511, section 1)."""
+    """Classes at least this probable count as likely: so was the true class in ``COVERAGE`` of the images (split
+    conformal prediction, https://arxiv.org/abs/2107.07511, section 1)."""
     logit: float = -1e4
-    """In ``BELIEVED`` of the images the largest logit was at least so large: with less, it is none of the classes."""
+    """An image with a lower largest logit fits no class; ``BELIEVED`` of the validation images reach it."""
 
     def __post_init__(self) -> None:
         if not all(isinstance(value, float) and abs(value) <= 1e4 for value in (self.probability, self.logit)):
-            raise UserError("its limits cannot be")
+            raise UserError("its limits are out of bounds")
 
 
 NO_LIMITS = Limits()
-"""Only the most probable class is likely, and no picture is none of the classes."""
+"""Only the most probable class counts as likely, and every picture belongs to one of the classes."""
 
 
 def likely_names(probabilities: Sequence[float], likely: Sequence[bool], names: Sequence[str]) -> list[str]:
@@ -117,19 +117,19 @@ def likely_names(probabilities: Sequence[float], likely: Sequence[bool], names: 
 
 
 Answer = tuple[list[float], list[str]]
-"""The probabilities of an image, and its likely classes."""
+"""The probabilities of an image's classes, and the names of the likely ones."""
 
 
 def in_words(likely: Sequence[str]) -> str:
-    """Name the likely classes, the most probable first: ``Coat or Shirt``."""
+    """Join the names of the likely classes, the most probable first: ``Coat or Shirt``."""
     return " or ".join(likely) or "none of these classes"
 
 
 def rendered(size: int) -> ImageSpec:
-    """Return what renderings of Fashion-MNIST as photographs are; mean and deviation are those of all pixels.
+    """Describe renderings of Fashion-MNIST as photographs; mean and standard deviation are over all pixels.
 
     Raises:
-        UserError: they are smaller than 32 pixels, or larger than 128.
+        UserError: ``size`` is below 32 pixels or above 128.
     """
     if not 32 <= size <= 128:
         raise UserError(f"data.photographs is {size}: give 32 to 128 pixels, or 0 for images as they are.")
@@ -139,13 +139,13 @@ def rendered(size: int) -> ImageSpec:
 DOUBTFUL = 0.5
 """Predictions below this probability are called doubtful: the other classes together are then more probable.
 
-Chosen on the 5,000 validation images: 3.7 % of them are below by the recipe cnn and 5.0 % by quick, and of those 50 %
-and 52 % are classified correctly; of all, 94.3 and 93.3 %.
+Chosen on the 5,000 validation images: cnn is below it on 3.7 % of them and quick on 5.0 %. Of these images they
+classify 50 % and 52 % correctly; of all images, 94.3 % and 93.3 %.
 """
 
 WHAT_IT_CANNOT_KNOW = (
     "The classifier has learnt from garments laid flat and seen from the front, and from shoes seen from the side;"
-    "\nwhite ones do not occur in its data. Of other pictures it cannot know."
+    "\nnone of them were white. Its answers for other pictures are not to be trusted."
 )
 
 
@@ -155,18 +155,18 @@ class _Pair(NamedTuple):
 
 
 class Classification(_Pair):
-    """The classes of ``B`` images, a pair; a notebook shows the three best classes of the first ten images.
+    """The predicted classes of ``B`` images; a notebook shows the three most probable of each of the first ten images.
 
     >>> Classification(["Bag"], torch.tensor([[0.04, 0, 0, 0.01, 0, 0, 0, 0, 0.95, 0]]))
     Bag 95.0 %   T-shirt/top 4.0 %   Dress 1.0 %
 
-    ``names`` are the most probable class of each, ``probabilities`` ``(B, classes)`` float32.
+    ``names`` holds the most probable class of each image, ``probabilities`` is ``(B, classes)`` float32.
     """
 
     class_names: tuple[str, ...] = CLASS_NAMES
     """The names of all classes, in the order of the probabilities."""
     likely: list[list[str]]
-    """The classes that hold the true one of nine images in ten, the most probable first; none where no class fits."""
+    """Likely classes, the most probable first: they hold the true class of nine images in ten; none if none fits."""
 
     def __repr__(self) -> str:
         lines = []
@@ -178,4 +178,4 @@ class Classification(_Pair):
 
 
 SHOWN = 10
-"""Images of a ``Classification`` that are written out."""
+"""Images of a ``Classification`` that ``repr`` lists."""

@@ -29,37 +29,37 @@ from fashion_lightning.errors import UserError
 
 
 def default_val_size(folder: str | None) -> int | float:
-    """Return the validation images by default: their number, or their share of one's own pictures."""
+    """Return the default ``val_size``: a number, or for your own pictures a fraction."""
     return 5000 if folder is None else 0.15
 
 
 class FashionMNISTDataModule(LightningDataModule):
     """Fashion-MNIST (https://arxiv.org/abs/1708.07747), or your own pictures, in memory.
 
-    Training and validation images come from the 60,000 training images, by a fixed stratified split.
+    A fixed stratified split divides the 60,000 training images into training and validation images.
     The 10,000 test images are opened only by ``test`` and ``predict``.
 
     Args:
         root: folder of Fashion-MNIST's four files, or an empty one to fetch them into. By default ``data`` in the
-            working folder if the files are there, else one for all runs of a user: ``$TORCH_HOME/datasets``, where
+            working folder if the files are there, else ``$TORCH_HOME/datasets``, which all runs of a user share;
             ``TORCH_HOME`` is ``~/.cache/torch`` unless it is set.
-        folder: your own pictures instead: a folder for each class, also in ``train``, ``val`` and ``test`` folders; or
-            IDX files of MNIST's layout.
-        size: pixels of each edge that your pictures are reduced to, 8 to 128; by default 28, of IDX files their own.
-        channels: of your pictures: 1 makes them grey, 3 keeps colours; by default 3, of IDX files 1.
+        folder: your own pictures instead: a folder for each class, optionally within ``train``, ``val`` and ``test``
+            folders; or IDX files of MNIST's layout.
+        size: pixels of each edge that your pictures are reduced to, 8 to 128; by default 28, for IDX files their own.
+        channels: of your pictures: 1 makes them grey, 3 keeps colours; by default 3, for IDX files 1.
         balanced: draw each class equally often.
         batch_size: training images in a step, in each process.
         val_size: validation images, as a number (5000) or as a fraction of the training set (0.2); by default 5000,
-            of your own pictures 0.15, unless they have a ``val`` folder. 0 trains on all images: nothing can be chosen,
-            and the last checkpoint counts.
-        fold: validate on a fold of the training set, of cross-validation: ``2/5`` is the second of five.
-        train_size: train on so many images only; all that are not for validation by default.
+            for your own pictures 0.15 or their ``val`` folder. 0 trains on all images: then no epoch can be chosen, and
+            the last checkpoint counts.
+        fold: validate on one fold of a cross-validation of the training set: ``2/5`` is the second of five.
+        train_size: train on this many images only; by default on all that are not for validation.
         prune: share of the training images that each epoch leaves out, drawn from those that were easy when last shown.
         flip: mirror training images: ``none``, ``random``, or ``alternating`` from epoch to epoch.
         shift: largest shift of training images, in pixels.
         cutout: side of a square cut out of training images, in pixels.
-        photographs: pixels of each edge of the photographs that training and validation images are rendered as; 0 shows
-            them as they are. Test images are then shown on white, as in a catalogue.
+        photographs: render training and validation images as photographs with edges of this many pixels, and show test
+            images on white, as in a catalogue; 0 leaves all images as they are.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class FashionMNISTDataModule(LightningDataModule):
 
     @classmethod
     def load_from_checkpoint(cls, *_: Any, **__: Any) -> NoReturn:
-        """Not offered: Lightning's own would take the folder of the data from the file, and a class to build it by.
+        """Refuse to load: Lightning's method would let the file choose the data folder and the class to build.
 
         Raises:
             UserError: always.
@@ -123,11 +123,11 @@ class FashionMNISTDataModule(LightningDataModule):
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What a run keeps of its pictures, to go on with no others: a hash, and how many there are of each class."""
+        """Return hashes of the data (and your own pictures' class sizes); a run continues only on the same data."""
         return {"sha256": source.SHA256[source.FILES["train"][0]]} if self.own is None else self.own.fingerprint
 
     def prepare_data(self) -> None:
-        """Fetch what is missing, in one process only."""
+        """Fetch missing files; Lightning calls this in one process only."""
         fitting = self.trainer is None or self.trainer.state.fn in ("fit", "validate")
         self.load("train" if fitting else "test")
 
@@ -147,7 +147,7 @@ class FashionMNISTDataModule(LightningDataModule):
                 )
             if self.fold and own_val:
                 raise UserError("data.fold chooses the validation images, and these pictures have a folder of them.")
-            if own_val:  # they are the last ones
+            if own_val:  # the last images
                 train, val = torch.split(torch.arange(len(labels)), [len(labels) - own_val, own_val])
                 train = train[stratified_order(labels[train])[: self.train_size]]
             else:
@@ -159,7 +159,7 @@ class FashionMNISTDataModule(LightningDataModule):
             self.image_losses = None
             self.train_set = ImagesInMemory(images, labels, train)
             self.val_set = ImagesInMemory(images, labels, val)
-            if self.images.photographs:  # the same way in every run
+            if self.images.photographs:  # rendered with the same draws in every run
                 parts = enumerate(torch.split(images[val], EVAL_BATCH_SIZE))
                 draws = ((part, Draws(generator("validation", n), Part(len(part)), part.device)) for n, part in parts)
                 rendered_val = torch.cat([render(part, drawn, self.images.size) for part, drawn in draws])
@@ -170,11 +170,11 @@ class FashionMNISTDataModule(LightningDataModule):
             self.test_set = ImagesInMemory(*self.load("test"))
 
     def in_size(self, images: Tensor) -> Tensor:
-        """Return images of the files in the size that the network takes: for photographs, as a catalogue shows them."""
+        """Return images of the files as the network takes them: for photographs, as a catalogue shows them."""
         return catalogue(images, self.images.size) if self.images.photographs else images
 
     def load(self, split: source.Split) -> tuple[Tensor, Tensor]:
-        """Read and verify a split once in this process; of your own pictures, the validation ones are the last."""
+        """Read and verify a split once in this process; your own validation pictures come last in ``train``."""
         if self.own is not None:
             return self.own.splits[split]
         if split not in self._loaded:
@@ -182,7 +182,7 @@ class FashionMNISTDataModule(LightningDataModule):
         return self._loaded[split]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Load batches in a new order each epoch; a continued run starts at the batch where it stopped."""
+        """Load batches in a new order each epoch; a resumed run starts at the batch where it stopped."""
         sampler = self.sampler = self._order(*self._rank_and_world_size())
         if self.trainer is not None:
             if self.prune and self.image_losses is None:
@@ -207,7 +207,7 @@ class FashionMNISTDataModule(LightningDataModule):
         return self._in_order(self.val_set)
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Load the 10,000 test images, each once; ``predict`` takes them too."""
+        """Load the 10,000 test images, each once; ``predict`` uses them, too."""
         return self._in_order(self.test_set)
 
     predict_dataloader = test_dataloader
@@ -219,7 +219,7 @@ class FashionMNISTDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment training batches on the device they are trained on; show others as ``ImageSpec`` says."""
+        """Augment training batches, on their device; bring test images into the form that the network takes."""
         if self.trainer is None or not isinstance(batch, Batch):
             return batch  # the example input of the model summary
         if not self.trainer.training:
@@ -234,11 +234,11 @@ class FashionMNISTDataModule(LightningDataModule):
         return batch._replace(images=images)
 
     def images_in_step(self, batch: Batch, batch_idx: int) -> int:
-        """Return the number of images of a training batch in all processes together."""
+        """Return the number of images in this training batch of all processes together."""
         return len(batch.labels) if self.sampler is None else self.sampler.images_in_step(batch_idx)
 
     def _epoch(self) -> int:
-        """Return the epoch of the next training batch; right already before ``on_train_start``."""
+        """Return the epoch of the next training batch; valid even before ``on_train_start``."""
         assert self.trainer is not None
         epoch: int = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
         return epoch

@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST's files: a header, then the raw values."""
+"""Read IDX, the format of MNIST's files: a header, then the raw values."""
 
 import gzip
 import math
@@ -14,7 +14,7 @@ KINDS = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4"}
 
 
 def content_of(path: Path) -> bytes:
-    """Return the uncompressed content of a file.
+    """Return the content of a file, uncompressed if it is gzip.
 
     Raises:
         UserError: its compressed content is damaged.
@@ -27,7 +27,7 @@ def content_of(path: Path) -> bytes:
 
 
 def parse_idx(content: bytes, path: Path) -> NDArray[np.integer]:
-    """Return the values of an uncompressed file; ``path`` names it in errors."""
+    """Return the values of an uncompressed IDX file; ``path`` names it in errors."""
     kind, begin = (content[2], 4 + 4 * content[3]) if len(content) > 4 else (0, 0)
     shape = [int.from_bytes(content[at : at + 4]) for at in range(4, begin, 4)]
     dtype = np.dtype(KINDS.get(kind, ">u1"))

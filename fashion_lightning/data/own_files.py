@@ -12,13 +12,13 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.files.pictures import is_hidden
 
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Names of folders that hold class folders, and what their pictures are for."""
+"""The part of the data set that a folder of this name holds."""
 
 MOST_FILES = 1_000_000
 
 
 def is_test(path: Path) -> bool:
-    """Check whether a folder, or an IDX file, holds pictures to test with."""
+    """Check by its name whether a folder or an IDX file holds test pictures."""
     return "t10k" in path.name or "test" in path.name.lower()
 
 
@@ -36,10 +36,10 @@ def find(folder: Path) -> tuple[list[Picture], tuple[str, ...], list[Any]]:
     """Find the pictures of a folder.
 
     Returns:
-        The pictures, the names of the classes, and name, bytes and time of each file: they change with any of them.
+        The pictures, the names of the classes, and name, bytes and time of each file, which show whether one changed.
 
     Raises:
-        UserError: there are none, or they lie otherwise; says how they must.
+        UserError: there are none, or they lie in other places; says where they must lie.
     """
     if not folder.is_dir():
         raise UserError(f"--data.folder: there is no folder {folder}.")
@@ -63,7 +63,7 @@ def find(folder: Path) -> tuple[list[Picture], tuple[str, ...], list[Any]]:
 
 
 def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tuple[str, ...]]:
-    """Take ``<class>/<picture>``, or ``train/<class>/<picture>`` and the same of ``val`` and ``test``."""
+    """Find ``<class>/<picture>``, or ``train/<class>/<picture>`` and likewise for ``val`` and ``test``."""
     has_parts = any(place.parts[0].lower() == "train" for place in places if len(place.parts) > 1)
     expected = folder.joinpath(*["train"] * has_parts, "cat", "1.jpg")
     pictures, class_names = list[Picture](), list[str]()
@@ -90,7 +90,7 @@ def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tup
 
 
 def _idx_files(folder: Path, files: list[Path]) -> tuple[list[Picture], tuple[str, ...]]:
-    """Read pairs of files as MNIST has them: ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, say."""
+    """Read pairs of files as in MNIST, such as ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``."""
     arrays: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     for file in files:
         begin = file.name.partition("images")[0]
@@ -104,7 +104,7 @@ def _idx_files(folder: Path, files: list[Path]) -> tuple[list[Picture], tuple[st
         images, labels = (parse_idx(content_of(path), path) for path in pair)
         if images.ndim != 3 or len(labels) != len(images):
             raise UserError(f"{file} does not hold grey images, one for each label of {pair[1].name}.")
-        arrays[part] = images.astype(np.uint8), labels.reshape(len(labels), -1)[:, 0]  # QMNIST has more than a label
+        arrays[part] = images.astype(np.uint8), labels.reshape(len(labels), -1)[:, 0]  # QMNIST has more columns
     if "train" not in arrays:
         raise UserError(f"{folder} holds no images to train with, such as train-images-idx3-ubyte.")
     numbers = np.unique(np.concatenate([labels for _, labels in arrays.values()])).tolist()

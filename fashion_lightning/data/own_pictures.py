@@ -1,6 +1,6 @@
-"""A user's own pictures as a data set: prepared once, and kept as one file beside torch's cache.
+"""Prepare a user's own pictures as a data set, once, and keep them as one file beside torch's cache.
 
-``own_files.py`` finds them. All are in memory as uint8, as Fashion-MNIST is.
+``own_files.py`` finds them. They are all in memory as uint8, like Fashion-MNIST.
 """
 
 import json
@@ -28,41 +28,41 @@ from fashion_lightning.files.lock import one_at_a_time
 from fashion_lightning.files.pictures import opened, read_each, square
 
 TEST_SHARE = 0.15
-"""Of the pictures, kept for the test where there is no ``test`` folder."""
+"""Share of the pictures to keep for ``test`` if there is no ``test`` folder."""
 
 FEWEST, MOST_BROKEN = 5, 0.05
-"""Pictures of a class to train on; and the share of files that cannot be read and are skipped."""
+"""Fewest training pictures of a class, and the largest share of unreadable files, which are skipped."""
 
 
 class OwnPictures(NamedTuple):
-    """A data set of one's own."""
+    """A data set of a user's own pictures."""
 
     splits: dict[str, tuple[Tensor, Tensor]]
-    """Of ``train`` and ``test``: images ``(N, channels, size, size)`` uint8, and labels ``(N,)`` int64."""
+    """For ``train`` and ``test``: images ``(N, channels, size, size)`` uint8, and labels ``(N,)`` int64."""
     validation: int
-    """Images from a ``val`` folder, the last ones of ``train``; 0 without such a folder."""
+    """Number of images from a ``val`` folder, which come last in ``train``; 0 without such a folder."""
     images: ImageSpec
     lines: list[str]
-    """What there is to say about it."""
+    """Messages to print about it."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What a run keeps of its training and validation pictures: how many of each class, and checksums."""
+        """Return class sizes and checksums of training and validation pictures, by which a run knows its data again."""
         counts = torch.bincount(self.splits["train"][1], minlength=len(self.images.class_names)).tolist()
         checksums = [zlib.crc32(tensor.numpy().data) for tensor in self.splits["train"]]
         return {"pictures": dict(zip(self.images.class_names, counts, strict=True)), "checksums": checksums}
 
 
 def load(folder: Path, size: int | None = None, channels: int | None = None) -> OwnPictures:
-    """Read a folder, from the file that an earlier call has kept if nothing in the folder has changed.
+    """Read a folder; use the file that an earlier call wrote, unless the folder has changed since.
 
     Args:
         folder: class folders, or IDX files.
-        size: pixels of each edge; by default 28, of IDX files their own.
-        channels: 1 for grey, 3 for colour; by default 3, of IDX files 1.
+        size: pixels of each edge; by default 28, for IDX files their own.
+        channels: 1 for grey, 3 for colour; by default 3, for IDX files 1.
 
     Raises:
-        UserError: the folder cannot be used; says in one line why, and what to do.
+        UserError: the folder cannot be used; says why, and what to do.
     """
     pictures, class_names, files = find(folder)
     first = pictures[0].source
@@ -79,7 +79,7 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
             f"The pictures of {folder} need {needed / 1e9:.1f} GB of memory, more than half of this machine's"
             f" {memory / 1e9:.1f} GB. Choose a smaller --data.size than {size}, or leave pictures out."
         )
-    version = 2  # of the way in which pictures are prepared and kept
+    version = 2  # of the preparation and of the file's format
     place, key = (json.dumps([version, str(folder.resolve()), size, channels, *more]) for more in ([], files))
     kept = source.user_folder() / "own_pictures" / f"{zlib.crc32(place.encode()):08x}.pt"
     try:
@@ -98,7 +98,7 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
 
 
 def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[str, Any]:
-    """Read and reduce all pictures, keep a share for the test where there is none, and check what has come of it."""
+    """Read and reduce all pictures, split off test pictures if there are none, and check the result."""
     label_of = {name: label for label, name in enumerate(spec.class_names)}
     by_part = {part: [picture for picture in found if picture.part == part] for part in ("train", "val", "test")}
     lines, broken = list[str](), list[str]()
@@ -107,7 +107,7 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
         for_test = {*order[: round(TEST_SHARE * len(order))]}
         by_part["test"] = [by_part["train"][place] for place in sorted(for_test)]
         by_part["train"] = [picture for place, picture in enumerate(by_part["train"]) if place not in for_test]
-        lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`; a change draws others.")
+        lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`; others if you change it.")
     splits, validation = {}, 0
     for split, pictures in (("train", by_part["train"] + by_part["val"]), ("test", by_part["test"])):
         images, labels = torch.empty((len(pictures), *spec.shape), dtype=torch.uint8), list[int]()
@@ -132,7 +132,7 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
     known = {hash(image.numpy().tobytes()) for image in train}
     if twice := sum(hash(image.numpy().tobytes()) in known for image in test):
         lines.append(f"{twice:,} test pictures are training pictures too: the test accuracy will be too high.")
-    looked_at = train[:: -(-len(train) // 2000)].float() / 255  # evenly chosen ones give mean and deviation
+    looked_at = train[:: -(-len(train) // 2000)].float() / 255  # at most 2,000, evenly spaced
     moments = (looked_at.mean((0, 2, 3)), looked_at.std((0, 2, 3)))
     mean, std = (tuple(round(max(value, 0.001), 4) for value in moment.tolist()) for moment in moments)
     return {"splits": splits, "validation": validation, "mean": mean, "std": std, "lines": lines}

@@ -1,4 +1,4 @@
-"""Dynamic data pruning: each epoch leaves out images that were easy when they were last shown."""
+"""Prune data dynamically: each epoch leaves out some images that were easy when they were last shown."""
 
 from typing import Any
 
@@ -9,27 +9,27 @@ from torch.nn.functional import cross_entropy
 from fashion_lightning.data.batches import Shuffled
 
 EASIEST = 0.7
-"""Share of the images that those left out are drawn from."""
+"""Share of the training images that count as easy; those left out are drawn from them."""
 
 
 class ImageLosses:
-    """The cross-entropy of each training image when it was last shown, by whichever process.
+    """The cross-entropy of each training image when any process last showed it.
 
     Args:
-        length: training images in the files, of which a run shows some.
+        length: number of training images in the files, including those that a run does not use.
     """
 
     def __init__(self, length: int) -> None:
-        self.losses = torch.full((length,), torch.inf)  # of those never shown: the hardest
+        self.losses = torch.full((length,), torch.inf)  # images never shown count as the hardest
         self.at_start_of_epoch = self.losses
         self.shown: list[tuple[Tensor, Tensor]] = []
 
     def record(self, indices: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Keep a batch, whose indices are places in the files, on its device: a GPU is not waited for in a step."""
+        """Keep a batch's losses on its device, without waiting for a GPU; ``indices`` are positions in the files."""
         self.shown.append((indices, cross_entropy(logits.detach().float(), labels, reduction="none")))
 
     def start_epoch(self) -> Tensor:
-        """Return the losses ``(length,)`` that choose an epoch's images; a collective call."""
+        """Return the losses ``(length,)`` by which an epoch's images are chosen; a collective call."""
         self._gather()
         self.at_start_of_epoch = self.losses.clone()
         return self.at_start_of_epoch
@@ -51,23 +51,23 @@ class ImageLosses:
         return {"losses": self.losses, "at_start_of_epoch": self.at_start_of_epoch}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from what ``state_dict`` gave."""
+        """Restore the state that ``state_dict`` returned."""
         self.losses, self.at_start_of_epoch = (state[name].detach().clone() for name in ("losses", "at_start_of_epoch"))
 
 
 class Pruned(Shuffled):
-    """An order without some of the easiest images, others in each epoch.
+    """Yields an order without some of the easy images, different ones in each epoch.
 
-    An epoch shows all images but the ``EASIEST`` ones, by their losses when they were last shown, and a random part of
-    the easy ones. Images never shown count as the hardest. Nothing is weighted: hard images are meant to count more.
-    (https://arxiv.org/abs/2303.04947 leaves out half of the images with less than the mean loss and weighs the others
+    Easy are the share ``EASIEST`` of the images with the lowest losses when last shown; images never shown count as the
+    hardest. An epoch shows all hard images and a random part of the easy ones, unweighted: hard images should count
+    more. (https://arxiv.org/abs/2303.04947 leaves out half of the images below the mean loss and weights the other half
     of them twice.)
 
     Args:
-        indices: places of the images in the files, ``(M,)`` int64.
-        share: of the images, how many each epoch leaves out; less than ``EASIEST``.
+        indices: positions of the images in the files, ``(M,)`` int64.
+        share: the share of the images that each epoch leaves out; less than ``EASIEST``.
         losses: of all images in the files.
-        batch_size, seed, rank, world_size: as of ``Shuffled``.
+        batch_size, seed, rank, world_size: as for ``Shuffled``.
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class Pruned(Shuffled):
         self.indices, self.losses = indices, losses
 
     def order(self, draws: torch.Generator) -> Tensor:
-        """Return the positions ``(length,)`` that an epoch shows, by its draws and the losses at its start."""
+        """Return an epoch's positions ``(length,)``, chosen by the losses at its start and random draws."""
         by_losses = self.losses.at_start_of_epoch if self.first_batch else self.losses.start_epoch()
-        shuffled = torch.randperm(len(self.indices), generator=draws)  # equal losses in any order
+        shuffled = torch.randperm(len(self.indices), generator=draws)  # breaks ties at random
         easiest_first = shuffled[by_losses[self.indices[shuffled]].argsort(stable=True)]
         easy = easiest_first[: int(EASIEST * len(self.indices))]
         hard = easiest_first[len(easy) :]

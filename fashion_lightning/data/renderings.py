@@ -1,8 +1,8 @@
-"""Images of the data set rendered as photographs: what a classifier of photographs is trained on.
+"""Render images of the data set as photographs, to train a classifier of photographs without any photograph.
 
-Domain randomization (https://arxiv.org/abs/1703.06907): an image gives the outline of a garment and its details. Shape,
-colours, pattern, folds, background, light and camera are drawn at random, more widely than photographs vary, so that
-only what makes a garment a shirt or a coat stays the same. No photograph is needed.
+Domain randomization (https://arxiv.org/abs/1703.06907): an image supplies a garment's outline and details. Shape,
+colours, pattern, folds, background, light and camera are drawn at random, with more variety than in photographs, so
+that only the features that make it a shirt or a coat stay the same.
 """
 
 import math
@@ -14,22 +14,22 @@ from torch.nn.functional import grid_sample, interpolate, pad
 from fashion_lightning.data.augment import Part
 
 CATALOGUE = 0.15
-"""The share of images that are shown as they are, on white or nearly white, as in a catalogue."""
+"""Share of the images shown unchanged, on white or nearly white, as in a catalogue."""
 
 
 def catalogue(images: Tensor, size: int) -> Tensor:
-    """Show images ``(B, 1, 28, 28)`` uint8 as a catalogue does: in grey on white, ``(B, 3, size, size)`` uint8."""
+    """Show images ``(B, 1, 28, 28)`` uint8 in grey on white, as in a catalogue: ``(B, 3, size, size)`` uint8."""
     margin = size // 12
     enlarged = interpolate(255.0 - images, (size - 2 * margin,) * 2, mode="bilinear")
     return pad(enlarged, [margin] * 4, value=255).round().byte().expand(-1, 3, -1, -1)
 
 
 class Draws:
-    """Random numbers for each image of a step, drawn on the CPU: every kind of device sees the same pictures.
+    """Random numbers for each image of a step, drawn on the CPU so that every kind of device sees the same pictures.
 
     Args:
         generator: of the step.
-        part: which of the step's images are rendered.
+        part: the share of the step's images to render.
         device: where the numbers are needed.
     """
 
@@ -46,19 +46,19 @@ class Draws:
         return self._own(torch.randn(self.part.whole, *(shape or (1, 1, 1)), generator=self.generator))
 
     def chance(self, probability: float) -> Tensor:
-        """Return ``(B, 1, 1, 1)`` bool."""
+        """Return ``(B, 1, 1, 1)`` bool, true with a probability."""
         return self.uniform() < probability
 
     def either(self, probability: float, one: Tensor | float, other: Tensor | float) -> Tensor:
-        """Return ``one`` for each image with a probability, else ``other``."""
+        """Choose for each image: ``one`` with a probability, else ``other``."""
         return torch.where(self.chance(probability), one, other)
 
     def clouds(self, size: int, height: int, width: int = 0) -> Tensor:
-        """Return smooth noise ``(B, 1, size, size)`` with about so many spots from top to bottom and left to right."""
+        """Return smooth noise ``(B, 1, size, size)`` with about ``height`` x ``width`` spots (0: as ``height``)."""
         return interpolate(self.normal(1, height, width or height), (size, size), mode="bilinear")
 
     def colour(self, saturation: float) -> Tensor:
-        """Return colours ``(B, 3, 1, 1)`` in [0, 1]; many things are nearly black, white or grey."""
+        """Return colours ``(B, 3, 1, 1)`` in [0, 1], many of them nearly black, white or grey, as in the world."""
         value = self.uniform(0.03, 0.97)
         value = self.either(0.25, 0.25 * value, self.either(0.25, 1 - 0.2 * (1 - value), value))
         hue = self.uniform(0, 1, (3, 1, 1))
@@ -92,7 +92,7 @@ def render(images: Tensor, draws: Draws, size: int) -> Tensor:
     details = grid_sample(details, grid, "bicubic", "border", align_corners=False)
     fabric = _fabric(across, down, details - details.mean((2, 3), keepdim=True), draws)
     shade = _blurred(cover, 5)
-    fabric = fabric * (1 - draws.uniform(-0.1, 0.6) * (1 - shade))  # it is round, or its edge shines
+    fabric = fabric * (1 - draws.uniform(-0.1, 0.6) * (1 - shade))  # a round garment, or one with a shiny edge
     soft = _blurred(shade, 5)
     shadow = draws.either(0.5, torch.roll(soft, (1, 1), (2, 3)), torch.roll(soft, (1, -1), (2, 3)))
     ground = _ground(x, y, across, down, draws) * (1 - draws.uniform(0, 0.6) * shadow)
@@ -111,7 +111,7 @@ AXES = (1, 1, -1, 1), (1, 1, 1, -1)
 
 
 def _blurred(images: Tensor, width: int = 3) -> Tensor:
-    """Return means over squares; border pixels are repeated. Faster than a convolution or pooling on a CPU."""
+    """Return means over squares, with repeated border pixels; on a CPU, faster than a convolution or pooling."""
     for axis in (2, 3):
         length = images.size(axis)
         first, last = images.narrow(axis, 0, 1), images.narrow(axis, length - 1, 1)
@@ -121,13 +121,13 @@ def _blurred(images: Tensor, width: int = 3) -> Tensor:
 
 
 def _outline(values: Tensor) -> Tensor:
-    """Return where a garment is, without specks of black in it: ``(B, 1, 28, 28)`` of 0 and 1."""
+    """Return a garment's mask ``(B, 1, 28, 28)`` of 0 and 1, with small black specks filled."""
     mask = (values > 0.04).float()
     return torch.maximum(mask, (_blurred(mask) > 0.6).float())
 
 
 def _filled(mask: Tensor) -> Tensor:
-    """Fill what lies between parts of a mask on all four sides: white fabric, which is black in the data set."""
+    """Fill pixels with mask on all four sides: there the fabric is white, which is black in the data set."""
     sides = [mask.flip(axis).cummax(axis)[0].flip(axis) for axis in (2, 3)] + [mask.cummax(axis)[0] for axis in (2, 3)]
     return torch.stack(sides).amin(0)
 
@@ -144,13 +144,13 @@ def _shape(outline: Tensor, x: Tensor, y: Tensor, in_catalogue: Tensor, draws: D
     """Lay a garment down: wide or narrow, turned, spread out, crumpled.
 
     Returns:
-        For each pixel, where it is on the garment: ``across`` and ``down``, ``(B, 1, S, S)``, from -1 to 1 within the
-        garment's box; and the same in the image, for ``grid_sample``.
+        Each pixel's position on the garment: ``across`` and ``down``, ``(B, 1, S, S)``, from -1 to 1 within the
+        garment's box; and its position in the image, for ``grid_sample``.
     """
     (centre_x, half_x), (centre_y, half_y) = _extent(outline.amax((1, 2))), _extent(outline.amax((1, 3)))
     free = (~in_catalogue).float()
     ratio = half_x / half_y
-    # People lay long garments out wider than a body wears them; bags and shoes are wide already.
+    # Long garments are wider when laid out than on a body; bags and shoes are wide already.
     wider = ratio.clamp(max=1) ** draws.uniform(0.35, 1) * ratio.clamp(min=1)
     ratio = torch.where(in_catalogue, ratio, wider * torch.exp(0.22 * draws.normal() + 0.18 * (ratio < 1)))
     scale = torch.where(in_catalogue, draws.uniform(0.4, 0.95), draws.uniform(0.6, 1.1))
@@ -161,7 +161,7 @@ def _shape(outline: Tensor, x: Tensor, y: Tensor, in_catalogue: Tensor, draws: D
     angle = free * (0.14 * draws.normal() + draws.either(0.04, draws.uniform(-math.pi, math.pi), 0.0))
     across = draws.either(0.5, 1.0, -1.0) * (angle.cos() * x + angle.sin() * y) / width
     down = (angle.cos() * y - angle.sin() * x) / height
-    hem = draws.uniform(-0.1, 0.12) + draws.uniform(0, 0.7) * (1 - half_x / half_y).clamp(min=0)  # a long one is wide
+    hem = draws.uniform(-0.1, 0.12) + draws.uniform(0, 0.7) * (1 - half_x / half_y).clamp(min=0)  # wide if long
     across = across / (1 + free * hem * down.clamp(-1.3, 1.3))
     bend, lean = 0.12 * draws.normal(), 0.1 * draws.normal()
     across = across + free * (bend * down.square().clamp(max=2) + lean * down)
@@ -175,7 +175,7 @@ def _shape(outline: Tensor, x: Tensor, y: Tensor, in_catalogue: Tensor, draws: D
 
 
 def _extent(profile: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the middle and half of the length of what is not 0 in ``(B, 28)``, where an edge is at -1 or 1."""
+    """Return centre and half length of the nonzero part of ``(B, 28)``, in coordinates from -1 to 1."""
     at = torch.arange(28.0, device=profile.device)
     first = torch.where(profile > 0, at, 28.0).amin(1).view(-1, 1, 1, 1)
     end = torch.where(profile > 0, at, -1.0).amax(1).view(-1, 1, 1, 1) + 1
@@ -212,7 +212,7 @@ def _fabric(across: Tensor, down: Tensor, details: Tensor, draws: Draws) -> Tens
 
 
 def _ground(x: Tensor, y: Tensor, across: Tensor, down: Tensor, draws: Draws) -> Tensor:
-    """Return what a garment lies or hangs on ``(B, 3, S, S)``: a wall, boards, tiles, a rug, a sheet, with an edge."""
+    """Return a background ``(B, 3, S, S)`` to lie or hang on: a wall, boards, tiles, a rug, a sheet, with an edge."""
     size = across.size(-1)
     wood = torch.tensor([1.0, 0.85, 0.7], device=x.device).view(3, 1, 1) ** draws.uniform(-0.2, 1.2)
     first, kind = draws.colour(0.35), draws.uniform()

@@ -1,9 +1,8 @@
 """Find or fetch the four Fashion-MNIST files, and verify them.
 
-Sources, in this order: the data folder, the user's own copy, a system copy, torchvision's download, and the Debian
-package from the machine's own apt sources. The SHA-256 of the *uncompressed* content decides: mirrors compress the same
-content differently, and a folder shared with MNIST holds files of the same names (torchvision once read those as
-Fashion-MNIST).
+Sources, in this order: the data folder, the user's copy, a system copy, torchvision's download, and the Debian package
+from the machine's apt sources. The SHA-256 of the *uncompressed* content decides, because mirrors compress differently,
+and MNIST's files have the same names (torchvision once read them as Fashion-MNIST).
 """
 
 import contextlib
@@ -40,27 +39,27 @@ SHA256 = {
 
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
-FETCHING = ".fetching-"  # beginning of the name of a folder whose fetch is not done
+FETCHING = ".fetching-"  # prefix of the folders of unfinished fetches
 
 
 def user_folder() -> Path:
-    """Return the data folder of a user, beside what torch itself keeps below ``$TORCH_HOME``."""
+    """Return the data folder of a user, beside torch's own folders below ``$TORCH_HOME``."""
     return Path(torch.hub.get_dir()).with_name("datasets")
 
 
 def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
-    """Read one split, fetching it first where no source on this machine has it.
+    """Read one split; fetch it first if no folder on this machine has it.
 
     Args:
         split: ``train`` or ``test``.
-        root: the data folder, which holds the files or is empty; by default ``data`` in the working folder if the files
-            are there, else the user's.
+        root: the data folder, with the files or empty; by default ``data`` in the working folder if the files are
+            there, else the user's folder.
 
     Returns:
         images ``(N, 1, 28, 28)`` uint8 and labels ``(N,)`` int64; N is 60,000 or 10,000.
 
     Raises:
-        UserError: ``root`` is not there or holds something else, or no source can be reached.
+        UserError: ``root`` is missing or holds other files, or no source can be reached.
     """
     found = _find(split, root or Path("data")) or (None if root is None else _look_again(split, root))
     found = found or _find(split, user_folder(), SYSTEM_FOLDER) or _fetch(split, root or user_folder())
@@ -69,7 +68,7 @@ def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
 
 
 def raw_folder(root: Path) -> Path:
-    """Return the place of the files below the data folder: torchvision's, so that the two share them."""
+    """Return the folder of the files within the data folder: the same as torchvision's, which can then share them."""
     return root / "FashionMNIST" / "raw"
 
 
@@ -84,23 +83,20 @@ def _find(split: Split, *roots: Path) -> list[bytes] | None:
 
 
 def _with_content(name: str, folder: Path) -> bytes | None:
-    """Return the content that belongs to a name, from a file in a folder that begins and ends like it."""
+    """Return the verified content for a name, from any file in a folder whose name is like it."""
     begin, kind, _ = name.split("-", 2)
     for path in sorted(folder.glob(f"{begin}*{kind}*")):
-        with contextlib.suppress(UserError, OSError):  # damaged, or another's: the content decides
+        with contextlib.suppress(UserError, OSError):  # damaged or unreadable
             if hashlib.sha256(content := content_of(path)).hexdigest() == SHA256[name]:
                 return content
     return None
 
 
 def _look_again(split: Split, root: Path) -> list[bytes] | None:
-    """Return what another process has fetched into a typed folder meanwhile.
-
-    Refuse a folder that is not there, or holds other things than the files.
-    """
+    """Return what another process has just fetched into ``root``; refuse a missing folder or one with other files."""
     if not root.is_dir():
         raise UserError(f"--data.root: there is no folder {root}. An empty one would get Fashion-MNIST's files.")
-    with one_at_a_time(root):  # a fetch is not in its middle now
+    with one_at_a_time(root):  # waits for another process's fetch
         found = _find(split, root)
     held = [
         path
@@ -119,9 +115,9 @@ def _look_again(split: Split, root: Path) -> list[bytes] | None:
 
 
 def _fetch(split: Split, root: Path) -> list[bytes]:
-    """Fetch into a private folder beside the target, verify, then move whole files into place.
+    """Fetch into a temporary folder within the target, verify, then move whole files into place.
 
-    An interrupted fetch leaves nothing in place. Of several processes one fetches, and the others wait for it.
+    An interrupted fetch leaves no file in place. If several processes need the files, one fetches while others wait.
     """
     target = raw_folder(root.resolve())
     sources = {
@@ -132,9 +128,9 @@ def _fetch(split: Split, root: Path) -> list[bytes]:
     try:
         target.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(root):
-            if found_now := _find(split, root):  # another process has fetched it, for which this one waited
+            if found_now := _find(split, root):  # fetched by the process that this one waited for
                 return found_now
-            for left in target.glob(f"{FETCHING}*"):  # by a process that was killed: nobody else fetches now
+            for left in target.glob(f"{FETCHING}*"):  # from killed processes: nobody else fetches now
                 shutil.rmtree(left, ignore_errors=True)
             for source, download in sources.items():
                 print(f"Fetching Fashion-MNIST from {source} …", flush=True)
@@ -146,7 +142,7 @@ def _fetch(split: Split, root: Path) -> list[bytes]:
                     except (UserError, RuntimeError, ValueError, OSError) as error:
                         reasons.append(f"{source}: {' '.join(str(error).split()) or type(error).__name__}")
                         continue
-                    for path in found.glob("*-ubyte*"):  # the other split's too; it is verified when it is read
+                    for path in found.glob("*-ubyte*"):  # the other split's, too, which is verified when read
                         os.replace(path, target / path.name)
                     return contents
     except OSError as error:
@@ -163,7 +159,7 @@ def _download_with_torchvision(folder: Path) -> Path:
     from torchvision.datasets import FashionMNIST
 
     timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(20)  # seconds; torchvision sets none: a silent network would hang
+    socket.setdefaulttimeout(20)  # seconds; torchvision sets none and would hang on a silent network
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             FashionMNIST(folder, train=True, download=True)
@@ -173,14 +169,14 @@ def _download_with_torchvision(folder: Path) -> Path:
 
 
 def _download_with_apt(folder: Path) -> Path:
-    """Fetch and unpack the package with state and cache folders of our own, which needs no root."""
+    """Fetch and unpack the package in our own apt state and cache folders, which needs no root."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise UserError("apt-get is not on this machine")
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)
     own = [f"-oDir::State::Lists={folder / 'lists'}", f"-oDir::Cache={folder / 'cache'}", "-oAPT::Sandbox::User="]
     apt_get = ["apt-get", "-qq", "-oAcquire::Retries=2", *own]
-    with contextlib.suppress(UserError):  # one broken source among others fails it; the download will tell
+    with contextlib.suppress(UserError):  # fails if any source is broken; the download decides
         _run([*apt_get, "update"], folder)
     _run([*apt_get, "download", DEBIAN_PACKAGE], folder)
     (package,) = folder.glob(f"{DEBIAN_PACKAGE}_*.deb")

@@ -1,4 +1,4 @@
-"""The fixed split of the training set: the same images on every machine, in every run."""
+"""Split the training set in a fixed way: the same images on every machine and in every run."""
 
 import torch
 from torch import Tensor
@@ -6,16 +6,16 @@ from torch import Tensor
 from fashion_lightning.errors import UserError
 
 ENOUGH_TO_CHOOSE = 1000
-"""Validation images that can choose an epoch or settings: at 95 %, 1,000 measure an accuracy of 94 % to ±1.5 points."""
+"""Validation images needed to choose an epoch or settings: of 1,000, 94 % right has a 95 % interval of ±1.5 points."""
 
-SPLIT_SEED = 20170825  # not the run's seed: another run must be judged on the same validation images
+SPLIT_SEED = 20170825  # not the run's seed: all runs must be judged on the same validation images
 
 
 def stratified_order(labels: Tensor) -> Tensor:
     """Order all images so that every prefix holds the classes in their overall proportions (±1 image).
 
-    Each class is shuffled on its own, then the classes are interleaved by the fraction of their own
-    images already placed. Validation and a limited training set are prefixes of what this returns.
+    Shuffles each class on its own, then interleaves the classes by the fraction of their images already placed. The
+    validation images are consecutive in this order; a limited training set is a prefix of the others.
 
     Args:
         labels: ``(N,)`` int64.
@@ -35,13 +35,13 @@ def stratified_order(labels: Tensor) -> Tensor:
 def train_val_indices(
     labels: Tensor, val_size: int, train_size: int | None = None, begin: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Split into training and validation images, both stratified.
+    """Split images into training and validation images, both stratified.
 
     Args:
         labels: ``(N,)`` int64.
         val_size: number of validation images, at most N - 1.
-        train_size: keep only so many training images; ``None`` keeps all others.
-        begin: how many images of the stratified order come before those of validation.
+        train_size: keep only this many training images; ``None`` keeps all others.
+        begin: position of the first validation image in the stratified order.
 
     Returns:
         Indices of the training images ``(train_size,)`` and of the validation images ``(val_size,)``.
@@ -51,10 +51,10 @@ def train_val_indices(
 
 
 def fold_bounds(fold: str, images: int) -> tuple[int, int]:
-    """Return where a fold begins in the stratified order, and how many images it has: ``2/5``, the second of five.
+    """Return the first position of a fold in the stratified order, and its size; ``2/5`` is the second of five.
 
     Raises:
-        UserError: it is no fold.
+        UserError: it does not name a fold.
     """
     number, _, folds = fold.partition("/")
     if not (number.isdecimal() and folds.isdecimal() and 1 <= int(number) <= int(folds) <= images and folds != "1"):

@@ -1,6 +1,6 @@
-"""Test-time augmentation: an image is classified by the average of the logits of several views of it.
+"""Test-time augmentation: classify an image by the mean logits of several views of it.
 
-Nothing here imports torch before a view is made: ``compare`` needs the names alone, and starts at once.
+Imports torch only to make a view: ``compare`` needs just the names, and starts faster without torch.
 """
 
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ IN_WORDS: dict[TTA, str] = {
 }
 
 SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
-"""Down and right, in pixels."""
+"""Shifts down and right, in pixels."""
 
 
 def views(images: "Tensor", tta: TTA) -> Iterator["Tensor"]:
-    """Yield the images themselves, and then other views of them.
+    """Yield the images themselves, then their other views.
 
     Args:
         images: ``(B, 1, 28, 28)`` of any dtype, on any device.
-        tta: ``flip`` adds the mirror images; ``flip_shift`` also both shifted by a pixel up, down, left
-            and right, 10 views in all.
+        tta: ``flip`` adds the mirror images; ``flip_shift`` also shifts both by a pixel up, down, left and right, which
+            makes 10 views.
 
     Yields:
         Images of the same shape, dtype and device.
@@ -46,5 +46,5 @@ def views(images: "Tensor", tta: TTA) -> Iterator["Tensor"]:
 
 
 def suffix(tta: TTA) -> str:
-    """Return the suffix of metric names: ``_flip``, say; empty without test-time augmentation."""
+    """Return the suffix of metric names, such as ``_flip``; empty without test-time augmentation."""
     return "" if tta == "none" else f"_{tta}"
