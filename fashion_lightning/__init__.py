@@ -4,15 +4,15 @@
     names, probabilities = fashion_lightning.load(run).classify("shirt.jpg")
     lightning.Trainer(max_epochs=3).fit(FashionMNISTClassifier(CNN()), datamodule=FashionMNISTDataModule())
 
-fit(recipe, **settings)             train as the command does; the run folder
-load(run)                           the trained FashionMNISTClassifier of a run or a checkpoint file
-classify(run, images)               name what photographs, arrays or tensors show; takes a classifier, too
-FashionMNISTClassifier(network)     the LightningModule around any network; CNN() is the default one
+fit(recipe, **settings)             train as the command does, and return the run folder
+load(run)                           load the trained FashionMNISTClassifier of a run or a checkpoint file
+classify(run, images)               classify photographs, arrays or tensors, with a run or a classifier
+FashionMNISTClassifier(network)     the LightningModule around any network; CNN() is the default network
 FashionMNISTDataModule()            the LightningDataModule: verified files, a fixed split, batches in memory
-help(fashion_lightning.fit) and so on say more; on the command line, `fashion-lightning --help`.
+For details: help(fashion_lightning.fit) and so on; on the command line, `fashion-lightning --help`.
 """
 
-# Importing this package does not import torch; each public name brings in what it needs.
+# Importing this package does not import torch; each public name is imported when it is first used.
 import typing
 from importlib import import_module
 from typing import Any
@@ -29,7 +29,7 @@ if typing.TYPE_CHECKING:
     from fashion_lightning.networks import CNN as CNN
 
 
-# No __all__: `help` would then show each of them in full, four thousand lines with all that they inherit.
+# No __all__: with it, `help` would show each name in full, four thousand lines with all inherited methods.
 _HOME = {
     "CLASS_NAMES": "data.classes",
     "CNN": "networks",

@@ -26,38 +26,36 @@ SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 NOT_BY_EPOCHS = (
     *(torchs.OneCycleLR, torchs.CyclicLR, torchs.CosineAnnealingWarmRestarts),
-    torchs.ReduceLROnPlateau,  # Lightning steps it after the epoch's checkpoint: a continued run would lose a step
+    torchs.ReduceLROnPlateau,  # Lightning steps it after the epoch's checkpoint: a resumed run would lose a step
 )
-"""Schedules of torch's that go by steps, or by a metric."""
+"""torch's schedules that count steps, or follow a metric, instead of counting epochs."""
 
 
 class FashionMNISTClassifier(LightningModule):
     """Trains and evaluates any network that maps images ``(B, 1, 28, 28)`` to logits ``(B, 10)``.
 
-    Other sizes, channels and numbers of classes are those of ``images``; every shape here stands for them.
+    ``images`` may set another size and other numbers of channels and classes; shapes below are those of Fashion-MNIST.
 
     Args:
         network: receives normalized float32 images, ``channels_last`` in memory.
-        optimizer: builds the optimizer from the network's parameters; AdamW with torch's defaults if
-            there is none. (A class as default would lend its ``lr`` to every other class in a config.)
-        scheduler: builds the learning-rate schedule from the optimizer; constant if there is none.
-            A ``RunSchedule`` goes by optimizer steps and takes its length from the Trainer; those of
-            torch go by epochs. Torch's that go by steps, and ``ReduceLROnPlateau``, are refused.
-        loss: to train by: any module of logits ``(B, 10)`` and labels ``(B,)``; the cross-entropy if there
-            is none. It keeps no weights. ``train/loss_step`` is this loss; ``train/loss`` and the losses of
+        optimizer: builds the optimizer from the network's parameters; AdamW with torch's defaults if it is missing.
+            (With a class as default, a config that names another class would inherit the first one's ``lr``.)
+        scheduler: builds the learning-rate schedule from the optimizer; a constant learning rate if it is missing.
+            A ``RunSchedule`` counts optimizer steps and takes its length from the Trainer; torch's schedules count
+            epochs. Refuses those of torch's that count steps, and ``ReduceLROnPlateau``.
+        loss: the training loss: any module that takes logits ``(B, 10)`` and labels ``(B,)`` and has no weights; the
+            cross-entropy if it is missing. ``train/loss_step`` is this loss; ``train/loss`` and the losses of
             validation and test are always the plain cross-entropy.
-        label_smoothing: of the cross-entropy to train by.
-        tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the
-            logits of each image and its mirror image, ``flip_shift`` also those of both shifted by a
-            pixel. ``validate`` and ``test`` give the metrics without it as well; the validation within
-            ``fit`` never uses it.
-        freeze: train the last dense layer alone. All other layers keep their weights and the statistics of their batch
-            norm.
-        images: what is classified, and into which classes; Fashion-MNIST by default. The command line takes it from
-            the data.
+        label_smoothing: of the cross-entropy in training.
+        tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the logits of each
+            image and its mirror image, ``flip_shift`` also those of both shifted by a pixel. ``validate`` and ``test``
+            report the metrics without it as well; validation within ``fit`` never uses it.
+        freeze: train only the last dense layer. All other layers keep their weights and batch-norm statistics.
+        images: shape, classes and normalization of the images; Fashion-MNIST's by default. The command line takes it
+            from the data.
 
     Raises:
-        UserError: the network does not map ``(B, 1, 28, 28)`` to ``(B, 10)``.
+        UserError: a setting is out of range, or the network does not map ``(B, 1, 28, 28)`` to ``(B, 10)``.
     """
 
     def __init__(
@@ -79,7 +77,7 @@ class FashionMNISTClassifier(LightningModule):
                 f"model.label_smoothing belongs to the cross-entropy, not to model.loss {type(loss).__name__}: add"
                 " --model.label_smoothing 0."
             )
-        if loss is not None and loss.state_dict():  # whoever loads the network alone has no place for it
+        if loss is not None and loss.state_dict():  # a file of the network's weights has no place for them
             raise UserError("model.loss must keep no weights: give its buffers persistent=False.")
         self.loss = loss or nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.network = network
@@ -89,7 +87,7 @@ class FashionMNISTClassifier(LightningModule):
         self.images = images
         self.limits = NO_LIMITS  # measured by each validation
         self.example_input_array = torch.zeros(2, *images.shape, dtype=torch.uint8)
-        # Also gives lazy layers their shapes.
+        # Lazy layers get their shapes, too.
         check_output(self, self.network, self.example_input_array, len(images.class_names))
         self.network.to(memory_format=torch.channels_last)
         if freeze:
@@ -103,7 +101,7 @@ class FashionMNISTClassifier(LightningModule):
         self.evaluations: dict[TTA, dict[str, Tensor]] = {}
 
     @classmethod
-    def load_from_checkpoint(  # type: ignore[override]  # Lightning's builds whatever classes a file names
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's builds any classes that a file names
         cls,
         checkpoint_path: str | Path,
         *,
@@ -112,24 +110,24 @@ class FashionMNISTClassifier(LightningModule):
         strict: bool = True,
         **arguments: Any,
     ) -> Self:
-        """Build a classifier with the weights of a checkpoint; nothing else of the file is used.
+        """Build a classifier with the weights of a checkpoint; use nothing else of the file.
 
         Args:
             checkpoint_path: a file that any Trainer wrote.
-            network: gets the weights.
+            network: the network that gets the weights.
             map_location: the device to put the classifier on; the CPU by default.
-            strict: whether every weight of the network must be in the file, and no other.
-            arguments: further ones of the classifier.
+            strict: whether the file must have exactly the network's weights.
+            arguments: further arguments of the classifier.
 
         Returns:
             The classifier in training mode.
 
         Raises:
-            UserError: the file is no checkpoint, or its weights do not fit the network.
+            UserError: the file is not a checkpoint, or its weights do not fit the network.
         """
         classifier = cls(network, **arguments)
         try:
-            # mmap refuses what is no zip archive from its first byte, as a pickle that takes any amount of memory.
+            # mmap refuses files that are not zip archives from byte 0, such as a pickle, which could fill the memory.
             content = torch.load(checkpoint_path, map_location="cpu", weights_only=True, mmap=True)
             classifier.load_state_dict(content["state_dict"], strict=strict)
         except Exception as error:  # torch raises many kinds for damaged bytes
@@ -137,10 +135,10 @@ class FashionMNISTClassifier(LightningModule):
         return classifier.to(map_location)
 
     def setup(self, stage: str) -> None:
-        """Refuse data with other classes than those of the network.
+        """Refuse data whose classes are not those of the network.
 
         Raises:
-            UserError: names the first difference.
+            UserError: the classes differ.
         """
         data = getattr(self.trainer, "datamodule", None)
         known, given = self.images.class_names, getattr(data, "images", self.images).class_names
@@ -161,43 +159,43 @@ class FashionMNISTClassifier(LightningModule):
         """
         pixels = images if images.is_floating_point() else images.float() / 255
         moments = enumerate(zip(self.images.mean, self.images.std, strict=True))
-        # Slices, not a broadcast tensor: an exported page knows no other.
+        # Slices, not a broadcast tensor: an exported page supports nothing else.
         bands = [(pixels[:, band : band + 1] - mean) / std for band, (mean, std) in moments]
         normalized = torch.cat(bands, dim=1).to(self.dtype)
         logits: Tensor = self.network(normalized.contiguous(memory_format=torch.channels_last))
         return logits.float() if isinstance(logits, Tensor) else logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the loss and, for callbacks, the logits ``(B, 10)``; only steps that log wait for a GPU."""
+        """Return the loss and, for callbacks, the logits ``(B, 10)``; waits for a GPU only in steps that log."""
         logits = self(batch.images)
         loss, count = self.loss(logits, batch.labels), len(batch.labels)
-        plain = cross_entropy(logits.detach(), batch.labels, reduction="sum")  # comparable with that of validation
+        plain = cross_entropy(logits.detach(), batch.labels, reduction="sum")  # comparable with val/loss
         self.train_metrics.update(plain, (logits.argmax(dim=1) == batch.labels).sum(), count)
-        # A log call costs 0.2 ms: only at the last batch of the steps that the Trainer would log.
+        # A log call takes 0.2 ms, so log only at the last batch of steps that the Trainer would log.
         every, window = self.trainer.log_every_n_steps, self.trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0 and (batch_idx + 1) % window == 0:
             for name, value in self.train_metrics.compute().items():
                 self.log(name.removeprefix("train/"), value, prog_bar=True, logger=False)
-            # Straight to the logger: what `self.log` collects is lost when a signal ends the run at this step.
+            # Straight to the logger: values of `self.log` are lost when a signal ends the run at this step.
             lr = self.trainer.optimizers[0].param_groups[0]["lr"]
             for logger in self.loggers:
                 logger.log_metrics({"lr": lr, "train/loss_step": loss.item()}, step=self.global_step)
         return {"loss": loss, "logits": logits.detach()}
 
     def on_train_start(self) -> None:
-        """Tell the schedule how long the run is."""
+        """Set the length of the run in its schedule."""
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, RunSchedule):
                 config.scheduler.total_steps = steps_of_run(self.trainer)
 
     def on_train_epoch_start(self) -> None:
-        """Count anew; Lightning does not call this when a run goes on in the middle of an epoch."""
+        """Reset the training metrics; Lightning does not call this when a run resumes in mid-epoch."""
         self.train_metrics.reset()
 
     def on_train_epoch_end(self) -> None:
         metrics = self.train_metrics.compute()
-        self.log_dict(metrics, logger=False)  # for whoever monitors them
-        # Logged at once: Lightning would do so after the epoch's checkpoint, and a kill in between would lose it.
+        self.log_dict(metrics, logger=False)  # for callbacks that monitor them
+        # Logged at once: Lightning would log after the epoch's checkpoint, and a kill in between would lose the values.
         epoch = {} if validated_in_epoch(self.trainer) else {"epoch": self.current_epoch}  # else logged with validation
         for logger in self.loggers:
             values = {name: value.item() for name, value in metrics.items()}
@@ -209,7 +207,7 @@ class FashionMNISTClassifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         sums = checkpoint["train_metrics"]
-        if self.global_rank < len(sums):  # else evaluated, or continued after the end of an epoch, by more processes
+        if self.global_rank < len(sums):  # more processes may evaluate, or continue after the end of an epoch
             self.train_metrics.load_sums(sums[self.global_rank])
 
     def on_validation_epoch_start(self) -> None:
@@ -217,7 +215,7 @@ class FashionMNISTClassifier(LightningModule):
             metrics.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the logits ``(B, 10)`` without test-time augmentation, for callbacks that measure more."""
+        """Return the logits ``(B, 10)`` without test-time augmentation, for callbacks."""
         evaluated = self._evaluated()
         logits = torch.stack([self(view) for view in views(batch.images, list(evaluated)[-1])])
         for tta, metrics in evaluated.items():
@@ -245,12 +243,12 @@ class FashionMNISTClassifier(LightningModule):
         return torch.stack([self(view) for view in views(images, self.tta)]).mean(dim=0)
 
     def _evaluated(self) -> dict[TTA, Evaluation]:
-        """Return the evaluations to fill: without test-time augmentation and, beyond ``fit``, with it."""
+        """Return the metrics to update: without test-time augmentation and, except in ``fit``, with it."""
         tta: TTA = "none" if self.trainer.state.fn == "fit" else self.tta
         return {name: cast(Evaluation, self.eval_metrics[name]) for name in dict.fromkeys(("none", tta))}
 
     def _log_metrics(self, stage: str) -> None:
-        """Log the scalars, and keep all results in ``evaluations`` for reports and pictures."""
+        """Log the scalars, and keep all results in ``evaluations`` for reports and plots."""
         self.evaluations = {tta: metrics.results() for tta, metrics in self._evaluated().items()}
         for tta, evaluation in self.evaluations.items():
             for name in ("loss", *SCALARS):
@@ -259,16 +257,16 @@ class FashionMNISTClassifier(LightningModule):
 
     def configure_optimizers(self) -> OptimizerConfig | OptimizerLRSchedulerConfig:
         optimizer = self.make_optimizer(self.network.parameters())
-        # torch's fused optimizers unscale 16-bit gradients by themselves. Lightning then refuses to clip, even where
-        # nothing was scaled (amp.py, `clip_gradients`).
+        # torch's fused optimizers unscale 16-bit gradients themselves. Lightning then refuses to clip gradients, even
+        # if nothing was scaled (amp.py, `clip_gradients`).
         optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # noqa: SLF001
         if self.make_scheduler is None:
             return {"optimizer": optimizer}
         scheduler = self.make_scheduler(optimizer)
         if isinstance(scheduler, NOT_BY_EPOCHS):
             raise UserError(
-                f"model.scheduler cannot be {type(scheduler).__name__}, which would be stepped once an epoch, not as it"
-                " expects. Use fashion_lightning.schedules.CosineDecay with init_args {warmup: 0.3}: it takes its"
+                f"model.scheduler cannot be {type(scheduler).__name__}, since Lightning would step it only once an"
+                " epoch. Use fashion_lightning.schedules.CosineDecay with init_args {warmup: 0.3}: it takes its"
                 " length from the run; docs/recipes.md shows how to write your own."
             )
         interval = "step" if isinstance(scheduler, RunSchedule) else "epoch"

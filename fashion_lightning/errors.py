@@ -1,4 +1,4 @@
-"""The one exception that the command line turns into one line, and what that line may hold."""
+"""The exception whose message the command line prints as one line; what such a line may contain."""
 
 import sys
 import traceback
@@ -9,12 +9,12 @@ LONGEST = 1500  # characters of an error line: about a screen
 
 
 class UserError(Exception):
-    """Something the user can put right; the message says what is wrong and what to do.
+    """An error that the user can fix; the message says what is wrong and what to do.
 
     The command line prints it without a traceback and exits with 2.
 
     Args:
-        message: becomes one line that a terminal can show, whatever it quotes.
+        message: becomes one line that is safe to print, whatever it quotes.
     """
 
     def __init__(self, message: str) -> None:
@@ -22,7 +22,7 @@ class UserError(Exception):
 
 
 def one_line(message: str) -> str:
-    """Make a message one line, without control characters and endless text that a file may have slipped into it."""
+    """Make a message one line, without control characters, and shorten it: it may quote a stranger's file."""
     line = " ".join(message.split())
     if len(line) > LONGEST:
         line = f"{line[: LONGEST * 2 // 3]} … {line[-LONGEST // 3 :]}"
@@ -30,7 +30,7 @@ def one_line(message: str) -> str:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, then the one that it came from, and so on: each once, for a chain may lead back to its start."""
+    """Yield an error, its cause, the cause's cause and so on, each once: a chain may be circular."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         yield error
@@ -39,16 +39,16 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def os_error_behind(error: BaseException | None) -> OSError | None:
-    """Return the system's error that another one came from: torch and Lightning hide it behind their own."""
+    """Return the ``OSError`` that caused an error; torch and Lightning wrap it in their own."""
     return next((cause for cause in causes(error) if isinstance(cause, OSError)), None)
 
 
 NOT_THE_USERS = {"fashion_lightning", *sys.stdlib_module_names} - {"__main__"}
-"""Packages in which a fault of a user's own code may come to light, beside those that pip installs."""
+"""Modules that are not a user's own code; as are all in ``site-packages``."""
 
 
 def place_in_own_code(error: BaseException) -> str:
-    """Return `` (networks.py, line 12)``: where an error left the user's own code; empty if it never did."""
+    """Return where an error left the user's own code, as `` (networks.py, line 12)``; empty if it was never there."""
     for cause in causes(error):
         for frame, line in reversed(list(traceback.walk_tb(cause.__traceback__))):
             file, module = Path(frame.f_code.co_filename), str(frame.f_globals.get("__name__", ""))

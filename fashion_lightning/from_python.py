@@ -1,4 +1,4 @@
-"""``fashion_lightning.fit``: the command, from a notebook or a program."""
+"""``fashion_lightning.fit``: run the command from a notebook or a program."""
 
 import json
 import re
@@ -13,21 +13,21 @@ from fashion_lightning.runs.processes import PROGRAM, Children
 
 
 def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
-    """Train a recipe, or continue a run: the command ``fashion-lightning fit``, with its output as it comes.
+    """Train a recipe or continue a run with the command ``fashion-lightning fit``, and print its output live.
 
     >>> run = fashion_lightning.fit("my_recipe.yaml", epochs=1, data__batch_size=100)
     Run folder: tensorboard_logs/my_recipe/version_0 ...
     >>> fashion_lightning.load(run).tta
     'none'
 
-    The command runs in a process of its own: weights are the same to the bit, and this process keeps its seeds,
-    threads, memory and signals. Interrupting a notebook's cell (Ctrl-C) ends it after the current step;
-    ``fit(ckpt_path=run)`` continues from there, exactly.
+    The command runs in its own process: its weights are the same to the bit, and this process keeps its seeds,
+    threads, memory and signals. Interrupting a notebook's cell (Ctrl-C) stops training after the current step;
+    ``fit(ckpt_path=run)`` continues exactly from there.
 
     Args:
-        recipe: name or YAML file; the default recipe if there is none.
-        overrides: settings of the command: ``epochs=3`` is ``--epochs 3``, ``data__batch_size=100`` or
-            ``**{"data.batch_size": 100}`` is ``--data.batch_size 100``. ``name``, ``note`` and ``ckpt_path`` too;
+        recipe: name or YAML file; the default recipe if it is missing.
+        overrides: options of the command, also ``name``, ``note`` and ``ckpt_path``: ``epochs=3`` is ``--epochs 3``;
+            ``data__batch_size=100`` or ``**{"data.batch_size": 100}`` is ``--data.batch_size 100``;
             ``data_folder="my_pictures"`` trains on your own pictures.
 
     Returns:
@@ -35,10 +35,10 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
 
     Raises:
         UserError: a setting cannot be used, or training failed.
-        KeyboardInterrupt: it was interrupted, and the run can be continued.
+        KeyboardInterrupt: you interrupted it; the run can be continued.
     """
     flags = {key.replace("__", ".").replace("data_folder", "data.folder"): value for key, value in overrides.items()}
-    arguments = ["--layers"] if flags.pop("layers", False) else []  # the one that takes no value
+    arguments = ["--layers"] if flags.pop("layers", False) else []  # the only option without a value
     arguments += [] if recipe is None else [f"--config={recipe}"]
     arguments += [f"--{flag}={_as_typed(flag, value)}" for flag, value in flags.items()]
     printed, interrupted, line = "", False, "to come"
@@ -52,7 +52,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
                 printed += line
                 if line and not line.startswith("error: "):
                     print(line, end="", flush=True)
-            except KeyboardInterrupt:  # on a second one, the command ends at once
+            except KeyboardInterrupt:  # a second one ends the command at once
                 process.send_signal(signal.SIGINT)
                 interrupted = True
         code = process.wait()
@@ -63,7 +63,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
         complaint = re.search(r"^error: (.*)", printed, re.MULTILINE)
         ended = f"fashion-lightning fit ended with exit code {code}; its last lines are above."
         raise UserError(complaint[1] if complaint else ended)
-    # A run that was trained to its end before makes no folder.
+    # Continuing a run that is already complete makes no folder.
     run = told[1] if told else run_dir_of(find_run(str(flags["ckpt_path"]))) if "ckpt_path" in flags else None
     if run is None:
         raise UserError("This fit saves nothing (fast_dev_run, --help …): there is no run to return.")
@@ -71,13 +71,13 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
 
 
 def _as_typed(flag: str, value: Any) -> str:
-    """Write a value as one would type it."""
+    """Return a value as one would type it after a flag."""
     if isinstance(value, str | Path):
         return str(value)
     try:
         return json.dumps(value)
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"{flag} must be plain: a number, text, None, or a list or dict of them, not {type(value).__name__}. A"
-            " class goes by its import path, 'my_module.MyNetwork'."
+            f"{flag} must be plain: a number, text, None, or a list or dict of them, not {type(value).__name__}. Name"
+            " a class by its import path, 'my_module.MyNetwork'."
         ) from error

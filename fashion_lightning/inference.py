@@ -18,10 +18,10 @@ from fashion_lightning.runs.checkpoint import find_checkpoint
 
 
 class TrainedClassifier(FashionMNISTClassifier):
-    """A classifier that says what images of any kind show."""
+    """A classifier with ``classify``, which takes images of any kind."""
 
     def classify(self, images: Any) -> Classification:
-        """Name what images show; ``fashion_lightning.classify`` says which images and what it returns."""
+        """Classify images; ``fashion_lightning.classify`` documents which it takes and what it returns."""
         return classify(self, images)
 
 
@@ -33,11 +33,11 @@ def load(run: str | Path, network: str = "") -> TrainedClassifier:
     torch.Size([1, 10])
 
     Args:
-        run: run folder (its best checkpoint), the name of a recipe or run for its newest run, or a file.
-        network: import path of a network of your own, ``my_module.MyNetwork``, that the file may name.
+        run: a run folder (for its best checkpoint), a name of a recipe or run (for its newest run), or a file.
+        network: import path of a network of your own that the file may use, as ``my_module.MyNetwork``.
 
     Returns:
-        The classifier in evaluation mode, on the CPU; ``.to("cuda")`` moves it, and ``.classify(images)`` uses it.
+        The classifier in evaluation mode, on the CPU. Move it with ``.to("cuda")``; call ``.classify(images)``.
 
     Raises:
         UserError: there is no checkpoint at ``run``, or it cannot be used.
@@ -48,19 +48,19 @@ def load(run: str | Path, network: str = "") -> TrainedClassifier:
     own_modules.look_in_working_folder(named | (own_modules.import_paths(settings) if checkpoint.is_own else set()))
     try:
         ours = settings["network"]["class_path"] in card.OURS
-        with torch.device("meta" if ours else "cpu"):  # a network of this package gets no memory before its weights
+        with torch.device("meta" if ours else "cpu"):  # our networks take no memory until they get their weights
             built = build_network(settings["network"])
         weights.put_in(built, checkpoint.weights)
         images = ImageSpec.of(settings.get("images", {}))
         classifier = TrainedClassifier(built, tta=settings.get("tta", "none"), images=images)
         classifier.limits = checkpoint.limits
-    except (Exception, SystemExit) as error:  # whatever a user's network raises; jsonargparse ends the process
+    except (Exception, SystemExit) as error:  # a user's network may raise anything; jsonargparse raises SystemExit
         raise UserError(f"{checkpoint.path} cannot be used: {error.__context__ or error}") from error
     return classifier.eval()
 
 
 def build_network(network: dict[str, Any]) -> nn.Module:
-    """Build the network of a config that the user trusts."""
+    """Build the network that a trusted config names."""
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)
@@ -71,7 +71,7 @@ def build_network(network: dict[str, Any]) -> nn.Module:
 
 @torch.inference_mode()
 def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classification:
-    """Name what images show: one or many.
+    """Classify one or many images.
 
     >>> names, probabilities = fashion_lightning.classify("cnn", images[:3])
     >>> probabilities.shape
@@ -81,17 +81,16 @@ def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classific
 
     Args:
         run: a classifier, or what ``load`` takes.
-        images: files, by path, and PIL images of any size: photographs are prepared as ``predict`` does. Or
-            raw images, bright on black: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``,
-            ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, of whole numbers from 0 to 255 or of floats from 0 to 1. Or a
-            list of any of these.
+        images: paths of files, or PIL images of any size, which are prepared as by ``predict``; or raw images, bright
+            on black: a tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``, ``(B, 28, 28)`` or
+            ``(B, 1, 28, 28)``, of integers from 0 to 255 or of floats from 0 to 1; or a list of any of these.
 
     Returns:
-        The most probable class name of each image, and probabilities ``(B, 10)`` on the classifier's device in the
-        order of the result's ``class_names``; for one image, B is 1. A pair, which shows itself as a table.
+        A pair: the most probable class name of each image, and probabilities ``(B, 10)``, on the classifier's device
+        and in the order of the pair's ``class_names``. For one image, B is 1. Its ``repr`` is a table.
 
     Raises:
-        UserError: there is no such checkpoint, the images are none of these, or a file cannot be read.
+        UserError: there is no such checkpoint, the images are of another kind, or a file cannot be read.
     """
     classifier = run if isinstance(run, FashionMNISTClassifier) else load(run)
     pixels = as_batch(images, classifier.images).to(classifier.device)

@@ -1,4 +1,4 @@
-"""What training, validation and test measure; every metric counts images, never means of batches."""
+"""The metrics of training, validation and test; all are means over images, never over batches."""
 
 from typing import Literal, NamedTuple
 
@@ -19,44 +19,40 @@ from torchmetrics.utilities import dim_zero_cat
 from fashion_lightning.data.classes import BELIEVED, COVERAGE, Limits
 
 SCALARS = ("accuracy", "top5")
-"""The metrics with one value; the others have one per class, or a matrix ``(10, 10)``."""
+"""The metrics with one value; the others have one value per class, or are a matrix ``(10, 10)``."""
 
 TRAIN_METRICS = ("train/loss", "train/accuracy")
-"""The metrics of training, logged at the end of each epoch."""
+"""The metrics of training, which are logged at the end of each epoch."""
 
 METRICS = ("val/loss", *(f"val/{name}" for name in SCALARS), *TRAIN_METRICS)
 """The metrics that a fit logs; a callback may log more."""
 
 BINS = 15
-"""Of equal width, as by Guo et al. 2017 (https://arxiv.org/abs/1706.04599); for plot, page and JSON."""
+"""Confidence bins of equal width, as in Guo et al. 2017 (https://arxiv.org/abs/1706.04599)."""
 
 FEWEST_IMAGES = 100
-"""Validation images to fit a temperature on: with fewer it would be chance."""
+"""Fewest validation images to fit a temperature on; with fewer, the result would be chance."""
 
 HOTTEST = 20.0
-"""A temperature is looked for between this and its inverse: if all validation images are right, none is best."""
+"""Temperatures are searched from the inverse of this to this: if all images are right, no temperature is best."""
 
 
 def direction(monitor: str) -> Literal["min", "max"]:
-    """Return whether less or more of a metric is better, which its name says."""
+    """Return whether a smaller or a larger value of a metric is better, judged by its name."""
     return "min" if monitor.endswith(("loss", "error", "ece")) else "max"
 
 
 def validated_in_epoch(trainer: Trainer) -> bool:
-    """Check whether the current epoch has been validated, also before an interruption.
+    """Check whether the current epoch has been validated, even if that was before an interruption.
 
-    Lightning counts the batches of an epoch's validations, without its sanity check, and saves the count in
-    each checkpoint.
+    Lightning counts an epoch's validation batches, without its sanity check, and saves the count in each checkpoint.
     """
     batches: int = trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.ready
     return batches > 0
 
 
 class TrainingMetrics(Metric):
-    """The mean loss and the accuracy over the images of an epoch that were trained on so far.
-
-    Updating never waits for a GPU.
-    """
+    """Mean loss and accuracy over the images of the current epoch so far. Updating never waits for a GPU."""
 
     full_state_update = False
     loss: Tensor
@@ -69,7 +65,7 @@ class TrainingMetrics(Metric):
             self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, loss: Tensor | float, right: Tensor | float, images: Tensor | float) -> None:
-        """Add sums over images: of their losses, of those classified correctly, and of all of them."""
+        """Add sums over images: the sum of their losses, the number classified correctly, and their number."""
         self.loss += loss
         self.right += right
         self.images += images
@@ -79,17 +75,17 @@ class TrainingMetrics(Metric):
         return {"train/loss": self.loss / self.images, "train/accuracy": self.right / self.images}
 
     def sums(self) -> Tensor:
-        """Return the three sums of this process, ``(3,)`` float32: exact, an epoch has less than 2^24 images."""
+        """Return the three sums of this process, ``(3,)`` float32, which counts exactly up to 2^24 images."""
         return torch.stack([self.loss, self.right, self.images])
 
     def load_sums(self, sums: Tensor) -> None:
-        """Continue from what ``sums`` returned."""
+        """Restore the sums that ``sums`` returned."""
         self.reset()
         self.update(*sums)
 
 
 class Evaluation(Metric):
-    """The logits of all images of a validation or test, and the metrics computed from them at its end."""
+    """Collects the logits of all images of a validation or test, and computes the metrics from them at its end."""
 
     full_state_update = False
     logits: list[Tensor]
@@ -108,22 +104,22 @@ class Evaluation(Metric):
         self.indices.append(indices)
 
     def compute(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits, labels and indices of the images of all processes, in no order."""
+        """Return logits, labels and indices of the images of all processes, in any order."""
         return dim_zero_cat(self.logits), dim_zero_cat(self.labels), dim_zero_cat(self.indices)
 
     def results(self) -> dict[str, Tensor]:
-        """Return the metrics and the outputs that they come from, on the CPU; a collective call.
+        """Return the metrics, and the logits and labels that they come from, on the CPU; a collective call.
 
         Returns:
             ``loss``; ``accuracy`` and ``top5`` as fractions of images; ``precision``, ``recall`` and ``f1``
             ``(10,)``; ``confusion`` ``(10, 10)`` int64 with true classes as rows; ``logits`` ``(N, 10)``
             float32, ``labels`` and ``indices`` ``(N,)`` int64, in the order of the indices.
         """
-        # torchmetrics squeezes what `compute` returns: the labels of a single image become a scalar.
+        # torchmetrics squeezes the results of `compute`: the labels of a single image become a scalar.
         logits, labels, indices = self.compute()
         order = indices.view(-1).argsort()
         logits, labels, indices = (values[order].cpu() for values in (logits, labels.view(-1), indices.view(-1)))
-        # In double precision, so that any number of processes gives the same bits. A loss of NaN counts as infinite.
+        # In double precision, so that any number of processes gives the same bits. NaN becomes an infinite loss.
         loss = cross_entropy(logits.double(), labels).nan_to_num(nan=torch.inf, posinf=torch.inf).float()
         classes = logits.size(1)
         return {
@@ -141,19 +137,19 @@ class Evaluation(Metric):
 
 
 class Calibration(NamedTuple):
-    """How far confidence and accuracy lie apart."""
+    """The differences between confidence and accuracy."""
 
     bins: list[tuple[int, float, float]]
-    """From the lowest confidence to the highest: images; their mean probability of the predicted class, and the
-    fraction of them that was classified right, which are NaN where there is no image."""
+    """From the lowest to the highest confidence: number of images, their mean confidence and their accuracy. Mean and
+    accuracy are NaN without images. Confidence is the probability of the predicted class."""
     ece: float
-    """The expected calibration error: the mean distance of confidence and accuracy, over all images."""
+    """The expected calibration error: the mean over all images of the difference in their bin."""
     loss: float
     """The mean cross-entropy, in nats."""
 
 
 def calibration(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> Calibration:
-    """Measure the calibration of logits ``(N, 10)`` over a temperature against labels ``(N,)``."""
+    """Measure the calibration of logits ``(N, 10)``, divided by a temperature, with labels ``(N,)``."""
     scaled = logits.double() / temperature
     confidence, predicted = scaled.softmax(dim=1).max(dim=1)
     places = (confidence * BINS).ceil().long().clamp(1, BINS) - 1  # an edge belongs to the lower bin
@@ -167,9 +163,9 @@ def calibration(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> Cal
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the temperature that gives logits ``(N, 10)`` the least cross-entropy with labels ``(N,)``.
+    """Return the temperature with the least cross-entropy of logits ``(N, 10)`` and labels ``(N,)``.
 
-    The cross-entropy is convex in the inverse temperature: bisection finds the only zero of its slope.
+    The cross-entropy is convex in the inverse temperature, so bisection finds the only zero of its derivative.
     """
     logits, low, high = logits.double(), 1 / HOTTEST, HOTTEST
     given = logits.gather(1, labels[:, None]).mean()
@@ -181,19 +177,19 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def is_at_an_end(temperature: float) -> bool:
-    """Check whether a fitted temperature is an end of the range that was searched, so that none is best."""
+    """Check whether a fitted temperature lies at an end of the searched range; then no temperature is best."""
     return not 1 / HOTTEST * 1.01 < temperature < HOTTEST / 1.01
 
 
 def find_limits(logits: Tensor, labels: Tensor) -> Limits:
-    """Find the limits by which the sets of likely classes cover new images, from ``(N, 10)`` and ``(N,)``."""
+    """Find the thresholds for likely classes, from validation logits ``(N, 10)`` and labels ``(N,)``."""
     true = logits.double().softmax(dim=1).gather(1, labels[:, None])[:, 0].nan_to_num().sort().values
     largest = logits.max(dim=1).values.nan_to_num(nan=-1e4).clamp(-1e4, 1e4).sort().values
-    place = int((len(true) + 1) * (1 - COVERAGE))  # rounded to the safe side
+    place = int((len(true) + 1) * (1 - COVERAGE))  # rounded down, for more likely classes
     return Limits(true[place - 1].item() if place else 0.0, largest[int(len(true) * (1 - BELIEVED))].item())
 
 
 def likely(logits: Tensor, limits: Limits) -> Tensor:
-    """Return which classes are likely, ``(N, 10)`` bool: at least the most probable one, or none at all."""
+    """Return which classes are likely, ``(N, 10)`` bool: the most probable one and perhaps others, or none."""
     probabilities, best = logits.softmax(dim=1), logits.max(dim=1, keepdim=True).values
     return ((probabilities >= limits.probability) | (logits == best)) & (best >= limits.logit)

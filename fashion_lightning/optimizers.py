@@ -9,20 +9,20 @@ from torch.optim import Optimizer
 from fashion_lightning.networks.precision import bf16_is_native
 
 TOGETHER = 3
-"""Iterations at a time. Rounding leaves eigenvalues just below 0, and each iteration multiplies those by 12."""
+"""Iterations to combine. Rounding makes eigenvalues slightly negative, and each iteration multiplies those by 12."""
 
 
 def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
-    """The nearest (semi-)orthogonal matrix, roughly, by Newton–Schulz iteration.
+    """Return roughly the nearest (semi-)orthogonal matrix, by Newton–Schulz iteration.
 
-    A quintic with coefficients chosen for speed, not convergence: singular values end up in about
-    [0.7, 1.2] (https://kellerjordan.github.io/posts/muon/). Each iteration multiplies by a polynomial of
-    the small ``(m, m)`` product of the matrix with itself. The polynomials of three iterations are multiplied with one
-    another first, and with the matrix once, at their end: half of the time of doing it in every iteration.
+    The coefficients of the quintic are chosen for speed, not convergence: singular values end up in about [0.7, 1.2]
+    (https://kellerjordan.github.io/posts/muon/). Each iteration multiplies the matrix by a polynomial of its Gram
+    matrix, which is smaller (``(m, m)`` for m <= n). Multiplying the polynomials of three iterations with each other
+    first, and only their product with the matrix, takes half of the time.
 
     Args:
         matrix: ``(m, n)``.
-        steps: iterations, 3 to 5 as a rule.
+        steps: iterations, usually 3 to 5.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     x: Tensor = matrix.bfloat16() if bf16_is_native(matrix.device.type) else matrix.float()
@@ -39,26 +39,26 @@ def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
             polynomial.diagonal().add_(a)
             product = polynomial @ product
             if iteration < iterations - 1:
-                gram = polynomial @ gram @ polynomial  # of the matrix after this iteration
+                gram = polynomial @ gram @ polynomial  # Gram matrix after this iteration
         x = product.to(x.dtype) @ x
     return (x.T if transposed else x).to(matrix.dtype)
 
 
 class Muon(Optimizer):
-    """Muon on 4-D parameters (filters); SGD with Nesterov momentum on the others.
+    """Muon for 4-D parameters (filters), SGD with Nesterov momentum for the others.
 
-    Each filter bank is a matrix ``(out, in * height * width)``: its momentum is orthogonalized before
-    it is applied, and the bank is kept at a norm of ``sqrt(out)``, so that ``lr`` is relative to the
-    weights (https://github.com/KellerJordan/cifar10-airbench). Parameters of one dimension (biases,
-    batch norm) and of two (dense layers) have learning rates of their own.
+    Treats a layer's filters as a matrix ``(out, in * height * width)``: orthogonalizes its momentum before applying it,
+    and scales the filters to a norm of ``sqrt(out)`` before each step, so that ``lr`` is relative to the weights
+    (https://github.com/KellerJordan/cifar10-airbench). One-dimensional parameters (biases, batch norm) and
+    two-dimensional ones (dense layers) have learning rates of their own.
 
     Args:
-        params: parameters, of which those with 4 dimensions are trained by Muon.
+        params: the parameters to train; Muon trains those with 4 dimensions.
         lr: of filters.
         momentum: of filters.
         newton_schulz_steps: iterations of the orthogonalization.
         dense_lr: of parameters with two dimensions.
-        bias_lr: of parameters with one dimension.
+        bias_lr: of all other parameters, such as those with one dimension.
         sgd_momentum: of everything but filters.
     """
 
@@ -100,7 +100,7 @@ class Muon(Optimizer):
                 buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(p.grad)
                 update = p.grad + group["momentum"] * buffer  # Nesterov
                 if group["muon"]:
-                    p.mul_(len(p) ** 0.5 / p.norm().clamp(min=1e-12))  # a filter bank of zeros stays one
+                    p.mul_(len(p) ** 0.5 / p.norm().clamp(min=1e-12))  # filters that are all zero stay zero
                     update = orthogonalized(update.flatten(1), group["newton_schulz_steps"]).view(p.shape)
                 p.add_(update, alpha=-group["lr"])
         return loss

@@ -1,9 +1,8 @@
 """Learning-rate schedules that take their length from the Trainer.
 
-Each is a function of the fraction of the run that is done, asked for step by step: nothing has to
-be known when it is built, and nothing but the step count has to be saved. (Sizing a schedule with
-``trainer.estimated_stepping_batches`` loads the data too early for an exact resume: Lightning issue
-20550.)
+Each is a function of the completed fraction of the run, evaluated at each step. It needs no length when it is built,
+and only the step count has to be saved. (``trainer.estimated_stepping_batches`` would give the length, but loads the
+data too early for an exact resume: Lightning issue 20550.)
 """
 
 import math
@@ -19,12 +18,12 @@ from fashion_lightning.errors import UserError
 
 
 class RunSchedule(LRScheduler):
-    """Base class: linear warm-up, then ``decay``, stepped once per optimizer step.
+    """Base class: linear warm-up, then ``decay``; stepped at each optimizer step.
 
     Args:
-        optimizer: its learning rates are scaled.
+        optimizer: the optimizer whose learning rates are scaled.
         warmup: fraction of the run in which the learning rate rises from 0 to its full value.
-        final: factor that the learning rate ends with.
+        final: factor of the learning rate at the end of the run.
     """
 
     def __init__(self, optimizer: Optimizer, warmup: float = 0.0, final: float = 0.0) -> None:
@@ -36,10 +35,10 @@ class RunSchedule(LRScheduler):
 
     @abstractmethod
     def decay(self, fraction: float) -> float:
-        """A factor that falls from 1 to 0 while ``fraction`` of the decay rises from 0 to 1."""
+        """Return a factor that falls from 1 to 0 while the completed ``fraction`` of the decay rises from 0 to 1."""
 
     def factor(self, fraction: float) -> float:
-        """Return the multiplier of the learning rates when ``fraction`` of the run is done."""
+        """Return the factor of the learning rates when ``fraction`` of the run is completed."""
         if fraction < self.warmup:
             return fraction / self.warmup
         fraction = min(1.0, (fraction - self.warmup) / (1 - self.warmup))
@@ -47,12 +46,12 @@ class RunSchedule(LRScheduler):
 
     def get_lr(self) -> list[float | Tensor]:
         """Return the learning rate of each parameter group at this step."""
-        step = self.last_epoch  # torch's name for the number of calls
+        step = self.last_epoch  # torch's name for the step count
         fraction = step / self.total_steps if step else 0.0
         return [float(base_lr) * self.factor(fraction) for base_lr in self.base_lrs]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything but the settings, which belong to the config, and the total, which is the Trainer's."""
+        """Return all state except the settings, which are in the config, and the length, which the Trainer knows."""
         return {key: getattr(self, key) for key in ("last_epoch", "base_lrs", "_step_count", "_last_lr")}
 
 
@@ -71,20 +70,20 @@ class CosineDecay(RunSchedule):
 
 
 def check_length(trainer: Trainer) -> None:
-    """Check that a number of epochs or steps ends the run; a schedule cannot follow a time limit.
+    """Check that the run has a number of epochs or steps; a schedule cannot follow a time limit.
 
     Raises:
-        UserError: the run has no end.
+        UserError: it has neither.
     """
     if max(trainer.max_steps, trainer.max_epochs or 0) <= 0:
         raise UserError("This schedule needs the length of the run: set trainer.max_epochs or trainer.max_steps.")
 
 
 def steps_of_run(trainer: Trainer) -> int:
-    """Return the optimizer steps of the whole run, as the Trainer will stop it.
+    """Return the optimizer steps after which the Trainer will end the run.
 
     Raises:
-        UserError: the run has no end.
+        UserError: the run has no number of epochs or steps.
     """
     check_length(trainer)
     steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)

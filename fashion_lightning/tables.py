@@ -1,4 +1,4 @@
-"""Tables on the terminal."""
+"""Print tables on the terminal."""
 
 from collections.abc import Collection, Sequence
 
@@ -9,12 +9,12 @@ from rich.table import Table
 
 
 def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str]) -> None:
-    """Print a table; without breaks if the output is not a terminal.
+    """Print a table, without line breaks in cells if the output is not a terminal.
 
     Args:
         heading: names of the columns.
         rows: their cells.
-        left: columns of text; the others are numbers, which are aligned to the right and stay whole.
+        left: names of text columns; the others hold numbers, which are aligned to the right and never broken.
     """
     console = Console(highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

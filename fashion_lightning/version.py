@@ -1,3 +1,3 @@
-"""The version of this package, for whoever needs it without what ``__init__`` brings along."""
+"""The version of this package; the build reads it from this file."""
 
 __version__ = "0.3.0.dev0"
