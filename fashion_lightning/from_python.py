@@ -58,7 +58,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
         code = process.wait()
     told = re.search(r"^Run folder: (?!none, )(.+?)   precision: ", printed, re.MULTILINE)
     if interrupted:
-        raise KeyboardInterrupt(f"fashion_lightning.fit(ckpt_path={told[1]!r}) goes on" if told else "")
+        raise KeyboardInterrupt(f"fashion_lightning.fit(ckpt_path={told[1]!r}) continues" if told else "")
     if code:
         complaint = re.search(r"^error: (.*)", printed, re.MULTILINE)
         ended = f"fashion-lightning fit ended with exit code {code}; its last lines are above."

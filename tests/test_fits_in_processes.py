@@ -116,12 +116,12 @@ def test_an_interrupted_repetition_goes_on_where_it_stopped(
     process = subprocess.Popen([*command_on_generated_data, *long], stdout=subprocess.PIPE, text=True)
     wait_for(lambda: (progress := read_progress(run)) and progress.step, process)
     assert cli(*long, exits=2) == (
-        f"error: Another repeat of tiny runs, in {LOGS}. Wait for it or stop it; the same command goes on.\n"
+        f"error: Another repeat of tiny runs, in {LOGS}. Wait for it or stop it; then repeat this command.\n"
     )
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "The same command goes on from here." in printed
+    assert "The same command continues from here." in printed
     steps = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
     assert 0 < steps < 300
 
@@ -205,7 +205,7 @@ def test_interrupting_it_ends_it_after_a_step_and_leaves_a_run_that_goes_on(
     monkeypatch.setattr(from_python, "print", print_and_interrupt, raising=False)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
     try:
-        with pytest.raises(KeyboardInterrupt, match=r"fit\(ckpt_path='tensorboard_logs/tiny/version_0'\) goes on"):
+        with pytest.raises(KeyboardInterrupt, match=r"fit\(ckpt_path='tensorboard_logs/tiny/version_0'\) continues"):
             fashion_lightning.fit(recipe, epochs=300)
     finally:
         signal.signal(signal.SIGINT, before)

@@ -179,7 +179,7 @@ def test_a_server_that_is_not_there_is_said_in_one_line_without_the_password() -
 def test_a_full_disk_is_said_in_one_line(tmp_path: Path, storage: Storage) -> None:
     study = opened(storage)
     event.listen(storage.engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 1"))
-    match = r"study.db cannot be used: database or disk is full. What was trained is kept"
+    match = r"study.db cannot be used: database or disk is full. Trained runs are kept"
     with pytest.raises(UserError, match=match), errors_in_one_line(storage_url(None, tmp_path)):
         study.set_user_attr("much", "x" * 100_000)
 

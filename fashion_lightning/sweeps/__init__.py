@@ -1,4 +1,4 @@
-"""Many fits at once: a recipe with several seeds, and a search over its settings on Optuna.
+"""Run many fits: a recipe with several seeds, or a search over its settings with Optuna.
 
-Read fits.py, which runs fits as child processes and repeats recipes; then space.py, study.py, search.py.
+Read fits.py first, which runs fits as child processes and repeats recipes; then space.py, study.py, search.py.
 """

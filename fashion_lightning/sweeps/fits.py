@@ -1,4 +1,4 @@
-"""Run fits as child processes, some at a time: any, and those of one recipe with several seeds."""
+"""Run commands as child processes, some at a time; repeat a recipe with several seeds or folds."""
 
 import contextlib
 import json
@@ -33,19 +33,19 @@ POLL_SECONDS = 0.2
 
 
 class Fits:
-    """Child processes that threads start and wait for; so many at a time share the cores."""
+    """Child processes that threads start and wait for; ``processes`` at a time share the cores."""
 
     def __init__(self, processes: int) -> None:
         self.processes = processes
         self.stopping = threading.Event()
         self.children = own_processes.Children()
-        self.threads: int | None = None  # as many as a fit alone takes
+        self.threads: int | None = None  # OMP_NUM_THREADS of each; None: not set
 
     @contextlib.contextmanager
     def pool(self, threads: int, what: str, total: int, done: int = 0) -> Iterator[ThreadPoolExecutor]:
-        """Open threads to call ``run`` in; on an error or a signal, let the processes save and end before it is raised.
+        """Yield threads that can call ``run``; on an error or a signal, first let the child processes save and end.
 
-        ``what`` is the kind of run, in the plural, of which there are ``total`` and ``done`` are finished already.
+        ``what`` names the runs, in the plural: ``total`` of them, of which ``done`` are finished already.
         """
         self.total, self.done = total, done
         print(f"{what}: {total}, {self.processes} at a time", flush=True)
@@ -62,24 +62,24 @@ class Fits:
             except BaseException:
                 self.stopping.set()
                 pool.shutdown(wait=False, cancel_futures=True)
-                print("The same command goes on from here.", flush=True)
+                print("The same command continues from here.", flush=True)
                 raise
 
     def run(self, command: Sequence[str], run_dir: Path, each_epoch: Callable[[], None] = lambda: None) -> None:
-        """Run a command in a process of its own until it ends.
+        """Run a command in a child process until it ends.
 
         Args:
-            command: without the program.
-            run_dir: the run folder. A new fit must lie where ``fit`` puts runs of its recipe.
-            each_epoch: called after each epoch; an exception ends the process, which saves a checkpoint.
+            command: its arguments, without the program.
+            run_dir: the run folder; for a new fit, one where ``fit`` puts runs of its recipe.
+            each_epoch: called after each epoch; if it raises, the child process saves a checkpoint and ends.
 
         Raises:
-            UserError: it failed; with the last line that it printed.
-            SystemExit: it was ended because this process ends.
+            UserError: the command failed; the message is the last line that it printed.
+            SystemExit: this process is ending.
         """
-        # Unbuffered: else an error would stand before what was printed earlier, and not be the last line.
+        # Unbuffered: otherwise an error could come before earlier output, and not be the last line.
         environment = {RUN_NUMBER: run_dir.name.removeprefix("version_"), "PYTHONUNBUFFERED": "1"}
-        if self.threads is not None and read_progress(run_dir) is None:  # a continued run keeps its threads by itself
+        if self.threads is not None and read_progress(run_dir) is None:  # a continued run keeps its number
             environment["OMP_NUM_THREADS"] = str(self.threads)
         epoch = 0
         with tempfile.TemporaryFile() as output:
@@ -95,7 +95,7 @@ class Fits:
             finally:
                 process.terminate()
                 process.wait()
-                with contextlib.suppress(OSError):  # it failed before it wrote anything there
+                with contextlib.suppress(OSError):  # only if it failed before it wrote anything there
                     run_dir.rmdir()
             if self.stopping.is_set():
                 raise SystemExit
@@ -106,7 +106,7 @@ class Fits:
                 raise UserError(killed or last.removeprefix("error: "))
 
     def wait_for_others(self, label: str, run_dir: Path) -> None:
-        """Wait until no other process trains a run."""
+        """Wait while another process trains a run."""
         if is_being_trained(run_dir):
             print(f"{label}   waits for another process, which trains it in {run_dir}", flush=True)
         while is_being_trained(run_dir):
@@ -114,28 +114,28 @@ class Fits:
                 raise SystemExit
 
     def end(self, label: str, line: str) -> None:
-        """Count a label as done, and say what came of it."""
+        """Count a run as done, and print its result."""
         self.done += 1
         print(f"{label}   {line}   {self.done} of {self.total} done", flush=True)
 
 
 def typed(value: Any) -> str:
-    """Return a value as it is typed after a flag."""
+    """Return a value as one would type it after a flag."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:
-    """Return settings, by their dotted names, as flags of ``fit``."""
+    """Return settings, given by their dotted names, as flags of ``fit``."""
     return [f"--{key}={typed(value)}" for key, value in settings.items()]
 
 
 def flags_to_continue(config: dict[str, Any], keys: Sequence[str] = (*PLACES_AND_DEVICES, *OBSERVATION)) -> list[str]:
-    """Return the settings of a config that must be typed again to continue a run, or those of other names."""
+    """Return flags for the settings whose names begin with ``keys``: by default, those that continuing a run needs."""
     return as_flags({key: value for key, value in flattened(config) if key.startswith(tuple(keys))})
 
 
 def fit_command(run_dir: Path, begin: Sequence[str], config: dict[str, Any]) -> list[str]:
-    """Return the command that begins a run with some options, or goes on with it."""
+    """Return the command that starts a run with the options ``begin``, or continues it if it has a checkpoint."""
     has_begun = any(run_dir.glob("checkpoints/*.ckpt"))
     return ["fit", *(["--ckpt_path", str(run_dir), *flags_to_continue(config)] if has_begun else begin)]
 
@@ -144,14 +144,14 @@ FOR_TESTS = (*PLACES_AND_DEVICES, "trainer.enable_progress_bar", "trainer.limit_
 
 
 class Repetition:
-    """All seeds of one recipe, or all folds, each with a seed of its own.
+    """The runs of one recipe with several seeds, or on several folds, each with its own seed.
 
     Args:
-        name, config: the recipe and every setting of its fit, as plain values.
-        fit_options: what the user typed for ``fit``.
-        test: also run ``test`` on each best checkpoint, without test-time augmentation and with the recipe's kind, else
-            flip averaging.
-        folds: how many there are; 0 for seeds alone.
+        name, config: the recipe, and all settings of its fit as plain values.
+        fit_options: the options of ``fit`` that the user typed.
+        test: also run ``test`` on each best checkpoint, without test-time augmentation and with the recipe's kind of it
+            (``flip`` if it has none).
+        folds: the number of folds; 0 to vary only the seed.
     """
 
     def __init__(
@@ -163,11 +163,11 @@ class Repetition:
         self.folder = Path(config["trainer"]["default_root_dir"]) / name
 
     def fold_of(self, seed: int) -> str | None:
-        """Return the fold that is trained with a seed; of seeds alone, the one that was typed."""
+        """Return the fold of a seed; without ``folds``, the fold that the user typed."""
         return f"{seed + 1}/{self.folds}" if self.folds else self.config["data"]["fold"]
 
     def run_of(self, seed: int) -> Path | None:
-        """Return the run folder of this recipe with this seed that got furthest; it may still be trained."""
+        """Return the most advanced run folder of this recipe and seed, which another process may be training."""
         candidates = []
         for run_dir in self.folder.glob("version_*"):
             with contextlib.suppress(UserError):
@@ -179,11 +179,11 @@ class Repetition:
         return max(candidates)[-1] if candidates else None
 
     def label(self, seed: int) -> str:
-        """Name the run with a seed."""
+        """Return the name of a seed's run for messages."""
         return f"fold {self.fold_of(seed)}" if self.folds else f"seed {seed}"
 
     def train(self, seed: int, fits: Fits) -> None:
-        """Run what is missing for a seed, and say how good it is.
+        """Run the commands that a seed still needs, and print its results.
 
         Raises:
             UserError: a command failed, or the run has no results.
@@ -212,18 +212,18 @@ def repeat(
     test: bool,
     folds: int = 0,
 ) -> None:
-    """Fit a recipe with seeds 0, 1, 2 and so on, as far as that is missing, and print a table of the runs.
+    """Fit a recipe with those of the seeds 0, 1, 2 and so on that are missing, and print a table of the runs.
 
-    With ``folds``, as many seeds, each run validates on another fold.
+    With ``folds``, which equals ``seeds``, each run validates on another fold.
 
     Raises:
-        UserError: another ``repeat`` of this recipe runs, or a run failed.
+        UserError: another ``repeat`` of this recipe is running, or a run failed.
     """
     repetition = Repetition(name, config, fit_options, test, folds)
     repetition.folder.mkdir(parents=True, exist_ok=True)
-    if not lock_for_life(repetition.folder / ".repeat.lock"):  # two would train every seed twice
+    if not lock_for_life(repetition.folder / ".repeat.lock"):  # two repeats would train each seed twice
         raise UserError(
-            f"Another repeat of {name} runs, in {repetition.folder}. Wait for it or stop it; the same command goes on."
+            f"Another repeat of {name} runs, in {repetition.folder}. Wait for it or stop it; then repeat this command."
         )
     failures = []
     fits = Fits(processes)

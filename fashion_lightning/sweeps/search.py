@@ -1,7 +1,7 @@
-"""Search a recipe's settings: each trial is a run of the ordinary ``fit``, in a process of its own.
+"""Search a recipe's settings: each trial is an ordinary ``fit``, in a child process.
 
 A sweep ends with the best recipe as a config, and a table on the terminal and as CSV. optuna-dashboard plots the study,
-and TensorBoard's HPARAMS tab its runs.
+and TensorBoard's HPARAMS tab plots its runs.
 """
 
 import logging
@@ -43,25 +43,25 @@ from fashion_lightning.sweeps.study import (
 from fashion_lightning.tables import print_table
 
 POLL_SECONDS = 1
-"""Between two looks at a study of which other workers train the last trials."""
+"""Between checks of the study, while other workers train its last trials."""
 
 
 @dataclass
 class Search:
-    """The trials of a study, as far as this process trains them."""
+    """Trains trials of a study in this process; call it with a trial, as Optuna does."""
 
     study: optuna.Study
     space: Space
     monitor: str
-    """The metric that a trial is judged by."""
+    """The metric to optimize."""
     folder: Path
     config: dict[str, Any]
-    """Every setting of the recipe's fit, as plain values."""
+    """All settings of the recipe's fit, as plain values."""
     fits: Fits
     failures: list[str] = field(default_factory=list)
 
     def run(self, trials: int, processes: int) -> None:
-        """Train until so many trials have ended, those of other workers among them."""
+        """Train until ``trials`` trials have ended, including those of other workers."""
         enough = optuna.study.MaxTrialsCallback(trials, (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
         while True:
             optuna.storages.fail_stale_trials(self.study)
@@ -76,7 +76,7 @@ class Search:
                 raise SystemExit
 
     def __call__(self, trial: optuna.Trial) -> float:
-        """Train a trial, or what is left of it, and return its objective."""
+        """Train a trial, or continue it, and return its objective."""
         number = next(number for number, attempt in latest(self.study).items() if attempt.number == trial.number)
         values = {key: suggest(trial, key, found) for key, found in self.space.items()}
         label, run_dir = f"trial {number}", self.folder / f"version_{number}"
@@ -99,7 +99,7 @@ class Search:
             raise
 
     def _fit(self, trial: optuna.Trial, label: str, values: dict[str, Any], run_dir: Path) -> None:
-        """Train the run of a trial, or what is left of it; a run that diverged is pruned."""
+        """Train a trial's run, or continue it; prune the trial if its run diverges."""
         self.fits.wait_for_others(label, run_dir)
         recipe = self.folder / f"{self.folder.name}.yaml"
         command = fit_command(run_dir, as_flags({"config": str(recipe), "name": label, **values}), self.config)
@@ -111,13 +111,13 @@ class Search:
             if progress is not None and progress.state == "diverged":
                 raise optuna.TrialPruned("diverged") from None
             raise
-        self._report(trial, run_dir, may_prune=False)  # one that is at its end is not given up
+        self._report(trial, run_dir, may_prune=False)  # a complete run is not pruned
 
     def _report(self, trial: optuna.Trial, run_dir: Path, may_prune: bool) -> None:
-        """Report the curve of a run, and give the trial up if its pruner says so."""
+        """Report a run's validation curve to Optuna, and prune the trial if its pruner says so."""
         curve = read_curve(run_dir, self.monitor)
         for epoch, value in curve.items():
-            trial.report(value, epoch)  # Optuna ignores epochs that it knows
+            trial.report(value, epoch)  # Optuna ignores epochs that it has
         if may_prune and curve and trial.should_prune():
             epoch = max(curve)
             raise optuna.TrialPruned(f"pruned after epoch {epoch}: {metric(self.monitor, curve[epoch])}")
@@ -132,17 +132,17 @@ def sweep(
     pruner: str = "median",
     storage: str | None = None,
 ) -> None:
-    """Search a recipe's settings until so many trials have ended, and write what came of it.
+    """Search a recipe's settings until ``trials`` trials have ended, and write the results.
 
     Args:
-        name: of the study, and of its folder of runs.
-        config, space: every setting of the recipe's fit, as plain values, and what is searched.
-        trials, processes: how many in all, those that have ended among them, and how many at a time.
+        name: of the study, and of the folder of its runs.
+        config, space: all settings of the recipe's fit, as plain values, and the search space.
+        trials, processes: the number of trials, including earlier ones, and how many run at a time.
         pruner: ``median`` or ``none``.
-        storage: address of a database that other machines reach; by default a file in the folder.
+        storage: URL of a database that other machines can reach; by default an SQLite file in the folder.
 
     Raises:
-        UserError: the study is another one's, its database cannot be used, or a trial failed.
+        UserError: the study was begun with other settings, its database cannot be used, or a trial failed.
     """
     folder, monitor = Path(config["trainer"]["default_root_dir"]) / name, config["best_checkpoint"]["monitor"]
     definition = {key: value for key, value in recipe_settings(config).items() if key not in space}
@@ -170,7 +170,7 @@ def sweep(
 
 
 SHOWN = 10
-"""Trials in the terminal's table; trials.csv has all."""
+"""Number of trials in the terminal's table; trials.csv has all."""
 
 
 def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> None:
@@ -182,7 +182,7 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
             {
                 "trial": number,
                 "state": why or trial.state.name.lower(),
-                monitor: trial.value if trial.state == TrialState.COMPLETE else None,  # not that of a pruned one
+                monitor: trial.value if trial.state == TrialState.COMPLETE else None,  # Optuna gives pruned trials a value, too
                 **{key: trial.params.get(key) for key in space},
                 "epochs": trial.last_step,
                 "fit_seconds": seconds,
@@ -199,10 +199,10 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
         run_dir = folder / f"version_{best['trial']}"
         told = f"trial {best['trial']}, {metric(monitor, best[monitor])}"
         print(f"The best: {told}   {run_dir}")
-        if run_dir.exists():  # not where another machine trained it, into a folder of its own
+        if run_dir.exists():  # another machine may have trained it in its own folder
             files[f"{folder.name}_best.yaml"] = (
                 f"# The best of {len(records)} trials of the sweep {folder.name}: {told}.\n"
-                f"# It was chosen by this figure, which is therefore a little too good.\n{recipe_of(run_dir)}"
+                f"# This figure chose it, and is therefore slightly too good.\n{recipe_of(run_dir)}"
             )
     for name, content in files.items():
         with replacing(folder / name) as file:
@@ -211,7 +211,7 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
 
 
 def recipe_of(run_dir: Path) -> str:
-    """Return the recipe of a run, without places and whatever else is not of it."""
+    """Return the recipe of a run as YAML, without paths and other settings that do not belong to it."""
     config = dict_to_namespace(read_config(run_dir))
     for key in (*NOT_OF_THE_RECIPE, "trainer.fast_dev_run"):
         config.pop(key, None)

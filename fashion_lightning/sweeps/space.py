@@ -1,10 +1,10 @@
-"""What a sweep searches: settings by their dotted names, each with a range or with choices.
+"""The search space of a sweep: settings by their dotted names, each with a range or with choices.
 
     model.optimizer.init_args.lr: {low: 0.0003, high: 0.03, log: true}
     data.batch_size: {choices: [128, 256, 512]}
     data.shift: {low: 0, high: 4, step: 2}
 
-Short names stand for the same settings as on the command line: ``lr``, ``batch_size``.
+Short names such as ``lr`` and ``batch_size`` mean the same settings as on the command line.
 """
 
 import math
@@ -27,7 +27,7 @@ Space = dict[str, Distribution]
 """Distributions by the dotted names of the settings."""
 
 SECTIONS = ("model.", "data.", "trainer.", "early_stopping.")
-"""Sections of a config whose settings make a recipe; ``best_checkpoint`` says what a trial is judged by."""
+"""Sections of a config that can be searched; ``best_checkpoint`` is not, since it names the metric to optimize."""
 
 NOT_SEARCHED = (
     *(f"{name}." for name in (*NOT_OF_THE_RECIPE, *PLACES_AND_DEVICES)),
@@ -39,11 +39,11 @@ NOT_SEARCHED = (
 
 
 def read_space(path: Path, long_names: Mapping[str, str]) -> Space:
-    """Read the YAML file of a space; ``long_names`` are the flags that short ones stand for.
+    """Read a search space from a YAML file; ``long_names`` maps short flags to long ones.
 
     Raises:
-        OSError: it cannot be read.
-        UserError: naming the setting and what is wrong with it.
+        OSError: the file cannot be read.
+        UserError: a setting cannot be searched; names it and says why.
     """
     content = read_yaml(path)
     if not isinstance(content, dict) or not content:
@@ -54,10 +54,10 @@ def read_space(path: Path, long_names: Mapping[str, str]) -> Space:
         if key in space:
             raise UserError(f"{path} names {key} twice.")
         if not key.startswith(SECTIONS) or f"{key}.".startswith(NOT_SEARCHED):
-            raise UserError(f"{path}: {key} is no part of a recipe, and cannot be searched: type it as a flag.")
+            raise UserError(f"{path}: {key} is no part of a recipe and cannot be searched. Type it as a flag.")
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # Optuna would move an end that the steps do not reach
+                warnings.simplefilter("error")  # Optuna would move an end that no step reaches
                 space[key] = _distribution(fields)
         except (TypeError, ValueError, UserWarning) as error:
             raise UserError(f"{path}: {name} needs {{low: 1, high: 9}} or {{choices: [1, 9]}}: {error}") from error
@@ -65,10 +65,10 @@ def read_space(path: Path, long_names: Mapping[str, str]) -> Space:
 
 
 def _distribution(fields: Any) -> Distribution:
-    """Make Optuna's distribution of the fields ``low``, ``high``, ``log`` and ``step``, or of ``choices``."""
+    """Make an Optuna distribution from the fields ``low``, ``high``, ``log`` and ``step``, or from ``choices``."""
     fields = {name: _number_if_meant(value) for name, value in dict(fields).items()}
     if "choices" in fields:
-        # Optuna keeps plain values; a list goes as the text that would be typed.
+        # Optuna stores plain values; a list becomes the text that one would type.
         choices = [typed(item) if isinstance(item, list) else _number_if_meant(item) for item in fields["choices"]]
         return CategoricalDistribution(**{**fields, "choices": choices})
     is_whole = all(isinstance(fields.get(name, 1), int) for name in ("low", "high", "step"))
@@ -79,12 +79,12 @@ def _distribution(fields: Any) -> Distribution:
 
 
 def _number_if_meant(value: Any) -> Any:
-    """Return the number that YAML 1.1 takes for text, since it lacks a point: ``3e-4``."""
+    """Convert numbers such as ``3e-4``, which YAML 1.1 reads as text because they have no decimal point."""
     return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value) else value
 
 
 def suggest(trial: Trial, key: str, found: Distribution) -> Any:
-    """Let Optuna propose a value; a trial that is tried again keeps its values."""
+    """Let Optuna propose a value; a retried trial keeps its values."""
     if isinstance(found, CategoricalDistribution):
         return trial.suggest_categorical(key, found.choices)
     if isinstance(found, IntDistribution):
@@ -93,7 +93,7 @@ def suggest(trial: Trial, key: str, found: Distribution) -> Any:
 
 
 def corners(space: Space) -> list[dict[str, Any]]:
-    """Return settings that together hold both ends of every range and every choice, to be checked before a trial."""
+    """Return few settings that cover both ends of every range and every choice, to check them before any trial."""
     every = {
         key: found.choices if isinstance(found, CategoricalDistribution) else (found.low, found.high)
         for key, found in space.items()
@@ -103,5 +103,5 @@ def corners(space: Space) -> list[dict[str, Any]]:
 
 
 def shown(value: Any) -> str:
-    """Return a value as people read it: four digits of a float."""
+    """Return a value for a table; floats have four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else typed(value)

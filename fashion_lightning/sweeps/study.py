@@ -1,8 +1,7 @@
-"""The study of a sweep in its database: how it is opened, what it was begun with, and its trials.
+"""Open a sweep's study in its database, check that it was begun with the same settings, and list its trials.
 
-Optuna fails a trial that was lost and makes a new one in its place. Here both are attempts at one trial, which keeps
-the number of the first attempt, its settings and its run folders. A fault of the database is one line, without the
-password.
+Optuna fails a lost trial and creates a new one in its place. Here, both are attempts at one trial, which keeps the
+number, settings and run folder of the first attempt. An error of the database becomes one line without the password.
 """
 
 import contextlib
@@ -23,19 +22,19 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import lock_for_life
 
 DEFINITION = "definition"
-"""What a study keeps of the sweep that began it."""
+"""The study's attribute with the settings that it was begun with."""
 
 HEARTBEAT_SECONDS = 60
-"""Between two signs of life of a trial. Optuna takes a trial for lost that is silent twice as long; shorter intervals
-fail trials whose worker only waits for the database (Optuna issue 5470)."""
+"""Between two heartbeats of a trial. Optuna considers a trial lost after twice this time; with shorter intervals it
+would fail trials whose worker only waits for the database (Optuna issue 5470)."""
 
 PATIENCE_SECONDS = 300
-"""How long a database may be away, as while its server restarts."""
+"""How long a database may be unavailable, for example while its server restarts."""
 
 UNREACHABLE = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 AWAY = {InterfaceError, OperationalError, PendingRollbackError}
-"""What SQLAlchemy raises of a server that does not answer, or no longer."""
+"""SQLAlchemy's errors for a server that does not answer or has closed the connection."""
 
 QUESTIONS = (
     *("_create_new_trial", "_set_trial_param", "set_trial_state_values", "set_trial_intermediate_value"),
@@ -44,22 +43,22 @@ QUESTIONS = (
     *("get_trial_id_from_study_id_trial_number", "record_heartbeat", "_get_stale_trial_ids"),
     *("create_new_study", "get_study_id_from_name"),
 )
-"""What Optuna asks of its storage in a sweep, each in a transaction of its own."""
+"""The storage methods that Optuna calls in a sweep; each is one transaction."""
 
 
 def storage_url(given: str | None, folder: Path) -> URL:
-    """Return the database's address.
+    """Return the URL of the database.
 
     Args:
-        given: with ``--storage``; ``None`` for an SQLite file in the sweep's folder.
-        folder: of the sweep.
+        given: the value of ``--storage``; ``None`` for an SQLite file in the sweep's folder.
+        folder: the sweep's folder.
 
     Raises:
-        UserError: it is no address, or the driver is missing.
+        UserError: it is not a URL of a database, or the driver is missing.
     """
     try:
         url = URL.create("sqlite", database=str(folder / "study.db")) if given is None else make_url(given)
-        if not url.database:  # for SQLite, this is memory, which no later command can read
+        if not url.database:  # SQLite would use memory, which no later command can read
             raise ValueError("no database")
     except (ArgumentError, ValueError) as error:
         example = "postgresql://user:password@host/database or sqlite:///file.db"
@@ -73,12 +72,12 @@ def storage_url(given: str | None, folder: Path) -> URL:
 
 
 def is_shared(url: URL) -> bool:
-    """Check whether several machines can use a database at a time; an SQLite file belongs to one process."""
+    """Check whether several machines can use a database at once; an SQLite file belongs to one process."""
     return url.get_backend_name() != "sqlite"
 
 
 class Storage(RDBStorage):
-    """Optuna's storage for threads: SQLite may give two of them the same waiting trial (Optuna issue 4002)."""
+    """Optuna's storage, made safe for threads: SQLite may give two of them the same trial (Optuna issue 4002)."""
 
     lock = threading.Lock()
 
@@ -88,24 +87,24 @@ class Storage(RDBStorage):
 
 
 def open_storage(url: URL, stopping: threading.Event) -> Storage:
-    """Connect to the database, and make Optuna's tables in it if they are missing.
+    """Connect to the database, and create Optuna's tables if they are missing.
 
     Args:
-        url: its address.
-        stopping: set when this process ends and no longer waits for a database that is away.
+        url: of the database.
+        stopping: set when this process is ending and must no longer wait for an unavailable database.
 
     Raises:
         UserError: another process uses the SQLite file.
     """
     shared = is_shared(url)
     if not shared and not lock_for_life(Path(f"{url.database}.lock")):
-        raise UserError(f"Another sweep uses {url.database}. Wait for it or stop it; the same command goes on.")
+        raise UserError(f"Another sweep uses {url.database}. Wait for it or stop it; then repeat this command.")
 
     def connect() -> Storage:
         return Storage(
-            # Optuna fills {SCHEMA_VERSION} in.
+            # Braces are doubled, because Optuna formats the URL.
             url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}"),
-            # A connection for each question: none is kept that a server has closed meanwhile.
+            # NullPool opens a connection for each transaction, so that none is used that the server has closed.
             {"connect_args": {"connect_timeout": 10} if shared else {"timeout": 60}, "poolclass": NullPool},
             heartbeat_interval=HEARTBEAT_SECONDS if shared else None,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True),
@@ -114,10 +113,10 @@ def open_storage(url: URL, stopping: threading.Event) -> Storage:
     try:
         try:
             storage = connect()
-        except UNREACHABLE:  # another worker may have made the same tables at the same instant
+        except UNREACHABLE:  # another worker may have created the tables at the same time
             time.sleep(1)
             storage = connect()
-    except RuntimeError as error:  # the tables are of another Optuna
+    except RuntimeError as error:  # the tables belong to another version of Optuna
         raise UserError(f"--storage cannot be used: {error}") from error
 
     for name in QUESTIONS if shared else ():
@@ -126,7 +125,7 @@ def open_storage(url: URL, stopping: threading.Event) -> Storage:
 
 
 def _patient(ask: Callable[..., Any], stopping: threading.Event) -> Callable[..., Any]:
-    """Repeat a question while the server is away, or if it went away within the transaction."""
+    """Make a storage method retry while the server is unavailable."""
 
     def repeat(*arguments: Any, **options: Any) -> Any:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -143,10 +142,10 @@ def _patient(ask: Callable[..., Any], stopping: threading.Event) -> Callable[...
 
 @contextlib.contextmanager
 def errors_in_one_line(url: URL) -> Iterator[None]:
-    """Say what is wrong with a database.
+    """Turn a database's errors into one line.
 
     Raises:
-        UserError: a question to the database failed.
+        UserError: an access to the database failed.
     """
     try:
         yield
@@ -157,7 +156,7 @@ def errors_in_one_line(url: URL) -> Iterator[None]:
             reason = reason.replace(str(url.password), "***")
         name = f"The storage {url.render_as_string()}" if is_shared(url) else f"The study {url.database}"
         raise UserError(
-            f"{name} cannot be used: {reason}. What was trained is kept; the same command goes on."
+            f"{name} cannot be used: {reason}. Trained runs are kept; the same command continues."
         ) from error
 
 
@@ -169,15 +168,15 @@ def open_study(
     pruner: BasePruner,
     is_shared: bool,
 ) -> optuna.Study:
-    """Open a study, or begin it.
+    """Open a study, or create it.
 
     Args:
         storage: its database.
         name: of the study.
         definition: what must be the same for all trials: the settings of the recipe, ranges and monitor.
-        minimize: whether less of the objective is better.
-        pruner: gives trials up.
-        is_shared: whether other processes may work on it now. Otherwise, all that is unfinished is tried again.
+        minimize: whether a smaller objective is better.
+        pruner: decides which trials to stop early.
+        is_shared: whether other processes may work on it now. If not, all unfinished trials are retried.
 
     Raises:
         UserError: the study was begun with another definition.
@@ -195,22 +194,22 @@ def open_study(
         was, is_now = (side.get(key, "not there") for side in (begun, definition))
         if was != is_now:
             raise UserError(
-                f"The study {name} was begun with {key} {was}; now it is {is_now}. Give that again, or begin another"
-                " one with --study NAME."
+                f"The study {name} was begun with {key} {was}; now it is {is_now}. Set it back, or begin another"
+                " study with --study NAME."
             )
     study.set_user_attr(DEFINITION, definition)
-    # Not the same seed for the rest of a study, or for two workers: they would propose the same trials again.
+    # A continued study and each worker need another seed: with the same one they would propose the same trials again.
     study.sampler = optuna.samplers.TPESampler(seed=None if is_shared else trials, constant_liar=True)
     for attempt in [] if is_shared else latest(study).values():
         if attempt.state == TrialState.RUNNING:
             study.tell(attempt.number, state=TrialState.FAIL)
-        if attempt.state in (TrialState.RUNNING, TrialState.FAIL):  # as Optuna's heartbeats do with lost ones
+        if attempt.state in (TrialState.RUNNING, TrialState.FAIL):  # as for trials without heartbeat
             RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(study, study.trials[attempt.number])
     return study
 
 
 def latest(study: optuna.Study) -> dict[int, FrozenTrial]:
-    """Return the last attempt at each trial; trials are numbered in the order of their first attempts."""
+    """Return the last attempt at each trial, by the trial's number: its place in the order of first attempts."""
     found: dict[int, FrozenTrial] = {}
     for attempt in study.get_trials(deepcopy=False):
         first = RetryHeartbeatStaleTrialCallback.retried_trial_number(attempt)
