@@ -182,7 +182,7 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
             {
                 "trial": number,
                 "state": why or trial.state.name.lower(),
-                monitor: trial.value if trial.state == TrialState.COMPLETE else None,  # Optuna gives pruned trials a value, too
+                monitor: trial.value if trial.state == TrialState.COMPLETE else None,  # pruned trials have a value, too
                 **{key: trial.params.get(key) for key in space},
                 "epochs": trial.last_step,
                 "fit_seconds": seconds,
