@@ -36,7 +36,7 @@ def train_and_val(labels: Tensor, val_size: int = 5000) -> tuple[Tensor, Tensor]
 
 
 def generator(*place: int | str) -> torch.Generator:
-    """Draw by (seed, purpose, epoch, batch) alone: no draw depends on those before it."""
+    """Return a generator seeded by (seed, purpose, epoch, batch) alone: no draw depends on earlier ones."""
     digest = hashlib.blake2b("/".join(map(str, (SEED, *place))).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
@@ -49,10 +49,10 @@ class Network(nn.Sequential):
         super().__init__()
         for c_in, c_out, size in ((1, 16, 3), (16, 32, 3), (32, 128, 4), (128, 128, 3), (128, 128, 4), (128, 128, 3)):
             layer = nn.Conv2d(c_in, c_out, size, stride=size - 2, padding=int(c_in > 1), bias=False)
-            if c_in > 1:  # at first hands its input on unchanged, or the mean of two by two pixels
+            if c_in > 1:  # starts as the identity, or as the mean of 2x2 pixels if its stride is 2
                 layer.weight[:c_in] = 0
                 layer.weight[range(c_in), range(c_in), 1:-1, 1:-1] = 1 / layer.stride[0] ** 2
-            norm = nn.BatchNorm2d(c_out, momentum=0.4)  # its statistics follow within a few steps
+            norm = nn.BatchNorm2d(c_out, momentum=0.4)  # its running statistics adapt within a few steps
             norm.weight.requires_grad_(False)
             self.extend([layer, *([nn.MaxPool2d(2)] if c_out == 32 else []), norm, nn.ReLU()])
         self.extend([nn.AvgPool2d(3), nn.Flatten(), head := nn.Linear(128, 10, bias=False)])
@@ -60,7 +60,7 @@ class Network(nn.Sequential):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 1, 28, 28) uint8 → logits (B, 10) float32, by the mean and standard deviation of the training images."""
+        """(B, 1, 28, 28) uint8 → logits (B, 10) float32; normalize by the training images' mean and deviation."""
         x = ((images.float() / 255 - 0.2860) / 0.3530).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
             for layer in self:
@@ -73,7 +73,7 @@ class Network(nn.Sequential):
 
 
 def weight_gradient(layer: nn.Conv2d, inputs: Tensor, grad: Tensor) -> None:
-    """Compute it by one matrix product where the stride is 2: torch's own way makes a step in bf16 7 % longer."""
+    """Compute a strided convolution's weight gradient by one matrix product; torch's makes a bf16 step 7 % longer."""
     patches = pad(inputs.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)).unfold(1, 4, 2).unfold(2, 4, 2)
     rows = patches.permute(0, 1, 2, 4, 5, 3).reshape(-1, 16 * layer.in_channels)
     product = grad.permute(0, 2, 3, 1).reshape(-1, layer.out_channels).T @ rows
@@ -87,7 +87,7 @@ def optimizer_step(momenta: dict[nn.Parameter, Tensor], remaining: float) -> Non
         lr, momentum = {4: (0.05, 0.8), 2: (0.2, 0.9), 1: (0.064, 0.9)}[p.ndim]
         buffer.mul_(momentum).add_(p.grad)
         update = p.grad + momentum * buffer
-        if p.ndim == 4:  # the update becomes nearly the nearest orthogonal matrix, by Newton-Schulz iterations
+        if p.ndim == 4:  # Newton-Schulz iterations turn the update into nearly the nearest orthogonal matrix
             p.mul_(len(p) ** 0.5 / p.norm())
             x = update.flatten(1).to(torch.bfloat16 if BF16 else torch.float32)
             x = (x.T if (tall := x.size(0) > x.size(1)) else x) / (x.norm() + 1e-7)
@@ -105,7 +105,7 @@ def optimizer_step(momenta: dict[nn.Parameter, Tensor], remaining: float) -> Non
 def augmented(images: Tensor, indices: Tensor, epoch: int, batch: int) -> Tensor:
     """Mirror each image in every other epoch, shift it by up to a pixel and cut out a square of 6x6 pixels."""
     draws, every = generator("augment", epoch, batch), torch.arange(len(images))
-    hashed = indices * 0x9E3779B1 + generator("flip").initial_seed() % 2**31  # says which epochs mirror an image
+    hashed = indices * 0x9E3779B1 + generator("flip").initial_seed() % 2**31  # decides when to mirror an image
     images = torch.where(((hashed >> 20) + epoch)[:, None, None, None] % 2 == 1, images.flip(-1), images)
     down, right = torch.randint(3, (2, len(images)), generator=draws)
     images = pad(images, [1] * 4).unfold(2, 28, 1).unfold(3, 28, 1)[every, :, down, right]
@@ -119,7 +119,7 @@ def train(images: Tensor, labels: Tensor, indices: Tensor, batch_size: int = 500
     torch.manual_seed(SEED)
     network = Network()
     momenta = {p: torch.zeros_like(p) for p in network.parameters() if p.requires_grad}
-    losses = torch.full((len(indices),), torch.inf)  # when last shown; an image never shown counts as the hardest
+    losses = torch.full((len(indices),), torch.inf)  # of each image, as last shown; inf: not shown yet, hardest
     easiest, shown = int(0.7 * len(indices)), len(indices) - int(0.42 * len(indices))
     for epoch in range(epochs):  # shows 58 % of the images: all hard ones and some of the 70 % with the smallest losses
         draws = generator("order", epoch)
