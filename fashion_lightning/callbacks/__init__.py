@@ -1,1 +1,1 @@
-"""One thing each, hung on the Trainer."""
+"""Callbacks for the Trainer; each does one thing."""

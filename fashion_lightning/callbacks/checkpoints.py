@@ -1,4 +1,4 @@
-"""The two checkpoints of a run, the best one and the last one to continue from, and how they are written."""
+"""Write the two checkpoints of a run: the best one, and the last one to continue from."""
 
 import time
 from pathlib import Path
@@ -17,14 +17,14 @@ from fashion_lightning.metrics import TRAIN_METRICS, direction, validated_in_epo
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps ``checkpoints/best.ckpt``, judged on the validation images after each epoch.
+    """Keeps ``checkpoints/best.ckpt``, chosen on the validation images after each epoch.
 
     Args:
-        monitor: the metric that decides, also one that a callback logs: the lowest if its name ends in ``loss``,
-            ``error`` or ``ece``, else the highest. The earlier of two equal epochs stays. A metric of training is
-            judged after every epoch, also without validation.
+        monitor: the metric that chooses; callbacks may log others. The lowest value is best if its name ends in
+            ``loss``, ``error`` or ``ece``, else the highest. Of two equal epochs, the earlier one stays. A metric of
+            training is compared after every epoch, even without validation.
 
-    Too few validation images choose nothing: the last epoch that was validated counts as the best.
+    With too few validation images to choose by, the last epoch that was validated counts as the best.
     """
 
     def __init__(self, monitor: str = "val/accuracy") -> None:
@@ -48,12 +48,12 @@ class BestCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Not there yet if max_steps ends the run before its first validation; else it is an error.
+        # The metric may be missing if max_steps ends the run before its first validation; otherwise that is an error.
         if self.monitor in trainer.callback_metrics or validated_in_epoch(trainer):
             super().on_train_epoch_end(trainer, pl_module)
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
-        # Recorded before the file is written, so that the file holds its own metrics.
+        # Recorded before the file is written, so that the file contains its own metrics.
         here = {"epoch": trainer.current_epoch, "steps": trainer.global_step}
         metrics = trainer.callback_metrics
         names = [name for name in metrics if name.startswith("val/") and validated_in_epoch(trainer)]
@@ -66,13 +66,13 @@ class BestCheckpoint(ModelCheckpoint):
         return {**super().state_dict(), "best_metrics": self.best_metrics}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the record of the best epoch, also in a run folder that was moved since.
+        """Restore the record of the best epoch, even if the run folder was moved.
 
-        Stock ModelCheckpoint forgets its record when the path has changed and overwrites the best
-        file with the next epoch, however bad (model_checkpoint.py, ``load_state_dict``).
+        Lightning's ModelCheckpoint forgets the record if the path has changed, and overwrites the best file with the
+        next epoch, however bad (model_checkpoint.py, ``load_state_dict``).
         """
         best = Path(self.dirpath or "") / Path(state_dict["best_model_path"]).name
-        if not best.is_file():  # branched off into a new folder: the record starts anew
+        if not best.is_file():  # a run continued in a new folder starts a new record
             return
         here = {
             "dirpath": self.dirpath,
@@ -86,18 +86,18 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def may_stop(trainer: Trainer) -> bool:
-    """Check whether a run may stop early: ``min_epochs`` and ``min_steps`` are done."""
+    """Check whether a run may stop early: ``min_epochs`` and ``min_steps`` are completed."""
     return trainer.current_epoch >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
 
 
 def ends_within_epoch(trainer: Trainer) -> bool:
-    """Check whether a run ends in the middle of an epoch; Lightning counts that epoch as done."""
+    """Check whether a run ends in mid-epoch; Lightning then counts that epoch as completed."""
     over = trainer.global_step == trainer.max_steps or (trainer.should_stop and may_stop(trainer))
     return over and not trainer.is_last_batch
 
 
 def validation_follows(trainer: Trainer, batch_idx: int) -> bool:
-    """Check whether Lightning validates or ends the epoch after this batch; a run continued here would skip that."""
+    """Check whether Lightning validates or ends the epoch after this batch; a run resumed from here would skip that."""
     if trainer.is_last_batch:
         return True
     nth_epoch, every = trainer.check_val_every_n_epoch, trainer.val_check_batch
@@ -111,24 +111,24 @@ def validation_follows(trainer: Trainer, batch_idx: int) -> bool:
 def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
     """Check whether a checkpoint after this batch loses nothing.
 
-    No checkpoint holds the gradients of a step that is half accumulated.
+    A checkpoint does not contain gradients that are being accumulated.
     """
     return not validation_follows(trainer, batch_idx) and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 
 def may_ask(trainer: Trainer, batch_idx: int) -> bool:
-    """Check whether all processes may be asked something after this batch, which each waits for: after one in eight."""
+    """Check whether a collective call is due after this batch: every eighth, because all processes wait for it."""
     return trainer.world_size == 1 or (batch_idx + 1) % 8 == 0
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps ``checkpoints/last.ckpt``: saves at the start, after each epoch, within long ones, and on a signal.
+    """Keeps ``checkpoints/last.ckpt``: saves at the start, after each epoch, during long ones, and on a signal.
 
-    Not a ModelCheckpoint, which would leave out epochs without validation.
+    Not a ModelCheckpoint, which would skip epochs without validation.
 
     Args:
         every_n_minutes: minutes between two saves within an epoch.
-        every_n_steps: optimizer steps between two saves within an epoch; by default only the time counts.
+        every_n_steps: also the optimizer steps between two saves within an epoch; by default only time counts.
 
     Attributes:
         dirpath: the folder to write to.
@@ -141,14 +141,14 @@ class LastCheckpoint(Checkpoint):
         self.saved_at = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save before training, so that a run killed at any later time continues with its current settings."""
+        """Save before training, so that a run that is killed at any time continues with its current settings."""
         self.saved_step = None
         self.save_now(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save when it is time, and when the run ends within an epoch (``max_time``, say), before that counts as done.
+        """Save when a save is due, and when the run ends in mid-epoch (as by ``max_time``), before it counts as done.
 
         If a validation follows, the run ends after it, and ``on_validation_end`` saves.
         """
@@ -167,7 +167,7 @@ class LastCheckpoint(Checkpoint):
         if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
             return True
         late = time.monotonic() - self.saved_at >= self.every_n_seconds
-        # Every process of a run must come to the same answer: saving waits for all of them.
+        # All processes of a run need the same answer, because saving waits for all of them.
         return may_ask(trainer, batch_idx) and bool(trainer.strategy.broadcast(late))
 
     def save_now(self, trainer: Trainer) -> None:
@@ -179,13 +179,13 @@ class LastCheckpoint(Checkpoint):
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, syncs, renames, and syncs the folder.
+    """Writes a checkpoint to a temporary file beside its target, syncs and renames it, and syncs the folder.
 
-    Lightning stages in the temporary folder and moves across file systems, so that a kill can leave a
-    torn file (issue 21253), and swallows a PermissionError (issue 21800).
+    Lightning writes to the system's temporary folder and moves the file across file systems, so that a kill can leave
+    half of it (issue 21253), and swallows a PermissionError (issue 21800).
 
     Args:
-        content: the checkpoint to continue from, read and checked; the file is not opened again.
+        content: the checkpoint to continue from, already read and checked; its file is not opened again.
     """
 
     def __init__(self, content: dict[str, Any] | None = None) -> None:
@@ -196,10 +196,10 @@ class DurableCheckpointIO(TorchCheckpointIO):
         return dict(self.content or {})
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Replace ``path`` in one step; on any error the old file stays whole."""
+        """Replace ``path`` in one step; an error keeps the old file."""
         target = Path(path)
         try:
-            target.parent.mkdir(exist_ok=True)  # not its parents: a run folder that was deleted stays so
+            target.parent.mkdir(exist_ok=True)  # not parents: a run folder that was deleted stays deleted
             with replacing(target) as file:
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""What an exact resume needs beside checkpoints: seeds for each step, typed optimizer settings."""
+"""Make a resume exact beyond its checkpoint: a seed for each step, and the config's optimizer settings."""
 
 from typing import Any
 
@@ -11,24 +11,24 @@ from fashion_lightning.data.seeding import derive_seed, run_seed
 class ReseedEachStep(Callback):
     """Seeds torch's generators from (seed, epoch, batch) before each training step.
 
-    No checkpoint holds the state of a generator (Lightning's ``dump_checkpoint``), so that a resumed
-    run would draw other dropout masks than the undisturbed one.
+    Lightning's checkpoints do not contain the generators' state (``dump_checkpoint``): without new seeds, a resumed run
+    would draw other dropout masks than an uninterrupted one.
     """
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         seed = derive_seed(run_seed(), "step", trainer.current_epoch, batch_idx, trainer.global_rank)
-        # torch.manual_seed would look for every kind of device each time: 0.6 ms, a third of a small network's step.
+        # torch.manual_seed checks every kind of device each time, in 0.6 ms, a third of a small network's step.
         torch.default_generator.manual_seed(seed)
         if pl_module.device.type != "cpu":
             torch.get_device_module(pl_module.device).manual_seed(seed)
 
 
 class KeepOptimizerSettings(Callback):
-    """Applies to a resumed run the optimizer settings that its config has changed.
+    """Applies optimizer settings that the user changed to a resumed run.
 
-    Restoring an optimizer also restores its learning rate and every other setting, and would silently drop a typed
-    ``--model.optimizer.init_args.lr``. A learning rate that a schedule has lowered keeps its fraction. An unchanged
-    config changes nothing.
+    Restoring an optimizer also restores its learning rate and all other settings, which would silently ignore a typed
+    ``--model.optimizer.init_args.lr``. If a schedule has lowered the learning rate to a fraction, the fraction stays.
+    An unchanged config changes nothing.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class KeepOptimizerSettings(Callback):
         self.saved: list[dict[str, Any]] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the settings of the config before the checkpoint's replace them."""
+        """Record the config's settings before those of the checkpoint replace them."""
         groups = trainer.optimizers[0].param_groups
         self.configured = [{key: value for key, value in group.items() if key != "params"} for group in groups]
 

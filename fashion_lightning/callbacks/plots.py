@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run beyond its curves: a function for each plot."""
+"""Draw the plots of a run for TensorBoard, beyond its curves: one function for each plot."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,26 +18,26 @@ from fashion_lightning.runs.tensorboard import RunLogger
 rcParams["text.parse_math"] = False  # a class may be called $x$
 
 WIDTH, HIGHEST = 350, 215
-"""Pixels of a card in TensorBoard, which shrinks larger plots by leaving out pixels: letters would lose strokes."""
+"""Pixels of a card in TensorBoard. It shrinks larger plots by dropping pixels, and letters would lose strokes."""
 
 FONT_SIZE, LINE = 7, 12
-"""Points at 100 dots an inch, and pixels of a line."""
+"""Points at 100 dots per inch, and pixels of a line of text."""
 
 LONGEST_NAME = 14
-"""Characters of a class that are shown."""
+"""Class names are shortened to this many characters."""
 
 MOST_ACROSS = 14
-"""Classes whose names stand side by side, and whose shares are written into the matrix."""
+"""With at most this many classes, the matrix has horizontal names and the shares as numbers."""
 
 GAP = 8
 """Pixels beside and below an image."""
 
 
 class Pictures(Callback):
-    """Draws after each validation of a ``fit``, at the step of the validation's curves, and the first batch of a run.
+    """Draws the first batch of a run, and plots after each validation of a ``fit``, at the step of its curves.
 
-    Only the first process draws, before checkpoints are written: what a checkpoint counts as done is drawn. Plots draw
-    no random numbers and change nothing of the training.
+    Only rank 0 draws, and before checkpoints are written, so that no checkpoint counts a validation whose plots are
+    missing. Plots use no random numbers and do not change the training.
     """
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -59,21 +59,21 @@ class Pictures(Callback):
 
 
 def logger_to_draw(trainer: Trainer) -> RunLogger | None:
-    """Return the logger of a run folder if this process draws now: in ``fit``, but not in Lightning's sanity check."""
+    """Return the logger if this process must draw now: on rank 0, in ``fit``, not in Lightning's sanity check."""
     draws = trainer.state.fn == "fit" and trainer.is_global_zero and not trainer.sanity_checking
     return trainer.logger if draws and isinstance(trainer.logger, RunLogger) else None
 
 
 def new_figure(height: int = HIGHEST) -> Figure:
-    """Return an empty figure of so many pixels; white, since TensorBoard has a dark theme.
+    """Return an empty figure, ``height`` pixels high, and white, because TensorBoard has a dark theme.
 
-    Axes are placed by hand: matplotlib's automatic layouts draw everything twice.
+    Axes are placed by hand, because matplotlib's automatic layouts draw everything twice.
     """
     return Figure(figsize=(WIDTH / 100, height / 100), dpi=100, facecolor="white")
 
 
 def short(name: str) -> str:
-    """Return the name of a class as far as there is room for it."""
+    """Shorten a class name to ``LONGEST_NAME`` characters."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
@@ -94,7 +94,7 @@ def tiles(images: Tensor, captions: Sequence[str], columns: int) -> Figure:
 
 
 def first_images(model: FashionMNISTClassifier, batch: Batch) -> Figure:
-    """Show two images of each of up to ten classes, as they are and augmented."""
+    """Show up to two images of each of the first ten classes, without and with augmentation."""
     names, data = model.images.class_names[:10], model.trainer.datamodule  # type: ignore[attr-defined]
     images = data.in_size(data.train_set.images[batch.indices.cpu()])
     both = torch.cat([images, torch.full_like(images[..., :2], 255), batch.images.cpu()], dim=3)
@@ -104,7 +104,7 @@ def first_images(model: FashionMNISTClassifier, batch: Batch) -> Figure:
 
 
 def confusion_matrix(model: FashionMNISTClassifier, evaluation: dict[str, Tensor]) -> Figure:
-    """Show the share of each class's validation images, in percent, that was taken for each class."""
+    """Show how many of each class's validation images, in percent, were classified as each class."""
     counts = evaluation["confusion"].double()
     shares = (100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
     figure = new_figure()
@@ -118,7 +118,7 @@ def confusion_matrix(model: FashionMNISTClassifier, evaluation: dict[str, Tensor
     names = [short(name) for name in model.images.class_names]
     size = min(FONT_SIZE, 100 / len(names))
     axes.set_yticks(range(len(names)), names, fontsize=size)
-    two_lines = [f"\n{name}" if number % 2 else name for number, name in enumerate(names)]  # names are wide
+    two_lines = [f"\n{name}" if number % 2 else name for number, name in enumerate(names)]  # wide names overlap
     axes.set_xticks(range(len(names)), two_lines, fontsize=size, rotation=90 if len(names) > MOST_ACROSS else 0)
     axes.set_xlabel("predicted class, in % of the true class", fontsize=FONT_SIZE)
     axes.tick_params(length=0)
@@ -126,7 +126,7 @@ def confusion_matrix(model: FashionMNISTClassifier, evaluation: dict[str, Tensor
 
 
 def mistakes(model: FashionMNISTClassifier, evaluation: dict[str, Tensor]) -> Figure | None:
-    """Show the validation images whose wrong class has the highest probability: truth, guess and probability."""
+    """Show the most confident mistakes on validation images, with label, prediction and its probability."""
     probability, guess = evaluation["logits"].softmax(dim=1).max(dim=1)
     labels = evaluation["labels"]
     wrong = (guess != labels).nonzero()[:, 0]
@@ -145,17 +145,17 @@ def mistakes(model: FashionMNISTClassifier, evaluation: dict[str, Tensor]) -> Fi
 def log_precision_and_recall(
     writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: dict[str, Tensor], step: int
 ) -> None:
-    """Log the curve of each of 30 classes against all others over the validation images, for the PR Curves tab."""
+    """Log precision-recall curves on the validation images for the PR Curves tab: each of up to 30 classes vs. rest."""
     probabilities, labels = evaluation["logits"].softmax(dim=1).numpy(), evaluation["labels"].numpy()
     for number, name in enumerate(model.images.class_names[:30]):
-        tag = f"precision and recall/{name.replace('/', ' or ')}"  # a slash would make a group of it
+        tag = f"precision and recall/{name.replace('/', ' or ')}"  # a slash would begin a group
         writer.add_pr_curve(tag, labels == number, probabilities[:, number], step)
 
 
 def filters_of_the_first_layer(model: FashionMNISTClassifier, _: dict[str, Tensor]) -> Figure | None:
-    """Show the weights of the first layer, red where they add and blue where they subtract, each by its own scale.
+    """Show the first layer's weights, red if positive and blue if negative; each filter has its own scale.
 
-    There is no plot if the first layer is neither a convolution of grey images nor dense over pixels.
+    No plot unless the first layer is a convolution of grey images or a dense layer over pixels.
     """
     filters = first_filters(model.network, model.images.size)
     if filters is None:
@@ -186,4 +186,4 @@ FIGURES = {
     "most confident mistakes": mistakes,
     "filters of the first layer": filters_of_the_first_layer,
 }
-"""What is drawn after each validation: functions of the classifier, in evaluation mode, and its results on the CPU."""
+"""The plots after each validation: functions of the classifier, in evaluation mode, and of its results on the CPU."""

@@ -1,4 +1,4 @@
-"""``predict`` writes one CSV row or JSON record an image, and shows the first photographs in a table."""
+"""Write one CSV row or JSON record for each image that ``predict`` classifies; print the first photographs."""
 
 import csv
 import io
@@ -28,27 +28,27 @@ from fashion_lightning.files.durable import write_output
 from fashion_lightning.tables import print_table
 
 SHOWN = 20
-"""Photographs in the table on the terminal: about a screen."""
+"""Number of photographs in the table on the terminal, about a screen."""
 
 
 class PredictionsCSV(BasePredictionWriter):
     """Writes the class and the probabilities of all classes of every image.
 
     The columns are ``image,class,label,correct``, then the class names: ``label`` is the true class and ``correct`` is
-    ``true`` or ``false``. For photographs they are ``image,class,doubtful,likely``: whether the probability of the
-    class is below ``DOUBTFUL``, and the likely classes. Probabilities have the fewest digits that give their float32
-    back.
+    ``true`` or ``false``. For photographs the first columns are ``image,class,doubtful,likely``: whether the
+    probability of the class is below ``DOUBTFUL``, and the likely classes. Probabilities have as many digits as restore
+    their float32 value.
 
     Args:
-        path: the file, written when all images are done; JSON if it ends with ``.json``, else CSV.
+        path: the file, written after the last image; JSON if it ends with ``.json``, else CSV.
         class_names: in the order of the probabilities.
-        photographs: their files; test images are named by their index.
+        photographs: their files; ``None`` for test images, which are named by their index.
     """
 
     def __init__(self, path: Path, class_names: Sequence[str], photographs: Sequence[Path] | None = None) -> None:
         super().__init__(write_interval="batch")
         self.path, self.class_names, self.photographs = path, class_names, photographs
-        self.rows: dict[int, tuple[int, list[str], list[bool]]] = {}  # label, probabilities, and which are likely
+        self.rows: dict[int, tuple[int, list[str], list[bool]]] = {}  # label, probabilities, whether likely
 
     def write_on_batch_end(
         self,
@@ -74,7 +74,7 @@ class PredictionsCSV(BasePredictionWriter):
             write_output(self.path, self._json() if self.path.suffix.lower() == ".json" else self._csv())
 
     def _told(self, index: int) -> dict[str, Any]:
-        """Return what is told of an image beside its probabilities."""
+        """Return the columns of an image before its probabilities."""
         probabilities, likely = self.answer(index)
         cls = self.class_names[probabilities.index(max(probabilities))]
         if self.photographs is None:
@@ -84,7 +84,7 @@ class PredictionsCSV(BasePredictionWriter):
         return {"image": image, "class": cls, "doubtful": max(probabilities) < DOUBTFUL, "likely": likely}
 
     def answer(self, index: int) -> Answer:
-        """Return the probabilities of an image, and its likely classes."""
+        """Return an image's probabilities and likely classes."""
         _, texts, likely = self.rows[index]
         probabilities = list(map(float, texts))
         return probabilities, likely_names(probabilities, likely, self.class_names)
@@ -99,13 +99,13 @@ class PredictionsCSV(BasePredictionWriter):
     def _csv(self) -> bytes:
         file = io.StringIO(newline="")
         known = ["label", "correct"] if self.photographs is None else ["doubtful", "likely"]
-        table = csv.writer(file)  # a class may be called as another column
+        table = csv.writer(file)  # no DictWriter: a class may have the name of a column
         table.writerow(["image", "class", *known, *map(harmless, self.class_names)])
         for index, (_, texts, _) in self.rows.items():
             told = [in_words(cell) if isinstance(cell, list) else cell for cell in self._told(index).values()]
             cells = [harmless(cell) if isinstance(cell, str) else json.dumps(cell) for cell in told]
             table.writerow([*cells, *texts])
-        # A file name may hold bytes that are no text; then no program could read the table as UTF-8.
+        # A file name may contain bytes that are not UTF-8; unescaped, they would make the table unreadable.
         return file.getvalue().encode(errors="backslashreplace")
 
 

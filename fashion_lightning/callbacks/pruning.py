@@ -1,4 +1,4 @@
-"""Records the losses by which the DataModule leaves out easy images."""
+"""Record the losses by which the DataModule leaves out easy images."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from fashion_lightning.data.pruning import ImageLosses
 
 
 class PruneEasyImages(Callback):
-    """Gives ``data.prune`` the loss of each image when it was last shown, and keeps the losses in checkpoints.
+    """Records the loss of each image when it was last shown for ``data.prune``, and saves the losses in checkpoints.
 
-    Idle where ``data.prune`` is 0.
+    Does nothing if ``data.prune`` is 0.
     """
 
     def __init__(self) -> None:

@@ -17,20 +17,20 @@ WINDOW = 9
 """Steps over which the loss is averaged."""
 
 FEWEST = 30
-"""Steps: fewer show nothing."""
+"""Fewest steps; with fewer, the curve shows nothing."""
 
 
 class LearningRateRangeTest(Callback):
-    """Raises the learning rate from step to step, then stops and says where the loss was least.
+    """Raises the learning rate with each step, then stops and prints the learning rate with the lowest loss.
 
-    Lightning's own finder gives one rate to all parameter groups. This one changes only the groups that follow the
-    optimizer's ``lr``: Muon has rates of their own for dense layers and biases. Overrules any schedule. Draws the curve
-    in the run folder: ``range_test.png``.
+    Lightning's finder sets one rate for all parameter groups. This one changes only the groups that use the optimizer's
+    ``lr``: Muon has separate rates for dense layers and biases. Overrides any schedule. Draws the curve to
+    ``range_test.png`` in the run folder.
 
     Args:
         lowest: learning rate of the first step.
-        highest: of the last one; the steps between are evenly apart in their logarithm.
-        steps: optimizer steps.
+        highest: learning rate of the last step; the steps between are evenly spaced on a logarithmic scale.
+        steps: number of optimizer steps.
     """
 
     def __init__(self, lowest: float = 1e-5, highest: float = 1.0, steps: int = 100) -> None:
@@ -43,7 +43,7 @@ class LearningRateRangeTest(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.groups = groups_of_lr(trainer.optimizers[0])
         if trainer.accumulate_grad_batches != 1:
-            raise UserError("The range test looks at the loss of each step: leave out accumulate_grad_batches.")
+            raise UserError("The range test needs the loss of each step: leave out accumulate_grad_batches.")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         for group in self.groups if len(self.losses) < len(self.rates) else ():
@@ -74,14 +74,14 @@ class LearningRateRangeTest(Callback):
         with replacing(path) as file:
             figure.savefig(file, format="png", dpi=150)
         print(f"\nThe loss is least at a learning rate of {least:.2g}: {path}")
-        print(f"Adam and SGD are usually begun at a tenth of it, {least / 10:.2g}; validation decides.")
+        print(f"A usual choice for Adam and SGD is a tenth of it, {least / 10:.2g}; let validation decide.")
 
 
 def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
-    """Return the parameter groups whose rate is the optimizer's ``lr``.
+    """Return the parameter groups whose learning rate is the optimizer's ``lr``.
 
     Raises:
-        UserError: there is none: ``lr`` decides nothing for this network.
+        UserError: there is none, so ``lr`` has no effect on this network.
     """
     lr = optimizer.defaults["lr"]
     groups = [group for group in optimizer.param_groups if group.get("initial_lr", group["lr"]) == lr]
@@ -91,7 +91,7 @@ def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
-    """Average each of at least ``WINDOW`` losses with those of the steps around it."""
+    """Return moving averages of at least ``WINDOW`` losses, each over a window of steps around it."""
     window = np.ones(WINDOW)
     counts = np.convolve(np.ones_like(losses), window, "same")
     return list(np.convolve(losses, window, "same") / counts)

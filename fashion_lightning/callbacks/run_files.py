@@ -1,4 +1,4 @@
-"""What a fit writes into its run folder, and how all processes learn where that is."""
+"""Write the files of a run folder, and tell all processes of a fit where the folder is."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -18,22 +18,22 @@ from fashion_lightning.version import __version__
 
 
 class RunFiles(Callback):
-    """Writes ``config.yaml``, ``run.json`` and ``progress.json``, and the config and a card into each checkpoint.
+    """Writes ``config.yaml``, ``run.json`` and ``progress.json``; adds the config and a card to each checkpoint.
 
-    The card lets a checkpoint be tested and used wherever it was moved to.
+    With its card, a checkpoint can be tested and used after it was moved.
 
-    Tells the other processes where the first one writes, as soon as they are connected, so it must come before all
-    callbacks that need the folder. An environment variable would only reach the processes that Lightning starts: those
-    of torchrun and SLURM run before there is a folder.
+    Must come before all callbacks that need the folder, because it tells the other processes where rank 0 writes as
+    soon as they are connected. An environment variable would only reach the processes that Lightning starts: those of
+    torchrun and SLURM are running before the folder exists.
 
     Args:
-        config: every setting, as plain values.
+        config: all settings, as plain values.
         recipe: the recipe's name.
-        arguments: as they were typed, without the program.
-        labels: name and note that the user has given the run; both may be empty.
-        use: makes the Trainer of another process use the folder.
+        arguments: the command line, without the program.
+        labels: the user's name and note for the run; both may be empty.
+        use: makes another process's Trainer use the folder.
 
-    ``run_dir`` and ``run_id`` are set when the run folder is made; without one, nothing is written.
+    ``run_dir`` and ``run_id`` are set when the run folder is made; without a folder, nothing is written.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class RunFiles(Callback):
         self.about = {"version": __version__, "name": recipe, "config": self.config}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write nothing yet: the fit may still be refused."""
+        """Tell the folder to all processes; write nothing yet, since the fit may still be refused."""
         if trainer.world_size > 1 and stage == "fit":
             run_dir = trainer.strategy.broadcast(self.run_dir)
             if run_dir is not None and not trainer.is_global_zero:
@@ -65,15 +65,15 @@ class RunFiles(Callback):
         self._write_progress(trainer, "training", trainer.current_epoch)
 
     def of_now(self, trainer: Trainer) -> dict[str, Any]:
-        """Where what this Trainer does comes from."""
+        """Describe the origin of what this Trainer does now: command, machine and versions."""
         device = trainer.strategy.root_device
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
         return origin.describe(self.arguments, *self.labels, gpu, torch.get_num_threads())
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add config and card; flush the loggers, since a continued run does not log again what came before.
+        """Add config and card, and flush the loggers, because a resumed run does not log earlier steps again.
 
-        TensorBoard's writer keeps points in memory for up to two minutes, which a kill would lose.
+        TensorBoard's writer keeps points in memory for up to two minutes; a kill would lose them.
         """
         for logger in trainer.loggers:
             logger.save()

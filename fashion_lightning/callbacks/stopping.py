@@ -1,4 +1,4 @@
-"""How a run ends: early, after a validation of its last epoch, by a signal, or since its numbers are not finite."""
+"""End a run: early, after validating its last epoch, on a signal, or when numbers are not finite."""
 
 import contextlib
 import os
@@ -25,14 +25,14 @@ from fashion_lightning.runs.processes import SIGNALS
 class EarlyStopping(callbacks.EarlyStopping):
     """Stops when the monitored metric has not improved for ``patience`` validations; never by default.
 
-    Stock EarlyStopping prefers the checkpoint's patience to the typed one. It also forgets that it has asked the
-    Trainer to stop, which ``min_epochs`` and ``min_steps`` put off.
+    When a run continues, Lightning's EarlyStopping takes the checkpoint's patience instead of the configured one. It
+    also forgets a request to stop that ``min_epochs`` or ``min_steps`` has postponed.
 
     Args:
-        patience: validations (one an epoch, unless the Trainer is told otherwise) without improvement
-            before training stops; 0 stops at the first, as 1 does; null never stops.
-        monitor: the metric to watch, also one that a callback logs; if its name ends in ``loss``, ``error`` or
-            ``ece``, it should fall, else rise. A metric of training is checked after each epoch.
+        patience: validations without improvement (one per epoch by default) before training stops; 0 stops at the
+            first, as 1 does; null never stops.
+        monitor: the metric to watch; callbacks may log others. It should fall if its name ends in ``loss``, ``error``
+            or ``ece``, else rise. A metric of training is checked after each epoch.
         min_delta: the smallest change that counts as an improvement.
     """
 
@@ -45,9 +45,9 @@ class EarlyStopping(callbacks.EarlyStopping):
         super().__init__(
             monitor=monitor,
             min_delta=min_delta,
-            patience=sys.maxsize if patience is None else int(patience),  # a plain one: it stands in checkpoints
+            patience=sys.maxsize if patience is None else int(patience),  # a plain int for checkpoints
             mode=direction(monitor),
-            strict=monitor not in METRICS,  # a run that max_steps ends before its first validation has none of ours yet
+            strict=monitor not in METRICS,  # max_steps may end a run before our metrics exist
             # After a validation, the metrics of training are still those of an earlier epoch.
             check_on_train_epoch_end=True if monitor in TRAIN_METRICS else None,
         )
@@ -63,22 +63,22 @@ class EarlyStopping(callbacks.EarlyStopping):
 
 
 class ValidateLastEpoch(Callback):
-    """Validates at the end of the epoch that a run ends with, also where ``check_val_every_n_epoch`` would not.
+    """Validates after a run's last epoch, even if ``check_val_every_n_epoch`` does not.
 
-    Without it, a run of two epochs that validates every third one would end without any accuracy and without a best
-    checkpoint. Runs that end within an epoch get no validation: Lightning logs one step too low when a run continues
-    from a validation in the middle of an epoch (training_epoch_loop.py, ``_batches_that_stepped``).
+    Without it, a run of two epochs that validates every third epoch would end without accuracy and best checkpoint. A
+    run that ends within an epoch is not validated: Lightning logs at a step that is one too low when a run continues
+    from a validation in mid-epoch (training_epoch_loop.py, ``_batches_that_stepped``).
 
-    Must come after ``Timer``, which stops a run in the same hook. Checkpoints, which look whether a validation follows,
-    come last anyway.
+    Must come after ``Timer``, which stops a run in the same hook. Lightning runs checkpoint callbacks, which check
+    whether a validation follows, last anyway.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on after a validation that is not due again, instead of training past the end of its epoch."""
+        """When resuming after an epoch's validation, end the epoch instead of training past its end."""
         self.every = trainer.check_val_every_n_epoch
         loop = trainer.fit_loop
         if loop.restarted_mid_epoch and loop.epoch_loop.batch_progress.is_last_batch:
-            trainer.check_val_every_n_epoch = None  # Lightning skips one that was done, but only where it is due
+            trainer.check_val_every_n_epoch = None  # Lightning skips a validation that was done only if it is due
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.check_val_every_n_epoch = self.every
@@ -90,12 +90,12 @@ class ValidateLastEpoch(Callback):
             return
         is_last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.global_step == trainer.max_steps
         if is_last or (trainer.should_stop and may_stop(trainer)):
-            trainer.check_val_every_n_epoch = None  # now any epoch may be validated, and is when it is to be the last
+            trainer.check_val_every_n_epoch = None  # lets Lightning validate this epoch
             trainer.should_stop = trainer.should_stop or may_stop(trainer)
 
 
 class Interrupted(BaseException):
-    """Training was stopped by a signal, and ``last.ckpt`` holds everything up to the last step."""
+    """A signal stopped the training; ``last.ckpt`` holds everything up to the last step."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -105,9 +105,9 @@ class Interrupted(BaseException):
 class StopOnSignal(callbacks.Checkpoint):
     """On the first signal of ``SIGNALS``, finishes the step, saves ``last.ckpt`` and raises ``Interrupted``.
 
-    A second signal ends the process at once. Stock Lightning saves nothing on Ctrl-C, which may hit in the middle of a
-    weight update, and ends with exit code 0 on SIGTERM (issue 19916). If any of several processes gets a signal, all
-    stop after the same step, since they save together.
+    A second signal ends the process at once. Lightning itself saves nothing on Ctrl-C, which may come in the middle of
+    a weight update, and exits with code 0 on SIGTERM (issue 19916). If one of several processes gets a signal, all stop
+    after the same step, because they save together.
 
     Subclasses Checkpoint so that Lightning runs it after all callbacks whose state it saves.
     """
@@ -118,15 +118,15 @@ class StopOnSignal(callbacks.Checkpoint):
         self.previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():  # Python allows handlers there only
+        if threading.current_thread() is threading.main_thread():  # Python allows signal handlers only there
             self.previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         if self.received:
-            os._exit(128 + self.received)  # nothing that Python does at its end may be disturbed by a third
+            os._exit(128 + self.received)  # skips Python's cleanup, which a third signal could disturb
         self.received = signum
-        with contextlib.suppress(OSError, RuntimeError, ValueError):  # nobody reads, or this is the middle of a print
-            line_end = "\n" if sys.stdout.isatty() else ""  # of the bar, and of the ^C that a terminal shows
+        with contextlib.suppress(OSError, RuntimeError, ValueError):  # a closed pipe, or in the middle of a print
+            line_end = "\n" if sys.stdout.isatty() else ""  # ends the line of the bar or of ^C
             print(f"{line_end}Stopping after this step; a second signal stops at once.", flush=True)
 
     def on_train_batch_end(
@@ -136,14 +136,14 @@ class StopOnSignal(callbacks.Checkpoint):
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._stop(trainer)  # the signal came before the first batch, with the last one, or during validation
+        self._stop(trainer)  # for signals before the first batch, at the last one, or during validation
 
     def _stop(self, trainer: Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(bool(self.received), all=False):
             self.last.save_now(trainer)
             raise Interrupted(self.received or signal.SIGTERM)
 
-    # Not called after an exception: then the command line restores its own handlers.
+    # Not called after an exception; the command line then restores its own handlers.
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         for signum, handler in self.previous.items():
             signal.signal(signum, handler)
@@ -151,17 +151,17 @@ class StopOnSignal(callbacks.Checkpoint):
 
 
 class NotFinite(UserError):
-    """The training has diverged."""
+    """The training diverged."""
 
 
 class StopWhenNotFinite(Callback):
-    """Ends a fit whose loss or weights are NaN or infinite; no checkpoint is written then.
+    """Ends a fit whose loss or weights are NaN or infinite, before a checkpoint is written.
 
-    Checks the training loss where it is logged, the validation loss after each validation, and the weights with the
-    running statistics of batch norm before each checkpoint, since looking at a number on a GPU waits for it.
+    Checks the training loss in steps that log it, the validation loss after each validation, and weights and batch-norm
+    statistics before each checkpoint; not more often, because reading a number from a GPU waits for it.
 
     Raises:
-        NotFinite: naming the number, the step and the learning rate.
+        NotFinite: names the number, the step and the learning rate.
     """
 
     def on_train_batch_end(

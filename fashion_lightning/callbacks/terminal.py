@@ -1,4 +1,4 @@
-"""What a fit shows on the terminal: layers at its start, a bar while it runs, a line for each epoch."""
+"""Print a fit's progress: layers at its start, a bar during each epoch, a line after it."""
 
 import sys
 import time
@@ -17,16 +17,16 @@ from fashion_lightning.tables import print_table
 
 
 def epoch_of(trainer: Trainer) -> str:
-    """Return ``epoch 2/8``, counted from 1; without the number of epochs where steps or time end the run."""
+    """Return ``epoch 2/8``, counted from 1; ``epoch 2`` if steps or time end the run."""
     epochs = trainer.max_epochs
     of_all = f"/{epochs}" if epochs is not None and epochs > 0 else ""
     return f"epoch {trainer.current_epoch + 1:>{len(of_all[1:])}}{of_all}"
 
 
 class EpochLines(Checkpoint):
-    """Prints a line for each epoch: seconds, speed, losses, accuracies and whether it is the best one so far.
+    """Prints a line for each epoch: seconds, speed, losses, accuracies, and whether it is the best so far.
 
-    The seconds of an epoch include its validation; those of a continued epoch begin where it was continued.
+    Seconds include the validation; for a resumed epoch they count from where it resumed.
     Subclasses Checkpoint so that Lightning calls it after the epoch's best checkpoint is saved.
 
     Args:
@@ -60,7 +60,7 @@ class EpochLines(Checkpoint):
                 dynamic_ncols=True,
                 file=sys.stdout,
             )
-        if (batch_idx + 1) % 10 == 0:  # each look at loss and accuracy waits for the device
+        if (batch_idx + 1) % 10 == 0:  # reading loss and accuracy waits for the device
             self.bar.set_postfix(trainer.progress_bar_metrics, refresh=False)
         self.bar.update()
 
@@ -95,10 +95,10 @@ def print_layers(model: FashionMNISTClassifier, whole: bool) -> None:
     """Print layers with their output shapes and numbers of parameters.
 
     Args:
-        model: not in training.
+        model: in evaluation mode.
         whole: print layers at every depth, not only the outer ones.
     """
-    summary = ModelSummary(model, max_depth=-1 if whole else 3)  # network.groups.0 has three names
+    summary = ModelSummary(model, max_depth=-1 if whole else 3)  # network.groups.0 is at depth 3
     columns = (summary.layer_names, summary.layer_types, summary.out_sizes, summary.param_nums)
     layers = [layer for layer in zip(*columns, strict=True) if layer[0].startswith("network")]
     rows = [[name, kind, str(shape), f"{count:,}"] for name, kind, shape, count in layers]

@@ -1,4 +1,4 @@
-"""How many images a second were trained on."""
+"""Measure the training's images per second."""
 
 import time
 from typing import Any
@@ -9,9 +9,9 @@ from fashion_lightning.runs.tensorboard import THROUGHPUT
 
 
 class Throughput(Callback):
-    """Logs the images per second of each epoch, over all processes and without the time of validation.
+    """Logs the images per second of each epoch, of all processes together and without the time of validation.
 
-    In an epoch that goes on, over the rest of it.
+    In a resumed epoch, measures the rest of it.
     """
 
     def __init__(self) -> None:

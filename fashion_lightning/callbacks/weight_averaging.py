@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, by Lightning's own callback."""
+"""An exponential moving average of the weights, with Lightning's callback."""
 
 import torch
 from lightning import LightningModule, Trainer
@@ -8,13 +8,13 @@ from fashion_lightning.classifier import FashionMNISTClassifier
 
 
 class WeightEMA(EMAWeightAveraging):
-    """Validates, saves and tests an exponential moving average of the weights while the weights themselves train.
+    """Validates, saves and tests an exponential moving average of the weights that are being trained.
 
-    The average begins with the first step. Lightning's delayed one is not offered: until it begins, the initial weights
-    are validated and saved as if they were the average (issue 21724).
+    The average starts at the first step. Lightning could start it later, but would validate and save the initial
+    weights until then as if they were the average (issue 21724).
 
     Args:
-        decay: share of the average that stays at each update.
+        decay: weight of the old average at each update.
         update_every_n_steps: optimizer steps between updates.
     """
 
@@ -23,7 +23,7 @@ class WeightEMA(EMAWeightAveraging):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, FashionMNISTClassifier)
-        # The average is a copy of the module. It needs no factories, and those of jsonargparse cannot be copied.
+        # The average is a copy of the module. It needs no factories, and jsonargparse's cannot be copied.
         factories = pl_module.make_optimizer, pl_module.make_scheduler
         pl_module.make_optimizer, pl_module.make_scheduler = torch.optim.AdamW, None
         super().setup(trainer, pl_module, stage)
