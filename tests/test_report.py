@@ -57,9 +57,9 @@ def test_the_figures_are_those_of_the_predictions_computed_anew(cli: Run, traine
     for told in (
         f"All {len(wrong)}, the most confident first",
         *(f"#{index} " for index in wrong),
-        f"here {figures['temperature']:.3f} , which gives the 100 validation images",
+        f"here {figures['temperature']:.3f} , for which the cross-entropy of the 100 validation images is least",
         f"with the temperature {percent(figures['scaled_ece'])} {figures['scaled_loss']:.4f}",
-        "They are known for the 10,000 test images of Fashion-MNIST only.",
+        "They are known only for the 10,000 test images of Fashion-MNIST.",
         f"fashion-lightning test --ckpt_path {trained}",
         "fashion-lightning fit --config",
         "model.network.init_args.widths [4, 4, 8]",
@@ -92,7 +92,7 @@ def test_images_that_were_trained_on_are_told_apart(cli: Run, trained: Path, mon
 def test_without_validation_images_there_is_a_report_that_says_so(cli: Run, trained: Path) -> None:
     cli("test", "--ckpt_path", trained, "--trainer.limit_val_batches", "0")
     reason = "the validation images could not be measured. There was nothing to validate: a trainer.limit_ setting left"
-    assert f"There is no temperature: {reason}" in text_of(trained / "test_best.html")
+    assert f"No temperature was fitted: {reason}" in text_of(trained / "test_best.html")
     assert "temperature" not in json.loads((trained / "test_best.json").read_text())
 
 

@@ -1,4 +1,4 @@
-"""The page that ``compare --output`` writes: table, learning curves and differences of several recipes."""
+"""Make the page of ``compare --output``: table, learning curves and differences of several recipes."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -16,13 +16,13 @@ from fashion_lightning.report.page import data_uri, render
 from fashion_lightning.runs.results import read_curve
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6914", "#7F7F7F", "#6A3D9A")
-"""Okabe and Ito's, which readers with any colour vision can tell apart, and three more."""
+"""Okabe and Ito's colours, which readers with any colour vision can distinguish, and three more."""
 
 
 def draw(groups: Sequence[Group], path: Path) -> None:
-    """Draw loss and accuracy over epochs: mean over seeds, and a band of one standard deviation.
+    """Plot loss and accuracy over epochs: the mean over seeds, and a band of one standard deviation.
 
-    A curve ends with the first of its runs. The suffix of ``path`` decides the format.
+    Plots epochs that all runs of a recipe have. The suffix of ``path`` decides the format.
     """
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     lines: list[Line2D] = []
@@ -35,7 +35,7 @@ def draw(groups: Sequence[Group], path: Path) -> None:
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
-    # A label that begins with an underscore would be left out, and between dollar signs would stand a formula.
+    # matplotlib leaves out labels that begin with an underscore, and reads text between dollar signs as a formula.
     labels = [f" {fill(group.label, 100, break_on_hyphens=False)} (n = {len(group.runs)})" for group in groups]
     labels = [label.replace("$", r"\$") for label in labels]
     figure.set_figheight(4.8 + 0.21 * sum(label.count("\n") + 1 for label in labels))
@@ -56,7 +56,7 @@ def _draw_band(axes: Axes, curves: Sequence[dict[int, float]], color: str, style
 
 
 def comparison_page(comparison: Comparison, curves: Path) -> bytes:
-    """Make the page; ``curves`` is the picture of the learning curves, a PNG file."""
+    """Return the page as HTML; ``curves`` is a PNG file of the learning curves."""
     return render(
         "comparison.html",
         title="Recipes side by side",

@@ -1,7 +1,6 @@
-"""Recipes side by side, from what their run folders hold.
+"""Compare recipes by the results in their run folders; train nothing and do not open the test set.
 
-Runs of one recipe are one row: mean ± standard deviation over their seeds. Nothing is trained, and
-the test set is not opened.
+The runs of a recipe make one row: mean ± standard deviation over their seeds.
 """
 
 from collections.abc import Sequence
@@ -19,14 +18,14 @@ from fashion_lightning.runs.results import RunResults, read_curve, read_predicti
 Rows = list[list[str]]
 
 SPLIT = ("data.val_size", "data.fold")
-"""Settings that decide on which images a run is validated."""
+"""Settings that choose a run's validation images."""
 
 VALIDATION = ("val/loss", "val/accuracy", "val/top5")
 
 
 @dataclass
 class Group:
-    """The runs of one recipe, one a seed."""
+    """The runs of one recipe, one for each seed."""
 
     label: str
     runs: list[RunResults]
@@ -36,18 +35,18 @@ class Group:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: what it takes from each run, and how it shows a mean and its spread."""
+    """A column of the table: the value that it takes from each run, and the format of mean and standard deviation."""
 
     heading: str
     name: str
-    """In CSV, where fractions stay fractions."""
+    """Its name in CSV, which has fractions instead of percentages."""
     place: tuple[str, ...]
-    """Keys of what it takes from the results of a run."""
+    """The path of keys to the value in ``RunResults``."""
     scale: float = 1.0
     digits: int = 2
 
     def of(self, run: RunResults) -> float | None:
-        """Return the value of a run; ``None`` if it has none."""
+        """Return a run's value; ``None`` if it has none."""
         found: Any = vars(run)
         for key in self.place:
             found = found.get(key, {})
@@ -58,7 +57,7 @@ class Column:
         return [value for run in group.runs if (value := self.of(run)) is not None]
 
     def text(self, group: Group) -> str:
-        """Return mean and standard deviation; with n, if not all runs have a value."""
+        """Return mean and standard deviation, and n if some runs have no value."""
         values = [value * self.scale for value in self.values(group)]
         if not values:
             return "–"
@@ -84,7 +83,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Recipes, and the folders that could not be read with the reason."""
+    """Recipes, and folders that could not be read, each with the reason."""
 
     groups: list[Group]
     problems: list[tuple[Path, str]]
@@ -107,9 +106,9 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
         briefly = len({_differences(each, variants, True) for each in variants}) == len(variants)
         label = f"{name}: {_differences(settings, variants, briefly)}" if len(variants) > 1 else name
         seeds = {run.fit["seed"]: run for run in reversed(runs)}
-        again = [run for run in runs if run not in seeds.values()]  # says nothing new
+        again = [run for run in runs if run not in seeds.values()]  # repetitions of a seed add nothing
         notes = [f"seed {run.fit['seed']} is there twice; {run.run_dir.name} left out" for run in again]
-        # A config.yaml may come from anybody.
+        # A config.yaml may come from a stranger.
         groups.append(Group(one_line(label), [seeds[seed] for seed in sorted(seeds)], notes))
     return Comparison(groups, problems)
 
@@ -117,9 +116,9 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
 def _differences(
     settings: frozenset[tuple[str, str]], variants: Sequence[frozenset[tuple[str, str]]], briefly: bool
 ) -> str:
-    """Name the settings that tell a recipe from all variants of its name.
+    """Name the settings that distinguish a recipe from others of the same name.
 
-    Briefly: of a part with another class, name the class and not its arguments.
+    With ``briefly``, a part of another class is named by its class, without arguments.
     """
     shared = frozenset.intersection(*variants)
     own = sorted(settings - shared)
@@ -132,23 +131,23 @@ def _differences(
 
 
 def in_short(key: str, value: str = "") -> str:
-    """Shorten ``model.optimizer.init_args.lr`` to ``optimizer.lr``, and a class path to the name of the class."""
+    """Shorten ``model.optimizer.init_args.lr`` to ``optimizer.lr``, and a class path to the class name."""
     name = value.rpartition(".")[2] if key.endswith(".class_path") else value
-    if key.endswith(f".{name}.class_path"):  # the parts of a list, such as callbacks, go by the name already
+    if key.endswith(f".{name}.class_path"):  # keys of lists, such as callbacks, contain the class name
         name = ""
     short = key.removeprefix("model.").removeprefix("trainer.").removesuffix(".class_path")
     return f"{short.replace('.init_args.', '.')} {name}".strip()
 
 
 def columns(groups: Sequence[Group]) -> tuple[Column, ...]:
-    """Return the columns: ours, and one for each metric of validation that a callback of the user's has logged."""
+    """Return our columns, and one for each validation metric that a user's callback has logged."""
     logged = {name for group in groups for run in group.runs for name in run.fit["best"] if "val/" in name}
     own = (Column(name, name, ("fit", "best", name), digits=4) for name in sorted(logged - {*VALIDATION}))
     return (*COLUMNS, *own)
 
 
 def rows(comparison: Comparison) -> Rows:
-    """Return the table as text, with a heading; folders without results come last, and no column is empty."""
+    """Return the table as text, with a heading and without empty columns; folders without results come last."""
     shown = columns(comparison.groups)
     table = [["recipe", "n", *(column.heading for column in shown), "notes"]]
     for group in comparison.groups:
@@ -160,16 +159,16 @@ def rows(comparison: Comparison) -> Rows:
 
 
 def differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Compare every recipe with the first one in every metric that is a share of images.
+    """Compare each recipe with the first one, in every metric that is a fraction of images.
 
-    By Welch's test over seeds. Single runs are compared image by image, if ``predict`` has written what both say.
+    Uses Welch's test over seeds. Compares single runs image by image, if ``predict`` has written both predictions.
     """
     found = []
     for column in (column for column in COLUMNS if column.scale == 100):
         for group in groups[1:]:
             samples = [column.values(each) for each in (group, groups[0])]
             splits = {tuple(map(each.runs[0].settings.get, SPLIT)) for each in (group, groups[0])}
-            if not all(samples) or (column.name.startswith("val") and len(splits) > 1):  # over other images
+            if not all(samples) or (column.name.startswith("val") and len(splits) > 1):  # on other images
                 continue
             right = [_right(column, each) for each in (group, groups[0])]
             if by_image := bool(right[0]) and right[0].keys() == right[1].keys():
@@ -184,11 +183,11 @@ def differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 
 def _right(column: Column, group: Group) -> dict[str, bool]:
-    """Return whether the only run of a recipe is right about each test image; empty if that is not known."""
+    """Return for each test image whether a recipe's only run classifies it correctly; empty if that is unknown."""
     if column.name != "test_accuracy" or len(group.runs) > 1:
         return {}
     right = read_predictions(group.runs[0].run_dir)
-    # Else they are of another checkpoint, or averaged over views.
+    # Otherwise the predictions are another checkpoint's, or averaged over views.
     return right if right and isclose(mean(right.values()), column.values(group)[0], abs_tol=1e-6) else {}
 
 
@@ -203,7 +202,7 @@ def difference_rows(found: Sequence[dict[str, Any]]) -> Rows:
 
 
 def class_rows(groups: Sequence[Group]) -> Rows:
-    """Return F1 by class on the test images, in percent, of the recipes that were tested."""
+    """Return the F1 score of each class on the test images, in percent, for recipes that were tested."""
     tested = [(group, run.tests["none"]) for group in groups for run in group.runs if "none" in run.tests]
     names = dict.fromkeys(name for _, metrics in tested for name in metrics["classes"])
     by_class = [Column(name, name, ("tests", "none", "classes", name, "f1"), 100) for name in names]
@@ -212,7 +211,7 @@ def class_rows(groups: Sequence[Group]) -> Rows:
 
 
 def run_records(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Return what the means are made of, as numbers: a record for every run, seconds and fractions of images."""
+    """Return the results of each run as numbers, in seconds and fractions of images: one record for each run."""
     shown = columns(groups)
     return [
         {
@@ -227,7 +226,7 @@ def run_records(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 
 def curve_records(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Return the curves of every run as numbers: a record for every epoch."""
+    """Return the curves of each run as numbers: one record for each epoch."""
     records = []
     for label, run in [(group.label, run) for group in groups for run in group.runs]:
         curves = {tag: read_curve(run.run_dir, tag) for tag in ("train/loss", "train/accuracy", *VALIDATION)}

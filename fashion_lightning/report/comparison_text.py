@@ -1,4 +1,4 @@
-"""A comparison as text: on the terminal, as Markdown, LaTeX, CSV and JSON."""
+"""Write a comparison as text: for the terminal, as Markdown, LaTeX, CSV and JSON."""
 
 import csv
 import io
@@ -25,18 +25,18 @@ LATEX = str.maketrans(
         **{"±": r"$\pm$", "−": "$-$", "–": "--"},
     }
 )
-"""What LaTeX would take for a command, and signs that not every font has."""
+"""Escapes characters that are commands in LaTeX, and signs that some fonts lack."""
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Print the recipes, and the differences of several."""
+    """Print the table of recipes and, if there are several, their differences."""
     for table in (rows(comparison), difference_rows(differences(comparison.groups))):
         if table[1:]:
             print_table(table[0], table[1:], left=("recipe", "notes", "against", "metric"))
 
 
 def as_text(comparison: Comparison, form: str) -> str:
-    """Return a comparison as ``markdown`` or ``latex``, with all tables, or as ``csv`` or ``json`` of all runs."""
+    """Return a comparison's tables as ``markdown`` or ``latex``, or the results of all runs as ``csv`` or ``json``."""
     groups = comparison.groups
     if form == "csv":
         return csv_text(run_records(groups))
@@ -48,25 +48,25 @@ def as_text(comparison: Comparison, form: str) -> str:
 
 
 def markdown(table: Rows) -> str:
-    """Return a table for a README."""
+    """Return a table in Markdown."""
     rule = ["---" if number == 0 else "---:" for number in range(len(table[0]))]
     return "".join(f"| {' | '.join(map(_markdown_cell, row))} |\n" for row in [table[0], rule, *table[1:]])
 
 
 def _markdown_cell(text: str) -> str:
-    """Escape a name: a bar would begin the next cell, a line break end the table."""
+    """Escape a cell: a bar would begin the next cell, and a line break would end the table."""
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())
 
 
 def latex(table: Rows) -> str:
-    """Return a table for a paper, which needs the package booktabs."""
+    """Return a table in LaTeX, which needs the package booktabs."""
     heading, *lines = (" & ".join(cell.translate(LATEX) for cell in row) + r" \\" for row in table)
     begin = rf"\begin{{tabular}}{{l{'r' * (len(table[0]) - 1)}}}"
     return "\n".join([begin, r"\toprule", heading, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def csv_text(records: Sequence[dict[str, Any]]) -> str:
-    """Return records as CSV; text that a spreadsheet would run is made harmless."""
+    """Return records as CSV, with an apostrophe before text that a spreadsheet would run."""
     content = io.StringIO()
     writer = csv.DictWriter(content, records[0] if records else (), lineterminator="\n")
     writer.writeheader()

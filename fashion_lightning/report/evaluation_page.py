@@ -1,4 +1,4 @@
-"""The page that ``test`` leaves beside its JSON."""
+"""Make the page that ``test`` writes beside its JSON."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.results import recipe_settings
 
 MOST_MISTAKES, FIRST_MISTAKES = 1000, 48
-"""Mistakes that are shown at all, and before one asks for more: they bound the size of the page and of its print."""
+"""Mistakes on the page, and before the button for more; they bound the size of the page and of its print."""
 
 CLASSES_OF_A_CARD = 3
 
@@ -26,16 +26,16 @@ def test_page(
     class_names: Sequence[str],
     **told: object,
 ) -> bytes:
-    """Make the page about one of the evaluations.
+    """Return the page of one evaluation as HTML.
 
     Args:
-        tta: which of them it shows in detail.
-        findings: of all evaluations; their accuracies stand side by side.
-        checkpoint: which was measured.
+        tta: the evaluation to show in detail.
+        findings: of all evaluations; the page compares their accuracies.
+        checkpoint: the checkpoint that was tested.
         images: all test images, ``(N, channels, size, size)`` uint8.
         class_names: in the order of the labels.
-        told: ``no_temperature``, why none could be fitted, if so; ``validation_images``, how many; ``fitted``, where
-            the run comes from, by ``read_origin``; ``tested``, the same of this test, by ``describe``.
+        told: ``no_temperature``: the reason if no temperature could be fitted; ``validation_images``: their number;
+            ``fitted``: the run's origin, from ``read_origin``; ``tested``: the origin of this test, from ``describe``.
     """
     found = findings[tta]
     confidence = found.evaluation["logits"].softmax(dim=1).max(dim=1).values
@@ -69,7 +69,7 @@ def test_page(
 
 
 def _cards(found: Findings, images: Tensor, class_names: Sequence[str], places: Tensor) -> list[dict[str, Any]]:
-    """Return pictures of test images, each with label, guess and the probabilities of a few classes."""
+    """Return test images as pictures, each with label, prediction and the probabilities of a few classes."""
     cards = []
     for place in places.tolist():
         index, truth = (int(found.evaluation[name][place]) for name in ("indices", "labels"))

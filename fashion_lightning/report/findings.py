@@ -1,9 +1,8 @@
-"""The report's figures of one evaluation, with known near-duplicates.
+"""Compute a report's results for one evaluation, with and without known near-duplicates.
 
-About 5 % of Fashion-MNIST's test images are near-duplicates of a training image (Geier 2019,
-https://arxiv.org/abs/1906.08255, found about 6 % by another rule): the same product photographed once, or in another
-size. A network may know them by heart, so the accuracy on the others says more about new images.
-``benchmarks/near_duplicates.py`` made their list once for the data set.
+About 5 % of Fashion-MNIST's test images are near-duplicates of a training image (about 6 % by another rule: Geier 2019,
+https://arxiv.org/abs/1906.08255): they show the same product, perhaps in another size. A network may have memorized
+them, so the accuracy on the other images says more about new images. ``benchmarks/near_duplicates.py`` made their list.
 """
 
 import csv
@@ -21,17 +20,17 @@ from fashion_lightning.report.intervals import Accuracy
 FILE = Path(__file__).with_name("near_duplicates.csv")
 
 LIMIT = 18.0
-"""Grey levels of 255: the largest root mean square, over the pixels, of the difference of two near-duplicates."""
+"""The largest root mean square difference between the pixels of two near-duplicates, in grey levels of 255."""
 
 TEST_IMAGES = "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a"
-"""SHA-256 of the pixels of the 10,000 test images that the list was made for."""
+"""SHA-256 of the pixels of the 10,000 test images that the list belongs to."""
 
 
 def near_duplicates(images: Tensor) -> frozenset[int]:
     """Return the indices of the test images that have a near-duplicate.
 
     Args:
-        images: all test images, ``(10000, 1, 28, 28)`` uint8; for others than Fashion-MNIST's, none is known.
+        images: all test images, ``(10000, 1, 28, 28)`` uint8; other images than Fashion-MNIST's give an empty set.
     """
     if hashlib.sha256(images.numpy().tobytes()).hexdigest() != TEST_IMAGES:
         return frozenset()
@@ -44,14 +43,14 @@ Evaluation = dict[str, Tensor]
 
 
 def balanced_accuracy(evaluation: Evaluation) -> float:
-    """Return the mean of the classes' recalls, of those that have images: each class counts the same."""
+    """Return the mean recall of the classes that have images; each class counts the same."""
     has_images = evaluation["confusion"].sum(dim=1) > 0
     return evaluation["recall"][has_images].double().mean().item()
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The findings of one evaluation; ``None`` is what could not be found out."""
+    """The findings of one evaluation; ``None`` if something could not be computed."""
 
     evaluation: Evaluation
     predicted: Tensor
@@ -63,12 +62,12 @@ class Findings:
     scaled: Calibration | None
     """The calibration with that temperature."""
     new: Accuracy | None
-    """Accuracy on the images without a near-duplicate among the training images."""
+    """Accuracy on images without a near-duplicate in the training file."""
     known: Accuracy | None
-    """Accuracy on those with one."""
+    """Accuracy on images with one."""
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures for the JSON, beside those of ``evaluation_metrics``."""
+        """Return the numbers for the JSON, in addition to those of ``evaluation_metrics``."""
         found: dict[str, Any] = {"accuracy_interval": list(self.accuracy.interval), "ece": self.calibration.ece}
         if self.temperature is not None and self.scaled is not None:
             found |= {"temperature": self.temperature, "scaled_ece": self.scaled.ece, "scaled_loss": self.scaled.loss}
@@ -79,10 +78,10 @@ class Findings:
 
 
 def find(evaluation: Evaluation, validation: Evaluation | None, duplicates: frozenset[int]) -> Findings:
-    """Compute the findings of test images, with the same evaluation of the validation images.
+    """Compute the findings on test images; fit the temperature on validation images.
 
     Args:
-        evaluation, validation: the test images and the validation images.
+        evaluation, validation: the evaluations of the test and the validation images.
         duplicates: indices of the test images that have a near-duplicate.
     """
     logits, labels = evaluation["logits"], evaluation["labels"]

@@ -1,4 +1,4 @@
-"""Confidence: intervals of accuracies and of differences between recipes."""
+"""Confidence intervals of accuracies, and of differences between recipes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from typing import NamedTuple
 from mpmath import betainc, findroot
 
 Z95 = NormalDist().inv_cdf(0.975)
-"""95 % of a normal distribution lie within so many standard deviations of its mean."""
+"""95 % of a normal distribution lie within this many standard deviations of its mean."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The number of images that were classified right, and of all images."""
+    """The number of correctly classified images, and of all images."""
 
     right: int
     images: int
 
     @property
     def value(self) -> float:
-        """The fraction of images that were classified right; there must be an image."""
+        """Return the fraction of correctly classified images; there must be an image."""
         return self.right / self.images
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of Wilson for a binomial proportion.
+        """Return Wilson's 95 % interval for a binomial proportion.
 
-        Unlike the normal approximation it stays within 0 and 1, and is right where all images are, too
+        Unlike the normal approximation, it stays within 0 and 1, and holds even if all images are correct
         (Brown, Cai and DasGupta 2001, https://doi.org/10.1214/ss/1009213286).
         """
         n, z2 = self.images, Z95**2
@@ -38,20 +38,20 @@ class Accuracy:
 
 
 class Difference(NamedTuple):
-    """How far two recipes lie apart; ``None`` where the values say nothing about chance."""
+    """The difference between two recipes; ``None`` if the values give no interval or p."""
 
     value: float
     interval: tuple[float, float] | None = None
-    """95 % of such intervals hold the true difference."""
+    """95 % of such intervals contain the true difference."""
     p: float | None = None
-    """The probability of a difference at least as large if there is none in truth; two-sided."""
+    """Two-sided: the probability of a difference at least as large if the true difference is 0."""
 
 
 def difference(values: Sequence[float], of_reference: Sequence[float]) -> Difference:
-    """Compare the mean of some values with that of a reference, by Welch's interval and test.
+    """Compare the mean of ``values`` with that of a reference, by Welch's interval and test.
 
-    It does not take the spread of both for the same (Welch 1947, https://doi.org/10.1093/biomet/34.1-2.28). There is
-    none if one of the samples has a single value, or if all values of each are equal.
+    Welch does not assume equal variances (Welch 1947, https://doi.org/10.1093/biomet/34.1-2.28). Gives no interval if
+    one of the samples has a single value, or if neither varies.
     """
     apart = mean(values) - mean(of_reference)
     if min(len(values), len(of_reference)) < 2:
@@ -69,8 +69,8 @@ def paired(right: Sequence[bool], of_reference: Sequence[bool]) -> Difference:
     """Compare two classifiers on the same images, by McNemar's exact test (https://doi.org/10.1007/BF02295996).
 
     Args:
-        right: whether each image was classified right.
-        of_reference: the same of the reference; at least one image.
+        right: whether the first classifier is right, for each of at least one image.
+        of_reference: the same for the reference.
     """
     images = len(right)
     gained, lost = (sum(a > b for a, b in zip(*pair)) for pair in ((right, of_reference), (of_reference, right)))
@@ -81,10 +81,10 @@ def paired(right: Sequence[bool], of_reference: Sequence[bool]) -> Difference:
 
 
 def outside(t: float, freedom: float) -> float:
-    """Return the share of Student's t of so many degrees of freedom that is farther from 0 than ``t``."""
+    """Return the probability that Student's t with ``freedom`` degrees of freedom is farther from 0 than ``t``."""
     return float(betainc(freedom / 2, 0.5, 0, freedom / (freedom + t**2), regularized=True))
 
 
 def student95(freedom: float) -> float:
-    """Return what 95 % of Student's t of so many degrees of freedom, at least one, stay within."""
+    """Return the two-sided 95 % quantile of Student's t with ``freedom`` degrees of freedom, at least one."""
     return float(findroot(lambda t: outside(t, freedom) - 0.05, (1.9, 13), solver="anderson"))

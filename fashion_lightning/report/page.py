@@ -1,4 +1,4 @@
-"""Self-contained HTML files from the templates of `report`, `serving` and `export`."""
+"""Make self-contained HTML files from the templates of `report`, `serving` and `export`."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def percent(fraction: float, digits: int = 2) -> str:
-    """0.93456 → ``93.46 %``."""
+    """Return a fraction in percent: 0.93456 → ``93.46 %``."""
     return f"{100 * fraction:.{digits}f} %"
 
 
@@ -20,7 +20,7 @@ def points(difference: float, digits: int = 2) -> str:
 
 
 def render(template: str, **content: object) -> bytes:
-    """Fill in a template; all text is escaped."""
+    """Fill in a template, and escape all text."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(f"fashion_lightning.{room}") for room in ("report", "serving", "export")]),
         autoescape=True,
@@ -33,12 +33,12 @@ def render(template: str, **content: object) -> bytes:
 
 
 def data_uri(content: bytes, kind: str = "image/png") -> str:
-    """Return a file as a URI within the page."""
+    """Return a file's content as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def png(pixels: NDArray[np.uint8]) -> str:
-    """Return pixels ``(H, W)`` or ``(H, W, 3)`` uint8 as the URI of a PNG within the page."""
+    """Return pixels ``(H, W)`` or ``(H, W, 3)`` uint8 as the data URI of a PNG."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="png")
     return data_uri(file.getvalue())
