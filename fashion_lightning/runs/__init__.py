@@ -1,1 +1,1 @@
-"""Run folders: folder.py, then checkpoint.py; each other file is one thing that a run folder needs."""
+"""Run folders: read folder.py, then checkpoint.py; each other file handles one part of a run folder."""

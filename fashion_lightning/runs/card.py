@@ -1,6 +1,6 @@
-"""The card of a classifier: what weights need beside them to be used. Every checkpoint and safetensors file has one.
+"""The card of a classifier, in each checkpoint and safetensors file: all that one needs to use the weights.
 
-A card may come from anybody. It is JSON within bounds: a network, and a few words and numbers.
+A card may come from a stranger. It is JSON within bounds: a network, and a few words and numbers.
 """
 
 import json
@@ -15,18 +15,18 @@ from fashion_lightning.files.names import check_name
 
 MAX_CHARACTERS = 512 * 1024
 MOST_VALUES = 32
-"""Numbers and words among the arguments of a network, those in its lists included."""
+"""Most numbers and words in a network's arguments, including those in lists."""
 LARGEST = 4096
-"""The largest width or other number among them."""
+"""The largest number in the arguments, such as a width."""
 DEEPEST = 256
-"""The largest depth: layers take time even without memory."""
+"""The largest depth; building layers takes time even if they take no memory."""
 
 PACKAGE = "fashion_lightning.networks"
 NETWORKS = ("CNN", "ConvNet", "MLP", "WideResNet")
 OURS = {f"{PACKAGE}.{name}" for name in NETWORKS}
 
 _WORD = re.compile(r"[A-Za-z0-9_-]{0,40}", re.ASCII)
-"""A word has no dot, so that nothing can be imported by it."""
+"""A word without dots, so that it cannot name something to import."""
 _CLASS_PATH = re.compile(r"[A-Za-z_]\w{0,100}(\.[A-Za-z_]\w{0,100}){1,9}", re.ASCII)
 
 
@@ -35,7 +35,7 @@ class Card:
     """A card within its bounds.
 
     Raises:
-        UserError: a value exceeds its bound; the message is the end of a sentence about the file.
+        UserError: a value exceeds its bound; the message completes a sentence that begins with the file's name.
     """
 
     network: dict[str, Any]
@@ -43,14 +43,14 @@ class Card:
     recipe: str
     tta: TTA = "none"
     val_size: int | float = 5000
-    """The validation images, which were not trained on: their number, or their share of the training images; or 0."""
+    """The number of validation images, which were not trained on, or their fraction of the training set; 0 for none."""
     images: ImageSpec = FASHION_MNIST
     limits: Limits = NO_LIMITS
 
     def __post_init__(self) -> None:
         val_size = self.val_size if type(self.val_size) in (int, float) else -1
         if self.tta not in get_args(TTA) or not 0 <= val_size <= 60_000:
-            raise UserError("its tta or its val_size cannot be")
+            raise UserError("its tta or its val_size is out of bounds")
         check_name(self.recipe, "Its recipe")
         if not isinstance(self.network, dict) or self.network.keys() != {"class_path", "init_args"}:
             raise UserError("its network is not a class with arguments")
@@ -64,16 +64,16 @@ class Card:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the network is one of this package."""
+        """Check whether the network is one of this package."""
         return self.network["class_path"] in OURS
 
     def to_json(self) -> str:
-        """The card as it stands in a file."""
+        """Return the card as the text in a file."""
         return json.dumps(asdict(self))
 
 
 def _count_values(value: Any) -> int:
-    """The number of plain values in nested lists."""
+    """Count the values in nested lists, and the lists, after checking that all are plain."""
     if isinstance(value, list):
         return 1 + sum(map(_count_values, value))
     if isinstance(value, int | float) and abs(value) <= LARGEST:  # not NaN
@@ -87,7 +87,7 @@ def read_card(text: Any) -> Card:
     """Read a card.
 
     Raises:
-        UserError: it is none; the message is the end of a sentence about the file.
+        UserError: it is not a card; the message completes a sentence that begins with the file's name.
     """
     if not isinstance(text, str):
         raise UserError(
@@ -101,14 +101,14 @@ def read_card(text: Any) -> Card:
 
 
 def card_of(config: dict[str, Any], recipe: str, limits: Limits = NO_LIMITS) -> Card | None:
-    """Make the card of a config; ``None`` if the network's arguments go beyond what a card may hold."""
+    """Make a card from a config; ``None`` if the network's arguments exceed a card's bounds."""
     model, data = config["model"], config["data"]
     network = {"init_args": {}, **model["network"]}
     module, _, name = network["class_path"].rpartition(".")
     if module.startswith(PACKAGE) and name in NETWORKS:
         network["class_path"] = f"{PACKAGE}.{name}"
     try:
-        val_size = 0 if data.get("fold") else data["val_size"]  # a card names no fold: nothing can be validated by it
+        val_size = 0 if data.get("fold") else data["val_size"]  # a card has no fold, so nobody can validate with it
         return Card(network, recipe, model["tta"], val_size, ImageSpec.of(model.get("images", {})), limits)
     except UserError:
         return None

@@ -1,6 +1,6 @@
-"""Checkpoints, found and read. One of a run of one's own is read whole; of any other file only weights and card.
+"""Find and read checkpoints: those of the user's own runs completely, of all other files only weights and card.
 
-torch is not imported before a file is read.
+Imports torch only when it reads a file.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,57 +21,57 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file with weights that was read and checked."""
+    """A file with weights, read and checked. It is *own* if it lies in a run folder where the user keeps runs."""
 
     path: Path
     run_dir: Path | None
-    """The run folder it lies in; ``None`` for a file that was moved elsewhere."""
+    """The run folder that contains it; ``None`` for a file elsewhere."""
     name: str
     """The recipe's name."""
     weights: dict[str, "Tensor"]
     config: dict[str, Any]
-    """The settings that a command builds on: the run's ``config.yaml``, or what the card decides."""
+    """The settings that a command starts from: the run's ``config.yaml``, or those that the card contains."""
     content: dict[str, Any] = field(default_factory=dict)
-    """All that Lightning saved, if this is a run of one's own."""
+    """All that Lightning saved, if the checkpoint is own; else empty."""
     limits: Limits = NO_LIMITS
     in_place: bool = False
-    """Whether ``fit`` goes on in the run folder itself, not in a new one."""
+    """Whether ``fit`` continues in the same run folder, not in a new one."""
 
     @property
     def is_own(self) -> bool:
-        """Whether it belongs to a run in a folder where the user keeps runs."""
+        """Check whether it belongs to a run in a folder where the user keeps runs."""
         return bool(self.content)
 
     @property
     def own(self) -> dict[str, Any]:
-        """What this package saved beside Lightning's content."""
+        """Return what this package added to Lightning's content."""
         return self.content["fashion_lightning"]  # type: ignore[no-any-return]
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The settings that it was trained with, as far as they are known."""
+        """Return the settings that it was trained with, as far as they are known."""
         if not self.is_own:
             return self.config
         return parse_yaml(self.own["config"], f"The config in {self.path}")  # type: ignore[no-any-return]
 
     @property
     def steps_done(self) -> int | None:
-        """Optimizer steps; ``None`` if this is not a run of one's own."""
+        """Return the number of optimizer steps; ``None`` if the checkpoint is not own."""
         return self.content.get("global_step")
 
     @property
     def loop(self) -> dict[str, Any]:
-        """The progress of Lightning's fit loop."""
+        """Return the progress of Lightning's fit loop."""
         return self.content["loops"]["fit_loop"]  # type: ignore[no-any-return]
 
     @property
     def epochs_done(self) -> int:
-        """Epochs trained to their end, validation included."""
+        """Return the number of completed epochs, including their validation."""
         return int(self.loop["epoch_progress"]["current"]["processed"])
 
     @property
     def batches_of_epoch_done(self) -> int:
-        """Batches that were trained on of an epoch whose rest is still to come; else 0."""
+        """Return the number of batches trained in an unfinished epoch; 0 between epochs."""
         batches = self.loop["epoch_loop.batch_progress"]
         return 0 if batches["is_last_batch"] else int(batches["current"]["processed"])
 
@@ -83,9 +83,9 @@ def find_checkpoint(
 
     Args:
         given: run folder, checkpoint file or safetensors file.
-        wanted: ``best``; or ``last``, to continue a run. The best checkpoint takes the place of a torn or missing
-            last one, which is said.
-        places: where the user keeps runs.
+        wanted: ``best``; or ``last``, to continue a run. The best checkpoint replaces a damaged or missing last one,
+            with a message.
+        places: folders where the user keeps runs.
         named: import paths of networks that the user has named.
 
     Raises:
@@ -114,7 +114,7 @@ def find_checkpoint(
 
 
 def _last_of(last: Path, best: Path, places: Sequence[str | Path], named: Collection[str]) -> Checkpoint:
-    """Read the last checkpoint of a run, else its best one, and say so."""
+    """Read the last checkpoint of a run; if that fails, read the best one and print a message."""
     try:
         return read_checkpoint(last, places, named)
     except UserError as error:
@@ -122,7 +122,7 @@ def _last_of(last: Path, best: Path, places: Sequence[str | Path], named: Collec
             raise
         checkpoint = read_checkpoint(best, places, named)
         if checkpoint.is_own:
-            # Gradients that were accumulated are in no checkpoint.
+            # Checkpoints do not contain accumulated gradients.
             steps = checkpoint.config["trainer"].get("accumulate_grad_batches") or 1
             is_exact = checkpoint.batches_of_epoch_done % steps == 0
             loss = "" if is_exact else " The run will not end with the same bits as an undisturbed one."
@@ -134,7 +134,7 @@ def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: C
     """Read a checkpoint or safetensors file.
 
     Raises:
-        UserError: the file is missing or torn, cannot be used, or lies in the folder of another run.
+        UserError: the file is missing, damaged or unusable, or lies in the folder of another run.
     """
     run_dir = run_dir_of(path)
     run_id = run_id_of(run_dir) if run_dir and lies_in(run_dir, places) and path.suffix != SAFETENSORS else None
@@ -154,6 +154,6 @@ def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: C
         raise UserError(f"{path} belongs to another run than the folder it lies in; move it elsewhere to use it.")
     settings = read_yaml(file) if file.is_file() else parse_yaml(own["config"], f"The config in {path}")
     if not isinstance(settings, dict) or not isinstance(settings.get("model"), dict):
-        raise UserError(f"{file} holds no settings. Delete it, and those of the checkpoint are taken.")
+        raise UserError(f"{file} holds no settings. Delete it to use those of the checkpoint.")
     limits = Limits(**own.get("limits", {}))
     return Checkpoint(path, run_dir, own["name"], content["state_dict"], settings, content, limits)

@@ -1,4 +1,4 @@
-"""What may change when a run is continued, and when there is nothing left to do."""
+"""Check what changed since a run stopped, and whether there is anything left to train."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ OF_AN_EPOCH = (
     *("data.batch_size", "data.train_size", "data.prune"),
     *("trainer.limit_train_batches", "trainer.accumulate_grad_batches"),
 )
-"""Settings that decide which batches an epoch has."""
+"""Settings that decide which batches an epoch consists of."""
 
 
 def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str) -> None:
-    """Refuse settings of a command, as plain values, that could only be ignored, or would spoil the run.
+    """Refuse changed settings that a command would have to ignore, or that would spoil the run.
 
     Raises:
-        UserError: naming the first such setting.
+        UserError: names the first such setting.
     """
     rules = []
     if command != "predict":
@@ -49,7 +49,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
 
 
 def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
-    """Refuse to go on with other pictures than before; ``now`` is the data's ``fingerprint``.
+    """Refuse to continue on other data than before; ``now`` is the data's ``fingerprint``.
 
     Raises:
         UserError: says what changed.
@@ -62,7 +62,7 @@ def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
             for name in {**counts, **counts_now}
             if counts_now.get(name, 0) != counts.get(name, 0)
         ]
-        what = ", ".join(changed[:5]) or "as many of each class, and others among them"
+        what = ", ".join(changed[:5]) or "as many of each class, but not the same ones"
         raise UserError(
             f"The pictures are not those that {checkpoint.path} was trained on ({what}). Bring those back, or start a"
             f" new run: fit --weights {checkpoint.path}"
@@ -70,7 +70,7 @@ def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
 
 
 def _fixed(settings: Any, name: str) -> Any:
-    """Return the part of a setting that may not change: the class alone for optimizers and this package's schedules."""
+    """Return the part of a setting that must not change: of optimizers and this package's schedules only the class."""
     for key in name.split("."):
         settings = settings.get(key) if isinstance(settings, dict) else None
     path = settings.get("class_path") if isinstance(settings, dict) else None
@@ -79,12 +79,12 @@ def _fixed(settings: Any, name: str) -> Any:
 
 
 def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
-    """Compare a saved optimizer state with the parameters: torch's fused kernels write beyond a smaller tensor.
+    """Check that a saved optimizer state fits the parameters: torch's fused kernels write past a smaller tensor.
 
     Raises:
-        UserError: naming the first tensor that does not fit.
+        UserError: names the first tensor that does not fit.
     """
-    if isinstance(optimizer, LBFGS | Adafactor) or not checkpoint.is_own:  # keep tensors of other shapes
+    if isinstance(optimizer, LBFGS | Adafactor) or not checkpoint.is_own:  # whose state has other shapes
         return
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, state in checkpoint.content["optimizer_states"][0]["state"].items():
@@ -99,7 +99,7 @@ def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
 
 
 def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str | None:
-    """Say why a run has nothing left to do, and how to train it longer; return ``None`` if it is unfinished."""
+    """Return why a run is finished, and how to train it longer; ``None`` if it is unfinished."""
     path, epochs, steps = checkpoint.path, checkpoint.epochs_done, checkpoint.steps_done or 0
     unchanged = "nothing was changed. To train it longer:"
     if 0 <= trainer.max_steps <= steps:
@@ -122,13 +122,13 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
 
 
 def has_asked_to_stop(state: dict[str, Any], patience: int) -> bool:
-    """Check whether early stopping, by its state, asked for the end of a run that a higher patience does not undo."""
+    """Check by its state whether early stopping asked to stop, and still would with this ``patience``."""
     has_asked = state["stopping_reason"] != EarlyStoppingReason.NOT_STOPPED.value and patience <= state["patience"]
     return bool(has_asked or state["wait_count"] >= max(patience, 1))
 
 
 def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the metrics of a finished run's report, from its last checkpoint."""
+    """Return the content of a finished run's ``fit.json``, as far as its last checkpoint has it."""
     callbacks = checkpoint.content["callbacks"]
     (best,) = (state["best_metrics"] for key, state in callbacks.items() if key.startswith("BestCheckpoint"))
     return {

@@ -1,16 +1,16 @@
-"""Run folders: one folder for each run, made, told apart and found by name.
+"""Make, identify and find run folders, one for each run.
 
 tensorboard_logs/<recipe>/version_N/
-    run.json               which run it is, as its checkpoints say too, and where it comes from
-    config.yaml            every setting of the run
-    checkpoints/best.ckpt  best on the validation images
-    checkpoints/last.ckpt  to continue from
-    events.out.tfevents.*  for TensorBoard
-    progress.json          how far the fit is, for whoever watches it
-    fit.json               what the fit ended with
-    test_best.json         what `test` measured
-    test_best.html         the same as a page for people
-    predictions.csv        what `predict` said of the test images
+    run.json               the run's id, which its checkpoints contain, and its origin
+    config.yaml            all settings of the run
+    checkpoints/best.ckpt  the best checkpoint on the validation images
+    checkpoints/last.ckpt  the checkpoint to continue from
+    events.out.tfevents.*  curves and plots for TensorBoard
+    progress.json          the fit's current epoch and state, for other processes
+    fit.json               the fit's results
+    test_best.json         the results of `test`
+    test_best.html         the same results as a page
+    predictions.csv        the predictions of `predict` for the test images
 """
 
 import contextlib
@@ -28,13 +28,13 @@ from fashion_lightning.files.durable import write_json
 LOGS = Path("tensorboard_logs")
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
-"""Weights that come with the package, each under the name of the recipe that trained them (docs/checkpoints.md)."""
+"""Weights in this package, each under the name of the recipe that trained them (docs/checkpoints.md)."""
 
 FOLDER_OF_RECIPES = "seeds/"
-"""A prefix of recipes' names that their folders of runs do not have."""
+"""A prefix of recipe names that run folders do not have."""
 
 RUN_NUMBER = "FASHION_LIGHTNING_RUN_NUMBER"
-"""Environment variable by which ``sweep`` chooses the number of a new run."""
+"""Environment variable by which ``repeat`` and ``sweep`` choose the number of a new run."""
 
 RUN_FILE = "run.json"
 
@@ -42,7 +42,7 @@ RUN_FILE = "run.json"
 def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
     """Create and return ``logs/name/version_N``.
 
-    N is ``number``, whose folder may exist, or else the next free one, also if two processes ask at once.
+    N is ``number``, whose folder may exist, or else the next free number, even if two processes ask at once.
 
     Raises:
         UserError: the folder cannot be made.
@@ -64,16 +64,16 @@ def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
 
 
 def versions(folder: Path) -> list[Path]:
-    """List the run folders of a recipe by number."""
+    """Return the run folders of a recipe, sorted by number."""
     runs = (run for run in folder.glob("version_*") if run.name[8:].isdigit() and run.is_dir())
     return sorted(runs, key=lambda run: int(run.name[8:]))
 
 
 def clear_begun(run_dir: Path) -> None:
-    """Remove what a run left that was killed before its first checkpoint; its folder is locked.
+    """Empty the folder of a run that was killed before its first checkpoint; keep this process's lock.
 
     Raises:
-        UserError: it has a checkpoint.
+        UserError: the run has a checkpoint.
     """
     if any(run_dir.glob("checkpoints/*.ckpt")):
         raise UserError(f"{run_dir} holds a run already; continue it with --ckpt_path {run_dir}.")
@@ -85,14 +85,14 @@ def clear_begun(run_dir: Path) -> None:
 def discard_run(run_dir: Path) -> None:
     """Remove the folder of a run that failed before its first checkpoint, and empty folders above it."""
     shutil.rmtree(run_dir, ignore_errors=True)
-    with contextlib.suppress(OSError):  # other runs are there
+    with contextlib.suppress(OSError):  # not empty: it has other runs
         run_dir.parent.rmdir()
-        if run_dir.parent.parent.name == LOGS.name:  # any other place was there before
+        if run_dir.parent.parent.name == LOGS.name:  # a folder of another name was there before
             run_dir.parent.parent.rmdir()
 
 
 def newest_of(*folders: Path) -> Path | None:
-    """The newest run among run folders and folders of a recipe's runs."""
+    """Return the newest run among run folders and folders of runs, by its checkpoints' times."""
     runs = (run for folder in folders for run in (folder, *folder.glob("version_*")))
     times: list[tuple[float, Path]] = []
     for file in (file for run in runs for file in run.glob("checkpoints/*.ckpt")):
@@ -102,19 +102,19 @@ def newest_of(*folders: Path) -> Path | None:
 
 
 def run_dir_of(path: str | Path) -> Path | None:
-    """The run folder that is given, or in which a checkpoint file lies."""
+    """Return the run folder at ``path``, or that of the checkpoint file at ``path``; ``None`` if there is none."""
     path = Path(path).expanduser()
     folder = path.parent.parent if path.parent.name == "checkpoints" and not path.is_dir() else path
     return folder if (folder / "config.yaml").is_file() or (folder / RUN_FILE).is_file() else None
 
 
 def lies_in(run_dir: Path, places: Iterable[str | Path]) -> bool:
-    """Whether a run folder lies where the user keeps runs; a link there that leads elsewhere does not count."""
+    """Check whether a run folder lies where the user keeps runs; a symbolic link to elsewhere does not count."""
     return any(run_dir.resolve().is_relative_to(Path(place).expanduser().resolve()) for place in places)
 
 
 def mark_run(run_dir: Path) -> str:
-    """Return the identity of a run folder, which its checkpoints carry; give it one if it has none."""
+    """Return the id of a run folder, which its checkpoints contain; create one if it is missing."""
     known = run_id_of(run_dir)
     if known is None:
         known = uuid.uuid4().hex
@@ -123,27 +123,27 @@ def mark_run(run_dir: Path) -> str:
 
 
 def run_id_of(run_dir: Path) -> str | None:
-    """The identity of a run folder; ``None`` if it has none."""
+    """Return the id of a run folder; ``None`` if it has none."""
     run = read_json(run_dir / RUN_FILE).get("run")
     return run if isinstance(run, str) else None
 
 
 def newest_run_hint() -> str:
-    """A sentence to add to the error that a run does not exist."""
+    """Return a hint for errors about a missing run."""
     run = newest_of(*LOGS.glob("*"))
     return f" Your newest run: {run}" if run else " There are no runs here yet: fashion-lightning fit"
 
 
 def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
-    """Find what ``--ckpt_path`` names: a path, or the newest run of a recipe or of a name that ``--name`` gave.
+    """Find what ``--ckpt_path`` names: a path, or the newest run of a recipe or with a ``--name``.
 
-    A recipe that has no run yet stands for the weights that come with the package, if there are any.
+    For a recipe without runs, find the weights in this package, if there are any.
 
     Args:
-        given: run folder, checkpoint file, folder of a recipe's runs (``tensorboard_logs/quick``), recipe
-            (``quick``, ``seeds/three_dense``), run below where runs are kept (``quick/version_0``), or a run's own
-            name.
-        places: where runs are kept.
+        given: a run folder, a checkpoint file, a folder of a recipe's runs (``tensorboard_logs/quick``), a recipe
+            (``quick``, ``seeds/three_dense``), a run folder relative to ``places`` (``quick/version_0``), or a name
+            that ``--name`` gave a run.
+        places: folders where runs are kept.
 
     Raises:
         UserError: there is no such run.
@@ -159,14 +159,14 @@ def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
     if is_name and (ours := WEIGHTS / f"{name}.safetensors").is_file():
         return ours
     if path.exists():
-        return path  # the reader will say what it lacks
+        return path  # its reader reports what is wrong with it
     close = difflib.get_close_matches(name, {folder.name for folder in _folders(places) if newest_of(folder)}, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     raise UserError(f"There is no run folder or checkpoint at {given}{hint}.{newest_run_hint()}")
 
 
 def _newest_called(name: str, places: Sequence[str | Path]) -> Path | None:
-    """Find the newest run of a recipe, in the first place that has any; else the newest with this ``--name``."""
+    """Find a recipe's newest run, in the first of the places that has any; else the newest run with this ``--name``."""
     for folder in _folders(places):
         if folder.name == name and (run := newest_of(folder)) is not None:
             return run
@@ -175,6 +175,6 @@ def _newest_called(name: str, places: Sequence[str | Path]) -> Path | None:
 
 
 def _folders(places: Sequence[str | Path]) -> Iterator[Path]:
-    """Yield the folders of recipes."""
+    """Yield the folders of recipes' runs."""
     for place in places:
         yield from sorted(folder for folder in Path(place).expanduser().glob("*") if folder.is_dir())

@@ -1,9 +1,9 @@
-"""Where a run comes from, in its folder's ``run.json``: for people and reports; nothing depends on it.
+"""Record a run's origin in its ``run.json``, for people and reports; no command depends on it.
 
-run        the identity that its checkpoints carry (``runs/folder.py``)
-name       the latest that the user gave it
+run        the id that its checkpoints contain (``runs/folder.py``)
+name       the latest name that the user gave it
 origin     name, note, start, command line, commit, versions, machine
-continued  the same for each time that the run went on, and the step
+continued  the same for each time that the run was continued, and the step
 """
 
 import contextlib
@@ -27,21 +27,21 @@ LONGEST_COMMAND = 2000
 """Characters."""
 
 MOST_CONTINUED = 10
-"""The latest are kept."""
+"""Only the latest continuations are kept."""
 
 GIT_TIMEOUT_S = 1.0
-"""A training does not wait for a slow repository, such as one on a network."""
+"""Training does not wait longer for a slow repository, such as one on a network."""
 
 
 def describe(
     arguments: Sequence[str], name: str = "", note: str = "", gpu: str = "", threads: int = 0
 ) -> dict[str, Any]:
-    """Describe a fit that begins now.
+    """Describe the origin of a command that starts now.
 
     Args:
-        arguments: as they were typed, without the program.
-        name, note: the user's, for the run.
-        gpu, threads: the device it trains on, empty for a CPU, and the threads that torch computes with.
+        arguments: the command line, without the program.
+        name, note: the user's name and note for the run.
+        gpu, threads: the GPU's name, empty for a CPU, and the number of torch's threads.
     """
     libraries = {name: importlib.import_module(name).__version__ for name in ("torch", "torchvision", "lightning")}
     origin = {
@@ -57,12 +57,12 @@ def describe(
 
 
 def git_state(folder: Path) -> dict[str, str]:
-    """Ask git for the commit that a folder is at. Files unknown to git do not count.
+    """Return the commit of a folder, and whether files that git tracks were changed.
 
     Returns:
         ``{"commit": 40 hex digits, "state": "clean" or "changed"}``; empty without a commit or git.
     """
-    # Write nothing (no index.lock in the way of the user's own git), and start no program of the repository's config.
+    # Write no index.lock, which would disturb the user's git, and start no program that the repository configures.
     git = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder))
     command = (*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     try:
@@ -74,18 +74,18 @@ def git_state(folder: Path) -> dict[str, str]:
 
 
 def _processor() -> str:
-    with contextlib.suppress(OSError):  # Linux, where Python itself knows only the architecture
+    with contextlib.suppress(OSError):  # on Linux, Python knows only the architecture
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         told = dict(re.findall(r"^(model name|cpu family|model)\s*: (.+)$", text, re.MULTILINE))
-        if len(told) == 3:  # two processors of one name may differ in the width of their vectors
+        if len(told) == 3:  # processors of one name may differ in vector width
             return f"{told['model name']} (family {told['cpu family']}, model {told['model']})"
     return platform.processor() or platform.machine()
 
 
 def record_origin(run_dir: Path, origin: dict[str, Any], steps: int = 0) -> None:
-    """Record where a run comes from, by ``describe``, or how it goes on after so many optimizer steps.
+    """Record a run's origin, from ``describe``; or its continuation, if an origin is recorded, after ``steps`` steps.
 
-    Training does not end if this cannot be written: the first checkpoint will report the problem.
+    Does not raise if the file cannot be written: the first checkpoint will report the problem.
     """
     content = read_json(run_dir / RUN_FILE)
     if "origin" in content:
@@ -98,12 +98,12 @@ def record_origin(run_dir: Path, origin: dict[str, Any], steps: int = 0) -> None
 
 
 def read_origin(run_dir: Path) -> dict[str, Any]:
-    """Read where a run comes from.
+    """Read a run's origin.
 
     Returns:
         ``name``, ``note``, ``started`` (ISO 8601, UTC), ``command``; ``git`` (``commit`` and ``state`` of the working
         folder); ``versions``, by library; ``machine`` (``processor``, ``cores``, ``threads``, ``gpu``);
-        ``continued``, a list of the same with ``after_steps``. The latest name counts. What is missing is left out.
+        ``continued``, a list of the same with ``after_steps``. ``name`` is the latest. Missing entries are left out.
     """
     content = read_json(run_dir / RUN_FILE)
     origin = content["origin"] if isinstance(content.get("origin"), dict) else {}

@@ -12,7 +12,7 @@ IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
 def import_paths(settings: Any) -> set[str]:
-    """The import paths among the values of settings."""
+    """Return the import paths among the values of settings."""
     if isinstance(settings, str):
         return set(IMPORT_PATH.findall(settings))
     parts = settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ()
@@ -20,13 +20,13 @@ def import_paths(settings: Any) -> set[str]:
 
 
 def look_in_working_folder(named: Iterable[str]) -> None:
-    """Let Python import from the working folder, after every other place, if a named class lies there.
+    """Add the working folder to the end of Python's import path if it contains the module of a named class.
 
-    ``python -m fashion_lightning`` always does; the ``fashion-lightning`` command does not.
+    ``python -m fashion_lightning`` always imports from there; the ``fashion-lightning`` command does not.
 
     Args:
-        named: import paths that the user typed or has in a config. Not those of a checkpoint: its sender must not
-            choose what is imported.
+        named: import paths that the user typed or has in a config; never those of a stranger's checkpoint, who must
+            not choose what is imported.
     """
     for package in sorted({path.partition(".")[0] for path in named}):
         is_here = Path(f"{package}.py").is_file() or Path(package).is_dir()

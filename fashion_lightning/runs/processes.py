@@ -1,7 +1,7 @@
-"""The processes of a run, and child processes that end with the process that started them.
+"""Identify the processes of a run; start child processes that end together with their parent.
 
 The parent holds one end of a pipe and writes nothing. The child has the other end as its standard input and waits for
-the pipe to close, which the system does after SIGKILL, too. This is portable, unlike Linux's
+the pipe to close, which happens even after SIGKILL. This is portable, unlike Linux's
 ``prctl(PR_SET_PDEATHSIG)``, which must be called between fork and exec.
 """
 
@@ -16,44 +16,44 @@ from subprocess import Popen
 from typing import Any, Self
 
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
-"""Variables of torchrun, Lightning's own launcher and SLURM: all of them are 0 in the first process."""
+"""Variables of torchrun, Lightning's launcher and SLURM; those that are set are 0 in the first process."""
 
 LAUNCHER = (*RANKS, "WORLD_SIZE", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS")
-"""Variables by which Lightning takes a process for one of several that train together."""
+"""Variables by which Lightning recognizes one of several processes that train together."""
 
 SIGNALS = tuple(
     signal.Signals[name]
     for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
     if name != "SIGHUP" or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
 )
-"""Signals that ask a process to end: Ctrl-C, what systemd and ``timeout`` send, what a SLURM job may ask for, and the
-end of a terminal, unless ``nohup`` started the process."""
+"""Signals that ask a process to end: of Ctrl-C, of systemd and ``timeout``, of a SLURM job that asks for it, and of a
+closed terminal, unless ``nohup`` started the process."""
 
 PYTHON = (sys.executable, *([] if Path.cwd() == Path(__file__).parents[2] else ["-P"]))
-"""Python, not importing from the working folder, where a ``random.py`` may lie, unless that is our checkout's."""
+"""Python; imports from the working folder, where a ``random.py`` may lie, only if that is our checkout."""
 
 PROGRAM = (*PYTHON, "-m", "fashion_lightning")
-"""This command, as a process starts it."""
+"""The command line that starts this program in a child process."""
 
 ENDS_WITH_STDIN = "FASHION_LIGHTNING_ENDS_WITH_STDIN"
 
 
 def leave_launcher() -> None:
-    """Make this process one of its own, whatever started it: a task of SLURM may run a whole sweep."""
+    """Forget a launcher's variables, so that Lightning sees a single process: a SLURM task may run a whole sweep."""
     for name in LAUNCHER:
         os.environ.pop(name, None)
 
 
 def is_first_process() -> bool:
-    """Check whether this is the process of its run that makes folders, writes files and prints."""
+    """Check whether this is the first process of its run, which makes folders, writes files and prints."""
     return not any(int(os.environ.get(name) or 0) for name in RANKS)
 
 
 class Children:
-    """Starts processes of this command that get SIGTERM when the ``with`` block or this process ends."""
+    """Starts child processes that get SIGTERM when the ``with`` block or this process ends."""
 
     def __init__(self) -> None:
-        self.their_end, self.our_end = os.pipe()  # a child inherits only the end that it is given
+        self.their_end, self.our_end = os.pipe()  # a child gets only its own end
 
     def __enter__(self) -> Self:
         return self
@@ -63,16 +63,16 @@ class Children:
         os.close(self.their_end)
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], **streams: Any) -> "Popen[bytes]":
-        """Start a process; ``environment`` is added to that of this process."""
+        """Start a child process; ``environment`` is added to this process's variables."""
         variables = {name: value for name, value in os.environ.items() if name not in LAUNCHER}
         variables |= {**environment, ENDS_WITH_STDIN: "1"}
-        # In a session of its own, so that Ctrl-C reaches this process only, which hands on a single signal.
+        # In its own session, so that Ctrl-C reaches only this process, which passes on a single signal.
         return Popen(command, stdin=self.their_end, env=variables, start_new_session=True, **streams)
 
 
 def end_with_starter() -> None:
-    """End this process with the one that started it: a parent that holds ``Children``, or the launcher of a run."""
-    if os.environ.pop(ENDS_WITH_STDIN, None) is not None:  # its own children do not get the variable
+    """End this process when its starter ends: a parent that holds ``Children``, or the launcher of a run."""
+    if os.environ.pop(ENDS_WITH_STDIN, None) is not None:  # popped, so that its children do not get the variable
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     if not is_first_process():
         threading.Thread(target=_end_with_launcher, args=[os.getppid()], daemon=True).start()
@@ -84,9 +84,9 @@ def _end_with_stdin() -> None:
 
 
 def _end_with_launcher(launcher: int) -> None:
-    """End a process that waits to be connected to the first one: half an hour, in code that no signal interrupts."""
+    """End a process that waits for a connection to rank 0: up to half an hour, in code that no signal interrupts."""
     while os.getppid() == launcher:
         time.sleep(1)
-    time.sleep(10)  # by then, the lost connection has mostly ended this process, with a line of its own
+    time.sleep(10)  # usually the lost connection ends this process meanwhile, with its own message
     print("error: The first process of this run has ended; this one cannot go on alone.", file=sys.stderr)
     os._exit(2)

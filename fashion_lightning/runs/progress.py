@@ -1,4 +1,4 @@
-"""``progress.json``: how far a run is, for other processes to read."""
+"""``progress.json``: a run's current epoch and state, for other processes to read."""
 
 import contextlib
 from pathlib import Path
@@ -9,25 +9,25 @@ from fashion_lightning.files.durable import write_json
 
 
 class Progress(NamedTuple):
-    """What ``progress.json`` holds."""
+    """The content of ``progress.json``."""
 
     epoch: int
-    """Epochs trained to their end."""
+    """Completed epochs."""
     epochs: int | None
     """Epochs in all; ``None`` if only steps or time end the run."""
     step: int
-    """Optimizer steps done."""
+    """Completed optimizer steps."""
     state: str
     """``training``, ``finished``, ``interrupted``, ``failed``; ``diverged`` if numbers were no longer finite. A killed
     run stays ``training``, but is not locked (``files/lock.py``)."""
     pid: int
     """The process that wrote it."""
     threads: int
-    """torch's threads. They decide the last bits of sums, so a continued run keeps their number."""
+    """The number of torch's threads, which decides the last bits of sums; a continued run keeps it."""
 
 
 def write_progress(run_dir: Path, progress: Progress) -> None:
-    """Replace ``progress.json``. Training does not end if that fails; the next checkpoint will report the problem."""
+    """Replace ``progress.json``. Does not raise if that fails: the next checkpoint will report the problem."""
     with contextlib.suppress(OSError):
         write_json(run_dir / "progress.json", progress._asdict())
 

@@ -1,4 +1,4 @@
-"""Read back what a run folder holds, without torch."""
+"""Read the results in a run folder, without torch."""
 
 import contextlib
 import csv
@@ -26,11 +26,11 @@ OBSERVATION = (
     "last_checkpoint.every_n_minutes",
     "last_checkpoint.every_n_steps",
 )
-"""Settings of a fit that change what is shown or saved, but no weight."""
+"""Settings of a fit that change its output and saves, but not its weights."""
 
 NOT_OF_THE_RECIPE = (
     "seed_everything",
-    "model.tta",  # only changes how a trained model is evaluated
+    "model.tta",  # changes only the evaluation of a trained model
     "data.root",
     "trainer.default_root_dir",
     *OBSERVATION,
@@ -46,12 +46,12 @@ PLACES_AND_DEVICES = (
     "trainer.strategy",
     "trainer.precision",
 )
-"""Settings that must be typed again to continue or test a run: a checkpoint decides no place and no device."""
+"""Settings that must be typed again to continue or test a run: a checkpoint decides neither folders nor devices."""
 
 FIT_KEYS = ("seed", "epochs", "parameters", "fit_seconds")
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""The largest event file whose curves are read; the default recipe writes about 1 MB."""
+"""Larger event files are not read; the default recipe writes about 1 MB."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class RunResults:
     name: str
     """The recipe's name."""
     settings: dict[str, str]
-    """The settings that make the recipe, by dotted names."""
+    """The settings that belong to the recipe, by their dotted names."""
     fit: dict[str, Any]
     """The content of fit.json."""
     tests: dict[str, dict[str, Any]]
@@ -70,7 +70,7 @@ class RunResults:
 
 
 def flattened(settings: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield nested settings by their dotted names."""
+    """Yield nested settings with their dotted names."""
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from flattened(value, f"{prefix}{key}.")
@@ -79,9 +79,9 @@ def flattened(settings: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def recipe_settings(config: dict[str, Any]) -> dict[str, str]:
-    """Select the settings of a config that decide how a run with a given seed ends.
+    """Select the settings of a config that decide the result of a run with a given seed.
 
-    Classes in a list, such as callbacks, are named by their class.
+    The keys of list items with a class, such as callbacks, contain the class name instead of a position.
     """
     settings: dict[str, Any] = {}
     for key, value in flattened(config):
@@ -90,19 +90,19 @@ def recipe_settings(config: dict[str, Any]) -> dict[str, str]:
             settings.update(flattened(parts))
         else:
             settings[key] = value
-    settings["data.fold"] = re.sub(r"^\d+/", "k/", str(settings.get("data.fold")))  # all folds are of one recipe
+    settings["data.fold"] = re.sub(r"^\d+/", "k/", str(settings.get("data.fold")))  # all folds belong to one recipe
     return {key: str(value) for key, value in settings.items() if key not in NOT_OF_THE_RECIPE}
 
 
 def find_runs(given: Sequence[str]) -> list[Path]:
-    """Resolve run folders, folders of runs, globs and recipe names; what is not there is kept as it is."""
+    """Resolve run folders, folders of runs, globs and recipe names; keep paths that do not exist unchanged."""
     found: list[Path] = []
     for text in given:
         places = (Path(text), LOGS / text.removeprefix(FOLDER_OF_RECIPES))
         matches = [place for place in places if run_dir_of(place) or versions(place)][:1]
         matches = matches or [Path(path) for path in sorted(glob.glob(text))]
         if not matches:
-            with contextlib.suppress(UserError):  # the name of no run either
+            with contextlib.suppress(UserError):  # not the name of a run either
                 matches = [run for run in [find_run(text)] if run.is_dir()]
         for path in matches or [Path(text)]:
             found += versions(path) or [path]
@@ -113,7 +113,7 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     """Read the config of a run.
 
     Raises:
-        UserError: in a few words, what is wrong with the folder.
+        UserError: says in a few words what is wrong with the folder.
     """
     try:
         config = read_yaml(run_dir / "config.yaml")
@@ -130,7 +130,7 @@ def read_results(run_dir: Path) -> RunResults:
     """Read the results of a finished run.
 
     Raises:
-        UserError: in a few words, why there are none.
+        UserError: says in a few words why there are none.
     """
     settings = recipe_settings(read_config(run_dir))
     fit = read_report(run_dir / "fit.json", FIT_KEYS)
@@ -143,14 +143,14 @@ def read_results(run_dir: Path) -> RunResults:
     tests = {}
     for tta in get_args(TTA):
         metrics = read_report(run_dir / f"test_best{suffix(tta)}.json", ("accuracy", "top5", "loss", "steps"))
-        if metrics and metrics["steps"] == best["steps"]:  # else it is from an earlier best checkpoint
+        if metrics and metrics["steps"] == best["steps"]:  # else it tested an earlier best checkpoint
             tests[tta] = metrics
-    settings["processes"] = str(fit.get("processes", 1))  # each had batches of the recipe's size
+    settings["processes"] = str(fit.get("processes", 1))  # each process had batches of the configured size
     return RunResults(run_dir, str(fit.get("recipe", run_dir.parent.name)), settings, fit, tests)
 
 
 def read_predictions(run_dir: Path) -> dict[str, bool]:
-    """Return whether each test image was classified right, as ``predict`` wrote; empty if it did not."""
+    """Return from ``predictions.csv`` whether each test image was classified correctly; empty if there is no file."""
     try:
         with (run_dir / "predictions.csv").open(encoding="utf-8", newline="") as file:
             return {row["image"]: row["correct"] == "true" for row in csv.DictReader(file)}
@@ -159,19 +159,19 @@ def read_predictions(run_dir: Path) -> dict[str, bool]:
 
 
 def has_report(run_dir: Path) -> bool:
-    """Return whether a run is finished and its report can be read."""
+    """Check whether a run is finished and its ``fit.json`` can be read."""
     return bool(read_report(run_dir / "fit.json", FIT_KEYS))
 
 
 def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any]:
-    """Read the JSON that ``fit`` or ``test`` wrote; empty if it is missing, damaged or lacks a needed number."""
+    """Read the JSON of ``fit`` or ``test``; empty if it is missing, damaged or lacks one of the ``needed`` numbers."""
     report = read_json(path)
     return report if all(isinstance(report.get(name), int | float) for name in needed) else {}
 
 
 def read_curve(run_dir: Path, tag: str) -> dict[int, float]:
-    """Read a scalar that is logged once an epoch, by epoch, counted from 1. Skip event files that are too large."""
-    from fashion_lightning.runs.event_files import event_files, read_events  # brings protocol buffers
+    """Read a scalar that is logged once per epoch, as values by epoch, counted from 1; skip too large event files."""
+    from fashion_lightning.runs.event_files import event_files, read_events  # imports protocol buffers
 
     points: dict[str, dict[int, float]] = {tag: {}, "epoch": {}}
     for path in event_files(run_dir):

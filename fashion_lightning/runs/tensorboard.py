@@ -1,4 +1,4 @@
-"""The TensorBoard logger of a run: one folder, one point for each step, the settings in the HPARAMS tab."""
+"""The TensorBoard logger of a run: one folder, one point per step, the settings in the HPARAMS tab."""
 
 import contextlib
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ from fashion_lightning.runs.processes import is_first_process
 from fashion_lightning.runs.results import flattened
 
 THROUGHPUT = "throughput"
-"""Images trained on per second: the one curve in which two equal runs differ."""
+"""Training images per second: the only curve that differs between two equal runs."""
 
 AFTER_THE_EPOCH = (*TRAIN_METRICS, THROUGHPUT)
-"""Curves that get their point when an epoch ends, after the checkpoint of a validation in its last step."""
+"""Curves that are logged at the end of an epoch, after the checkpoint of a validation in its last step."""
 
 PARTS = (("val", "validation"), ("train", "training"))
-"""Curves of a run differ in a chart by their markers only: each part has a chart of its own."""
+"""Each part has its own chart, because in one chart a run's curves differ only by their markers."""
 
 LAYOUT = {
     "Accuracy": {f"{name} accuracy": ["Multiline", [f"{part}/accuracy"]] for part, name in PARTS},
@@ -41,15 +41,15 @@ LAYOUT = {
 """The charts of the Custom Scalars tab."""
 
 AT_EACH_START = ("_hparams_/", "custom_scalars__config__")
-"""Tags that are written when a run begins and each time that it continues."""
+"""Prefixes of tags that are written whenever a run starts or continues."""
 
 
 class RunLogger(TensorBoardLogger):
-    """Writes into a run folder, also when the run is continued.
+    """Writes into a run folder, even when the run is continued.
 
     Args:
-        run_dir, recipe: the folder, and settings for the HPARAMS tab, plain values.
-        resumed: the checkpoint that the run continues from. Points logged after it are taken out of the files.
+        run_dir, recipe: the folder, and the settings for the HPARAMS tab as plain values.
+        resumed: the checkpoint that the run continues from. Points that were logged after it are removed.
     """
 
     def __init__(self, run_dir: Path, recipe: dict[str, Any], resumed: Checkpoint | None = None) -> None:
@@ -66,10 +66,10 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_graph(self, model: Any, input_array: torch.Tensor | None = None) -> None:
-        """Log the settings and the layout of the charts, but no graph; Lightning calls this when a fit starts.
+        """Log the settings and the layout of the charts, not a graph; Lightning calls this when a fit starts.
 
-        Stock Lightning writes ``hp_metric = -1`` beside the settings, which a later ``test`` overwrites (issue 21247).
-        Without a list of settings and metrics, TensorBoard shows those of all runs, else those of the first one.
+        Lightning itself writes ``hp_metric = -1`` with the settings, which a later ``test`` overwrites (issue 21247).
+        Writes no list of settings and metrics: without it TensorBoard shows those of all runs, not of the first one.
         """
         shown = {key: value if isinstance(value, int | float) else str(value) for key, value in flattened(self.recipe)}
         _, settings, end = hparams(shown, {})  # type: ignore[no-untyped-call]
@@ -78,7 +78,7 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log curves. ``epoch`` is written for readers of the files, but TensorBoard draws no chart of it."""
+        """Log curves. ``epoch`` is written for readers of the files, in a form that TensorBoard does not plot."""
         curves = dict(metrics)
         epoch = curves.pop("epoch", None)
         super().log_metrics(curves, step)
@@ -89,25 +89,25 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Flush; the run's config.yaml takes the place of Lightning's hparams.yaml."""
+        """Flush the event file; write no hparams.yaml as Lightning does, since the run has a config.yaml."""
         self.experiment.flush()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Close the event file; after another error, one of the disk is no news."""
+        """Close the event file; after a failed fit, ignore errors of the disk, so that they do not hide its error."""
         with contextlib.nullcontext() if status == "success" else contextlib.suppress(OSError):
             super().finalize(status)
 
 
 def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
-    """Take what a run logged after a checkpoint out of its event files, and a torn record at their end.
+    """Remove all that a run logged after a checkpoint from its event files, and a damaged record at their end.
 
-    The continued run logs these points, pictures and settings again. TensorBoard drops the first of two points of a
-    tag, but other readers of the files find both (issue 5403).
+    The continued run logs these points, plots and settings again. TensorBoard drops the first of two points of a tag,
+    but other readers of the files see both (issue 5403).
     """
     steps = checkpoint.steps_done or 0
     epochs, batches = (checkpoint.loop[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
-    # An epoch has begun whose training metrics are still to be logged, be it after its last batch.
+    # If an epoch has begun, its training metrics will be logged again, even if its last batch is done.
     again = AFTER_THE_EPOCH if epochs["processed"] < epochs["started"] and batches["processed"] > 0 else ()
 
     def stays(event: Event) -> bool:
@@ -125,9 +125,9 @@ def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
 
 
 def log_test_metrics(run_dir: Path, stage: str, metrics: dict[str, Any], step: int) -> None:
-    """Add test metrics to the run's curves, at the step of the checkpoint that was tested.
+    """Add test metrics to the run's curves, at the step of the tested checkpoint.
 
-    Each checkpoint's points have a file of their own, which the next test replaces. Lightning would log them at step 0,
+    Each checkpoint's points are in a separate file, which its next test replaces. Lightning would log them at step 0,
     with an ``epoch`` 0 that hides the whole ``epoch`` curve.
     """
     suffix = f".{stage}_{step}"

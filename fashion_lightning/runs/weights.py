@@ -1,4 +1,4 @@
-"""Weights and their card, read from a file that anybody may have written."""
+"""Read weights and their card from a file that may come from a stranger."""
 
 import pickletools
 import zipfile
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 SAFETENSORS = ".safetensors"
 CARD = "fashion_lightning"
-"""Where the metadata of a safetensors file hold the card."""
+"""The key of the card in a safetensors file's metadata."""
 PREFIX = "network."
-"""How the names of a classifier's weights begin."""
+"""The prefix of the names of a classifier's weights."""
 
 MAX_PICKLE_STEPS = 200_000
-"""A checkpoint of the largest recipe takes 6,000."""
+"""Most opcodes in a checkpoint's pickle; the largest recipe's has 6,000."""
 
 GLOBALS = {
     *("collections OrderedDict", "collections Counter"),  # weights; the milestones of MultiStepLR
@@ -27,16 +27,16 @@ GLOBALS = {
     *("torch FloatStorage", "torch DoubleStorage", "torch HalfStorage", "torch BFloat16Storage", "torch LongStorage"),
     *("torch IntStorage", "torch ShortStorage", "torch CharStorage", "torch ByteStorage", "torch BoolStorage"),
 }
-"""What a checkpoint's pickle may name. torch's own list is longer: ``bytearray`` turns a number into as many bytes."""
+"""Names that a checkpoint's pickle may contain. torch allows more, such as ``bytearray``, which allocates any size."""
 
 
 def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Tensor"], Card]:
-    """Read weights and card; nothing else of the file is looked at.
+    """Read weights and card; ignore everything else in the file.
 
     ``named`` are import paths of networks that the user has named.
 
     Raises:
-        UserError: the file is torn, exceeds a bound, or its weights are not those of the network on its card.
+        UserError: the file is damaged, exceeds a bound, or its weights do not fit the network on its card.
     """
     state_dict: Any
     try:
@@ -48,7 +48,7 @@ def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Te
             state_dict, text = content.get("state_dict"), own.get("card") if isinstance(own, dict) else None
         card = read_card(text)
         class_path = card.network["class_path"]
-        if not card.is_ours and class_path not in named:  # it was not imported
+        if not card.is_ours and class_path not in named:  # and not imported
             raise UserError(f"its network is {class_path}. If you trust it, name it: --model.network {class_path}")
         weights = _plain_weights(state_dict, 2 * path.stat().st_size)
         if card.is_ours:
@@ -59,10 +59,10 @@ def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Te
 
 
 def read_checkpoint_file(path: Path) -> dict[str, Any]:
-    """Read a file that ``torch.save`` wrote: plain values and tensors.
+    """Read a file of plain values and tensors that ``torch.save`` wrote.
 
     Raises:
-        UserError: the file is torn, exceeds a bound, or holds anything else; the end of a sentence about it.
+        UserError: it is damaged, exceeds a bound, or holds anything else; the message completes a sentence about it.
     """
     import torch
 
@@ -77,9 +77,9 @@ def read_checkpoint_file(path: Path) -> dict[str, Any]:
 
 
 def _check_archive(path: Path) -> None:
-    """Look through the zip archive before torch opens it.
+    """Check the zip archive before torch opens it.
 
-    torch stores records as they are, so nothing in the file can become more than the file.
+    torch stores records uncompressed, so no content can be larger than the file.
     """
     if not path.is_file():  # opening a pipe would wait
         raise UserError("it is missing, or not a regular file")
@@ -91,7 +91,7 @@ def _check_archive(path: Path) -> None:
             names = {record.filename.lower() for record in records}  # torch ignores case
             plain = len(names) == len(records) and all(record.compress_type == zipfile.ZIP_STORED for record in records)
             size = sum(record.file_size for record in records)
-            # Else the file may be a pickle or another archive as well, which torch would read instead.
+            # Otherwise the file may also be a pickle or another archive, which torch would read instead.
             plain = plain and begin == b"PK\x03\x04" and min(record.header_offset for record in records) == 0
             if not plain or size > path.stat().st_size or archive.testzip():  # torch does not compare checksums
                 raise zipfile.BadZipFile("its records are not plain, whole and the first bytes of the file")
@@ -105,15 +105,15 @@ def _check_archive(path: Path) -> None:
 
 
 def _check_pickle(pickled: bytes) -> None:
-    """Look through the steps of a pickle without taking one."""
+    """Check a pickle's opcodes without executing them."""
     for number, (step, argument, _) in enumerate(pickletools.genops(pickled)):
         if (
             step.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
             or (step.name == "GLOBAL" and argument not in GLOBALS)
-            or (step.name == "PROTO" and argument != 2)  # torch.save's own; torch would warn of another one
+            or (step.name == "PROTO" and argument != 2)  # torch.save's protocol; torch would warn of others
         ):
             raise UserError("it holds more than plain values and tensors in pickle protocol 2; it is not opened")
-        # The hashes of large whole numbers can collide, with which a dictionary takes minutes.
+        # Hashes of large integers can collide, so that a dictionary of them takes minutes to build.
         if number > MAX_PICKLE_STEPS or (step.name.startswith("LONG") and abs(argument or 0) >= 2**63):
             raise UserError("it holds more values than a checkpoint does; it is not opened")
 
@@ -138,7 +138,7 @@ def write_safetensors(state_dict: Mapping[str, "Tensor"], card: Card) -> bytes:
 
 
 def _plain_weights(state_dict: Any, most_bytes: int) -> dict[str, "Tensor"]:
-    """Check that a state dict holds plain tensors, none larger than its bytes, and all together no larger than that."""
+    """Check that a state dict holds plain tensors, none larger than its storage, all at most ``most_bytes``."""
     import torch
 
     if not isinstance(state_dict, dict) or not state_dict:
@@ -147,17 +147,17 @@ def _plain_weights(state_dict: Any, most_bytes: int) -> dict[str, "Tensor"]:
     for name, tensor in state_dict.items():
         if not isinstance(name, str) or type(tensor) not in (torch.Tensor, torch.nn.Parameter):
             raise UserError("its weights are not plain tensors")
-        is_number = tensor.is_floating_point() or (tensor.dim() == 0 and not tensor.is_complex())  # a count of batches
+        is_number = tensor.is_floating_point() or (tensor.dim() == 0 and not tensor.is_complex())  # a batch count
         bytes_needed = tensor.numel() * tensor.element_size()
         total += bytes_needed
         if not is_number or bytes_needed > tensor.untyped_storage().nbytes() or total > most_bytes:
             raise UserError("its weights are not plain tensors, or larger than the file")
-    # A new dictionary, without the notes on loading that torch keeps beside the weights.
+    # A new dictionary, without the metadata that torch's state dicts have.
     return {name: tensor.detach() for name, tensor in state_dict.items()}
 
 
 def _check_fit(card: Card, weights: Mapping[str, "Tensor"]) -> None:
-    """Build the network of a card without memory for its weights, and give it these."""
+    """Check that weights fit a card's network, which is built without memory for its own weights."""
     import torch
 
     from fashion_lightning import networks
@@ -171,12 +171,12 @@ def _check_fit(card: Card, weights: Mapping[str, "Tensor"]) -> None:
 
 
 def put_in(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> None:
-    """Give weights to a network that may be on the ``meta`` device."""
+    """Load weights into a network that may be on the ``meta`` device."""
     network.load_state_dict({name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}, assign=True)
 
 
 def start_from(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> str:
-    """Copy the weights that have a name and shape of a network's; return what was taken and what is new."""
+    """Copy the weights whose name and shape match a network's; return a line about the copied and the missing ones."""
     own = network.state_dict()
     given = {name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}
     taken = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
