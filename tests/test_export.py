@@ -114,7 +114,7 @@ def test_a_file_that_says_something_else_is_not_kept(cli: Run, trained: Path, mo
     monkeypatch.setitem(formats.FORMATS, ".pt2", (formats.write_pt2, off_by_a_little))
     Path("model.pt2").write_text("an earlier one")
     said = cli("export", "--ckpt_path", trained, "--output", "model.pt2", exits=2)
-    assert "does not say what the checkpoint says: 0 of 600 images get another class" in said
+    assert "does not give the checkpoint's answers: 0 of 600 images get another class" in said
     assert Path("model.pt2").read_text() == "an earlier one"
 
 

@@ -228,7 +228,7 @@ def test_what_cannot_be_served_is_said_in_one_line(cli: Run, monkeypatch: pytest
         taken = str(other.getsockname()[1])
         said = cli("serve", "--ckpt_path", "tiny", "--port", taken, exits=2)
     assert f"Nothing can be served at 127.0.0.1, port {taken} (Address already in use)." in said
-    assert "is no name or number" in cli("serve", "--ckpt_path", "tiny", "--host", "no-such-name.invalid", exits=2)
+    assert "not a name or IP address" in cli("serve", "--ckpt_path", "tiny", "--host", "no-such-name.invalid", exits=2)
     monkeypatch.setattr(deploy, "find_spec", lambda name: None)
     assert "pip install fastapi uvicorn" in cli("serve", "--ckpt_path", "tiny", exits=2)
 

@@ -1,8 +1,8 @@
-"""The files that ``export`` writes: how each is written, and how it is read back to check it.
+"""Write the files of ``export``, and read each back to check it.
 
-``.onnx`` is for every runtime that reads it, without torch; ``.pt2``, of torch.export, runs in Python or C++ without
-this package; ``.html`` classifies dropped pictures in a browser, offline; ``.safetensors`` holds weights and their
-card, and every command takes it in the place of a checkpoint.
+``.onnx`` needs an ONNX runtime but not torch; ``.pt2`` (torch.export) runs in Python or C++ without this package;
+``.html`` is a page that classifies pictures in a browser, offline; ``.safetensors`` holds weights and their card, and
+every command takes it instead of a checkpoint.
 """
 
 import base64
@@ -31,7 +31,7 @@ Exported = Callable[[Tensor], Tensor]
 """Images ``(B, 1, 28, 28)`` uint8 → probabilities ``(B, 10)``."""
 
 OPSET = 20
-"""The version of ONNX's operators: the first that has GELU as one of them."""
+"""The version of ONNX's operators; it is the first with GELU."""
 
 
 def write_onnx(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
@@ -45,13 +45,13 @@ def write_onnx(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
         opset_version=OPSET,
         input_names=["images"],
         output_names=["probabilities"],
-        dynamic_shapes=({0: "batch"},),  # the name that readers see
+        dynamic_shapes=({0: "batch"},),  # the dimension's name in the file
         external_data=False,
     )
-    assert converted is not None  # only without dynamo
+    assert converted is not None  # it is None only without dynamo
     model = converted.model_proto
     for node in model.graph.node:
-        del node.metadata_props[:]  # which line of torch it came from
+        del node.metadata_props[:]  # the lines of torch that it came from
     onnx.helper.set_model_props(model, metadata)
     return bytes(model.SerializeToString())
 
@@ -80,14 +80,14 @@ SCRIPTS = ("network.js", "resampling.js", "photographs.js", "model.js")
 
 
 def write_page(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
-    """Return the content of the file, weights included: with float16, one of 10,000 test images gets another class.
+    """Return the content of a page, with float32 weights: float16 would change the class of one of 10,000 test images.
 
     Raises:
-        UserError: the network has an operation that a page does not know.
+        UserError: the network has an operation that a page does not support.
     """
     operations, images = flatten(program), ImageSpec.of(json.loads(metadata["images"]))
     numbers = b"".join(weight.numpy().astype("<f4").tobytes() for weight in operations.weights)
-    content = {  # texts by the id of their elements; no character in them means anything in HTML
+    content = {  # texts by the id of their elements; none needs escaping in HTML
         "steps": json.dumps(operations.steps, separators=(",", ":"), allow_nan=False),
         "shapes": json.dumps([list(weight.shape) for weight in operations.weights], separators=(",", ":")),
         "weights": base64.b64encode(numbers).decode(),
@@ -114,7 +114,7 @@ def write_page(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
 
 
 def load_page(content: bytes) -> Exported:
-    """Return the function of a file's content: torch carries out its operations as its script does."""
+    """Return the function of a page: torch executes the page's operations as its script does."""
     elements = rb'<script type="application/json" id="(\w+)">([^<]*)</script>'
     text = {name.decode(): found for name, found in re.findall(elements, content)}
     shapes = json.loads(text["shapes"])
@@ -129,7 +129,7 @@ def write_card_and_weights(checkpoint: Checkpoint, tta: str) -> bytes:
     """Return the content of a safetensors file.
 
     Raises:
-        UserError: the network's arguments go beyond what a card may hold.
+        UserError: the network's arguments exceed a card's bounds.
     """
     model, data = checkpoint.config["model"], checkpoint.config["data"]
     card = card_of({"model": {**model, "tta": tta}, "data": data}, checkpoint.name, checkpoint.limits)
@@ -139,7 +139,7 @@ def write_card_and_weights(checkpoint: Checkpoint, tta: str) -> bytes:
 
 
 def load_card_and_weights(content: bytes, network: str = "") -> Exported:
-    """Return the function of a safetensors file, read back as every command reads it."""
+    """Return the function of a safetensors file, read as every command reads it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"model{SAFETENSORS}")
         path.write_bytes(content)
@@ -148,4 +148,4 @@ def load_card_and_weights(content: bytes, network: str = "") -> Exported:
 
 
 FORMATS = {".onnx": (write_onnx, load_onnx), ".pt2": (write_pt2, load_pt2), ".html": (write_page, load_page)}
-"""What writes and reads a traced graph, by the suffix of the file."""
+"""Functions that write and read a traced graph, by the suffix of the file."""

@@ -1,4 +1,4 @@
-"""The computation of every exported file: traced once, raw images → probabilities, and compared with the checkpoint."""
+"""Trace a classifier's graph for all formats, raw images → probabilities; compare exported files with it."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ from fashion_lightning.version import __version__
 
 
 class Probabilities(nn.Module):
-    """A classifier with all that ``classify`` does before and after its network.
+    """A module that does all that ``classify`` does before and after the network.
 
     Args:
         classifier: in evaluation mode; its ``tta`` becomes part of the graph.
@@ -35,7 +35,7 @@ class Probabilities(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, channels, size, size)`` uint8 → probabilities ``(B, classes)`` float32."""
-        # One batch of all views: a pass for each would write the network into the graph up to ten times.
+        # All views in one batch: with a pass for each, the graph would contain the network up to ten times.
         all_views = list(views(images, self.classifier.tta))
         logits = self.classifier(torch.cat(all_views))
         return cast(Tensor, logits.unflatten(0, (len(all_views), -1)).mean(dim=0).softmax(dim=1))
@@ -43,25 +43,23 @@ class Probabilities(nn.Module):
 
 def trace(classifier: FashionMNISTClassifier) -> ExportedProgram:
     """Trace the graph of a classifier, for batches of any size."""
-    # Saving weights that lie channels_last warns; the convolutions put them in order by themselves.
+    # Saving channels_last weights gives a warning; convolutions reorder weights themselves.
     classifier.network.to(memory_format=torch.contiguous_format)
     module = Probabilities(classifier).requires_grad_(False)
-    images = torch.zeros(
-        2, *classifier.images.shape, dtype=torch.uint8
-    )  # two: the size of a batch of one would be frozen
+    images = torch.zeros(2, *classifier.images.shape, dtype=torch.uint8)  # tracing would fix the size of a batch of one
     program = torch.export.export(module, (images,), dynamic_shapes=({0: Dim("batch")},))
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
-            node.meta.pop("stack_trace", None)  # names folders of this machine
+            node.meta.pop("stack_trace", None)  # contains paths of this machine
     return program
 
 
 @contextlib.contextmanager
 def exporting(classifier: FashionMNISTClassifier) -> Iterator[None]:
-    """Turn any error of an export into one line, and drop the whole graphs that torch prints on the way.
+    """Turn any error of an export into one line, and hide the graphs that torch prints.
 
     Raises:
-        UserError: the network, one of the user's own, branches by its values, or does what the format does not have.
+        UserError: the network cannot be exported: it branches on values, or the format lacks one of its operations.
     """
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -70,7 +68,7 @@ def exporting(classifier: FashionMNISTClassifier) -> Iterator[None]:
             yield
     except UserError:
         raise
-    except Exception as error:  # whatever a network of the user's raises
+    except Exception as error:  # a user's network may raise anything
         cause = error.__cause__ if isinstance(error, torch.onnx.OnnxExporterError) and error.__cause__ else error
         network, reason = type(classifier.network).__name__, f"{type(cause).__name__}: {str(cause)[:300]}"
         raise UserError(f"Network {network} cannot be exported: {reason}{place_in_own_code(error)}") from error
@@ -79,7 +77,7 @@ def exporting(classifier: FashionMNISTClassifier) -> Iterator[None]:
 
 
 def metadata(classifier: FashionMNISTClassifier, recipe: str) -> dict[str, str]:
-    """Return what a file says about itself."""
+    """Return the metadata of an exported file."""
     shape = ", ".join(map(str, classifier.images.shape))
     look = ", bright on black, as in Fashion-MNIST" if classifier.images == FASHION_MNIST else ""
     return {
@@ -95,20 +93,20 @@ def metadata(classifier: FashionMNISTClassifier, recipe: str) -> dict[str, str]:
 
 
 BATCHES = (1, 2, 7, EVAL_BATCH_SIZE)
-"""Images in the first batches; a size that tracing has frozen shows at once."""
+"""Sizes of the first batches to compare; they reveal a batch size that tracing has fixed."""
 
 TOLERANCE = 1e-4
-"""Of a probability. Sums in another order differ by about 1e-6."""
+"""Largest accepted difference of a probability. Sums in another order cause about 1e-6."""
 
 
 @torch.inference_mode()
 def largest_difference(
     classifier: FashionMNISTClassifier, exported: Callable[[Tensor], Tensor], images: Tensor
 ) -> float:
-    """Compare an exported file with the classifier that it was made of.
+    """Compare an exported file with the classifier that it was made from.
 
     Args:
-        classifier: answers in float32.
+        classifier: computes in float32.
         exported: images ``(B, 1, 28, 28)`` uint8 → probabilities ``(B, 10)``.
         images: ``(N, channels, size, size)`` uint8.
 
@@ -116,7 +114,7 @@ def largest_difference(
         The largest difference between two probabilities.
 
     Raises:
-        UserError: a class is another, or a probability differs by more than ``TOLERANCE``.
+        UserError: a predicted class differs, or a probability differs by more than ``TOLERANCE``.
     """
     _, expected = classify(classifier, images)
     parts = torch.tensor_split(images, list(itertools.accumulate(BATCHES)))
@@ -124,9 +122,9 @@ def largest_difference(
     answers = torch.cat([exported(batch) for batch in batches])
     difference = (answers - expected).abs().max().item()
     changed = int((answers.argmax(dim=1) != expected.argmax(dim=1)).sum())
-    if changed or not difference <= TOLERANCE:  # "not": of weights that are not finite
+    if changed or not difference <= TOLERANCE:  # also true if the difference is NaN
         raise UserError(
-            f"The exported file does not say what the checkpoint says: {changed:,} of {len(images):,} images get"
+            f"The exported file does not give the checkpoint's answers: {changed:,} of {len(images):,} images get"
             f" another class, and probabilities differ by up to {difference:.2g}. Nothing was written."
         )
     return difference

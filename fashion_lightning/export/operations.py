@@ -1,7 +1,7 @@
-"""A traced graph as a short list of plain operations on one image, for an interpreter without torch.
+"""Turn a traced graph into a short list of plain operations on one image, for an interpreter without torch.
 
-``templates/network.js`` reads the list in a browser; ``run`` does the same here, so that a file can be checked.
-An operation reads places and writes the next one: place 0 holds the image, the last one the probabilities.
+``templates/network.js`` executes the list in a browser; ``run`` executes it here, to check a file. An operation reads
+earlier results by number and adds its own: result 0 is the image, the last one the probabilities.
 """
 
 import math
@@ -17,12 +17,12 @@ from torch.nn import functional
 from fashion_lightning.errors import UserError
 
 Operation = dict[str, Any]
-"""``op``; ``in``, the places that it reads; ``shape`` of what it writes; numbers of ``weight`` and ``bias``; settings.
-Operations along one dimension have ``sizes``: of all dimensions before it, of itself, of all behind it."""
+"""``op``; ``in``: the numbers of the results to read; ``shape`` of its result; ``weight`` and ``bias``: numbers of
+weights; settings. Operations along a dimension have ``sizes``: products of the dimensions before, along and behind."""
 
 
 class Operations(NamedTuple):
-    """What a classifier computes: ``(1, channels, size, size)``, from 0 to 255 → probabilities ``(1, classes)``."""
+    """A classifier as a list: ``(1, channels, size, size)``, from 0 to 255 → probabilities ``(1, classes)``."""
 
     steps: list[Operation]
     weights: list[Tensor]
@@ -35,10 +35,10 @@ COPIES = (aten.clone.default, aten.alias.default, aten._to_copy.default)  # noqa
 
 
 def flatten(program: ExportedProgram) -> Operations:
-    """Write down what a traced classifier does with one image.
+    """List the operations of a traced classifier on one image.
 
     Raises:
-        UserError: it has an operation that the list does not know; names it, and the layer that it belongs to.
+        UserError: it has an operation that the list does not support; names it and its layer.
     """
     image, program = program.example_inputs[0][0][:1], program.run_decompositions()
     signature, state = program.graph_signature, {**program.state_dict, **program.constants}
@@ -55,11 +55,11 @@ def flatten(program: ExportedProgram) -> Operations:
 
 
 class _Flattener(fx.Interpreter):
-    """Runs a graph once, so that every size is a number, and writes down what depends on the image."""
+    """Runs a graph once, so that every size is a number, and lists the operations that depend on the image."""
 
     def __init__(self, graph: fx.GraphModule, places: dict[fx.Node, int]) -> None:
         super().__init__(graph)
-        self.extra_traceback = False  # in the message of what is raised
+        self.extra_traceback = False  # not in error messages
         self.written, self.places = Operations([], []), places
 
     def run_node(self, n: fx.Node) -> Any:
@@ -71,18 +71,18 @@ class _Flattener(fx.Interpreter):
         return result
 
     def _place_of(self, node: fx.Node, read: list[int], result: Tensor) -> int:
-        """Write a node down, if it is more than a copy; return the place of its result."""
+        """Add a node to the list unless it only copies; return the number of its result."""
         args, kwargs = self.fetch_args_kwargs_from_env(node)
-        copies = node.target in COPIES and result.is_floating_point()  # not to whole numbers
+        copies = node.target in COPIES and result.is_floating_point()  # not conversions to integers
         if copies or (node.target is operator.getitem and args[1] == 0):
             return read[0]
         tensors = [part for part in (args[0] if isinstance(args[0], list) else args) if isinstance(part, Tensor)]
-        expected = len(tensors) if node.target in SEVERAL else 1  # the others are weights
+        expected = len(tensors) if node.target in SEVERAL else 1  # other operands are weights
         known = node.target in OPERATIONS and len(read) == expected and not kwargs
         steps = OPERATIONS[node.target](*args) if known else None
         if steps is None:
             raise UserError(
-                f"A page does not know {node.target}{_layer_of(node)}. Export to .onnx or .pt2; nothing was written."
+                f"A page does not support {node.target}{_layer_of(node)}. Export to .onnx or .pt2; nothing was written."
             )
         for step in steps if isinstance(steps, list) else [steps]:
             for name in ("weight", "bias"):
@@ -95,14 +95,14 @@ class _Flattener(fx.Interpreter):
 
 
 def _layer_of(node: fx.Node) -> str:
-    """Return `` in layer network.1 (Softplus)``, as far as it is known."""
+    """Return a node's layer as `` in layer network.1 (Softplus)``; empty if it is unknown."""
     path, kind = list((node.meta.get("nn_module_stack") or {"": ("", "")}).values())[-1]
     kind = kind if isinstance(kind, str) else kind.__name__
     return f" in layer {path.removeprefix('classifier.')} ({kind.rpartition('.')[2]})" if path else ""
 
 
 def _along(name: str, features: Tensor, first: int, last: int | None = None, **settings: Any) -> Operation:
-    """Describe an operation along a dimension, or along those from ``first`` to ``last``."""
+    """Describe an operation along the dimension ``first``, or along those from ``first`` to ``last``."""
     return {"op": name, "sizes": _sizes(features, first, last), **settings}
 
 
@@ -113,7 +113,7 @@ def _sizes(features: Tensor, first: int, last: int | None = None) -> list[int]:
 
 
 def _arithmetic(name: str) -> Callable[[Any, Any], Operation | None]:
-    """Describe two results of one shape, or a result and a number; nothing is stretched to another shape."""
+    """Describe arithmetic on two results of one shape, or on a result and a number; broadcasting is not supported."""
 
     def describe(left: Any, right: Any) -> Operation | None:
         if isinstance(right, Tensor):
@@ -149,7 +149,7 @@ def _batch_norm(
 
 
 def _pooling(name: str, may_pad: bool, *defaults: Any) -> Callable[..., Operation | None]:
-    """Describe pooling; everything behind stride and padding must be torch's default."""
+    """Describe pooling; arguments after ``padding`` must have torch's defaults."""
 
     def describe(_: Tensor, kernel: list[int], stride: Any = (), padding: Any = (0, 0), *others: Any) -> Any:
         if others != defaults[: len(others)] or not (may_pad or list(padding) == [0, 0]):
@@ -205,7 +205,7 @@ OPERATIONS: dict[Any, Callable[..., Operation | list[Operation] | None]] = {
     aten.slice.Tensor: _slice,
     aten.constant_pad_nd.default: _padding,
 }
-"""How an operator's arguments are written down; ``None`` where the list does not know such a use of it."""
+"""Functions that describe an operator's arguments; they return ``None`` if the list does not support these."""
 
 SEVERAL = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.cat.default)
 """Operators that may read several results."""
@@ -213,7 +213,7 @@ SEVERAL = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, a
 
 @torch.inference_mode()
 def run(operations: Operations, image: Tensor) -> Tensor:
-    """Compute the probabilities ``(1, classes)`` of an image ``(1, channels, size, size)`` uint8, by the list alone."""
+    """Compute the probabilities ``(1, classes)`` of an image ``(1, channels, size, size)`` uint8 with the list."""
     places = [image.float()]
     for step in operations.steps:
         read = [places[place] for place in step["in"]]
@@ -250,4 +250,4 @@ RUN: dict[str, Callable[..., Tensor]] = {
     "slice": lambda step, x: x[:, step["start"] : step["end"]],
     "pad": lambda step, x: functional.pad(x, [0, 0, step["before"], step["after"]], value=step["value"]),
 }
-"""What each operation of the list computes; one along a dimension gets ``(before, along, behind)``."""
+"""The function of each operation in the list; those along a dimension get features ``(before, along, behind)``."""

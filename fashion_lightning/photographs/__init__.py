@@ -1,1 +1,1 @@
-"""A person's photographs, made into a network's input: read files.py, then prepare.py."""
+"""Turn a user's photographs into a network's input: read files.py, then prepare.py."""

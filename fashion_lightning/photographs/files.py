@@ -1,4 +1,4 @@
-"""A user's own images as network input: files, and whatever Python holds images in."""
+"""Turn a user's images into a network's input: files, tensors, arrays, lists or PIL images."""
 
 import glob
 from pathlib import Path
@@ -16,14 +16,14 @@ from fashion_lightning.files.pictures import is_hidden, opened, read_each
 from fashion_lightning.photographs.prepare import Prepared, prepare
 
 LISTED = Tensor | Image.Image | str | Path
-"""What a list of images may hold beside numbers and arrays."""
+"""Types that a list of images may contain beside numbers and arrays."""
 
 
 def find_pictures(patterns: list[str]) -> list[Path]:
-    """Resolve files, folders and globs to image files, in the order given and sorted within each.
+    """Resolve files, folders and globs to image files, in the given order, each sorted by name.
 
     Raises:
-        UserError: one of them names no image, or something else than a file.
+        UserError: one of them matches nothing, or something that is not a file.
     """
     found: list[Path] = []
     for pattern in patterns:
@@ -32,12 +32,12 @@ def find_pictures(patterns: list[str]) -> list[Path]:
         if path.is_dir():
             files = (file for file in path.rglob("*") if file.is_file())
             matches = sorted(file for file in files if not any(map(is_hidden, file.relative_to(path).parts)))
-        elif not matches:  # in a folder such as [2024]
+        elif not matches:  # in a folder with a name such as [2024]
             matches = sorted(map(Path, glob.glob(f"{glob.escape(str(path.parent))}/{path.name}")))
         if not matches or not pattern.strip():
             raise UserError(f"--images: there is no image at {pattern!r}.")
         if other := next((match for match in matches if not match.is_file()), None):
-            raise UserError(f"--images: {other} is not a file.")  # a FIFO would be waited for
+            raise UserError(f"--images: {other} is not a file.")  # reading a FIFO would block
         found += matches
     return found
 
@@ -50,11 +50,11 @@ class Photographs(NamedTuple):
     images: Tensor
     """``(N, channels, size, size)`` uint8."""
     broken: list[str]
-    """A line for each other file."""
+    """The error for each other file, in one line."""
 
 
 def read_pictures(paths: list[Path], images: ImageSpec = FASHION_MNIST, show_progress: bool = False) -> Photographs:
-    """Read and prepare image files one after the other, so that one decoded picture at a time is in memory.
+    """Read and prepare image files one after another, so that only one decoded picture is in memory.
 
     Raises:
         UserError: none of the files can be read.
@@ -73,20 +73,20 @@ def read_picture(file: Path | BinaryIO, images: ImageSpec = FASHION_MNIST) -> Pr
 
 
 def as_batch(images: Any, spec: ImageSpec = FASHION_MNIST) -> Tensor:
-    """Convert one image or many, in any of the usual forms, to ``(B, 1, 28, 28)``: uint8, or float32 in [0, 1].
+    """Convert one or many images to ``(B, 1, 28, 28)``, uint8 or float32 in [0, 1].
 
     Args:
-        images: tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``, ``(B, 28, 28)`` or ``(B, 1, 28, 28)``, of
-            whole numbers from 0 to 255 or of floats from 0 to 1; a PIL image of any size, or the path of a file with
-            one; or a list of any of them.
-        spec: what the network takes: another size or colour stands for the 28 and the 1 everywhere here.
+        images: a tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``, ``(B, 28, 28)`` or ``(B, 1, 28, 28)``,
+            of integers from 0 to 255 or of floats from 0 to 1; a PIL image of any size, or the path of an image file;
+            or a list of any of these.
+        spec: the images that the network takes; its size and channels replace the 28 and the 1 in all shapes here.
 
     Raises:
-        UserError: it is none of them, or a file cannot be read; the message says what would be right.
+        UserError: ``images`` is something else, or a file cannot be read; the message says what to give.
     """
     if isinstance(images, list | tuple) and any(isinstance(part, LISTED) for part in images):
         parts = [as_batch(part, spec).cpu() for part in images]
-        if len({part.dtype for part in parts}) > 1:  # pixels of files beside floats
+        if len({part.dtype for part in parts}) > 1:  # both files and floats
             parts = [part if part.is_floating_point() else part / 255 for part in parts]
         return torch.cat(parts)
     pixels = _tensor(images, spec)
@@ -101,9 +101,9 @@ def as_batch(images: Any, spec: ImageSpec = FASHION_MNIST) -> Tensor:
     batch = pixels.reshape(-1, *one)
     if batch.dtype == torch.uint8 or not len(batch):
         return batch.to(torch.uint8)
-    values = batch.double()  # torch cannot compare all of its kinds of whole numbers
+    values = batch.double()  # torch cannot compare all integer types
     low, high = values.min().item(), values.max().item()
-    if batch.is_floating_point() and 0 <= low <= high <= 1:  # not NaN either
+    if batch.is_floating_point() and 0 <= low <= high <= 1:  # excludes NaN
         return batch.float()
     if not batch.is_floating_point() and batch.dtype != torch.bool and 0 <= low <= high <= 255 and not 0 < high <= 1:
         return batch.to(torch.uint8)
@@ -114,19 +114,19 @@ def as_batch(images: Any, spec: ImageSpec = FASHION_MNIST) -> Tensor:
 
 
 def _tensor(images: Any, spec: ImageSpec) -> Tensor:
-    """Convert one image, or numbers."""
+    """Convert one image, or numbers, to a tensor."""
     if isinstance(images, Tensor):
         return images
     if isinstance(images, Image.Image):
         return channels_first([prepare(images, spec).pixels])
     if isinstance(images, str | Path):
         path = Path(images).expanduser()
-        if not path.is_file():  # a FIFO would be waited for
+        if not path.is_file():  # reading a FIFO would block
             raise UserError(f"There is no image file {path}.")
         return channels_first([read_picture(path, spec).pixels])
     try:
         return torch.from_numpy(np.array(images))
-    except (TypeError, ValueError) as error:  # nothing, or rows of several lengths
+    except (TypeError, ValueError) as error:  # no numbers, or rows of different lengths
         raise UserError(
             f"{type(images).__name__} cannot be classified ({str(error).splitlines()[0][:100]}): give images as a"
             " tensor, an array or lists of equal length, PIL images, or paths of files."

@@ -1,7 +1,7 @@
-"""A person's picture made into a network's input: turned, laid on white, reduced to a square.
+"""Turn a user's picture into a network's input: orient it, fill transparency with white, reduce it to a square.
 
-A garment in a catalogue, on plain ground, is framed closely, however small it is in the picture. Of any other picture
-the network sees the square in the middle, or all of it if it was trained on your own pictures.
+A garment on a plain background, as in a catalogue, is framed closely, however small it is. Of any other picture, the
+network sees the square in the middle, or all of it if it was trained on your own pictures.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ Box = tuple[float, float, float, float]
 """Left, top, right and bottom."""
 
 LOOKED_AT = 256
-"""Longest edge in which a garment is looked for; noise is averaged in it."""
+"""Garments are searched for in the picture reduced to this longest edge, which averages noise."""
 
 CLOSE = 13
-"""Levels of 255: the 5 % of arXiv 1708.07747, section 2, within which a pixel belongs to plain ground."""
+"""A pixel this close to the background's colour is background: 5 % of 255 levels, as in arXiv 1708.07747, section 2."""
 
 PLAIN = 0.9
-"""The share of a picture's border that must be so close to its median colour."""
+"""A background is plain if this share of the picture's border is close to the border's median colour."""
 
 FILLED = 0.85
-"""The share of a frame that its garment fills, as in the middle of the renderings that are trained on."""
+"""The share of a frame's edge that a garment fills, the mean share in the renderings for training."""
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -37,20 +37,20 @@ class Prepared:
     """A picture as the network sees it."""
 
     pixels: Pixels
-    """``(28, 28)`` uint8, bright on black; for other networks ``(size, size)`` or ``(size, size, 3)``, as it is."""
+    """``(28, 28)`` uint8, bright on black; for other networks ``(size, size)`` or ``(size, size, 3)``, unchanged."""
     box: Box
-    """What the network sees, as shares of the upright picture's width and height; a frame may reach beyond them."""
+    """The part that the network sees, as fractions of the upright picture's width and height; may reach beyond it."""
 
 
 def prepare(picture: Image.Image, images: ImageSpec = FASHION_MNIST, box: Box | None = None) -> Prepared:
     """Make a network's input from a picture of any mode and size.
 
-    A grey picture of 28x28 with dark corners is an image of the data set, and one with light corners its negative.
+    A grey picture of 28x28 with dark corners counts as an image of the data set, one with light corners as a negative.
 
     Args:
         picture: as it is stored.
-        images: what the network takes.
-        box: what it is to see, as shares of the upright picture; found in it by default.
+        images: the images that the network takes.
+        box: the part that the network must see, in fractions of the upright picture; by default it is searched for.
     """
     rgb = upright(picture)
     width, height = rgb.size
@@ -74,23 +74,23 @@ def prepare(picture: Image.Image, images: ImageSpec = FASHION_MNIST, box: Box | 
 
 
 def _corners(rgb: Image.Image) -> Pixels:
-    """Return the corners of a grey picture of 28x28; of another, black and white.
+    """Return the grey levels of the corners of a grey 28x28 picture; black and white for any other picture.
 
-    None of the 5,000 validation images has one above 73, nor below 182 where it is negated.
+    In the 5,000 validation images, no corner is above 73; in their negatives, none is below 182.
     """
     is_grey = rgb.size == (28, 28) and len({band.tobytes() for band in rgb.split()}) == 1
     return np.asarray(rgb)[[0, 0, -1, -1], [0, -1, 0, -1], 0] if is_grey else np.array([0, 255])
 
 
 def find_garment(rgb: Image.Image) -> Box | None:
-    """Find what stands out from plain ground: its box, in pixels; ``None`` if the ground is not plain."""
+    """Return the box, in pixels, of what stands out from a plain background; ``None`` if there is no such thing."""
     pixels = _looked_at(rgb)
     off = np.abs(pixels - _ground(pixels)).max(2)
     stands_out = off > CLOSE
     padded = np.pad(stands_out, 1).astype(np.uint8)
     height, width = stands_out.shape
     around = sum(padded[y : y + height, x : x + width] for y in range(3) for x in range(3))
-    stands_out &= around >= 4  # not a speck
+    stands_out &= around >= 4  # ignore specks
     if _border(off <= CLOSE).mean() < PLAIN or not stands_out.any():
         return None
     across, down = (np.flatnonzero(stands_out.any(axis)) for axis in (0, 1))
@@ -99,7 +99,7 @@ def find_garment(rgb: Image.Image) -> Box | None:
 
 
 def _looked_at(rgb: Image.Image) -> Pixels:
-    """Return a picture as it is looked at: ``(H, W, 3)`` float32."""
+    """Reduce a picture to ``LOOKED_AT`` for the search: ``(H, W, 3)`` float32."""
     small = rgb.copy()
     small.thumbnail((LOOKED_AT, LOOKED_AT), Image.Resampling.BOX, reducing_gap=None)
     return np.asarray(small, np.float32)
@@ -114,12 +114,12 @@ def _border(pixels: Pixels) -> Pixels:
 
 
 def _ground(pixels: Pixels) -> Pixels:
-    """Return the colour ``(3,)`` of a picture's border."""
+    """Return the median colour ``(3,)`` of a picture's border."""
     return np.asarray(np.median(_border(pixels), axis=0), np.float32)
 
 
 def _frame(rgb: Image.Image) -> Box:
-    """Return the square that is seen: around a garment on plain ground, else in the middle."""
+    """Return the square to show the network: around a garment on a plain background, else in the middle."""
     garment = find_garment(rgb)
     left, top, right, bottom = garment or (0, 0, *rgb.size)
     side = max(right - left, bottom - top) / FILLED if garment else min(rgb.size)
@@ -128,7 +128,7 @@ def _frame(rgb: Image.Image) -> Box:
 
 
 def _cut(rgb: Image.Image, box: Box) -> Image.Image:
-    """Cut a box out of a picture, to whole pixels; beyond the picture its border goes on."""
+    """Crop a picture to a box, rounded to whole pixels; beyond the picture, its border is repeated."""
     left, top, right, bottom = (round(edge) for edge in box)
     rows, columns = (
         np.clip(np.arange(start, max(end, start + 1)), 0, length - 1)
@@ -142,9 +142,9 @@ def _reduced(rgb: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _bright_on_black(garment: Image.Image, ground: Pixels) -> Pixels:
-    """Show a garment as the data set does: its longest edge 28 pixels, how far it is from the ground in grey.
+    """Show a garment as in the data set: longest edge 28 pixels, grey level by its difference from the background.
 
-    As in the data set, of three rows and columns two are skipped, and 255 is reached.
+    As in the data set, keeps one of three rows and columns, and scales the brightest pixel to 255.
     """
     longest = max(garment.size)
     width, height = (max(1, round(28 * side / longest)) for side in garment.size)

@@ -1,4 +1,4 @@
-"""``predict --preview``: photographs beside what the network saw of them, as one PNG."""
+"""``predict --preview``: show photographs beside the images that the network saw, in one PNG."""
 
 import io
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from fashion_lightning.files.pictures import opened
 from fashion_lightning.photographs.prepare import prepare
 
 SHOWN = 60
-"""Photographs in a preview: 20 rows, which open in any viewer."""
+"""Number of photographs in a preview: 20 rows, which any viewer can open."""
 
 COLUMNS = 3
 
 LONGEST_EDGE = 340
-"""Pixels of a photograph as it is drawn."""
+"""Pixels of a photograph's longer edge in the preview."""
 
 LONGEST_NAME = 44
-"""Characters of a file's name that are shown: its last ones."""
+"""Longer file names are cut to this many characters, the last ones."""
 
 
 def write_preview(path: Path, photographs: Sequence[Path], answers: Sequence[Answer], images: ImageSpec) -> str:
-    """Draw the first ``SHOWN`` photographs, each read anew, and return a line that says what was written."""
+    """Draw the first ``SHOWN`` photographs, reading each again, and return a line that names the file."""
     shown = list(zip(photographs, answers, strict=True))[:SHOWN]
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)

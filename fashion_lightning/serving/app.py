@@ -1,4 +1,4 @@
-"""The web application: a page, and the endpoint that it and any program asks."""
+"""The web application: a page, and an endpoint for the page and for programs."""
 
 import asyncio
 import contextlib
@@ -34,34 +34,34 @@ class Answer(BaseModel):
     name: str = Field(alias="class", description="The most probable of the classes.")
     probabilities: dict[str, float] = Field(description="Of each class by its name; they add up to 1.")
     doubtful: bool = Field(
-        description=f"Whether that class has a probability below {DOUBTFUL:g}: of Fashion-MNIST's validation images,"
-        " half of these are classified wrongly."
+        description=f"Whether that class has a probability below {DOUBTFUL:g}: half of such Fashion-MNIST validation"
+        " images are classified wrongly."
     )
     likely: list[str] = Field(
-        description=f"The classes that hold the true one of {COVERAGE:.0%} of the validation images, the most probable"
-        " first; none where the picture looks like none of the classes."
+        description="The likely classes, the most probable first; none if the picture looks like no class. They include"
+        f" the true class of {COVERAGE:.0%} of the validation images."
     )
     box: Box = Field(
-        description="What the network saw: left, top, right and bottom, as shares of the picture's width and height"
-        " after its EXIF orientation. A frame may reach beyond the picture."
+        description="The part of the picture that the network saw: left, top, right and bottom, as fractions of the"
+        " width and height after its EXIF orientation. It may reach beyond the picture."
     )
-    image: str = Field(description="What the network saw: a PNG file in base64.")
+    image: str = Field(description="The image that the network saw: a PNG file in base64.")
 
 
 class Problem(BaseModel):
-    """Why there is no answer."""
+    """The reason for an answer without a class."""
 
-    detail: str = Field(description="What is wrong, in one line.", examples=["This is no picture."])
+    detail: str = Field(description="What is wrong, in one line.", examples=["This is not a picture."])
 
 
-FRAME = "What the network is to see, as `box` in the answer: `0.1,0.2,0.6,0.7`. It is found in the picture by default."
+FRAME = "The part that the network must see, as `box` in the answer: `0.1,0.2,0.6,0.7`. By default it is found."
 
 
 def frame_of(box: str) -> Box | None:
-    """Return the frame that a request names.
+    """Parse the frame of a request; ``None`` if it has none.
 
     Raises:
-        UserError: it is no box, or much larger than the picture.
+        UserError: it is not a box, or reaches more than the picture's size beyond the picture.
     """
     if not box:
         return None
@@ -69,14 +69,14 @@ def frame_of(box: str) -> Box | None:
         left, top, right, bottom = map(float, box.split(","))
         if -1 <= left < right <= 2 and -1 <= top < bottom <= 2:
             return left, top, right, bottom
-    raise UserError("The box must be left, top, right and bottom as shares of the picture: 0.1,0.2,0.6,0.7")
+    raise UserError("The box must be left, top, right and bottom as fractions of the picture: 0.1,0.2,0.6,0.7")
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "Nothing was sent."},
     408: {"model": Problem, "description": "The picture came too slowly."},
     413: {"model": Problem, "description": "The picture has too many bytes or pixels, or takes too long to decode."},
-    415: {"model": Problem, "description": "It is no picture, or is in no format that is read."},
+    415: {"model": Problem, "description": "It is not a picture in one of the formats that are read."},
     422: {"model": Problem, "description": "The file is damaged."},
     503: {"model": Problem, "description": "Too many pictures at the same time; try again."},
 }
@@ -96,22 +96,22 @@ def create_app(
     """Build the application for one classifier.
 
     Args:
-        classifier: in evaluation mode; its test-time augmentation counts.
+        classifier: in evaluation mode; its test-time augmentation is used.
         model: its name on the page: recipe, run and so on.
-        limits: the default ones if not given.
-        host: a name that the server goes by, beside its addresses.
+        limits: ``None`` for the defaults.
+        host: a name that requests may use for this server, besides its addresses and ``localhost``.
     """
     limits = limits or Limits()
     intake = Intake(limits)
     decoders, network = ThreadPoolExecutor(limits.decoders), ThreadPoolExecutor(1)
 
     async def check_host(request: Request) -> None:
-        """Refuse other names: a page from elsewhere could have its own lead to this machine (DNS rebinding)."""
+        """Refuse other host names: a stranger's page could point its own name at this machine (DNS rebinding)."""
         name = request.url.hostname or ""
         with contextlib.suppress(ValueError):
             if name in ("localhost", host.lower()) or ipaddress.ip_address(name):
                 return
-        raise HTTPException(421, "This server goes by its address, or by what --host names.")
+        raise HTTPException(421, "Use this server's address, or the name that --host gave it.")
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -122,7 +122,7 @@ def create_app(
         title="fashion-lightning",
         version=__version__,
         description=f"Says which of {len(classifier.images.class_names)} classes a picture shows. {model}.",
-        docs_url=None,  # their pages load scripts from other hosts
+        docs_url=None,  # FastAPI's pages load scripts from other hosts
         redoc_url=None,
         lifespan=lifespan,
         dependencies=[Depends(check_host)],
@@ -147,9 +147,9 @@ def create_app(
 
     @app.post("/classify", summary="Classify a picture", responses=PROBLEMS, openapi_extra={"requestBody": BODY})
     async def classify(request: Request, box: Annotated[str, Query(description=FRAME)] = "") -> Answer:
-        """Prepares a picture as the images that the classifier was trained on, and names what it shows.
+        """Prepare a picture like the classifier's training images, and classify it.
 
-        The picture may be of any size, colour and orientation within the bounds; photographs come as they are.
+        The picture may have any size, colours and orientation within the bounds; send photographs unchanged.
         """
         loop = asyncio.get_running_loop()
         async with intake.picture(request) as file:

@@ -1,7 +1,7 @@
-"""Each uploaded picture is decoded in a process of its own, within bounds on seconds and memory.
+"""Decode each uploaded picture in its own process, within bounds on CPU time and memory.
 
-A file can make decoders work without end, and no list of such tricks is complete: scans that are repeated, tiles larger
-than their picture, millions of empty segments.
+A file can keep a decoder busy forever, and no list of such tricks is complete: repeated scans, tiles larger than their
+picture, millions of empty segments.
 """
 
 import contextlib
@@ -20,12 +20,12 @@ from fashion_lightning.photographs.prepare import Box, Prepared, prepare
 from fashion_lightning.serving.intake import Limits
 
 NOT_SERVED = ("TIFF",)
-"""No phone sends it, and its tiles may be larger than the picture."""
+"""No phone sends TIFF, and its tiles may be larger than the picture."""
 
 SERVED_FORMATS = [name for name in FORMATS if name not in NOT_SERVED]
 
 FORKSERVER: Any = multiprocessing.get_context("forkserver")
-"""Starts a process within milliseconds, from one that has imported everything and trains or serves nothing."""
+"""Starts a process in milliseconds, by forking one that has only imported everything."""
 
 FORKSERVER.set_forkserver_preload([__name__, "fashion_lightning.__main__"])
 
@@ -34,16 +34,16 @@ def prepared(file: bytes, limits: Limits, images: ImageSpec, box: Box | None) ->
     """Decode and prepare a picture; ``prepare`` describes the arguments.
 
     Raises:
-        TooManyPixels: the bounds were reached.
-        UserError: what ``opened`` raises else.
+        TooManyPixels: decoding takes too much time or memory.
+        UserError: any other error of ``opened``.
     """
     receiver, sender = FORKSERVER.Pipe(duplex=False)
     process = FORKSERVER.Process(target=_decode, args=(sender, file, limits, images, box), daemon=True)
     process.start()
     sender.close()
     found: Prepared | UserError = TooManyPixels("The picture takes too long or too much memory to decode.")
-    with receiver, contextlib.suppress(EOFError):  # the process came to its end without an answer
-        if receiver.poll(limits.decoders * limits.decoding_seconds):  # they may share one core
+    with receiver, contextlib.suppress(EOFError):  # the process ended without an answer
+        if receiver.poll(limits.decoders * limits.decoding_seconds):  # all decoders may share one core
             found = receiver.recv()
     process.kill()
     process.join()
@@ -53,8 +53,8 @@ def prepared(file: bytes, limits: Limits, images: ImageSpec, box: Box | None) ->
 
 
 def _decode(sender: Connection, file: bytes, limits: Limits, images: ImageSpec, box: Box | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; this picture is still answered
-    with contextlib.suppress(OSError):  # macOS has no bound on memory
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; finish this picture
+    with contextlib.suppress(OSError):  # macOS has no limit on memory
         resource.setrlimit(resource.RLIMIT_CPU, (limits.decoding_seconds, limits.decoding_seconds))
         pages = int(Path("/proc/self/statm").read_text().split()[0])  # NumPy takes 41 MB for each core
         most = pages * resource.getpagesize() + limits.decoding_bytes

@@ -1,6 +1,6 @@
-"""All bounds of a server, and request bodies taken in within them.
+"""Define all bounds of a server, and receive request bodies within them.
 
-Together the bounds limit the server's memory.
+Together, the bounds limit the server's memory.
 """
 
 import asyncio
@@ -13,43 +13,43 @@ from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 
 LINGER = 5.0
-"""Seconds in which a client that was refused may still send; it is read and dropped."""
+"""For this many seconds, the server reads and drops what a refused client still sends."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of a server; none is an option of the command, since none has to be chosen."""
+    """Bounds of a server; none is an option of the command, since nobody has to choose them."""
 
     bytes: int = 20_000_000
-    """Of one picture as it is uploaded."""
+    """Of one uploaded picture."""
     pixels: int = 25_000_000
-    """Of one picture as it is decoded, by its header; large JPEGs are decoded at a smaller size."""
+    """To decode for one picture, by its header; large JPEGs are decoded at a smaller size."""
     decoders: int = 5
-    """Processes at a time, each of which decodes a picture: a good one need not wait for four that never end."""
+    """Decoding processes at a time: a good picture need not wait even if four pictures keep theirs busy."""
     decoding_seconds: int = 3
-    """Of a processor, for one picture; the largest take two."""
+    """CPU time to decode one picture; the largest take two seconds."""
     decoding_bytes: int = 800_000_000
-    """Memory that such a process takes; the largest pictures take 700 MB, those of phones 100 MB."""
+    """Memory of a decoding process; the largest pictures take 700 MB, those of phones 100 MB."""
     seconds: float = 60
     """Until a picture must have arrived."""
     bytes_of_all: int = 200_000_000
-    """Of all pictures at a time."""
+    """Of all pictures that the server holds at a time."""
     connections: int = 200
     """Open at a time; a browser keeps up to six."""
 
 
 class Intake:
-    """Counts the bytes that the server holds of all requests."""
+    """Receives request bodies, and counts the bytes of all that the server holds."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.bytes = limits, 0
 
     @contextlib.asynccontextmanager
     async def picture(self, request: Request) -> AsyncIterator[io.BytesIO]:
-        """Yield the body of a request as an open file, which counts until the block ends.
+        """Yield the body of a request as an open file; its bytes count until the block ends.
 
         Raises:
-            HTTPException: it has another media type, is empty, too large or too slow, or too much is held already.
+            HTTPException: it has another media type, is empty, too large or too slow, or the server holds too much.
         """
         try:
             _check_headers(request)
@@ -79,16 +79,16 @@ class Intake:
                     file.write(chunk)
         except TimeoutError as error:
             raise HTTPException(408, f"The picture did not arrive within {self.limits.seconds:g} seconds.") from error
-        except ClientDisconnect as error:  # nobody reads this
+        except ClientDisconnect as error:  # nobody will read this
             raise HTTPException(400, "The connection ended before the picture did.") from error
         if not file.tell():
             raise HTTPException(400, "The request holds no picture: send the bytes of one file as its body.")
 
 
 async def _drop_the_rest(request: Request) -> None:
-    """Read what a refused client still sends, for ``LINGER`` seconds.
+    """Read and drop what a refused client still sends, for ``LINGER`` seconds.
 
-    A connection that is closed with bytes unread would be reset, and the client would never see the answer.
+    Closing a connection with unread bytes would reset it, and the client would never see the answer.
     """
     with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: there is nothing left
         async with asyncio.timeout(LINGER):
@@ -97,14 +97,12 @@ async def _drop_the_rest(request: Request) -> None:
 
 
 def _check_headers(request: Request) -> None:
-    """Refuse what the headers give away, before anything is read."""
+    """Refuse a request by its headers, before reading its body."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # Another site's page can send neither unless this server allows it, which it does not.
+    # Another site's page can send these types only if this server allows it, which it does not.
     if not kind.startswith("image/") and kind != "application/octet-stream":
         raise HTTPException(
             415, "Send the bytes of one picture as image/jpeg, image/png and so on, or as application/octet-stream."
         )
-    if {"content-length", "transfer-encoding"} <= {
-        *request.headers
-    }:  # the way to hide a second request in a first one's body
+    if {"content-length", "transfer-encoding"} <= {*request.headers}:  # could hide a second request in the body
         raise HTTPException(400, "A request has either a Content-Length or a Transfer-Encoding.")

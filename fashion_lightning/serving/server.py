@@ -1,4 +1,4 @@
-"""The server: its address, the headers of its answers, and its quiet end."""
+"""Run the server: its address, the headers of its responses, and an orderly shutdown."""
 
 import base64
 import hashlib
@@ -15,8 +15,7 @@ from fashion_lightning.runs.processes import SIGNALS
 from fashion_lightning.serving.intake import Limits
 
 LAST_WORDS = 5
-"""Seconds for pending requests when the server is told to end."""
-
+"""Seconds to finish pending requests at shutdown."""
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -25,18 +24,18 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""Headers of every response, beside the policy."""
+"""Headers of every response, besides the Content-Security-Policy."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a socket at an address; connections wait there from now on.
+    """Open a socket at an address; from then on, connections wait there.
 
     Args:
-        host: name or number of one of this machine's addresses; ``0.0.0.0`` and ``::`` are all of them.
-        port: 0 for a free one.
+        host: name or IP address of this machine; ``0.0.0.0`` and ``::`` are all of its addresses.
+        port: 0 for any free one.
 
     Raises:
-        UserError: there is no such address here, or another program listens there.
+        UserError: this machine has no such address, or another program listens there.
     """
     if not 0 <= port <= 65535:
         raise UserError(f"--port must be a number from 0 to 65535, not {port}.")
@@ -44,7 +43,7 @@ def listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address, family=family)
     except (socket.gaierror, UnicodeError) as error:
-        raise UserError(f"--host {host} is no name or number of this machine.") from error
+        raise UserError(f"--host {host} is not a name or IP address of this machine.") from error
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise UserError(f"Nothing can be served at {host}, port {port} ({reason}). --port names another.") from error
@@ -58,9 +57,9 @@ def address(listening: socket.socket) -> str:
 
 
 def config(app: FastAPI) -> uvicorn.Config:
-    """Configure uvicorn to serve an application; it prints warnings only.
+    """Configure uvicorn to serve an application and to print only warnings.
 
-    The Content-Security-Policy allows the page's style and script, and requests to this server only.
+    The Content-Security-Policy allows only the page's style and script, and requests to this server.
     """
     style, script = (
         base64.b64encode(hashlib.sha256(render(name)).digest()).decode() for name in ("serve.css", "serve.js")
@@ -83,7 +82,7 @@ def config(app: FastAPI) -> uvicorn.Config:
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Answer until Ctrl-C or SIGTERM, which are an ordinary end; uvicorn raises them once more after its shutdown."""
+    """Serve until Ctrl-C or SIGTERM, which end it without error; the handlers ignore uvicorn's repeated signal."""
     os.environ["PYTHONSAFEPATH"] = "1"  # decoders import nothing from the working folder, where a random.py may lie
     for signum in SIGNALS:
         signal.signal(signum, lambda *_: None)

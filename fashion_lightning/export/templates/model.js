@@ -30,7 +30,7 @@ async function ask(file, signal, box = null) {
   };
 }
 
-/** The picture upright: its size, and red, green, blue and opacity of each pixel. A large one is made smaller. */
+/** Decode a picture upright: its size, and red, green, blue and opacity of each pixel. Reduce large pictures. */
 async function decode(file) {
   const exact = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
   let bitmap;
@@ -50,7 +50,7 @@ async function decode(file) {
   return { width, height, data: pen.getImageData(0, 0, width, height).data };
 }
 
-/** Width and height of a picture as it is seen, before it is decoded. */
+/** Return width and height of an upright picture, without decoding it. */
 function sizeOf(file) {
   const image = new Image();
   image.src = URL.createObjectURL(file);
@@ -65,7 +65,7 @@ function canvasOf(width, height) {
   return canvas.getContext("2d", { willReadFrequently: true });
 }
 
-/** What the network sees as a file in base64. */
+/** Encode the image that the network sees as PNG in base64. */
 function asPNG(pixels) {
   const [, channels, size] = shape;
   const image = new ImageData(size, size);

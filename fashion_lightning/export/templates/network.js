@@ -1,7 +1,7 @@
 "use strict";
-/* The network: carries out the list of operations that export/operations.py describes, for one image. */
+/* Execute the list of operations that export/operations.py describes, for one image. */
 
-/** Weights by number, from the file's bytes: float32, one after the other. */
+/** Return weights by number, from the file's bytes: float32, one after another. */
 function readWeights(base64, lengths) {
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);
@@ -11,8 +11,8 @@ function readWeights(base64, lengths) {
   return lengths.map((length) => numbers.subarray(end, (end += length)));
 }
 
-/** The probabilities of an image: numbers from 0 to 255, one channel after the other. Of `last` results, before them
- *  the logits. */
+/** Return the probabilities of an image, which is numbers from 0 to 255, one channel after another. If `last` is above
+ *  1, return that many last results: the one before the probabilities is the logits. */
 function runNetwork(steps, weights, image, shape = [1, 1, 28, 28], last = 1) {
   const places = [{ data: Float32Array.from(image), shape }];
   for (const step of steps) {
@@ -29,12 +29,12 @@ const elementwise = (compute) => (step, [a]) => a.data.map(compute);
 const pairwise = (compute) => (step, [a, b]) => a.data.map((value, i) => compute(value, b.data[i]));
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
-/** For each way through one dimension: the place of its first value, and the step to the next. */
+/** Visit each line of values along a dimension, with the position of its first value and the step to the next. */
 function forEachLine([before, size, behind], visit) {
   for (let i = 0; i < before; i++) for (let j = 0; j < behind; j++) visit(i * size * behind + j, behind, i, j);
 }
 
-/** A result along one dimension, which becomes `size` long; `at(index)` is where each value comes from, or none. */
+/** Gather values along a dimension into one of length `size`, from the positions `at(index)`; `otherwise` outside. */
 function gathered(step, [read], size, at, otherwise = 0) {
   const [before, old, behind] = step.sizes;
   const out = new Float32Array(before * size * behind).fill(otherwise);
@@ -137,7 +137,7 @@ const OPERATIONS = {
   avg_pool: (step, [read]) => pooled(step, read, (values) => values.reduce((a, b) => a + b) / values.length),
 };
 
-/** The inner products of rows of `left` and of `right`, each of which is one output's; four outputs at a time. */
+/** Compute the inner products of all rows of `left` with all rows of `right` (one for each output), four at a time. */
 function multiply(left, right, bias, outputs, write) {
   const length = right.length / outputs;
   for (let row = 0; row * length < left.length; row++) {
@@ -166,7 +166,7 @@ function multiply(left, right, bias, outputs, write) {
   }
 }
 
-/** What each place of a convolution's result is made of: a row of `length` numbers for each, 0 beyond the border. */
+/** Return the input patch of each position of a convolution's result: a row of `length` numbers, 0 beyond borders. */
 function patchesOf(data, [, channels, height, width], { shape, stride, padding, kernel }, length) {
   const [, , down, across] = shape;
   const patches = new Float32Array(down * across * length);
@@ -205,7 +205,7 @@ function pooled({ shape, kernel, stride, padding }, { data, shape: [, , height, 
   return out;
 }
 
-/** The complementary error function, to 1.2e-7 of its value (Numerical Recipes, erfcc). */
+/** The complementary error function, with a relative error of 1.2e-7 (Numerical Recipes, erfcc). */
 function erfc(x) {
   const t = 1 / (1 + 0.5 * Math.abs(x));
   const terms = [-1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.27886807, -1.13520398, 1.48851587,

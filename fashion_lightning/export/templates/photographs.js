@@ -1,11 +1,11 @@
 "use strict";
-/* A picture made into what the network takes: photographs/prepare.py in the browser's language. */
+/* Turn a picture into the network's input: photographs/prepare.py in JavaScript. */
 
 const LOOKED_AT = 256, CLOSE = 13, PLAIN = 0.9, FILLED = 0.85;
 const LUMA = [0.299, 0.587, 0.114];
 
-/** The numbers that the network gets, one plane after the other, and what it sees as shares of width and height:
- *  `box` if it is given. */
+/** Return the numbers for the network, one plane after another, and the part of the picture that it sees, in fractions
+ *  of width and height: `box` if it is given. */
 function prepare({ width, height, data }, { channels, size, photographs, garments }, box = null) {
   let picture = onWhite(data, width, height);
   const sides = [picture.width, picture.height, picture.width, picture.height];
@@ -26,7 +26,7 @@ function prepare({ width, height, data }, { channels, size, photographs, garment
 const mapped = (picture, change) => ({ ...picture, planes: picture.planes.map((plane) => plane.map(change)) });
 const interleaved = ({ planes }) => Uint8Array.from(planes.flatMap((plane) => [...plane]));
 
-/** All of a picture, its longer edge reduced more. */
+/** Reduce a whole picture to a square, its longer edge more. */
 function squashed(picture, channels, size) {
   const reduced = resized(picture, size, size, "bilinear");
   const [red, green, blue] = reduced.planes;
@@ -34,13 +34,13 @@ function squashed(picture, channels, size) {
   return channels === 1 ? red.map(grey) : interleaved(reduced);
 }
 
-/** The corners of a grey picture of 28x28; of another, black and white. */
+/** Return the grey levels of the corners of a grey 28x28 picture; black and white for any other picture. */
 function cornersOf({ width, height, planes: [red, green, blue] }) {
   const isGrey = width === 28 && height === 28 && red.every((v, i) => v === green[i] && v === blue[i]);
   return isGrey ? [0, 27, 756, 783].map((i) => red[i]) : [0, 255];
 }
 
-/** Red, green, blue and opacity of each pixel as three planes, on white where a picture is transparent. */
+/** Turn red, green, blue and opacity of each pixel into three planes, with white behind transparent pixels. */
 function onWhite(data, width, height) {
   const planes = [0, 1, 2].map((band) => Uint8Array.from({ length: width * height }, (_, i) => {
     const opacity = data[4 * i + 3];
@@ -49,7 +49,7 @@ function onWhite(data, width, height) {
   return { width, height, planes };
 }
 
-/** What stands out from plain ground, as a box; null if the ground is not plain. */
+/** Return the box of what stands out from a plain background; null if there is no such thing. */
 function findGarment(picture) {
   const small = reduced(picture, LOOKED_AT);
   const { width, height, planes } = small;
@@ -65,7 +65,7 @@ function findGarment(picture) {
       for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++) {
         for (let u = Math.max(0, x - 1); u <= Math.min(width - 1, x + 1); u++) around += off[v * width + u];
       }
-      if (around < 4) continue; // a speck
+      if (around < 4) continue; // ignore specks
       [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x + 1), Math.max(bottom, y + 1)];
     }
   }
@@ -73,7 +73,7 @@ function findGarment(picture) {
   return right ? [left * x, top * y, right * x, bottom * y] : null;
 }
 
-/** The places of the outer 2 % of a picture. */
+/** Return the indices of the pixels in the outer 2 % of a picture. */
 function borderOf({ width, height }) {
   const edge = Math.max(1, Math.floor(Math.max(width, height) / 50));
   return [...Array(width * height).keys()].filter((i) => {
@@ -82,7 +82,7 @@ function borderOf({ width, height }) {
   });
 }
 
-/** The colour of a picture's border. */
+/** Return the median colour of a picture's border. */
 function groundOf(picture) {
   const small = reduced(picture, LOOKED_AT), border = borderOf(small);
   return small.planes.map((plane) => median(border.map((i) => plane[i])));
@@ -93,7 +93,7 @@ function median(values) {
   return (sorted[Math.ceil(half) - 1] + sorted[Math.floor(half)]) / 2;
 }
 
-/** The square that is seen: around a garment on plain ground, else in the middle. */
+/** Return the square to show the network: around a garment on a plain background, else in the middle. */
 function frameOf(picture) {
   const garment = findGarment(picture);
   const [left, top, right, bottom] = garment ?? [0, 0, picture.width, picture.height];
@@ -102,13 +102,13 @@ function frameOf(picture) {
   return [x - side / 2, y - side / 2, x + side / 2, y + side / 2];
 }
 
-/** Round to whole numbers as Python does: halves to the even one. */
+/** Round to an integer as Python does: halves to the even integer. */
 function rounded(x) {
   const below = Math.floor(x);
   return x - below === 0.5 ? below + (below % 2 === 0 ? 0 : 1) : Math.round(x);
 }
 
-/** A box of a picture, in whole pixels; beyond the picture its border goes on. */
+/** Crop a picture to a box, rounded to whole pixels; beyond the picture, its border is repeated. */
 function cut({ width, height, planes }, box) {
   const [left, top, right, bottom] = box.map(rounded);
   const [across, down] = [Math.max(1, right - left), Math.max(1, bottom - top)];
@@ -127,14 +127,14 @@ function cut({ width, height, planes }, box) {
 const reducedTo = (picture, width, height) =>
   resized(picture, width, height, picture.width > width ? "box" : "bilinear");
 
-/** A garment as the data set shows it: its longest edge 28 pixels, how far it is from the ground in grey. */
+/** Show a garment as in the data set: longest edge 28 pixels, grey level by its difference from the background. */
 function brightOnBlack(garment, ground) {
   const longest = Math.max(garment.width, garment.height);
   const [width, height] = [garment.width, garment.height].map((side) => Math.max(1, rounded((28 * side) / longest)));
   const { planes } = reducedTo(garment, 3 * width, 3 * height);
   const level = (colours) => LUMA.reduce((sum, share, band) => sum + share * colours[band], 0);
   let darker = Array.from({ length: width * height }, (_, i) => {
-    const at = (3 * Math.floor(i / width) + 1) * 3 * width + 3 * (i % width) + 1; // of three, two are skipped
+    const at = (3 * Math.floor(i / width) + 1) * 3 * width + 3 * (i % width) + 1; // keeps one of three rows and columns
     return level(planes.map((plane, band) => ground[band] - plane[at]));
   });
   const far = darker.filter((value) => Math.abs(value) > CLOSE / 2);

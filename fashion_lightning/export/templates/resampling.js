@@ -1,6 +1,6 @@
 "use strict";
-/* Resizing as PIL does it (libImaging/Resample.c): bytes in its fixed-point arithmetic, other numbers as float32; rows
- * before columns, where PIL 13 takes columns first in some tall pictures: there a byte in ten may differ by 1.
+/* Resize as PIL does (libImaging/Resample.c): bytes in its fixed-point arithmetic, other numbers as float32. Rows come
+ * before columns; PIL 13 begins with columns in some tall pictures, of which one byte in ten may then differ by 1.
  * A picture is `width`, `height` and `planes`: Uint8Array or Float32Array, row by row. */
 
 const FILTERS = {
@@ -8,10 +8,10 @@ const FILTERS = {
   bilinear: { support: 1, at: (x) => Math.max(0, 1 - Math.abs(x)) },
 };
 
-const ONE = 2 ** 22; // of the shares by which bytes count: 32 bits, less 8 of a byte and 2 in which a sum may overshoot
+const ONE = 2 ** 22; // 1 as a fixed-point weight of bytes: 32 bits, minus 8 of a byte and 2 for the overshoot of a sum
 
-/** For each pixel of a line of `size`, made of what lies from `start` to `end` in an older line of `length`: the
- * first pixel that counts, and how much it and those that follow do. */
+/** Return, for each pixel of a new line of `size` pixels, the first pixel of the old line that contributes to it, and
+ * the weights of that and the following ones. The new line shows the part from `start` to `end` of `length` pixels. */
 function sharesOf(length, start, end, size, { support, at }, inBytes) {
   const scale = Math.fround(end - start) / size;
   const stretch = Math.max(scale, 1);
@@ -28,7 +28,7 @@ function sharesOf(length, start, end, size, { support, at }, inBytes) {
   });
 }
 
-/** A plane in which each line of pixels that lie `step` apart, one for each of `starts`, has been resized. */
+/** Resize all lines of a plane: each begins at one of `starts`, and its pixels are `step` apart. */
 function resizedLines(plane, lines, size, from, to, inBytes) {
   const out = new plane.constructor(from.starts.length * size);
   from.starts.forEach((start, line) => {
@@ -47,7 +47,7 @@ const multiples = (count, of) => Array.from({ length: count }, (_, i) => i * of)
 const rowsOf = (width, height) => ({ starts: multiples(height, width), step: 1 });
 const columnsOf = (width, height) => ({ starts: multiples(width, 1), step: width });
 
-/** A picture, or a box of it (left, top, right, bottom; need not be whole numbers), in another size. */
+/** Resize a picture, or a box of it (left, top, right, bottom; not necessarily integers). */
 function resized({ width, height, planes }, newWidth, newHeight, filter, box = [0, 0, width, height]) {
   const [left, top, right, bottom] = box.map(Math.fround);
   const inBytes = planes[0] instanceof Uint8Array;
@@ -65,7 +65,7 @@ function resized({ width, height, planes }, newWidth, newHeight, filter, box = [
   return { width: newWidth, height: newHeight, planes: all };
 }
 
-/** A picture reduced so that neither edge is longer than `longest`, as PIL's `thumbnail` does. */
+/** Reduce a picture so that no edge is longer than `longest`, as PIL's `thumbnail` does. */
 function reduced(picture, longest) {
   const { width, height } = picture;
   if (Math.max(width, height) <= longest) return picture;
