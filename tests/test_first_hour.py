@@ -121,7 +121,7 @@ def test_experiments_and_other_networks_do_not_lie_among_the_runs_of_a_recipe(ty
 def test_another_optimizer_keeps_the_learning_rate_which_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """A rate of 0.06 for Muon is none for Adam; jsonargparse hands it on all the same."""
     complete(*parse("fit", ["--config", "quick", "--optimizer", "adam"]))
-    assert capsys.readouterr().out.startswith("The learning rate stays the one that was set for the optimizer before")
+    assert capsys.readouterr().out.startswith("The learning rate stays as it was set for the previous optimizer")
     for fine in (["--optimizer=adam", "--lr=0.001"], ["--lr", "0.04"]):
         complete(*parse("fit", ["--config", "quick", *fine]))
         assert capsys.readouterr().out == ""
@@ -134,7 +134,7 @@ def test_callbacks_of_presets_add_up_and_those_that_a_flag_drops_are_named(capsy
     callbacks = [callback["class_path"].rpartition(".")[2] for callback in last["trainer"]["callbacks"]]
     assert callbacks == ["WeightEMA", "ModelCheckpoint"]
     complete(*parse("fit", [*stacked, "--trainer.callbacks=null"]))
-    assert "--trainer.callbacks takes the place of fashion_lightning.callbacks." in capsys.readouterr().out
+    assert "--trainer.callbacks replaces fashion_lightning.callbacks." in capsys.readouterr().out
 
 
 def test_a_learning_rate_works_for_a_recipe_that_names_no_optimizer(cli: Run, recipe: Path) -> None:

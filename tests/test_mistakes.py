@@ -127,7 +127,7 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{SWEEP} --seed 3", "leave --seed_everything out."),
     (f"{SWEEP} --ckpt_path tiny", "leave --ckpt_path out."),
     (f"{SWEEP} --study a/b", "The study cannot be called 'a/b'"),
-    (f"{SWEEP} --lr 0.1", "is searched in space.yaml, and typed as well: leave one of them out."),
+    (f"{SWEEP} --lr 0.1", "is both in space.yaml and typed: leave one of them out."),
     (f"{SWEEP} --storage nonsense", "--storage is no address of a database"),
     (f"{SWEEP} --space wide.yaml", "wide.yaml: data.shift must be at least 0 and below 28, not 28"),
     (

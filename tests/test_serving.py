@@ -242,7 +242,7 @@ def test_a_signal_ends_it_quietly_and_pictures_on_their_way_are_answered(
     command = [*command_on_generated_data, "serve", "--ckpt_path", "tiny", "--host", "0.0.0.0", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        assert "No password is asked" in server.stdout.readline()
+        assert "There is no password" in server.stdout.readline()
         found = re.search(r"is served at (http://127.0.0.1:(\d+)) until Ctrl-C", server.stdout.readline())
         assert found is not None
         picture = file_of(shirt(2000, 3000), "JPEG")

@@ -1,8 +1,7 @@
-"""A typed command line, completed by the config it builds on.
+"""Complete a typed command line with the config that it starts from.
 
-The config of the recipe, or of the checkpoint's run, goes in front of what the user typed, so that
-typed flags win. (LightningCLI by itself merges a checkpoint's hyperparameters *over* typed flags:
-Lightning issue 21455.)
+The config of the recipe, or of the checkpoint's run, comes before what the user typed, so that typed flags win.
+(LightningCLI itself merges a checkpoint's hyperparameters *over* typed flags: Lightning issue 21455.)
 """
 
 import argparse
@@ -24,7 +23,7 @@ from fashion_lightning.runs import folder, own_modules, processes
 from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
 
 DEFAULT_OPTIMIZER = {"model": {"optimizer": {"class_path": "torch.optim.AdamW"}}}
-"""What the classifier takes without one; named, so that a learning rate can be typed."""
+"""The classifier's default optimizer, named here so that its learning rate can be typed."""
 
 SECTIONS = ("model", "data", "trainer", "early_stopping", "best_checkpoint")
 """Keys of a config that hold settings."""
@@ -36,13 +35,12 @@ def complete(
     """Put the base config in front of the typed settings, and resolve ``--ckpt_path``.
 
     Args:
-        given: the options of the command, parsed.
+        given: the parsed options of the command.
         settings: as ``--setting=value``.
 
     Returns:
-        The settings for LightningCLI, those of configs among them; the name of the recipe, which is its file's name
-        without the suffix; the checkpoint that the command continues or measures; and the one whose weights a new run
-        starts from.
+        The settings for LightningCLI, including configs; the recipe's name, which is its file's name without suffix;
+        the checkpoint to continue or to measure; and the checkpoint whose weights a new run starts from.
 
     Raises:
         UserError: a config file or the checkpoint cannot be used.
@@ -71,19 +69,19 @@ def complete(
         weights = _resolve("weights", given_weights, typed, configs, named)
         if not recipes and not any(option.startswith("--model.network") for option in typed):
             configs[0]["model"]["network"] = weights.config["model"]["network"]
-        if "--data.folder" in typed:  # pictures as the weights take them
+        if "--data.folder" in typed:  # prepare pictures as the weights' network takes them
             taken = weights.config["model"].get("images") or asdict(FASHION_MNIST)
             configs = [{"data": {"size": taken["size"], "channels": taken["channels"]}}, *configs]
     if "--data.folder" in typed and checkpoint is None:
-        # Named after the pictures too: "the newest run of cnn" stays one of Fashion-MNIST.
+        # The name includes the folder, so that "the newest run of cnn" remains one of Fashion-MNIST.
         own = check_name(Path(typed["--data.folder"]).resolve().name, "The folder of --data.folder")
         name = f"{name}_{own}" if recipes else own
     base = checkpoint or weights
-    if base is not None and base.is_own:  # its config.yaml is the user's
+    if base is not None and base.is_own:  # the user wrote its config.yaml
         named |= _named_classes([], configs)
     own_modules.look_in_working_folder(named)
     if typed.get("--model.optimizer", "null") != "null" and not any(option.endswith(".lr") for option in typed):
-        print("The learning rate stays the one that was set for the optimizer before; --lr sets another.", flush=True)
+        print("The learning rate stays as it was set for the previous optimizer; --lr sets another.", flush=True)
     _add_callbacks_up(configs, replaced="--trainer.callbacks" in typed)
     # As text: jsonargparse would read the files in the locale's encoding.
     arguments = [*(f"--config={yaml.safe_dump(config)}" for config in configs), *settings]
@@ -101,7 +99,7 @@ def _name_of_folder(name: str, network: str, recipes: Sequence[Path], configs: S
 def _resolve(
     command: str, given: str, typed: dict[str, str], configs: Sequence[dict[str, Any]], named: set[str]
 ) -> Checkpoint:
-    """Read the checkpoint that ``--ckpt_path`` or ``--weights`` names, with the config to build on."""
+    """Read the checkpoint that ``--ckpt_path`` or ``--weights`` names, with the config to start from."""
     in_files = [config.get("trainer", {}).get("default_root_dir") for config in configs]
     roots = [str(root) for root in (*in_files, typed.get("--trainer.default_root_dir")) if root]
     places: list[str | Path] = [*reversed(roots), folder.LOGS]
@@ -128,7 +126,7 @@ def _resolve(
 
 
 def _add_callbacks_up(configs: Sequence[dict[str, Any]], replaced: bool) -> None:
-    """Give each config the callbacks of those before it, which jsonargparse would drop; say which a flag drops."""
+    """Add to each config the callbacks of earlier ones, which jsonargparse would drop; print which a flag drops."""
     callbacks: list[Any] = []
     for config in configs:
         if own := config.get("trainer", {}).get("callbacks"):
@@ -136,11 +134,11 @@ def _add_callbacks_up(configs: Sequence[dict[str, Any]], replaced: bool) -> None
             callbacks = config["trainer"]["callbacks"] = [*(kept for kept in callbacks if kept not in own), *own]
     if replaced and callbacks:
         names = ", ".join(str(callback["class_path"]) for callback in callbacks)
-        print(f"--trainer.callbacks takes the place of {names}; --trainer.callbacks+=… adds to them.", flush=True)
+        print(f"--trainer.callbacks replaces {names}; --trainer.callbacks+=… adds to them.", flush=True)
 
 
 def _named_classes(settings: Sequence[str], configs: Sequence[dict[str, Any]]) -> set[str]:
-    """Collect the import paths that the user has named as parts of the model or as callbacks."""
+    """Collect the import paths that the user named for parts of the model or for callbacks."""
     parts = [[config.get("model"), config.get("trainer", {}).get("callbacks")] for config in configs]
     sections = ("--model.", "--trainer.callbacks")
     values = [setting.partition("=")[2] for setting in settings if setting.startswith(sections)]
@@ -153,7 +151,7 @@ def _read_config(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{file} is not a config: it must hold settings such as `model:` and `data:`.")
     for key, value in content.items():
-        if key in ("ckpt_path", "config"):  # the parser would open a second config without any bound
+        if key in ("ckpt_path", "config"):  # the parser would read another config without bounds
             raise UserError(f"{file}: --{key} belongs on the command line, not in a config file.")
         if key in SECTIONS and not isinstance(value, dict):
             raise UserError(f"{file}: `{key}:` must hold settings, not {value!r}.")

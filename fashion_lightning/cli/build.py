@@ -1,4 +1,4 @@
-"""Build Trainer, model and data from a parsed command line; refuse what cannot work before anything is touched."""
+"""Build Trainer, model and data from a parsed command line; refuse what cannot work before changing any file."""
 
 import argparse
 import inspect
@@ -44,24 +44,24 @@ from fashion_lightning.runs import continuing, folder, processes, tensorboard, w
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.schedules import RunSchedule, check_length
 
-set_parsing_settings(import_path_allowlist=[])  # none but jsonargparse's own: no setting names subprocess.Popen
+set_parsing_settings(import_path_allowlist=[])  # only jsonargparse's: no setting can name subprocess.Popen
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 RUN_IDS = {"MLFlowLogger": "run_id", "WandbLogger": "id"}
-"""Arguments with which a logger goes on with a run."""
+"""Arguments with which a logger continues a run."""
 
 
 class FashionMNISTCLI(LightningCLI):
-    """Builds what a command line asks for; ``fit.py`` runs it.
+    """Builds the parts that a command needs; ``fit.py`` runs it.
 
-    A LightningCLI without subcommands: building the parsers of all of them would take three times as long
-    (Lightning issue 16090), and each would take arguments of its own only by way of private methods (20374).
+    A LightningCLI without subcommands: building the parsers of all subcommands would take three times as long
+    (Lightning issue 16090), and giving each its own arguments would need private methods (20374).
 
     Args:
         given: the command, its own options, and the command line as it was typed.
-        arguments, name, checkpoint, weights: what ``complete`` returns.
-        makes_run_folder: whether ``fit`` gets one; else all is checked that it would refuse.
+        arguments, name, checkpoint, weights: the results of ``complete``.
+        makes_run_folder: whether to make a run folder for ``fit``; if not, only check all that ``fit`` would refuse.
     """
 
     trainer: Trainer
@@ -95,12 +95,12 @@ class FashionMNISTCLI(LightningCLI):
 
     @property
     def measured(self) -> Checkpoint:
-        """The checkpoint of a command that needs one."""
+        """Return the checkpoint of a command that needs one."""
         assert self.checkpoint is not None  # command.py checks it
         return self.checkpoint
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        # An int only: Lightning also takes `true`, which does not mean a random seed but 0 (issue 18846).
+        # Only an int: Lightning also accepts `true`, which means 0 and not a random seed (issue 18846).
         parser.add_argument("--seed_everything", type=Seed, default=0, help="the run's seed")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -110,11 +110,11 @@ class FashionMNISTCLI(LightningCLI):
         parser.add_argument("--pictures", type=bool, default=True, help="whether fit draws pictures for TensorBoard")
 
     def before_instantiate_classes(self) -> None:
-        """Settle what depends on where the Trainer will train, so that config.yaml holds it."""
+        """Set the settings that depend on machine, data and checkpoint, so that config.yaml contains them."""
         if photographs := self.config["data"]["photographs"]:
             self.config["model"]["images"] = Namespace(**asdict(rendered(photographs)))  # type: ignore[no-untyped-call]
         data = self.config["data"]
-        if getattr(self.given, "images", None):  # which are the user's: those of the training need not be there
+        if getattr(self.given, "images", None):  # the user's; the training pictures may be missing
             data["folder"] = data["size"] = data["channels"] = None
         _settle_images(self.config["model"], data, is_new=self.checkpoint is None)
         settings = self.config["trainer"]
@@ -128,11 +128,11 @@ class FashionMNISTCLI(LightningCLI):
         if settings["precision"] is None:
             settings["precision"] = precision.default_precision(settings["accelerator"])
         if settings["deterministic"] is None:
-            # Elsewhere some operations have no deterministic kernel, max pooling on Apple's GPUs for one.
+            # On other devices some operations have no deterministic kernel, such as max pooling on Apple's GPUs.
             settings["deterministic"] = True if precision.device_type(settings["accelerator"]) == "cpu" else "warn"
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Build the Trainer; what is wrong shows before a run folder is made or anything in it is touched."""
+        """Build the Trainer; raise all errors before a run folder is made or changed."""
         settings = self.config_init["trainer"]
         if self.checkpoint is not None:
             continuing.refuse_changes(self.checkpoint, self.plain_config, self.command)
@@ -141,13 +141,13 @@ class FashionMNISTCLI(LightningCLI):
         if self.weights is not None:
             self._start_from(self.weights)
         elif self.config["model"]["freeze"] and self.checkpoint is None:
-            raise UserError("--freeze trains the last layer alone: name what the others come from, --weights cnn.")
+            raise UserError("--freeze trains only the last layer: name the weights of the others, as --weights cnn.")
         self.timer = Timer(duration=settings["max_time"])
         labels = getattr(self.given, "name", None) or "", getattr(self.given, "note", None) or ""
         self.run_files = run_files.RunFiles(self.plain_config, self.name, self.given.typed, labels, self._use_run_dir)
         shows_bar = settings["enable_progress_bar"] and sys.stdout.isatty()
-        kwargs["enable_progress_bar"] = shows_bar and self.command != "fit"  # Lightning's own
-        # Lightning calls those that are Checkpoints last: first BestCheckpoint, whose record LastCheckpoint saves.
+        kwargs["enable_progress_bar"] = shows_bar and self.command != "fit"  # Lightning's bar
+        # Lightning calls Checkpoints last; of these BestCheckpoint first, whose record LastCheckpoint saves.
         self.trainer_defaults["callbacks"] = [
             terminal.EpochLines(shows_bar),
             self.run_files,
@@ -158,11 +158,11 @@ class FashionMNISTCLI(LightningCLI):
             throughput.Throughput(),
             *([plots.Pictures()] if self.config_init["pictures"] and self.command == "fit" else []),
             self.timer,
-            stopping.ValidateLastEpoch(),  # asks whether the timer stops the run
+            stopping.ValidateLastEpoch(),  # after the timer, which may stop the run
             stopping.StopOnSignal(self.config_init["last_checkpoint"]),
         ]
         if self.command != "fit" or not isinstance(settings["logger"], list):
-            kwargs["logger"] = False  # TensorBoard's comes when there is a folder to log to
+            kwargs["logger"] = False  # TensorBoard's is added once there is a run folder
         trainer: Trainer = super().instantiate_trainer(**kwargs)  # type: ignore[assignment]
         trainer.strategy.checkpoint_io = checkpoints.DurableCheckpointIO(
             self.checkpoint.content if self.checkpoint else None
@@ -183,7 +183,7 @@ class FashionMNISTCLI(LightningCLI):
                 )
         optimizers = self.model.configure_optimizers()
         for group in optimizers["optimizer"].param_groups:
-            if not 0 <= group["lr"] < float("inf"):  # not all optimizers check it
+            if not 0 <= group["lr"] < float("inf"):  # some optimizers do not check it
                 raise UserError(f"A learning rate of the optimizer must be a number from 0 on, not {group['lr']}.")
         if isinstance(optimizers.get("lr_scheduler", {}).get("scheduler"), RunSchedule):
             check_length(trainer)
@@ -207,7 +207,7 @@ class FashionMNISTCLI(LightningCLI):
             )
 
     def _make_run_folder(self, trainer: Trainer) -> None:
-        """Make or take the run folder; the other processes get to know it in ``RunFiles``."""
+        """Make the run folder, or use the existing one; ``RunFiles`` tells it to the other processes."""
         run_dir = self.run_dir if self.checkpoint is not None and self.checkpoint.in_place else None
         self.run_dir_is_new = run_dir is None
         if not processes.is_first_process():
@@ -234,18 +234,18 @@ class FashionMNISTCLI(LightningCLI):
         """Call a method of the Trainer, with the DataModule or with a loader.
 
         Raises:
-            UserError: whatever a network or an optimizer of the user's raises within a step, in one line.
+            UserError: the user's network or optimizer, or a library, raised an error; in one line.
         """
         process.keep_freed_memory()
-        # With `deterministic`, torch fills all that it allocates, for code that reads what nobody wrote: 3 % of a step.
+        # With `deterministic`, torch also fills uninitialized memory, for code that reads it: 3 % of a step.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if self.checkpoint is not None and method != "fit" and loader is None:
             own, trained_on = (config["data"].get("folder") for config in (self.config, self.checkpoint.settings))
-            # Without a folder of test pictures, one picture more or less draws others for the test.
+            # Without a folder of test pictures, one picture more or less changes which pictures are for the test.
             is_drawn = own is not None and own == trained_on and not any(map(own_files.is_test, Path(own).iterdir()))
             if method == "validate" or is_drawn:
                 continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
-        # Only `fit` restores more than weights, which the model has already.
+        # The model has its weights already; only `fit` restores more.
         path = str(self.checkpoint.path) if self.checkpoint is not None and method == "fit" else None
         verbosity = {"verbose": False} if method in ("validate", "test") else {}
         data = {"datamodule": self.datamodule} if loader is None else {"dataloaders": loader}
@@ -253,7 +253,7 @@ class FashionMNISTCLI(LightningCLI):
             getattr(self.trainer, method)(self.model, **data, ckpt_path=path, weights_only=True, **verbosity)
 
     def _start_from(self, given: Checkpoint) -> None:
-        """Take the weights of ``--weights`` that fit, and say which."""
+        """Copy the weights of ``--weights`` that fit the network, and print which."""
         print(f"Weights of {given.path}: {weights.start_from(self.model.network, given.weights)}", flush=True)
         ours = self.config["data"]["val_size"]
         theirs = given.config.get("data", {}).get("val_size", ours)
@@ -262,7 +262,7 @@ class FashionMNISTCLI(LightningCLI):
 
     @cached_property
     def plain_config(self) -> dict[str, Any]:
-        """Every setting as plain values, also those that are null: null may differ from the default."""
+        """Return all settings as plain values, including null, which may differ from the default."""
         return yaml.safe_load(self.parser.dump(self.config, skip_none=False))  # type: ignore[no-any-return]
 
     def _logger(self, run_dir: Path) -> tensorboard.RunLogger:
@@ -275,9 +275,9 @@ class FashionMNISTCLI(LightningCLI):
 
 
 def _settle_images(model: Any, data: Any, is_new: bool) -> None:
-    """Settle what depends on the images: of a new run by its data, else by what the network was trained for.
+    """Set the settings that depend on the images: for a new run from its data, else from the checkpoint.
 
-    Change the settings of model and data, and the network's arguments ``num_classes``, ``channels`` and ``size``.
+    Changes settings of model and data, and the network's arguments ``num_classes``, ``channels`` and ``size``.
     """
     if data["val_size"] is None:
         data["val_size"] = default_val_size(data["folder"])
@@ -295,6 +295,6 @@ def _settle_images(model: Any, data: Any, is_new: bool) -> None:
     for name, parameter in inspect.signature(
         cast(type, pydoc.locate(model["network"]["class_path"]))
     ).parameters.items():
-        no_type = parameter.default is parameter.annotation is inspect.Parameter.empty  # jsonargparse gives it None
+        no_type = parameter.default is parameter.annotation is inspect.Parameter.empty  # jsonargparse sets it to None
         if no_type and name in arguments and arguments[name] is None:
             raise UserError(f"{name} must be given: --model.network.init_args.{name}, of a network")

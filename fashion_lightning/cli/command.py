@@ -1,4 +1,4 @@
-"""The ``fashion-lightning`` command: what is answered before torch is imported, and how it ends."""
+"""Run the ``fashion-lightning`` command: answer help without importing torch, and turn errors into exit codes."""
 
 import logging
 import os
@@ -24,21 +24,21 @@ SYNONYMS = {
     "resume": "fit --ckpt_path RUN",
     "train": "fit",
 }
-"""Commands of other programs, and what they are called here."""
+"""Commands of other programs, and their names here."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
 
     Args:
-        args: arguments after the program's name; by default those of the process, whose streams and signals
-            are then the command's own.
+        args: arguments after the program's name; by default those of the process, whose streams and signals the
+            command then takes over.
 
     Raises:
-        SystemExit: with 0 after ``--help`` and ``--version``; 2 for anything the user can put right;
-            130 or 143 after Ctrl-C or SIGTERM.
+        SystemExit: with 0 after ``--help`` and ``--version``; 2 for errors that the user can fix; 130 or 143 after
+            Ctrl-C or SIGTERM.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its cache is elsewhere if there is no home: no news
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns if it needs a temporary cache
     if args is None:
         never_fail_to_print()
     with exit_on_signal(to_the_end=args is None):
@@ -62,7 +62,7 @@ def _answer(arguments: list[str]) -> None:
 
 
 def _no_command(first: str, arguments: list[str]) -> str:
-    """Say what to type instead of a command that there is not."""
+    """Return the error for an unknown command, with a suggestion."""
     known = f"choose from {', '.join(COMMANDS)}, or see fashion-lightning --help"
     if first.startswith("-"):
         return f"a command comes first: {shlex.join(['fashion-lightning', 'fit', *arguments])}; {known}"

@@ -1,4 +1,4 @@
-"""Every subcommand, declared once, without torch: parser, help, completion and "did you mean" are made from it."""
+"""Declare each subcommand once, without torch; parser, help, completion and "did you mean" are made from this table."""
 
 from dataclasses import dataclass, replace
 
@@ -31,9 +31,9 @@ class Command:
     """Command lines without the program's name, and what they do."""
     options: tuple[Option, ...]
     run: str
-    """``module:function``, which gets what was parsed and the command line's other arguments."""
+    """``module:function``, which gets the parsed options and the settings."""
     settings: str = ""
-    """Where settings come from that are not typed; without it, the command takes none."""
+    """The source of settings that are not typed; empty if the command takes no settings."""
     of_a_run: bool = False
     """Whether it needs ``--ckpt_path``."""
 
@@ -173,7 +173,7 @@ TABLE = (
             Option(
                 "--pruner",
                 "HOW",
-                "median (stop trials that are worse than it), or none",
+                "median (stop trials that are worse than the median), or none",
                 {"default": "median", "choices": ("median", "none")},
             ),
             Option("--study", "NAME", "name of the study and of its folder of runs; RECIPE_sweep by default"),
@@ -292,7 +292,7 @@ COMMANDS = {
 }
 
 SWITCHES = {option.name for command in TABLE for option in command.options if option.setting and not option.value}
-"""Short names of settings that stand for ``true`` without a value."""
+"""Short names of settings that mean ``true`` without a value."""
 
 SHORT_NAMES = {option.name: option.setting for command in TABLE for option in command.options if option.setting}
-"""The settings that short names stand for: ``--epochs`` is ``--trainer.max_epochs``."""
+"""The settings that short names mean: ``--epochs`` is ``--trainer.max_epochs``."""

@@ -1,4 +1,4 @@
-"""``export`` and ``serve``: a trained classifier as a file that runs elsewhere, or as a page and an endpoint."""
+"""``export`` and ``serve``: write a trained classifier as a file that runs elsewhere, or serve it as a page."""
 
 import ipaddress
 from argparse import Namespace
@@ -12,10 +12,10 @@ from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
 from fashion_lightning.runs.folder import find_run
 
 PACKAGES = {".onnx": ("onnx", "onnxscript", "onnxruntime"), ".pt2": (), ".html": (), ".safetensors": ()}
-"""What must be installed beside this package, by the suffix of the file."""
+"""Additional packages that a format needs, by the suffix of the file."""
 
 IMAGES = 1000
-"""Number of training images that a file is checked with: two programs are compared, and not with labels."""
+"""Number of images to check a file with. Training images will do: two programs are compared, without labels."""
 
 
 def export(given: Namespace, _: Sequence[str]) -> None:
@@ -38,14 +38,14 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     what, known = "training images", classifier.images
     if known == FASHION_MNIST:
         images = source.load("train", None if root is None else Path(root).expanduser())[0]
-    elif folder is not None and Path(folder).is_dir():  # of a run of the user's own
+    elif folder is not None and Path(folder).is_dir():  # of the user's own run
         images = own_pictures.load(Path(folder), known.size, known.channels).splits["train"][0]
     else:
         what, images = "images of noise", torch.randint(256, (IMAGES, *known.shape), dtype=torch.uint8)
-    images = images[:: -(-len(images) // IMAGES)]  # of all classes
+    images = images[:: -(-len(images) // IMAGES)]  # evenly spaced, for all classes
     with graph.exporting(classifier):
         if suffix == ".safetensors":
-            # The user's own run or typed class names the network.
+            # Trusted: the network comes from the user's own run or the typed class.
             network = str(checkpoint.config["model"]["network"]["class_path"])
             content = formats.write_card_and_weights(checkpoint, classifier.tta)
             exported = formats.load_card_and_weights(content, network)
@@ -75,14 +75,14 @@ def serve(given: Namespace, _: Sequence[str]) -> None:
         version = "" if checkpoint.run_dir is None else f", {checkpoint.run_dir.name}"
         views = "" if classifier.tta == "none" else f", test-time augmentation: {classifier.tta}"
         if not ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
-            print("No password is asked: whoever reaches this machine over its network can use the page.", flush=True)
+            print("There is no password: everybody who can reach this machine can use the page.", flush=True)
         print(f"{checkpoint.path} is served at {server.address(listening)} until Ctrl-C.", flush=True)
         page = app.create_app(classifier, f"Recipe {checkpoint.name}{version}{views}", host=given.host)
         server.serve(page, listening)
 
 
 def need_packages(what: str, packages: Sequence[str]) -> None:
-    """Check that optional packages are installed; a ``UserError`` says how to install them."""
+    """Check that optional packages are installed; raise a ``UserError`` that says how to install them."""
     if missing := [name for name in packages if find_spec(name) is None]:
         raise UserError(f"{what} needs packages that are not installed: pip install {' '.join(missing)}")
 

@@ -1,4 +1,4 @@
-"""``validate``, ``test`` and ``predict``: measure a checkpoint, or use it on images."""
+"""``validate``, ``test`` and ``predict``: measure a checkpoint, or classify images with it."""
 
 import sys
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def test(cli: FashionMNISTCLI) -> None:
 
 
 def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, findings.Evaluation]:
-    """Measure, and print tables."""
+    """Measure a checkpoint, and print tables."""
     evaluations = _measure(cli, cli.command)
     for tta, evaluation in evaluations.items() if cli.trainer.is_global_zero else ():
         metrics = evaluation_metrics(evaluation, cli.model.images.class_names)
@@ -79,7 +79,7 @@ def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, findings.Evaluatio
 
 
 def _measure(cli: FashionMNISTCLI, method: str) -> dict[TTA, findings.Evaluation]:
-    """Call a method of the Trainer; return its evaluations."""
+    """Call a method of the Trainer, and return the evaluations."""
     cli.model.evaluations = {}
     cli.start(method)
     evaluations: dict[TTA, findings.Evaluation] = cli.model.evaluations
@@ -89,7 +89,7 @@ def _measure(cli: FashionMNISTCLI, method: str) -> dict[TTA, findings.Evaluation
 
 
 def evaluation_metrics(evaluation: findings.Evaluation, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return the result of an evaluation as plain values for JSON."""
+    """Return the results of an evaluation as plain values for JSON."""
     per_class = zip(class_names, *(evaluation[name].tolist() for name in ("precision", "recall", "f1")), strict=True)
     return {
         "images": int(evaluation["confusion"].sum()),
@@ -116,7 +116,7 @@ def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
 
 
 def _beside(cli: FashionMNISTCLI, name: str) -> Path:
-    """Return a file in the run folder, or beside a checkpoint that lies elsewhere; here for the package's weights."""
+    """Return a path in the run folder or beside the checkpoint; in the working folder for the package's weights."""
     place = cli.run_dir or cli.measured.path.parent
     return (Path() if place == folder.WEIGHTS else place) / name
 
@@ -151,7 +151,7 @@ def predict(cli: FashionMNISTCLI) -> None:
 
 
 def _loader(images: Tensor, rank: int, world_size: int) -> DataLoader[Batch]:
-    """Make batches of images without labels; a process that gets none of them repeats the first image."""
+    """Make batches of images without labels; a process without images repeats the first one."""
     sampler = InOrder(len(images), EVAL_BATCH_SIZE, rank, world_size)
     if not len(sampler.positions):
         sampler.positions = torch.tensor([0])

@@ -1,4 +1,4 @@
-"""``fit``: train, or continue training; and the way from a parsed command line to its command."""
+"""``fit``: train, or continue training. ``run`` calls ``fit``, ``validate``, ``test`` or ``predict``."""
 
 import contextlib
 import io
@@ -31,22 +31,22 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 def run(given: Namespace, settings: Sequence[str]) -> None:
     """Run ``fit``, ``validate``, ``test`` or ``predict``.
 
-    Of several processes, the first one says what all would say; errors are any process's own.
+    If there are several processes, only the first one prints; each reports its own errors.
     """
     silence_what_is_not_news()
     with contextlib.nullcontext() if processes.is_first_process() else contextlib.redirect_stdout(io.StringIO()):
         try:
             is_config = any(setting.startswith("--print_config") for setting in settings)
-            with contextlib.redirect_stdout(sys.stderr if is_config else sys.stdout):  # a config is printed alone
+            with contextlib.redirect_stdout(sys.stderr if is_config else sys.stdout):  # print nothing beside the config
                 completed = complete(given, settings)
             RUNS[given.command](FashionMNISTCLI(given, *completed))
         finally:
             if torch.distributed.is_available() and torch.distributed.is_initialized():
-                torch.distributed.destroy_process_group()  # its threads may else abort the process at its end
+                torch.distributed.destroy_process_group()  # otherwise its threads may abort the process at its end
 
 
 def fit(cli: FashionMNISTCLI) -> None:
-    """Train, or continue training; then say how it ended and what to do next."""
+    """Train, or continue training; then print the results and the next commands."""
     goes_on = cli.checkpoint is not None and cli.checkpoint.in_place
     is_first = cli.trainer.is_global_zero
     if cli.checkpoint is not None and cli.finished:
@@ -63,13 +63,13 @@ def fit(cli: FashionMNISTCLI) -> None:
     if cli.checkpoint is None or cli.given.layers:
         print_layers(cli.model, cli.given.layers)
     if is_first and cli.run_dir:
-        (cli.run_dir / "fit.json").unlink(missing_ok=True)  # a run that goes on is not finished
+        (cli.run_dir / "fit.json").unlink(missing_ok=True)  # a run that is being continued is not finished
     try:
         cli.start("fit")
     except (UserError, OSError, SystemExit) as error:
         last = _last_of(cli)
         if is_first and last is None and cli.run_dir and cli.run_dir_is_new:
-            folder.discard_run(cli.run_dir)  # leave no folder of a new run that failed at once
+            folder.discard_run(cli.run_dir)  # a new run that failed at once leaves no folder
         if isinstance(error, SystemExit) or not is_first or last is None:
             raise
         raise UserError(f"{error} The last good checkpoint: {last}") from error
@@ -89,16 +89,16 @@ def fit(cli: FashionMNISTCLI) -> None:
 
 
 def _last_of(cli: FashionMNISTCLI) -> Path | None:
-    """Return the checkpoint from which a fit that fails can continue; ``None`` if it is no further than before."""
+    """Return the checkpoint from which a failed fit can continue; ``None`` if the fit made no progress."""
     last = cli.run_dir / "checkpoints" / "last.ckpt" if cli.run_dir else None
     began = cli.checkpoint.steps_done if cli.checkpoint and cli.run_dir_is_new else None
     return last if last and last.is_file() and cli.trainer.global_step != began else None
 
 
 def _keep_threads(run_dir: Path) -> None:
-    """Compute with as many threads as the run began with, or say why not.
+    """Use as many threads as the run began with, or print why not.
 
-    The number of threads decides in what order sums are taken, and so their last bits.
+    The number of threads decides the order of summation, and thereby the last bits.
     """
     begun, cores = progress.read_progress(run_dir), os.cpu_count() or 1
     if begun is None or begun.threads in (0, torch.get_num_threads()):
@@ -113,7 +113,7 @@ def _keep_threads(run_dir: Path) -> None:
 
 
 def _print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None) -> None:
-    """Say what a fit is about to do."""
+    """Print where a fit writes, its precision and seed, and from where it continues."""
     where = run_dir or "none, nothing is saved (fast_dev_run)"
     several = f"   processes: {trainer.world_size}" if trainer.world_size > 1 else ""
     print(f"Run folder: {where}   precision: {trainer.precision}   seed: {run_seed()}{several}")
@@ -128,7 +128,7 @@ def _print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path 
 
 
 def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> None:
-    """Write fit.json, and say what the fit ended with, and the next commands."""
+    """Write fit.json, and print the results and the next commands."""
     about = {
         "recipe": cli.name,
         "seed": run_seed(),
@@ -140,7 +140,7 @@ def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> Non
     print(f"\n{epochs} epoch{'s' if epochs != 1 else ''} in {metrics['fit_seconds']:.0f} s")
     if best:
         print(f"Best checkpoint   {checkpoints / 'best.ckpt'} (epoch {best['epoch'] + 1:.0f} of {epochs})")
-    if "val/loss" in best:  # else judged by a metric of training, in an epoch without validation
+    if "val/loss" in best:  # missing if a metric of training chose an epoch without validation
         accuracy, top5 = percent(best["val/accuracy"]), percent(best["val/top5"])
         print(f"Validation        accuracy {accuracy}   top-5 {top5}   loss {best['val/loss']:.4f}")
     if best or (checkpoints / "last.ckpt").is_file():  # without validation there is no best one
@@ -150,7 +150,7 @@ def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> Non
 
 
 def print_settings(command: str) -> None:
-    """Print every setting that a command takes, as jsonargparse describes them, and end."""
+    """Print all settings of a command, with jsonargparse's descriptions, and end the program."""
     silence_what_is_not_news()
     print("short names:\n" + "".join(f"  {short:16}{setting}\n" for short, setting in SHORT_NAMES.items()))
     for setting in CLASSES:

@@ -1,4 +1,4 @@
-"""``list``: the recipes, presets and runs that are there, without torch. ``compare``: runs side by side."""
+"""``list``: list recipes, presets and runs. ``compare``: compare runs. Both work without torch."""
 
 import json
 import sys
@@ -38,10 +38,10 @@ def list_runs(given: Namespace, _: Sequence[str]) -> None:
 
 
 def summary(run: Path) -> list[str]:
-    """Return epochs, state, accuracies, name and note of a run; leave out what is missing or damaged."""
+    """Return epochs, state, accuracies, name and note of a run; empty where data are missing or damaged."""
     fit, progress = read_report(run / "fit.json", FIT_KEYS), read_progress(run)
     best, test = fit.get("best") or {}, read_report(run / "test_best.json", ("accuracy", "steps"))
-    if test.get("steps") != best.get("steps"):  # of an earlier best checkpoint
+    if test.get("steps") != best.get("steps"):  # it tested an earlier best checkpoint
         test = {}
     done = fit["epochs"] if fit else progress.epoch if progress else ""
     epochs = f"{done} of {progress.epochs}" if progress and progress.epochs else str(done)
@@ -55,7 +55,7 @@ def summary(run: Path) -> list[str]:
 
 
 def compare(given: Namespace, _: Sequence[str]) -> None:
-    """Compare runs: tables and, with ``--output``, files. A run that is not there is an error after the others."""
+    """Print tables that compare runs and, with ``--output``, write files; missing runs are an error at the end."""
     from fashion_lightning.report import comparison_table as tables
     from fashion_lightning.report import comparison_text as texts
 

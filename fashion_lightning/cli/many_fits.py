@@ -1,9 +1,9 @@
-"""``repeat`` and ``sweep``: fits of one recipe, each a run of its own in a process of the ordinary ``fit`` command.
+"""``repeat`` and ``sweep``: run many fits of one recipe, each as an ordinary ``fit`` in a child process.
 
-``repeat`` varies the seed. One at a time, runs end with the weights that ``fit --seed SEED`` gives alone, to the bit;
-several at a time share the threads, and sums by another number of threads differ in their last bits. ``sweep`` varies
-settings and judges each trial by its recipe's own metric on the validation images. Both skip finished runs and continue
-interrupted ones: type the same command until all are there.
+``repeat`` varies the seed. One at a time, the runs get the same weights as ``fit --seed SEED``, to the bit; several at
+a time share the threads, and another number of threads changes the last bits of sums. ``sweep`` varies settings and
+compares trials by the recipe's metric on the validation images. Both skip finished runs and continue interrupted ones:
+type the same command until all are finished.
 """
 
 from argparse import Namespace
@@ -32,14 +32,14 @@ def repeat(given: Namespace, fit_options: Sequence[str]) -> None:
 
 
 def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
-    """Search a space, after its corners were checked as ``fit`` does."""
+    """Search a space of settings, after checking its corners as ``fit`` would."""
     need_packages("sweep", ("optuna",))
     from fashion_lightning.sweeps import search
     from fashion_lightning.sweeps.space import corners, read_space
 
     space = read_space(Path(given.space), SHORT_NAMES)
     if typed_too := sorted({option.partition("=")[0].removeprefix("--") for option in fit_options} & space.keys()):
-        raise UserError(f"{typed_too[0]} is searched in {given.space}, and typed as well: leave one of them out.")
+        raise UserError(f"{typed_too[0]} is both in {given.space} and typed: leave one of them out.")
     recipe, config = fit_settings(fit_options, to_choose=True)
     known = dict(flattened(config))
     for key in space:
@@ -55,17 +55,18 @@ def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
 
 
 def fit_settings(options: Sequence[str], to_choose: bool = False) -> tuple[str, dict[str, Any]]:
-    """Build all that ``fit`` would build from these options, but no run folder.
+    """Build all that ``fit`` would build from these options, except a run folder.
 
     Args:
         options: of ``fit``.
-        to_choose: whether settings are chosen by the validation images.
+        to_choose: whether the validation images will choose settings.
 
     Returns:
-        The recipe's name and every setting as plain values.
+        The recipe's name, and all settings as plain values.
 
     Raises:
-        UserError: ``fit`` would refuse these options, they belong to a single run, or so few images choose nothing.
+        UserError: ``fit`` would refuse these options, one of them is for single runs only, or there are too few
+            validation images.
     """
     for name in {option.partition("=")[0] for option in options} & {"--seed_everything", "--ckpt_path"}:
         raise UserError(f"repeat and sweep choose seeds and find runs to continue by themselves: leave {name} out.")

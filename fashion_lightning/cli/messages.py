@@ -1,4 +1,4 @@
-"""Messages and help of the libraries, in a user's words or not at all."""
+"""Rewrite the libraries' messages and help for users, or silence them."""
 
 import contextlib
 import logging
@@ -19,26 +19,26 @@ from fashion_lightning.errors import UserError, causes, os_error_behind, place_i
 from fashion_lightning.runs import processes
 
 EXPECTED_WARNINGS = (
-    "LightningCLI's args parameter is intended",  # a command line that was completed is how we run it
+    "LightningCLI's args parameter is intended",  # we pass a completed command line
     ".*does not have many workers",  # images in memory need no loader processes
-    "You're resuming from a checkpoint that ended before",  # the sampler starts at the right batch by itself
-    "The `srun` command is available",  # a cluster's login node is used as any machine
+    "You're resuming from a checkpoint that ended before",  # our sampler starts at the right batch
+    "The `srun` command is available",  # a login node is used like any machine
     "Checkpoint directory .* exists and is not empty",  # a run that is continued
-    "It is recommended to use `self.log.*sync_dist=True",  # torchmetrics have synchronized what is logged
-    "The number of training batches .* is smaller than the logging interval",  # a line an epoch has the metrics
+    "It is recommended to use `self.log.*sync_dist=True",  # torchmetrics has synchronized the values
+    "The number of training batches .* is smaller than the logging interval",  # a line for each epoch shows the metrics
     r"Found \d+ module\(s\) in eval mode",  # those that --freeze leaves alone
     "Couldn't infer the batch indices",  # predictions carry their own indices
     r"\s*(By default only one Jsonargparse|.*deprecated in v4)",  # LightningCLI 2.6.6
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # Lightning 2.6.6 with torch 2.15
     "torch.distributed.nn.functional.all_gather is deprecated",  # the same
     "Glyph .* missing from font",  # matplotlib draws a box for such a letter
-    "The reported value is ignored",  # by Optuna, which knows the value of that epoch
+    "The reported value is ignored",  # Optuna has the value of that epoch
     r".* is (an experimental feature|experimental \(supported from)",  # of Optuna
 )
 
 
 def silence_what_is_not_news() -> None:
-    """Filter warnings, what Lightning tells at each start, and tracebacks of threads for the rest of the process."""
+    """Silence expected warnings, Lightning's messages at each start, and tracebacks of TensorBoard's threads."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in (
@@ -48,28 +48,28 @@ def silence_what_is_not_news() -> None:
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
 
     def thread_failed(failure: threading.ExceptHookArgs) -> None:
-        if not type(failure.thread).__module__.startswith("tensorboard."):  # whose error the main thread raises, too
+        if not type(failure.thread).__module__.startswith("tensorboard."):  # the main thread raises their errors, too
             threading.__excepthook__(failure)
 
     threading.excepthook = thread_failed
 
 
 class FullHelp(DefaultHelpFormatter):
-    """Leaves out the subclasses that any library has: for a network, 650 of them are torch's quantized ones."""
+    """Omits lists of known subclasses: for a network, they name 650 quantized classes of torch."""
 
     def _get_help_string(self, action: Action) -> str:
         return re.sub(r"known subclasses: [^()]*", "a class path", super()._get_help_string(action))
 
 
 class OneLineErrorParser(LightningArgumentParser):
-    """Says in one line what is wrong with a setting."""
+    """Raises errors about settings as ``UserError``, in one line."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, formatter_class=FullHelp, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         known = {flag for action in self._actions for flag in action.option_strings}
-        if "--trainer" in known:  # else the parser of a class's arguments, which have no short names
+        if "--trainer" in known:  # else this parses a class's arguments, which have no short names
             known |= {option.name for command in COMMANDS.values() for option in command.options}
         raise UserError(in_a_users_words(message, known)) from ex
 
@@ -78,7 +78,7 @@ NOT_TELLING = re.compile(
     r"Union subtypes|NoneType|Expected a path but|Expected one of \[-1\]|Expected a (?:list|a list, as .*)$"
     r"|could not convert"
 )
-"""Reasons that help nobody, of several."""
+"""Reasons to omit if jsonargparse gives several."""
 
 WORDS: tuple[tuple[str, str], ...] = (
     (r"\b(?:fit|validate|test|predict)\.(?=\w)", "--"),
@@ -106,7 +106,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     (r"Expected a bool\b", "Expected true or false"),
     (r"Expected a Sequence\b", "Expected a list, as [32, 64]"),
 )
-"""Patterns of jsonargparse's messages, and what is said instead."""
+"""Patterns in jsonargparse's messages, and their replacements."""
 
 
 def in_a_users_words(message: str, known: Collection[str]) -> str:
@@ -134,7 +134,7 @@ def in_a_users_words(message: str, known: Collection[str]) -> str:
 
 @contextlib.contextmanager
 def errors_in_one_line(what: str) -> Iterator[None]:
-    """Turn whatever the user's own code or a library raises into one line."""
+    """Turn errors of the user's own code or of a library into one line, which begins with ``what``."""
     try:
         yield
     except (UserError, OSError):
@@ -146,9 +146,9 @@ def errors_in_one_line(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         if stop := next((cause for cause in causes(error) if isinstance(cause, SystemExit)), None):
-            raise stop from None  # a signal: Lightning failed to put away what was not there yet
+            raise stop from None  # a signal: Lightning failed to tear down what was not set up yet
         if process.is_out_of_memory(error):
             raise UserError(process.OUT_OF_MEMORY) from error
         place = place_in_own_code(error)
-        error = os_error_behind(error) or error  # Lightning makes a ValueError of a full disk
+        error = os_error_behind(error) or error  # Lightning turns a full disk into a ValueError
         raise UserError(f"{what}: {type(error).__name__}: {str(error)[:500]}{place}") from error

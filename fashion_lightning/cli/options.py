@@ -1,4 +1,4 @@
-"""The options of the subcommands, and the short names of settings: each is declared once."""
+"""Declare each option of the subcommands, and each short name of a setting, once."""
 
 import argparse
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ class Option:
     """An option of a command, or the short name of a setting."""
 
     name: str
-    """As it is typed; without dashes for an argument by its position."""
+    """As it is typed; without dashes for a positional argument."""
     value: str
-    """What follows it, in the help; empty for a switch. RECIPE and RUN are completed."""
+    """The name of its value in the help; empty for a switch. The shell completes RECIPE and RUN."""
     meaning: str
     keywords: Mapping[str, Any] = field(default_factory=dict)
-    """Of argparse's ``add_argument``."""
+    """Keyword arguments of argparse's ``add_argument``."""
     setting: str = ""
-    """The setting that a short name stands for. LightningCLI parses settings, all else is parsed by this table."""
+    """The setting that a short name means. LightningCLI parses settings; argparse parses all other options."""
 
 
 def from_on(least: int, default: int) -> Mapping[str, Any]:
-    """Describe a whole number that is at least ``least``."""
+    """Return argparse keywords for a whole number of at least ``least``."""
 
     def parse(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
@@ -33,7 +33,7 @@ def from_on(least: int, default: int) -> Mapping[str, Any]:
 
 
 def printable(longest: int) -> Mapping[str, Any]:
-    """Describe one line of text."""
+    """Return argparse keywords for one line of text."""
 
     def parse(text: str) -> str:
         if not text.strip() or not text.isprintable() or len(text) > longest:
@@ -81,9 +81,9 @@ TRAINING = (
         {"choices": ("alternating", "none", "random")},
         setting="--data.flip",
     ),
-    Option("--shift", "PIXELS", "shift images at random by up to so many pixels", setting="--data.shift"),
+    Option("--shift", "PIXELS", "shift images at random by up to this many pixels", setting="--data.shift"),
     Option("--cutout", "PIXELS", "black out a random square of that width", setting="--data.cutout"),
-    Option("--prune", "SHARE", "share of images that each epoch leaves out, easy ones", setting="--data.prune"),
+    Option("--prune", "SHARE", "share of images, easy ones, that each epoch leaves out", setting="--data.prune"),
     Option("--data.folder", "FOLDER", "your own pictures, with a folder for each class", setting="--data.folder"),
     Option("--fold", "K/N", "validate on the K-th of N folds of the training images", setting="--data.fold"),
     Option("--balanced", "", "draw each class equally often", setting="--data.balanced"),

@@ -1,7 +1,6 @@
 """Parse, explain and complete commands as the table in ``commands.py`` declares them.
 
-A short name is replaced by what it stands for before anything else reads the settings; every message names a setting as
-a recipe does.
+Short names are replaced by full names before anything else reads the settings, so messages use the names of recipes.
 """
 
 import argparse
@@ -19,7 +18,7 @@ from fashion_lightning.errors import UserError
 from fashion_lightning.runs.card import NETWORKS
 
 WIDTH = 80
-"""Characters of a line."""
+"""Characters in a line of the help."""
 
 OVERVIEW = """\
 usage: fashion-lightning [--help] [--version] COMMAND [options]
@@ -42,7 +41,7 @@ FASHION_LIGHTNING_DEBUG=1 in the environment shows the traceback of an error.
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
+    """Raises errors as ``UserError``, in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(message)
@@ -115,13 +114,13 @@ CLASSES: dict[str, dict[str, Sequence[str]]] = {
         "fashion_lightning.optimizers": ("Muon",),
     },
     "--model.scheduler": {
-        "torch.optim.lr_scheduler": (  # those that go by epochs and whose arguments are numbers
+        "torch.optim.lr_scheduler": (  # those that count epochs and whose arguments are numbers
             *("ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "PolynomialLR", "StepLR"),
         ),
         "fashion_lightning.schedules": ("LinearDecay", "CosineDecay"),
     },
 }
-"""Settings that name a class, the modules of their classes, and the classes' names."""
+"""Settings that name a class, with the modules and names of known classes."""
 
 SYNONYMS = {
     "--checkpoint": "--ckpt_path",
@@ -135,7 +134,7 @@ SYNONYMS = {
     "--resume": "--ckpt_path",
     "--run": "--ckpt_path",
 }
-"""Flags of other programs, and what they are called here."""
+"""Flags of other programs, and their names here."""
 
 
 def class_names(setting: str) -> dict[str, str]:
@@ -144,10 +143,10 @@ def class_names(setting: str) -> dict[str, str]:
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
-    """Write each setting as ``--setting=value``, with every short name replaced by what it stands for.
+    """Return each setting as ``--setting=value``, with short names replaced by full names.
 
     Raises:
-        UserError: a value is missing, a word belongs to no flag, or a class goes by no such name.
+        UserError: a value is missing, a word does not follow a flag, or no class has this name.
     """
     expanded: list[str] = []
     words = list(arguments)
@@ -167,7 +166,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
 
 
 def _class_path(value: str, option: str) -> str:
-    """Return the class path of a short name, and other values as they are."""
+    """Return the class path for a short name of a class; return other values unchanged."""
     if option not in CLASSES:
         return value
     names = class_names(option)
@@ -178,8 +177,8 @@ def _class_path(value: str, option: str) -> str:
     if not value.isidentifier() or value == "null" or Path(value).exists():
         return value
     raise UserError(
-        f"{option}: there is no {option.rpartition('.')[2]} {value} (by name: {', '.join(sorted(names))}). Any other"
-        f" goes by its class path: my_module.{value if value[0].isupper() else 'MyClass'}"
+        f"{option}: there is no {option.rpartition('.')[2]} {value} (by name: {', '.join(sorted(names))}). Name any"
+        f" other by its class path: my_module.{value if value[0].isupper() else 'MyClass'}"
     )
 
 
@@ -188,7 +187,7 @@ def nearest(flag: str, known: Collection[str]) -> str | None:
 
     Args:
         flag: as it was typed, without its value.
-        known: every flag that there is, short ones among them.
+        known: all flags, including short ones.
     """
     spelt = f"--{flag.lstrip('-').replace('-', '_').lower()}"
     last = {f"--{name.rpartition('.')[2].lstrip('-')}": name for name in sorted(known, key=len, reverse=True)}
@@ -198,7 +197,7 @@ def nearest(flag: str, known: Collection[str]) -> str | None:
 
 
 def unknown_flag(argument: str, known: Collection[str]) -> str:
-    """Say that an argument is not understood, and which flag may be meant."""
+    """Return the error for an unknown argument, with a suggestion."""
     flag = argument.partition("=")[0]
     if not flag.startswith("-"):
         return f"unrecognized arguments: {argument} (a recipe follows --config, a run --ckpt_path)"
@@ -208,9 +207,9 @@ def unknown_flag(argument: str, known: Collection[str]) -> str:
 
 
 def print_completion(given: argparse.Namespace, _: Sequence[str]) -> None:
-    """Print the script of a shell, which completes commands, options, recipes, classes, choices and files.
+    """Print a shell script that completes commands, options, recipes, classes, choices and files.
 
-    jsonargparse's own completions take minutes, since they look at every class of torch.
+    jsonargparse's completions would take minutes, because they look at every class of torch.
     """
     import shtab
 

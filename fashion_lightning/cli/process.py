@@ -1,4 +1,4 @@
-"""What the command does with its own process: signals, standard streams and memory."""
+"""Set up the command's process: signals, standard streams and memory."""
 
 import contextlib
 import ctypes
@@ -18,10 +18,10 @@ from fashion_lightning.runs.processes import SIGNALS
 
 @contextlib.contextmanager
 def exit_on_signal(to_the_end: bool) -> Iterator[None]:
-    """Exit with 128 and its number on the first signal of ``SIGNALS``, and end the process at once on a second.
+    """Exit with 128 + N on the first of ``SIGNALS``, with number N; end the process at once on a second one.
 
     Args:
-        to_the_end: ignore signals that come later, while Python ends. Otherwise restore the handlers.
+        to_the_end: ignore later signals, while Python shuts down. Otherwise restore the handlers.
     """
     received: list[int] = []
 
@@ -44,10 +44,10 @@ def exit_on_signal(to_the_end: bool) -> Iterator[None]:
 
 
 class Output(io.FileIO):
-    """A file descriptor that never raises: it drops what a full disk or a closed pipe does not take."""
+    """A file descriptor that never raises: it drops output for a full disk or a closed pipe."""
 
     def write(self, content: Any, /) -> int:
-        """Write or drop; return the number of bytes that are done with."""
+        """Write or drop the content; return the number of bytes written or dropped."""
         try:
             return super().write(content)
         except OSError:
@@ -58,12 +58,12 @@ class Output(io.FileIO):
 
 
 def never_fail_to_print() -> None:
-    """Make the standard streams safe to write to; escape characters that the encoding lacks."""
+    """Make the standard streams never raise; escape characters that the encoding lacks."""
     sys.stdout, sys.stderr = _safe(sys.stdout, 1), _safe(sys.stderr, 2)
 
 
 def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
-    if stream is None:  # closed by whoever started the program
+    if stream is None:  # the starter closed it
         return Path(os.devnull).open("w", encoding="utf-8")
     return io.TextIOWrapper(
         io.BufferedWriter(Output(descriptor, "w", closefd=False)),
@@ -81,7 +81,7 @@ OUT_OF_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Check whether an error, or one that it came from, means that memory has run out, on the CPU or on a device."""
+    """Check whether an error or one of its causes means that memory has run out, on the CPU or on a device."""
     kinds = (OSError, ImportError, RuntimeError)
     # Messages of the loader, of Python, of torch on CPUs and GPUs, and of C++.
     signs = re.compile("failed to map segment|an(no|')t allocate memory|out of memory|bad_alloc")
@@ -92,10 +92,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Make glibc keep freed blocks for the next step instead of giving them back to the system.
+    """Make glibc keep freed blocks for the next step instead of returning them to the system.
 
-    Activations are blocks of 5 to 50 MB. By default glibc maps such blocks and unmaps them when they are freed. The
-    kernel then zeroes their pages anew, one by one: up to 36,000 page faults and a quarter of a step's time.
+    Activations are blocks of 5 to 50 MB. By default, glibc maps such blocks and unmaps freed ones. The kernel then
+    zeroes the pages of each new block, one by one: up to 36,000 page faults and a quarter of a step's time.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         # M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD of malloc.h

@@ -1,4 +1,4 @@
-"""The recipes and presets that come with the package, by name; a config file by its path."""
+"""Find the package's recipes and presets by name, and config files by path."""
 
 import difflib
 import re
@@ -9,27 +9,27 @@ from fashion_lightning.errors import UserError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
-# An installed package has its copy inside. Beside it, in site-packages, `configs` may be anybody's.
+# An installed package contains its copy. A `configs` beside it, in site-packages, may belong to another package.
 RECIPES = next((path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()), _PACKAGE)
 """The recipes of an installed package, or of the checkout."""
 
 DEFAULT_RECIPE = "cnn"
 
 EXPERIMENTS = (RECIPES / "presets/find_lr.yaml", RECIPES / "presets/profile.yaml")
-"""Presets whose runs are not trained to be used."""
+"""Presets whose runs are experiments; the names of their run folders include the preset's name."""
 
 
 def names() -> list[str]:
-    """Return what ``--config`` takes by name: ``cnn``, ``seeds/three_dense``, ``presets/debug`` and so on."""
+    """Return the names that ``--config`` takes: ``cnn``, ``seeds/three_dense``, ``presets/debug`` and so on."""
     return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.yaml"))
 
 
 def head(name: str) -> tuple[str, str, str]:
-    """Read a recipe's figures from its first comment: they stand there and nowhere in the code.
+    """Read a recipe's cost and accuracy from its first comment, the only place that has them.
 
     Returns:
-        ``49 s on two CPU cores``, and the accuracy on the test images, ``93.41 ± 0.12 %``, each empty if it is not
-        measured; and what the recipe is.
+        The cost, as ``49 s on two CPU cores``, and the test accuracy, as ``93.41 ± 0.12 %``, each empty if it was not
+        measured; and a description of the recipe.
     """
     lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     comment = " ".join(
@@ -44,10 +44,10 @@ def head(name: str) -> tuple[str, str, str]:
 def find_config(given: str) -> Path:
     """Find the file that ``--config`` names: a path, or else a recipe or preset of this package.
 
-    A file wins over a recipe of its name, a folder does not.
+    A file takes precedence over a recipe of the same name; a folder does not.
 
     Raises:
-        UserError: it is neither.
+        UserError: it is neither a file nor a recipe or preset.
     """
     path, known = Path(given), names()
     if path.exists() and not path.is_dir():

@@ -1,6 +1,6 @@
-"""Lightning's Trainer with the arguments that make sense here, each with the values that it can have.
+"""Lightning's Trainer with the arguments that make sense here, typed with the values that they can have.
 
-jsonargparse reads the types: it refuses every other argument and value in one line, before anything is made.
+jsonargparse reads the types, and refuses any other argument or value in one line before anything is built.
 """
 
 import os
@@ -24,57 +24,57 @@ EXACT = {
     *("DeviceStatsMonitor", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary"),
     *("RichProgressBar", "Timer", "TQDMProgressBar"),
 }
-"""Lightning's callbacks that keep nothing between two steps, or all of it in the checkpoint; and loggers, of which
-docs/runs.md says how they go on."""
+"""Lightning's callbacks that keep no state between steps or save all of it in the checkpoint; and loggers, whose
+behaviour in a continued run docs/runs.md describes."""
 
 
 class Slurm(SLURMEnvironment):
-    """SLURM's tasks, without what Lightning does on SIGUSR1: StopOnSignal saves, and the job script requeues itself.
+    """SLURM's environment without Lightning's handling of SIGUSR1: StopOnSignal saves, and the job script requeues.
 
-    Lightning would save ``hpc_ckpt_1.ckpt`` into the folder of all runs, and every later fit would begin from it.
+    Lightning would save ``hpc_ckpt_1.ckpt`` in the folder of all runs, and each later fit would start from it.
     """
 
     @staticmethod
     def _validate_srun_variables() -> None:
-        """Take ``srun --ntasks``, too: the Trainer compares the number of processes."""
+        """Accept ``srun --ntasks``, too: our Trainer checks the number of processes."""
 
 
 class Trainer(lightning.Trainer):
     """Trains, validates, tests and predicts.
 
-    Left out are arguments with which a killed run would not go on exactly, or that replace what this package does.
+    Omits arguments with which a killed run would not resume exactly, or which would replace parts of this package.
 
     Args:
-        accelerator: ``cpu``, ``gpu`` (``cuda``, ``mps``), or what the machine has.
-        devices: processes on a CPU, or GPUs.
-        num_nodes: machines.
-        strategy: how several processes work together: ``ddp``, each with a network of its own.
-        precision: of the arithmetic; by default bf16-mixed where the hardware has it, else 32-true.
+        accelerator: ``cpu``, ``gpu`` (``cuda``, ``mps``), or ``auto`` for what the machine has.
+        devices: number of processes on a CPU, or of GPUs.
+        num_nodes: number of machines.
+        strategy: how several processes work together: ``ddp``, each with its own copy of the network.
+        precision: of the arithmetic; by default bf16-mixed if the hardware supports it, else 32-true.
         max_epochs: epochs, counted from the start of the run.
-        min_epochs: epochs that early stopping leaves alone.
+        min_epochs: epochs before which early stopping does not stop.
         max_steps: optimizer steps; -1 is no limit.
-        min_steps: optimizer steps that early stopping leaves alone.
-        max_time: of training in all, as days:hours:minutes:seconds.
+        min_steps: optimizer steps before which early stopping does not stop.
+        max_time: total time of training, as days:hours:minutes:seconds.
         accumulate_grad_batches: batches in an optimizer step.
-        gradient_clip_val: the largest norm of the gradient; 0 does not clip.
+        gradient_clip_val: largest norm (or value) of the gradient; 0 does not clip.
         gradient_clip_algorithm: ``norm`` or ``value``.
         limit_train_batches: batches, or a fraction of them; all by default.
-        limit_val_batches: batches, or a fraction of them; 0 leaves validation out.
+        limit_val_batches: batches, or a fraction of them; 0 disables validation.
         limit_test_batches: batches, or a fraction of them.
         limit_predict_batches: batches, or a fraction of them.
         val_check_interval: batches, or a fraction of an epoch, from one validation to the next.
         check_val_every_n_epoch: epochs from one validation to the next; null counts batches across epochs.
-        num_sanity_val_steps: batches of validation before training.
+        num_sanity_val_steps: validation batches before training.
         log_every_n_steps: steps from one point of a curve to the next; 0 logs epochs only.
-        fast_dev_run: only so many batches of training and validation; nothing is saved.
+        fast_dev_run: train and validate on only this many batches, and save nothing.
         default_root_dir: the folder of all runs.
         enable_progress_bar: whether a terminal shows one.
         deterministic: by default true on a CPU, else ``warn``.
         benchmark: whether cuDNN tries several kernels.
-        detect_anomaly: whether each operation of the backward pass is checked for NaN.
-        sync_batchnorm: whether batch norm goes over the images of all GPUs; not for CPUs.
-        callbacks: your own, and those of Lightning's with which a killed run goes on exactly.
-        logger: loggers beside TensorBoard, as ``+=lightning.pytorch.loggers.CSVLogger``; false for none at all.
+        detect_anomaly: whether to check each operation of the backward pass for NaN.
+        sync_batchnorm: whether batch norm includes the images of all GPUs; not for CPUs.
+        callbacks: your own, and those of Lightning's with which a killed run resumes exactly.
+        logger: loggers beside TensorBoard, as ``+=lightning.pytorch.loggers.CSVLogger``; false for no logger at all.
         profiler: ``simple``, ``advanced``, or your own.
     """
 
@@ -132,22 +132,22 @@ class Trainer(lightning.Trainer):
                 f" SLURM_PROCID and SLURM_NTASKS), but the Trainer has {own}. Give --trainer.devices and"
                 " --trainer.num_nodes as the launcher does, or unset these variables."
             )
-        # With max_steps, Lightning 2.6.6 takes a checkpoint from the end of an epoch for one from its middle, and goes
-        # through an epoch without batches (fit_loop.py, `restarting`). Private, but nothing public decides it.
+        # With max_steps, Lightning 2.6.6 treats a checkpoint from the end of an epoch as one from mid-epoch, and runs
+        # an epoch without batches (fit_loop.py, `restarting`). Private, but there is no public way.
         self.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]  # noqa: SLF001
-        # It asks all processes before each batch (issue 21487); StopOnSignal does so less often.
+        # It communicates between all processes before each batch (issue 21487); StopOnSignal does so less often.
         self.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def _plain(value: Any) -> Any:
-    """Make an int or a float of jsonargparse's restricted types, which checkpoints may not hold."""
+    """Convert jsonargparse's restricted types, which checkpoints must not contain, to int or float."""
     if isinstance(value, bool):
         return value
     return next((kind(value) for kind in (int, float) if isinstance(value, kind)), value)
 
 
 def _refuse_inexact(setting: str, parts: object) -> None:
-    """Refuse parts of Lightning's own that are not known to go on exactly in a run that was killed."""
+    """Refuse Lightning's callbacks and loggers that are not known to resume exactly in a killed run."""
     for part in parts if isinstance(parts, list) else [parts]:
         name, module = type(part).__name__, type(part).__module__
         if module.startswith("lightning.") and name not in EXACT:
