@@ -1,11 +1,11 @@
-"""What choosing the epoch on the test images adds to a figure.
+"""Measure how much choosing the epoch on the test images adds to an accuracy.
 
     fashion-lightning repeat --config seeds/two_conv_cnn --config presets/every_epoch --test
     python benchmarks/chosen_on_test.py tensorboard_logs/two_conv_cnn/version_*
 
-Many published figures, the seeds' among them, take the test set for validation and report its best
-epoch. This script reads every epoch's checkpoint of finished runs both ways. It needs the
-``every_epoch`` preset, and nothing it prints may be used to choose anything.
+Many published accuracies, including those of the Keras originals, use the test set for validation and report its best
+epoch. This script evaluates the checkpoints of all epochs of finished runs both ways. It needs the preset
+``every_epoch``. Do not choose anything by what it prints.
 """
 
 import sys
@@ -24,7 +24,7 @@ from fashion_lightning.runs.results import read_config, read_results
 
 @torch.inference_mode()
 def test_accuracy(checkpoint: Path, datamodule: FashionMNISTDataModule) -> float:
-    """The accuracy of a checkpoint on the test images in percent, in the precision that ``test`` has by default."""
+    """Return a checkpoint's accuracy on the test images, in percent, with the default precision of ``test``."""
     classifier = load(checkpoint)
     classifier.network.to(memory_format=torch.channels_last)
     right = 0
@@ -35,12 +35,12 @@ def test_accuracy(checkpoint: Path, datamodule: FashionMNISTDataModule) -> float
 
 
 def show(values: list[float]) -> str:
-    """Mean ± standard deviation."""
+    """Return mean ± standard deviation as text."""
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
 def main(runs: list[Path]) -> None:
-    """Print one line a run, and the mean over runs."""
+    """Print one line for each run, and the mean over runs."""
     table = Table("run", "best epoch on test, %", "last epoch, %", "epoch chosen on validation, %")
     columns: list[list[float]] = [[], [], []]
     datamodule = FashionMNISTDataModule(root=read_config(runs[0])["data"]["root"])

@@ -1,4 +1,4 @@
-"""Where the four files are, for programs that have no fashion_lightning, such as Keras'."""
+"""Find the four files, for programs without fashion_lightning, such as Keras'."""
 
 import os
 from pathlib import Path
@@ -9,9 +9,9 @@ PLACES = (Path("data"), Path(CACHE) / "datasets", Path("/usr/share/datasets/fash
 
 
 def data_folder(root: Path | None) -> Path:
-    """The folder with the four packed files: ``root`` or what torchvision makes below it, else one of the places."""
+    """Return the folder with the four gzip files: in ``root``, directly or as torchvision stores them, or in PLACES."""
     for place in [root] if root else PLACES:
         for candidate in (place.expanduser() / "FashionMNIST" / "raw", place.expanduser()):
             if (candidate / "train-images-idx3-ubyte.gz").is_file():
                 return candidate.absolute()
-    raise SystemExit("The four files are not there: `fashion-lightning fit` fetches them, --root says where they are.")
+    raise SystemExit("The four files are missing: `fashion-lightning fit` fetches them; --root names their folder.")

@@ -1,9 +1,10 @@
-"""How fast an exported classifier answers in onnxruntime, beside torch, and what 8-bit integers cost it in accuracy.
+"""Compare the speed of an exported classifier in onnxruntime with torch, and measure the accuracy lost with int8.
 
     python benchmarks/exported.py tensorboard_logs/cnn/version_0
 
-From uint8 images to probabilities, in rounds that take turns. The int8 file is quantized statically (QDQ), calibrated
-on training images; accuracies are of the 5,000 validation images. Needs the extra ``export``.
+Times go from uint8 images to probabilities; the programs take turns in each round. The int8 file is quantized
+statically (QDQ) and calibrated on training images; accuracies are on the 5,000 validation images. Needs the extra
+``export``.
 """
 
 import logging
@@ -37,7 +38,7 @@ Classify = Callable[[Tensor], Tensor]
 
 
 class TrainingImages(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
-    """Batches of images ``(N, 1, 28, 28)`` uint8 to find the ranges of activations on."""
+    """Batches of images ``(N, 1, 28, 28)`` uint8, from which quantization takes the ranges of activations."""
 
     def __init__(self, images: Tensor) -> None:
         self.batches: Iterator[Tensor] = iter(torch.split(images, 100))
@@ -48,7 +49,7 @@ class TrainingImages(CalibrationDataReader):  # type: ignore[misc]  # onnxruntim
 
 
 def quantized(content: bytes, images: Tensor) -> bytes:
-    """The content of an ONNX file with weights and activations of 8 bits, calibrated on images."""
+    """Return the content of an ONNX file with 8-bit weights and activations, calibrated on images."""
     with tempfile.TemporaryDirectory() as scratch:
         whole, prepared, small = (Path(scratch) / name for name in ("whole.onnx", "prepared.onnx", "small.onnx"))
         whole.write_bytes(content)
@@ -58,7 +59,7 @@ def quantized(content: bytes, images: Tensor) -> bytes:
 
 
 def torch_in(dtype: torch.dtype, classifier: FashionMNISTClassifier) -> Classify:
-    """What ``classify`` does, with autocast where ``dtype`` is bfloat16."""
+    """Return ``classify`` as a function, with autocast if ``dtype`` is bfloat16."""
 
     def classify(images: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -68,7 +69,7 @@ def torch_in(dtype: torch.dtype, classifier: FashionMNISTClassifier) -> Classify
 
 
 def seconds(classify: Classify, images: Tensor, calls: int) -> float:
-    """Of one call, the mean of several in a row."""
+    """Return the mean seconds of one call, over ``calls`` in a row."""
     classify(images)
     began = time.perf_counter()
     for _ in range(calls):
@@ -83,7 +84,7 @@ def main(path: str) -> None:
     classifier = load(path)
     with exporting(classifier):
         content = write_onnx(trace(classifier), {})
-    logging.disable(logging.WARNING)  # advice on quantization that is followed above
+    logging.disable(logging.WARNING)  # quantization advice, which is followed above
     small = quantized(content, images[train[:CALIBRATION_IMAGES]])
     classifier = load(path)  # channels_last again
     programs: dict[str, tuple[Classify, int | None]] = {

@@ -1,9 +1,9 @@
-"""How time and memory of ``fit`` grow with images, batch size, width and threads.
+"""Measure how time and memory of ``fit`` grow with images, batch size, width and threads.
 
     python benchmarks/growth.py
 
-One epoch of the default recipe a row, each in a process of its own, with one setting changed. Memory is
-the largest resident set of the process, in which torch's own libraries take the greater part.
+Each row is one epoch of the default recipe in a new process, with one setting changed. Memory is the largest resident
+set of the process, most of which are torch's libraries.
 """
 
 import argparse
@@ -32,7 +32,7 @@ VARIANTS: list[tuple[str, list[str], dict[str, str]]] = [
 
 
 def measure(options: list[str], environment: dict[str, str], root: Path) -> tuple[float, int, float]:
-    """Seconds and steps of one epoch, and the peak of resident memory in MB."""
+    """Return seconds and steps of one epoch, and the peak of resident memory in MB."""
     with tempfile.TemporaryDirectory() as logs:
         fit = ["fit", "--trainer.max_epochs", "1", "--data.root", str(root), "--trainer.default_root_dir", logs]
         process = subprocess.Popen(
@@ -52,7 +52,7 @@ def measure(options: list[str], environment: dict[str, str], root: Path) -> tupl
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
+    parser.add_argument("--root", type=Path, help="folder of the four files; by default as for fit")
     given = parser.parse_args()
     table = Table("one epoch of", "fit, s", "times the default", "steps", "resident memory, MB")
     default = 0.0

@@ -2,10 +2,10 @@
 
     python benchmarks/hostile_files.py [FOLDER]
 
-FOLDER holds any files, such as ``tests/data`` of picklescan. Each is opened as it is, and as the pickle of an archive
-as ``torch.save`` writes it, where torch reads it. A hundred more are made here: functions that run code or take memory,
-called in three ways, at four places of an honest checkpoint, and values that are deep, large or endless. Each is opened
-in a process of its own, in which Python tells what is called (``sys.addaudithook``).
+FOLDER holds any files, such as ``tests/data`` of picklescan. The script opens each unchanged, and as the pickle in an
+archive of ``torch.save``, where torch reads it. It makes a hundred more: calls of functions that run code or take
+memory, written in three ways, at four places of a valid checkpoint; and values that are deep, large or endless. It
+opens each in a new process, in which Python reports what is called (``sys.addaudithook``).
 """
 
 import io
@@ -30,13 +30,13 @@ from fashion_lightning.networks import CNN
 from fashion_lightning.runs.card import Card
 
 SECONDS, MEGABYTES = 60, 2000
-"""Within which a file must be refused."""
+"""Limits of time and memory to refuse a file."""
 
 HARM = (
     *("os.", "shutil.", "socket.", "subprocess.", "pty.", "ctypes.", "urllib.", "http.", "ftplib.", "smtplib."),
     *("webbrowser.", "code.", "cpython.run_", "builtins.input", "sqlite3.", "mmap.", "syslog.", "signal."),
 )
-"""Beginnings of the events that no file may cause, beside code that is compiled from text, and files to write."""
+"""Prefixes of audit events that no file may cause, besides compiling code from text and opening files to write."""
 
 CALLED = {
     "os system": "touch harmed",
@@ -55,20 +55,20 @@ CALLED = {
     "fashion_lightning.cli main": ["--version"],
     "fashion_lightning.inference load": "honest.ckpt",
 }
-"""Functions with an argument."""
+"""Functions to call, with an argument."""
 
 ARGUMENTS = {"stem": 2, "widths": [2]}
 
 
 def honest() -> dict[str, object]:
-    """Return the content of a checkpoint that can be opened."""
+    """Return the content of a valid checkpoint."""
     weights = {f"network.{name}": tensor for name, tensor in CNN(stem=2, widths=[2]).state_dict().items()}
     card = Card({"class_path": "fashion_lightning.networks.CNN", "init_args": ARGUMENTS}, "tiny")
     return {"state_dict": weights, "fashion_lightning": {"card": card.to_json()}}
 
 
 class Calls:
-    """Pickled as a call of a function that need not be there."""
+    """Pickles as a call of a function, which need not exist here."""
 
     def __init__(self, function: str, argument: object) -> None:
         self.function, self.argument = function, argument
@@ -78,21 +78,21 @@ class Calls:
 
 
 class Named:
-    """Pickled as the name of a function."""
+    """Pickles as the name of a function."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def __call__(self) -> None:
-        """Pickle wants something that can be called."""
+        """Do nothing; pickle needs a callable."""
 
 
 PythonsOwn: Any = vars(pickle)["_Pickler"]
-"""In Python, not in C, so that a name can be written as one likes."""
+"""The pickler in Python, not in C, because only there one can change how names are written."""
 
 
 class Pickler(PythonsOwn):  # type: ignore[misc]
-    """Writes the names of functions that this process does not have."""
+    """Writes names of functions even if they do not exist here."""
 
     def save(self, value: object, save_persistent_id: bool = True) -> None:
         if isinstance(value, Named):
@@ -102,14 +102,14 @@ class Pickler(PythonsOwn):  # type: ignore[misc]
 
 
 def pickled(value: object, protocol: int = 2) -> bytes:
-    """Return a pickle, of which names are written as protocol 2 has them."""
+    """Return a pickle that writes names as in protocol 2."""
     content = io.BytesIO()
     Pickler(content, protocol).dump(value)
     return content.getvalue()
 
 
 def made_here() -> Iterator[tuple[str, bytes]]:
-    """Yield pickles that are hostile, and what they do."""
+    """Yield hostile pickles, each with a description."""
     for function, argument in CALLED.items():
         call = Calls(function, argument)
         for place in ("alone", "weights", "card", "beside"):
@@ -134,7 +134,7 @@ def made_here() -> Iterator[tuple[str, bytes]]:
 
 
 def archive(content: bytes, path: Path) -> Path:
-    """Write an honest checkpoint, but with another pickle."""
+    """Write the valid checkpoint with another pickle."""
     with zipfile.ZipFile("honest.ckpt") as source, zipfile.ZipFile(path, "w") as target:
         for record in source.infolist():
             target.writestr(record.filename, content if record.filename.endswith("data.pkl") else source.read(record))
@@ -142,7 +142,7 @@ def archive(content: bytes, path: Path) -> Path:
 
 
 def open_in_a_child(path: Path) -> tuple[str, float, float]:
-    """Open a file; return how that ended, the seconds, and the megabytes of the process."""
+    """Open a file in a child process; return the outcome, the seconds, and the process's megabytes."""
     began, (read, write) = time.monotonic(), os.pipe()
     if not (child := os.fork()):
         signal.alarm(SECONDS)
@@ -160,7 +160,7 @@ def open_in_a_child(path: Path) -> tuple[str, float, float]:
             ended = "opened"
         except UserError:
             ended = "refused"
-        except BaseException as error:  # a traceback is no answer
+        except BaseException as error:  # a traceback is not a refusal
             ended = f"raised {type(error).__name__}"
         os.write(write, (f"harmed: {', '.join(events)}" if events else ended).encode())
         os._exit(0)
@@ -172,12 +172,12 @@ def open_in_a_child(path: Path) -> tuple[str, float, float]:
 
 
 def main() -> None:
-    """Print what came of every kind, and each file that was not refused."""
+    """Print the outcomes for each kind, and each file that was not refused."""
     folder = Path(sys.argv[1]).resolve() if sys.argv[1:] else None
     given = sorted(path for path in folder.rglob("*") if path.is_file()) if folder else []
     os.chdir(tempfile.mkdtemp())
     torch.save(honest(), "honest.ckpt")
-    load("honest.ckpt")  # so that nothing is left to import
+    load("honest.ckpt")  # imports everything before the first child process
     with zipfile.ZipFile("honest.ckpt") as source:
         (inside,) = (source.read(name) for name in source.namelist() if name.endswith("data.pkl"))
     for path in (Path("honest.ckpt"), archive(inside, Path("written_anew.ckpt"))):

@@ -1,4 +1,4 @@
-"""Uploads that are meant to harm a server that reads pictures; serving.py sends them."""
+"""Make uploads that try to harm a server that reads pictures; serving.py sends them."""
 
 import io
 import socket
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def png(width: int, height: int, bits: int, colour: int, *extra: tuple[bytes, bytes]) -> bytes:
-    """A PNG file of zeros, compressed a thousandfold, with further chunks."""
+    """Return a PNG file of zeros, compressed to a thousandth, with extra chunks."""
     channels = {0: 1, 2: 3, 3: 1, 6: 4}[colour]
     row = bytes(1 + (width * channels * bits + 7) // 8)
     packer = zlib.compressobj(9)
@@ -27,14 +27,14 @@ def png(width: int, height: int, bits: int, colour: int, *extra: tuple[bytes, by
 
 
 def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    """A picture as a file."""
+    """Return the content of a picture's file."""
     file = io.BytesIO()
     picture.save(file, kind, **options)
     return file.getvalue()
 
 
 def hostile() -> dict[str, tuple[bytes, int]]:
-    """Bodies, and the status that each is to be answered with."""
+    """Return bodies, each with the status that the server must answer."""
     small = Image.effect_noise((300, 300), 80)
     jpeg, gif, tiff = saved(small, "JPEG"), saved(small, "GIF"), saved(small, "TIFF", compression="tiff_deflate")
     at = jpeg.index(b"\xff\xc0") + 5
@@ -90,7 +90,7 @@ def hostile() -> dict[str, tuple[bytes, int]]:
 
 
 def raw(port: int, *parts: bytes, seconds: float = 100) -> str:
-    """What is answered to these bytes."""
+    """Send bytes, and return the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as client:
         for part in parts:
             client.sendall(part)
@@ -98,13 +98,13 @@ def raw(port: int, *parts: bytes, seconds: float = 100) -> str:
         try:
             while received := client.recv(100_000):
                 said += received
-        except ConnectionResetError:  # with bytes that it did not read
+        except ConnectionResetError:  # the server did not read all bytes
             pass
         return said.decode()
 
 
 def chunks_without_end(port: int) -> str:
-    """What is answered to a body that does not end."""
+    """Send a body without end, and return the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=100) as client:
         client.sendall(b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n")
         client.sendall(b"Transfer-Encoding: chunked\r\n\r\n")

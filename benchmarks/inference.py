@@ -1,8 +1,8 @@
-"""How fast a classifier answers: images a second in batches, and the latency of a single image.
+"""Measure a classifier's speed: images per second in batches, and the latency of a single image.
 
     python benchmarks/inference.py tensorboard_logs/cnn/version_0
 
-Whole calls of ``classify``: from uint8 images to names and probabilities.
+Times whole calls of ``classify``, from uint8 images to names and probabilities.
 """
 
 import sys
@@ -20,7 +20,7 @@ ROUNDS = 20
 
 
 def seconds(call: object, rounds: int = ROUNDS) -> list[float]:
-    """Of each of ``rounds`` calls, after two that do not count."""
+    """Return the seconds of each of ``rounds`` calls, after two for warming up."""
     times = []
     for _ in range(rounds + 2):
         began = time.perf_counter()

@@ -1,11 +1,11 @@
-"""The yardstick: seed 002's network in Keras, as its README describes it.
+"""Train the network of the original 002 in Keras, as its README describes it, for comparison.
 
     python3 -m venv keras-venv && keras-venv/bin/pip install tensorflow-cpu
     keras-venv/bin/python benchmarks/keras_two_conv.py --epochs 20
 
-Two convolutions, max pooling, dropout, a dense layer of 400, dropout; Adam 0.001, batches of 64. It
-trains on all 60,000 images and takes the 10,000 test images for validation, as the seed did. Prints
-one line of JSON an epoch: seconds so far, and accuracy on the test images.
+Two convolutions, max pooling, dropout, a dense layer of 400, dropout; Adam 0.001, batches of 64. Trains on all 60,000
+images and validates on the 10,000 test images, as the original does. Prints one line of JSON for each epoch: seconds so
+far, and accuracy on the test images.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from data_files import data_folder
 
 
 def read(raw: Path, name: str, offset: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
-    """The bytes of an IDX file behind its header."""
+    """Return the bytes of an IDX file after its header."""
     return np.frombuffer(gzip.decompress((raw / f"{name}.gz").read_bytes()), np.uint8, offset=offset)
 
 

@@ -1,10 +1,10 @@
-"""Make report/near_duplicates.csv again: test images that are nearly a training image, or its mirror image.
+"""Write report/near_duplicates.csv: test images that are nearly equal to a training image or its mirror image.
 
     python3 benchmarks/near_duplicates.py
 
-Every test image is compared with every training image: 20 s of processor time. The rule was chosen by looking at pairs:
-up to 15 grey levels apart, all have the same label; at 18 about 3 % have not; beyond 20, more and more are other
-products of the same cut. Trousers are alike enough to be half of all pairs.
+Compares each test image with each training image, in 20 s of CPU time. The limit was chosen by looking at pairs: up to
+15 grey levels apart, both have the same label; at 18, about 3 % have different labels; beyond 20, more and more are
+different products of the same cut. Half of all pairs are trousers, which look alike.
 """
 
 import csv
@@ -14,7 +14,7 @@ from fashion_lightning.data import source
 from fashion_lightning.report.findings import FILE, LIMIT, TEST_IMAGES
 
 AT_ONCE = 250
-"""Test images; it bounds the memory, to 60 MB of distances."""
+"""Test images to compare at once; limits the distances to 60 MB of memory."""
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
         for first in range(0, len(views), AT_ONCE):
             part = views[first : first + AT_ONCE].flatten(1).float()
             squares = norms - 2 * part @ known.T + part.square().sum(dim=1, keepdim=True)
-            for row, other in (squares <= 1.01 * LIMIT**2 * pixels).nonzero().tolist():  # float32 is not exact
+            for row, other in (squares <= 1.01 * LIMIT**2 * pixels).nonzero().tolist():  # with a margin for float32
                 distance = (part[row] - known[other]).square().mean().sqrt().item()
                 if distance <= LIMIT:
                     index = first + row

@@ -1,13 +1,13 @@
-"""A folder of pictures: one command, beside Keras' tutorial and torchvision's ResNet-18, in equal processor time.
+"""Train on a folder of pictures with one command, Keras' tutorial and torchvision's ResNet-18, in equal CPU time.
 
     python3 -m venv keras-venv && keras-venv/bin/pip install tensorflow-cpu pillow
     python benchmarks/own_pictures.py FOLDER --keras keras-venv/bin/python
 
-All three see the same training pictures at the same size, and are judged on the same validation pictures: 15 % of each
-class. Ours trains first, and the others get as many seconds of one processor as it took, from start to end. Keras:
-``image_dataset_from_directory`` and the network with augmentation of its tutorial on image classification
-(https://www.tensorflow.org/tutorials/images/classification). ResNet-18 without pretraining, with Adam 0.001, batches of
-32 and mirror images. Prints a line of JSON for each.
+All three get the same training pictures at the same size, and the same validation pictures: 15 % of each class. Ours
+trains first; the others get as many seconds of one CPU core as it took, from start to end. Keras:
+``image_dataset_from_directory``, and the network with augmentation from its tutorial on image classification
+(https://www.tensorflow.org/tutorials/images/classification). ResNet-18: without pretraining, with Adam 0.001, batches
+of 32 and mirror images. Prints one line of JSON for each.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def split_into(target: Path, folder: Path) -> None:
 
 
 def ours(data: Path, size: int, arguments: list[str]) -> tuple[float, float]:
-    """Run the command; return its processor seconds and the best validation accuracy."""
+    """Run our command; return its CPU seconds and the best validation accuracy."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = ["-m", "fashion_lightning", "fit", "--data.folder", str(data), "--data.size", str(size), *arguments]
     subprocess.run([sys.executable, *command], check=True, stdout=sys.stderr, env={**os.environ, **ONE_THREAD})
@@ -52,7 +52,7 @@ def ours(data: Path, size: int, arguments: list[str]) -> tuple[float, float]:
 
 
 def keras_tutorial(data: Path, size: int, seconds: float) -> list[float]:
-    """Return the validation accuracy after each epoch that ends within so many processor seconds of this process."""
+    """Return the validation accuracy after each epoch that ends within ``seconds`` of this process's CPU time."""
     import keras
 
     layers, accuracies = keras.layers, list[float]()
@@ -79,7 +79,7 @@ def keras_tutorial(data: Path, size: int, seconds: float) -> list[float]:
 
 
 def resnet18(data: Path, size: int, seconds: float) -> list[float]:
-    """Return the same for torchvision's ResNet-18, its pictures decoded once."""
+    """Return the same for torchvision's ResNet-18; decode the pictures once."""
     import torch
     from torch.nn.functional import cross_entropy
     from torchvision.datasets import ImageFolder
@@ -111,7 +111,7 @@ OTHERS = {"Keras, tutorial": keras_tutorial, "ResNet-18": resnet18}
 
 
 def main() -> None:
-    """Run all, or one of the others as a process of its own."""
+    """Run all three, or with ``--only`` one of the others in this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--keras", default=sys.executable, help="a Python with tensorflow-cpu")

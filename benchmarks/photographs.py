@@ -36,7 +36,7 @@ RIGHT = {
     "t-shirt": {"T-shirt/top"},
     **{name.lower().replace("/", " or "): {name} for name in CLASS_NAMES},
 }
-"""What counts as right, by the name of the folder. Shoes are told apart: they lie in pairs, seen from above."""
+"""Classes that count as right, by the folder's name. Shoes have a separate sum: they lie in pairs, seen from above."""
 
 SHOES = {"shoes", "sneaker", "ankle boot", "sandal"}
 

@@ -1,9 +1,9 @@
-"""What TensorBoard's pictures cost: the default recipe with and without them, in alternation.
+"""Measure the cost of TensorBoard's plots: fit the default recipe alternately with and without them.
 
     python3 benchmarks/pictures_cost.py --rounds 3 --epochs 2
 
-Each fit is a process of its own. Its seconds are those of fit.json, from the first step to the last; its peak memory is
-what the system counted.
+Each fit runs in a new process. Seconds are from fit.json, from the first step to the last; peak memory is counted by
+the system.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from data_files import data_folder
 
 
 def fit(folder: Path, pictures: bool, arguments: list[str]) -> tuple[float, float]:
-    """Seconds and peak memory in MB of one fit."""
+    """Return seconds and peak memory in MB of one fit."""
     command = [sys.executable, "-m", "fashion_lightning", "fit", "--pictures", str(pictures).lower(), *arguments]
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)

@@ -1,10 +1,10 @@
-"""How `serve` answers many clients at once, and what it makes of files that are sent to harm it.
+"""Measure `serve` with many clients at once, and attack it with files that try to harm it.
 
     python benchmarks/serving.py tensorboard_logs/cnn/version_0
 
-1,000 requests by 20 clients on loopback: test images as PNG files of 28x28; and again, every tenth as a photograph-like
-JPEG (as photographs.py renders them). Each answer is compared with Python's on the same picture. Then uploads meant to
-harm, one by one and several at once, with the resident memory of the server; and a kill in the middle of it.
+Sends 1,000 requests from 20 clients on loopback: test images as PNG files of 28x28; and again with each tenth as a JPEG
+like a photograph (rendered by photographs.py). Compares each answer with Python's for the same picture. Then sends
+hostile uploads, one by one and several at once, and prints the server's memory; finally kills the server at work.
 """
 
 import argparse
@@ -39,13 +39,13 @@ REQUESTS, CLIENTS, ROUNDS = 1000, 20, 3
 
 
 class Server(NamedTuple):
-    """A server in a process of its own."""
+    """A server in a child process."""
 
     process: "subprocess.Popen[str]"
     port: int
 
     def memory(self, peak: bool = False) -> float:
-        """Resident, in MB: now, or the most it ever was."""
+        """Return the resident memory in MB: current, or the largest so far."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         found = re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+)", status)
         assert found is not None
@@ -68,7 +68,7 @@ def server(run: str) -> Iterator[Server]:
 
 
 def ask(connection: http.client.HTTPConnection, file: bytes, kind: str = "application/octet-stream") -> tuple[int, Any]:
-    """Status and JSON of the answer to one picture."""
+    """Send one picture; return status and JSON of the answer."""
     connection.request("POST", "/classify", file, {"Content-Type": kind})
     response = connection.getresponse()
     return response.status, json.loads(response.read())
@@ -78,7 +78,7 @@ def ask(connection: http.client.HTTPConnection, file: bytes, kind: str = "applic
 
 
 def files(count: int, photographs: bool = True) -> list[bytes]:
-    """Test images as PNG files; every tenth as a photograph, or not."""
+    """Return test images as PNG files, with ``photographs`` each tenth as a photograph."""
     random = np.random.default_rng(0)
     made = []
     for number, image in enumerate(source.load("test")[0][:count, 0].numpy()):
@@ -92,7 +92,7 @@ def files(count: int, photographs: bool = True) -> list[bytes]:
 
 
 def load(port: int, pictures: list[bytes]) -> tuple[float, list[float], list[Any]]:
-    """Seconds of all, milliseconds of each, and answers."""
+    """Send pictures from all clients; return total seconds, milliseconds of each, and answers."""
     turn = iter(range(len(pictures)))
     lock = threading.Lock()
     latencies, answers = [0.0] * len(pictures), [None] * len(pictures)
@@ -117,7 +117,7 @@ def load(port: int, pictures: list[bytes]) -> tuple[float, list[float], list[Any
 
 
 def measure(run: str, console: Console) -> None:
-    """Latency and throughput."""
+    """Measure latency and throughput."""
     classifier = inference.load(run)
     loads = {"28x28": files(REQUESTS, photographs=False), "every tenth a photograph": files(REQUESTS)}
     expected = {
@@ -149,7 +149,7 @@ def measure(run: str, console: Console) -> None:
 
 
 def attack(run: str, console: Console) -> None:
-    """Send all of it, and watch the server's memory."""
+    """Send all hostile uploads, and print the server's memory."""
     table = Table("upload", "bytes", "answer", "s", "memory, MB")
     bodies = hostile()
     wrong = []
@@ -187,7 +187,7 @@ def attack(run: str, console: Console) -> None:
 
 
 def kill(run: str, console: Console) -> None:
-    """Kill it while it answers; what is left, and whether it starts again at the same port."""
+    """Kill the server while it answers; print which files are left, and whether a new server works."""
     before = sorted(Path.cwd().rglob("*"))
     pictures = files(300)
     with server(run) as running, ThreadPoolExecutor(1) as clients:

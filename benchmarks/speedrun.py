@@ -1,4 +1,4 @@
-"""Measures an entry to the speed run: seconds and test accuracy of any command line (SPEEDRUN.md has the rules).
+"""Measure an entry to the speed run: seconds and test accuracy of any command line (rules: SPEEDRUN.md).
 
     python benchmarks/speedrun.py --name quick --above 93 --flop 4.1e12 --runs 10 \\
         --train 'fashion-lightning fit --config quick --seed_everything {seed} --data.root {data} \\
@@ -6,11 +6,11 @@
         --predict 'fashion-lightning predict --ckpt_path {work}/quick/version_0 --tta flip_shift --data.root {data} \\
             --output {output}'
 
-Each run has a folder of its own, ``{work}``, and a seed, counted from 0. ``--train`` finds the training files alone in
-``{data}``; the clock is the whole process. ``--predict`` then finds the test files alone, and writes a class for each
-test image to ``{output}``: a number or a name a line, or CSV with a column ``class``. ``yardstick.py`` and the commands
-``--beside`` are timed before the first run, in the middle and after the last. All of it is printed, and written to
-``records/<date>_<name>/``.
+Each run has its own folder, ``{work}``, and a seed, counted from 0. ``--train`` finds only the training files in
+``{data}``; the clock measures the whole process. ``--predict`` then finds only the test files, and writes a class for
+each test image to ``{output}``: a number or a name on each line, or CSV with a column ``class``. The script also times
+``yardstick.py`` and the ``--beside`` commands, before the first run, in the middle and after the last. It prints
+everything, and writes it to ``records/<date>_<name>/``.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from fashion_lightning.runs.origin import git_state
 
 
 def only(split: source.Split, root: Path | None, folder: Path) -> Path:
-    """A data folder with the files of one split, in torchvision's layout."""
+    """Make a data folder with the files of one split, in torchvision's layout."""
     raw = source.raw_folder(folder)
     raw.mkdir(parents=True)
     for name, values in zip(source.FILES[split], source.load(split, root), strict=True):
@@ -53,7 +53,7 @@ def only(split: source.Split, root: Path | None, folder: Path) -> Path:
 
 
 def classes_in(path: Path) -> list[int]:
-    """The classes that an entry has written, in the order of the test images."""
+    """Read the classes that an entry wrote, in the order of the test images."""
     rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
     column = 0
     if "class" in rows[0]:
@@ -63,7 +63,7 @@ def classes_in(path: Path) -> list[int]:
 
 
 def run_once(given: argparse.Namespace, seed: int, scratch: Path, labels: Tensor) -> dict[str, float]:
-    """Train and predict once: seconds of the training process, accuracy."""
+    """Train and predict once; return the seconds of the training process, and the accuracy."""
     work, data, output = scratch / f"seed_{seed}", scratch / f"train_{seed}", scratch / f"classes_{seed}.csv"
     work.mkdir()
     only("train", given.root, data)
@@ -78,14 +78,14 @@ def run_once(given: argparse.Namespace, seed: int, scratch: Path, labels: Tensor
 
 
 def seconds_of(command: str) -> float:
-    """Of a whole process."""
+    """Run a command, and return the seconds of the whole process."""
     began = time.perf_counter()
     subprocess.run(shlex.split(command), stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - began
 
 
 def with_deviation(values: list[float], digits: int) -> str:
-    """Mean ± standard deviation."""
+    """Return mean ± standard deviation as text."""
     return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
 
 
@@ -98,7 +98,7 @@ def probability(accuracies: list[float], bound: float) -> float:
 
 
 def machine() -> dict[str, object]:
-    """Describe the processor by family, model and measured matrix product, and the versions."""
+    """Describe the processor by family, model and measured matrix product; and the versions."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if sys.platform == "linux" else []
     named = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in lines if ":" in line)
     return {
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", required=True, help="trains; may use {data}, {work} and {seed}")
     parser.add_argument("--predict", required=True, help="writes {output}; may use {data}, {work} and {seed}")
-    parser.add_argument("--beside", action="append", default=[], help="a further command, timed beside the yardstick")
+    parser.add_argument("--beside", action="append", default=[], help="another command to time, like the yardstick")
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--above", type=float, required=True, help="the row: 93, 94 or 95 %%")
     parser.add_argument("--flop", type=float, required=True, help="floating-point operations of one training")

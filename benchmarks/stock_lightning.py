@@ -1,10 +1,10 @@
-"""A recipe's network in Lightning as its tutorials have it: what a newcomer would write.
+"""Train a recipe's network with Lightning as in its tutorials, as a newcomer would write it.
 
     python benchmarks/stock_lightning.py --config configs/seeds/two_conv_cnn.yaml --epochs 1
 
-torchvision's data set with ``ToTensor``, a ``DataLoader`` with two workers, fp32, ``self.log`` in each
-step; network, optimizer, batch size and split are the recipe's. Prints one line of JSON: seconds from
-the first step to the last, validation included, and the validation accuracy.
+Uses torchvision's data set with ``ToTensor``, a ``DataLoader`` with two workers, fp32, and ``self.log`` in each step;
+network, optimizer, batch size and split are the recipe's. Prints one line of JSON: seconds from the first step to the
+last, including validation, and the validation accuracy.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class StockClassifier(L.LightningModule):
 
 
 class Clock(L.Callback):
-    """Seconds from the first step to the last."""
+    """Measures the seconds from the first step to the last."""
 
     def on_train_start(self, *_: object) -> None:
         self.began = time.perf_counter()

@@ -1,13 +1,12 @@
-"""Recipes beside the yardstick: seconds of training and accuracy, against Keras and stock Lightning.
+"""Compare seconds of training and accuracy of recipes with Keras and stock Lightning.
 
     python benchmarks/time_to_accuracy.py --keras keras-venv/bin/python --epochs 20 --rounds 2 quick cnn
 
-In alternation, each in a process of its own: seed 002's network in Keras (``keras_two_conv.py``),
-recipes of this project, and seed 002's network once more, by this project and by a stock Lightning one
-(``stock_lightning.py``). These two take minutes an epoch and may be cut (``--same_epochs``, 0 leaves them out); they
-are compared with as many epochs of Keras, the recipes with all of its epochs. Seconds are from the first
-step to the last, validation included. Keras' accuracy is that on the test images, as its author
-measured; all others are on the validation images.
+Runs alternately, each in a new process: the network of the original 002 in Keras (``keras_two_conv.py``); recipes of
+this project; and the network of 002 again, with this project and with stock Lightning (``stock_lightning.py``). These
+two take minutes per epoch; ``--same_epochs`` trains them for fewer epochs, or for 0 omits them. They are compared with
+as many epochs of Keras, the recipes with all of its epochs. Seconds are from the first step to the last, including
+validation. Keras' accuracy is on the test images, as its author measured it; all others are on the validation images.
 """
 
 import argparse
@@ -28,14 +27,14 @@ YARDSTICK = CONFIGS / "seeds" / "two_conv_cnn.yaml"
 
 
 def last_line(command: list[str]) -> dict[str, float]:
-    """What a benchmark of this folder prints."""
+    """Run a benchmark of this folder, and return the JSON that it prints last."""
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
 def fit(config: Path, root: Path, epochs: int | None) -> dict[str, float]:
-    """Seconds and accuracy of one ``fit``."""
+    """Return seconds, epochs and accuracy of one ``fit``."""
     with tempfile.TemporaryDirectory() as logs:
         options = ["--config", str(config), "--data.root", str(root), "--trainer.default_root_dir", logs]
         if epochs is not None:
@@ -53,9 +52,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", default=["cnn"], help="names in configs/")
     parser.add_argument("--keras", required=True, help="the Python of an environment with tensorflow-cpu")
-    parser.add_argument("--epochs", type=int, default=20, help="of Keras")
-    parser.add_argument("--rounds", type=int, default=1, help="of all of it, in alternation")
-    parser.add_argument("--same_epochs", type=int, help="of the same network elsewhere; as many by default")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of Keras")
+    parser.add_argument("--rounds", type=int, default=1, help="how often to run everything, in alternation")
+    parser.add_argument("--same_epochs", type=int, help="epochs of the same network without Keras; as many by default")
     parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     given = parser.parse_args()
     same_epochs = given.epochs if given.same_epochs is None else given.same_epochs

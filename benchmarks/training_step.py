@@ -1,13 +1,12 @@
-"""Where the time of a training goes: ``fit`` against a bare loop, data, and arithmetic.
+"""Measure where the time of a training goes: ``fit`` compared with a bare loop, data loading, and arithmetic.
 
     python benchmarks/training_step.py --config cnn --rounds 3
 
-In alternation, each round: one epoch of the recipe by the ``fit`` command, and the same epoch by a loop
-over the same batches, network and optimizer, validation included in both. Beside them: loading and
-augmentation as a share of a step, and floating-point operations a second as a share of what the
-machine's matrix product reaches in the same precision. With ``--operators``, also which of torch's
-operators a step spends its time in; under torch's profiler a step has page faults that it has not
-without, and ``fill_`` is the one that has them.
+Each round runs one epoch of the recipe with the ``fit`` command, and then with a bare loop over the same batches,
+network and optimizer; both include validation. Also prints loading and augmentation as a share of the bare loop, and
+floating-point operations per second as a share of those of a large matrix product in the same precision. With
+``--operators``, also prints torch's operators that take the most time of a step. (Under torch's profiler a step has
+page faults that it does not have otherwise; they are counted for ``fill_``.)
 """
 
 import argparse
@@ -40,7 +39,7 @@ from fashion_lightning.networks.precision import default_precision
 
 
 def fit_seconds(config: Path, root: Path) -> float:
-    """One epoch by the command, from its first step to its last."""
+    """Return the seconds of one epoch with the command, from its first step to its last."""
     with tempfile.TemporaryDirectory() as logs, contextlib.redirect_stdout(io.StringIO()):
         with contextlib.redirect_stderr(io.StringIO()):
             fit = ["fit", "--config", str(config), "--trainer.max_epochs", "1", "--data.root", str(root)]
@@ -77,7 +76,7 @@ class BareLoop:
         self.optimizer.step()
 
     def seconds(self) -> tuple[float, float]:
-        """Of one epoch with validation, and of its loading and augmentation alone."""
+        """Return the seconds of one epoch with validation, and of its loading and augmentation alone."""
         began, loading = time.perf_counter(), 0.0
         self.network.train()
         batches = iter(self.datamodule.train_dataloader())
@@ -94,7 +93,7 @@ class BareLoop:
         return time.perf_counter() - began, loading
 
     def flop_per_epoch(self) -> float:
-        """Of the training steps: forward, backward and the optimizer's matrix products."""
+        """Count the operations of the training steps: forward, backward and the optimizer's matrix products."""
         batch = next(iter(self.datamodule.train_dataloader()))
         with FlopCounterMode(display=False) as counter:
             self.step(batch.images, batch.labels)
@@ -102,7 +101,7 @@ class BareLoop:
 
 
 def operators_table(loop: BareLoop, steps: int = 20, rows: int = 12) -> Table:
-    """Torch's operators that take the most time of a step, and their share, by torch's profiler."""
+    """List torch's operators that take the most time of a step, and their share, by torch's profiler."""
     batch = next(iter(loop.datamodule.train_dataloader()))
     loop.step(batch.images, batch.labels)
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
@@ -120,7 +119,7 @@ def operators_table(loop: BareLoop, steps: int = 20, rows: int = 12) -> Table:
 
 
 def matrix_product_flops(dtype: torch.dtype, side: int = 2048) -> float:
-    """The rate of square matrix products in floating-point operations a second, the best of 10."""
+    """Return the rate of square matrix products in floating-point operations per second, the best of 10."""
     a, b = (torch.randn(side, side).to(dtype) for _ in range(2))
     seconds = []
     for _ in range(10):

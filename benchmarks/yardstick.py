@@ -2,8 +2,9 @@
 
     python benchmarks/yardstick.py
 
-40 steps of a network of three convolutions on noise, batches of 500, SGD: 8.9e11 floating-point operations in fp32 and
-as many in bf16. It needs no data and nothing but torch. Never change it: entries of different days are compared by it.
+Trains a network of three convolutions on noise for 40 steps with SGD and batches of 500: 8.9e11 floating-point
+operations in fp32 and as many in bf16. Needs only torch, and no data. Never change it: it makes entries of different
+days comparable.
 """
 
 import time
@@ -17,7 +18,7 @@ STEPS, BATCH = 40, 500
 
 
 def seconds(device: torch.device, precision: torch.dtype) -> float:
-    """Return the seconds of ``STEPS`` training steps after two that do not count."""
+    """Return the seconds of ``STEPS`` training steps, after two for warming up."""
     torch.manual_seed(0)
     network = nn.Sequential(
         *(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),

@@ -26,7 +26,7 @@ def read(folder: Path, split: str) -> tuple[Tensor, Tensor]:
 
 
 def train_and_val(labels: Tensor, val_size: int = 5000) -> tuple[Tensor, Tensor]:
-    """Return the indices of training and validation images; both have all classes in equal shares."""
+    """Return the indices of training and validation images; both contain the classes in equal shares."""
     draws = torch.Generator().manual_seed(20170825)  # not SEED: all runs validate on the same images
     place = torch.empty(len(labels), dtype=torch.float64)
     for cls in labels.unique():  # shuffle each class, then interleave the classes
@@ -82,7 +82,7 @@ def weight_gradient(layer: nn.Conv2d, inputs: Tensor, grad: Tensor) -> None:
 
 @torch.no_grad()
 def optimizer_step(momenta: dict[nn.Parameter, Tensor], remaining: float) -> None:
-    """Train filters by Muon (https://kellerjordan.github.io/posts/muon/), the rest by SGD with Nesterov momentum."""
+    """Train filters with Muon (https://kellerjordan.github.io/posts/muon/), the rest with SGD and Nesterov momentum."""
     for p, buffer in momenta.items():
         lr, momentum = {4: (0.05, 0.8), 2: (0.2, 0.9), 1: (0.064, 0.9)}[p.ndim]
         buffer.mul_(momentum).add_(p.grad)
