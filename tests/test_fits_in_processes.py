@@ -238,7 +238,7 @@ def test_settings_are_typed_as_a_command_takes_them(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_class_is_refused_before_anything_starts() -> None:
-    with pytest.raises(UserError, match=r"model\.network must be plain: .* not type\. A class goes by its import path"):
+    with pytest.raises(UserError, match=r"model\.network must be plain: .* not type\. Name a class by its import path"):
         fashion_lightning.fit("quick", model__network=fashion_lightning.CNN)
 
 

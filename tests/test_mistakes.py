@@ -90,7 +90,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("fit --config logger.yaml", "trainer.logger cannot hold Lightning's TensorBoardLogger: a run"),
     # classes
     (f"{FIT} --optimizer adamm", "there is no optimizer adamm (by name: adadelta, "),
-    (f"{FIT} --network MyNetwork", "goes by its class path: my_module.MyNetwork"),
+    (f"{FIT} --network MyNetwork", "any other by its class path: my_module.MyNetwork"),
     (f"{FIT} --network bad.py", "bad.py is a file; name the class in it, as bad.MyNetwork"),
     (
         f"{FIT} --network torch.nn.Linear",

@@ -173,7 +173,7 @@ TABLE = (
             Option(
                 "--pruner",
                 "HOW",
-                "median (stop trials that are worse than the median), or none",
+                "median (stop trials worse than the median), or none",
                 {"default": "median", "choices": ("median", "none")},
             ),
             Option("--study", "NAME", "name of the study and of its folder of runs; RECIPE_sweep by default"),
