@@ -135,11 +135,7 @@ class FashionMNISTClassifier(LightningModule):
         return classifier.to(map_location)
 
     def setup(self, stage: str) -> None:
-        """Refuse data whose classes are not those of the network.
-
-        Raises:
-            UserError: the classes differ.
-        """
+        """Refuse data whose classes are not those of the network, with a ``UserError``."""
         data = getattr(self.trainer, "datamodule", None)
         known, given = self.images.class_names, getattr(data, "images", self.images).class_names
         if given != known:

@@ -109,10 +109,7 @@ def validation_follows(trainer: Trainer, batch_idx: int) -> bool:
 
 
 def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
-    """Check whether a checkpoint after this batch loses nothing.
-
-    A checkpoint does not contain gradients that are being accumulated.
-    """
+    """Check whether a checkpoint after this batch loses nothing; it cannot hold half-accumulated gradients."""
     return not validation_follows(trainer, batch_idx) and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 

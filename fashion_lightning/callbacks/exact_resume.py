@@ -27,8 +27,8 @@ class KeepOptimizerSettings(Callback):
     """Applies optimizer settings that the user changed to a resumed run.
 
     Restoring an optimizer also restores its learning rate and all other settings, which would silently ignore a typed
-    ``--model.optimizer.init_args.lr``. If a schedule has lowered the learning rate to a fraction, the fraction stays.
-    An unchanged config changes nothing.
+    ``--model.optimizer.init_args.lr``. A learning rate that a schedule has lowered remains the same fraction of the new
+    one. An unchanged config changes nothing.
     """
 
     def __init__(self) -> None:

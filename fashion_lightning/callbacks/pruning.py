@@ -9,10 +9,7 @@ from fashion_lightning.data.pruning import ImageLosses
 
 
 class PruneEasyImages(Callback):
-    """Records the loss of each image when it was last shown for ``data.prune``, and saves the losses in checkpoints.
-
-    Does nothing if ``data.prune`` is 0.
-    """
+    """Records for ``data.prune`` each image's loss when last shown, and saves it in checkpoints; idle if that is 0."""
 
     def __init__(self) -> None:
         self.losses: ImageLosses | None = None

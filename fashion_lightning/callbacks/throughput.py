@@ -9,10 +9,7 @@ from fashion_lightning.runs.tensorboard import THROUGHPUT
 
 
 class Throughput(Callback):
-    """Logs the images per second of each epoch, of all processes together and without the time of validation.
-
-    In a resumed epoch, measures the rest of it.
-    """
+    """Logs images per second of each epoch or resumed rest, of all processes, without the time of validation."""
 
     def __init__(self) -> None:
         self.images, self.seconds = 0, 0.0

@@ -47,7 +47,7 @@ def test(cli: FashionMNISTCLI) -> None:
     found_by_tta = {tta: findings.find(found, validations.get(tta), duplicates) for tta, found in evaluations.items()}
     for tta, found in found_by_tta.items():
         metrics = {**evaluation_metrics(found.evaluation, names), **found.figures()}
-        if cli.run_dir is not None and cli.measured.steps_done is not None:  # a run of one's own
+        if cli.run_dir is not None and cli.measured.steps_done is not None:  # the user's own run
             tensorboard.log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.measured.steps_done - 1)
         _write_metrics(cli, tta, metrics)
     told = {

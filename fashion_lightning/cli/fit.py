@@ -29,10 +29,7 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 
 
 def run(given: Namespace, settings: Sequence[str]) -> None:
-    """Run ``fit``, ``validate``, ``test`` or ``predict``.
-
-    If there are several processes, only the first one prints; each reports its own errors.
-    """
+    """Run ``fit``, ``validate``, ``test`` or ``predict``; only the first process prints, each reports its errors."""
     silence_what_is_not_news()
     with contextlib.nullcontext() if processes.is_first_process() else contextlib.redirect_stdout(io.StringIO()):
         try:
@@ -96,10 +93,7 @@ def _last_of(cli: FashionMNISTCLI) -> Path | None:
 
 
 def _keep_threads(run_dir: Path) -> None:
-    """Use as many threads as the run began with, or print why not.
-
-    The number of threads decides the order of summation, and thereby the last bits.
-    """
+    """Use as many threads as the run began with, or print why not: they decide the order, and last bits, of sums."""
     begun, cores = progress.read_progress(run_dir), os.cpu_count() or 1
     if begun is None or begun.threads in (0, torch.get_num_threads()):
         return

@@ -99,7 +99,7 @@ class Limits:
     """Classes at least this probable count as likely: so was the true class in ``COVERAGE`` of the images (split
     conformal prediction, https://arxiv.org/abs/2107.07511, section 1)."""
     logit: float = -1e4
-    """An image with a lower largest logit fits no class; ``BELIEVED`` of the validation images reach it."""
+    """An image with a lower largest logit fits no class; the share ``BELIEVED`` of validation images reaches it."""
 
     def __post_init__(self) -> None:
         if not all(isinstance(value, float) and abs(value) <= 1e4 for value in (self.probability, self.logit)):

@@ -14,11 +14,7 @@ KINDS = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4"}
 
 
 def content_of(path: Path) -> bytes:
-    """Return the content of a file, uncompressed if it is gzip.
-
-    Raises:
-        UserError: its compressed content is damaged.
-    """
+    """Return the content of a file, uncompressed if it is gzip; raise a ``UserError`` if that is damaged."""
     content = path.read_bytes()
     try:
         return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content

@@ -47,7 +47,7 @@ class OwnPictures(NamedTuple):
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """Return class sizes and checksums of training and validation pictures, by which a run knows its data again."""
+        """Return class sizes and checksums of training and validation pictures, by which a run recognizes its data."""
         counts = torch.bincount(self.splits["train"][1], minlength=len(self.images.class_names)).tolist()
         checksums = [zlib.crc32(tensor.numpy().data) for tensor in self.splits["train"]]
         return {"pictures": dict(zip(self.images.class_names, counts, strict=True)), "checksums": checksums}

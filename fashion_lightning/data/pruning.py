@@ -58,10 +58,10 @@ class ImageLosses:
 class Pruned(Shuffled):
     """Yields an order without some of the easy images, different ones in each epoch.
 
-    Easy are the share ``EASIEST`` of the images with the lowest losses when last shown; images never shown count as the
-    hardest. An epoch shows all hard images and a random part of the easy ones, unweighted: hard images should count
-    more. (https://arxiv.org/abs/2303.04947 leaves out half of the images below the mean loss and weights the other half
-    of them twice.)
+    Easy images are the share ``EASIEST`` with the lowest losses when last shown; images never shown are the hardest. An
+    epoch shows all hard images and a random part of the easy ones, unweighted, because hard images should count more.
+    (https://arxiv.org/abs/2303.04947 leaves out half of the images below the mean loss, and weights the others of them
+    twice.)
 
     Args:
         indices: positions of the images in the files, ``(M,)`` int64.

@@ -58,7 +58,7 @@ class Draws:
         return interpolate(self.normal(1, height, width or height), (size, size), mode="bilinear")
 
     def colour(self, saturation: float) -> Tensor:
-        """Return colours ``(B, 3, 1, 1)`` in [0, 1], many of them nearly black, white or grey, as in the world."""
+        """Return colours ``(B, 3, 1, 1)`` in [0, 1], many of them nearly black, white or grey."""
         value = self.uniform(0.03, 0.97)
         value = self.either(0.25, 0.25 * value, self.either(0.25, 1 - 0.2 * (1 - value), value))
         hue = self.uniform(0, 1, (3, 1, 1))
@@ -212,7 +212,7 @@ def _fabric(across: Tensor, down: Tensor, details: Tensor, draws: Draws) -> Tens
 
 
 def _ground(x: Tensor, y: Tensor, across: Tensor, down: Tensor, draws: Draws) -> Tensor:
-    """Return a background ``(B, 3, S, S)`` to lie or hang on: a wall, boards, tiles, a rug, a sheet, with an edge."""
+    """Return a background ``(B, 3, S, S)``, such as a wall, boards, tiles, a rug or a sheet, sometimes with an edge."""
     size = across.size(-1)
     wood = torch.tensor([1.0, 0.85, 0.7], device=x.device).view(3, 1, 1) ** draws.uniform(-0.2, 1.2)
     first, kind = draws.colour(0.35), draws.uniform()

@@ -126,11 +126,7 @@ def load_page(content: bytes) -> Exported:
 
 
 def write_card_and_weights(checkpoint: Checkpoint, tta: str) -> bytes:
-    """Return the content of a safetensors file.
-
-    Raises:
-        UserError: the network's arguments exceed a card's bounds.
-    """
+    """Return the content of a safetensors file; raise a ``UserError`` if a card cannot hold the network's arguments."""
     model, data = checkpoint.config["model"], checkpoint.config["data"]
     card = card_of({"model": {**model, "tta": tta}, "data": data}, checkpoint.name, checkpoint.limits)
     if card is None:

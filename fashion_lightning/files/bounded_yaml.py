@@ -1,4 +1,4 @@
-"""YAML, JSON and other small files, read within bounds."""
+"""Read YAML, JSON and other small files within bounds."""
 
 import json
 import os

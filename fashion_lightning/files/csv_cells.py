@@ -1,4 +1,4 @@
-"""Text in CSV cells that a spreadsheet must not run.
+"""Escape text in CSV cells, so that no spreadsheet runs it.
 
 Excel and others run a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, which can start programs and
 send data elsewhere. File and recipe names may come from strangers

@@ -1,4 +1,4 @@
-"""Names that become folders."""
+"""Check names that become folders."""
 
 from fashion_lightning.errors import UserError
 

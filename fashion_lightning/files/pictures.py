@@ -134,10 +134,7 @@ def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """Apply a picture's EXIF orientation, fill transparent parts with white, and return it as RGB.
-
-    Reduces pictures larger than ``LONGEST_EDGE``.
-    """
+    """Apply EXIF orientation, fill transparent parts with white, and return RGB of at most ``LONGEST_EDGE`` pixels."""
     picture = in_eight_bits(ImageOps.exif_transpose(picture))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")

@@ -20,8 +20,8 @@ class CNN(nn.Module):
 
     Args:
         stem: channels of the first convolution.
-        widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3) if its input has at least
-            4 pixels.
+        widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3) if the edges of its input
+            have at least 4 pixels.
         pooled_groups: this many first groups halve it by max pooling; the others by a convolution of stride 2, which
             needs less than half of the arithmetic.
         single_groups: this many first groups have one convolution instead of two.
@@ -80,7 +80,7 @@ class Group(nn.Sequential):
 
 
 def convolution(c_in: int, c_out: int) -> nn.Conv2d:
-    """Return a 3x3 convolution that starts as the identity on its input channels, as many as it has (Dirac)."""
+    """Return a 3x3 convolution whose first output channels start as copies of its input channels (Dirac)."""
     layer = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
     with torch.no_grad():
         nn.init.dirac_(layer.weight[:c_in])
@@ -94,7 +94,7 @@ class HalvingConv2d(nn.Conv2d):
     rate there. From 32 channels on, the product takes 0.6 to 0.9 of oneDNN's time, including the copy of the patches;
     a training step of the recipe cnn takes 7.5 % less CPU time.
 
-    Starts as the mean over 2x2 pixels of its input channels, as many as it has.
+    Its first output channels start as means over 2x2 pixels of its input channels.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:

@@ -110,11 +110,7 @@ def find_runs(given: Sequence[str]) -> list[Path]:
 
 
 def read_config(run_dir: Path) -> dict[str, Any]:
-    """Read the config of a run.
-
-    Raises:
-        UserError: says in a few words what is wrong with the folder.
-    """
+    """Read the config of a run; raise a ``UserError`` that says in a few words what is wrong with the folder."""
     try:
         config = read_yaml(run_dir / "config.yaml")
     except FileNotFoundError as error:
@@ -127,11 +123,7 @@ def read_config(run_dir: Path) -> dict[str, Any]:
 
 
 def read_results(run_dir: Path) -> RunResults:
-    """Read the results of a finished run.
-
-    Raises:
-        UserError: says in a few words why there are none.
-    """
+    """Read the results of a finished run; raise a ``UserError`` that says in a few words why there are none."""
     settings = recipe_settings(read_config(run_dir))
     fit = read_report(run_dir / "fit.json", FIT_KEYS)
     if not fit:
@@ -170,7 +162,7 @@ def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any]:
 
 
 def read_curve(run_dir: Path, tag: str) -> dict[int, float]:
-    """Read a scalar that is logged once per epoch, as values by epoch, counted from 1; skip too large event files."""
+    """Read a scalar that is logged once per epoch, as values by epoch, counted from 1; skip large event files."""
     from fashion_lightning.runs.event_files import event_files, read_events  # imports protocol buffers
 
     points: dict[str, dict[int, float]] = {tag: {}, "epoch": {}}

@@ -77,10 +77,7 @@ def read_checkpoint_file(path: Path) -> dict[str, Any]:
 
 
 def _check_archive(path: Path) -> None:
-    """Check the zip archive before torch opens it.
-
-    torch stores records uncompressed, so no content can be larger than the file.
-    """
+    """Check the zip archive before torch opens it: torch's records are uncompressed, so none exceeds the file."""
     if not path.is_file():  # opening a pipe would wait
         raise UserError("it is missing, or not a regular file")
     try:

@@ -1,7 +1,4 @@
-"""Define all bounds of a server, and receive request bodies within them.
-
-Together, the bounds limit the server's memory.
-"""
+"""Define all bounds of a server, which together limit its memory, and receive request bodies within them."""
 
 import asyncio
 import contextlib

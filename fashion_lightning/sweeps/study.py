@@ -142,11 +142,7 @@ def _patient(ask: Callable[..., Any], stopping: threading.Event) -> Callable[...
 
 @contextlib.contextmanager
 def errors_in_one_line(url: URL) -> Iterator[None]:
-    """Turn a database's errors into one line.
-
-    Raises:
-        UserError: an access to the database failed.
-    """
+    """Turn a database's errors into a ``UserError`` of one line."""
     try:
         yield
     except UNREACHABLE as error:
