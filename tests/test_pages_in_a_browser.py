@@ -18,6 +18,7 @@ from PIL import Image
 from playwright.sync_api import Browser, JSHandle, Page, expect
 
 from fashion_lightning.data.classes import CLASS_NAMES, DOUBTFUL
+from fashion_lightning.files.pictures import opened
 from fashion_lightning.inference import load
 from fashion_lightning.photographs.prepare import prepare
 from tests.browser import check_layout, violations
@@ -100,26 +101,6 @@ def test_a_dropped_file_is_answered_as_python_answers(open_served: Open, trained
     assert box["height"] / frame["height"] == pytest.approx(0.5, abs=0.03)
 
 
-def test_the_frame_is_moved_and_made_larger_on_a_phone_too(open_served: Open) -> None:
-    page = open_served(width=390, has_touch=True, is_mobile=True)
-    drop(page, file_of(shirt(600, 400)))
-    answer(page)
-    assert page.inner_text("#likely").startswith("Likely: ")
-    seen = page.get_attribute("#seen", "src")
-    boxes = [page.locator("#box").bounding_box()]
-    page.focus("#box")
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#seen")).not_to_have_attribute("src", seen or "")
-    boxes.append(page.locator("#box").bounding_box())
-    page.locator("#zoom").fill("150")
-    boxes.append(page.locator("#box").bounding_box())
-    found, moved, larger = (box for box in boxes if box is not None)
-    assert moved["x"] > found["x"]
-    assert moved["width"] == pytest.approx(found["width"])
-    assert larger["width"] == pytest.approx(1.5 * found["width"], rel=0.02)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-
-
 def test_a_pasted_picture_is_answered_and_pasted_text_is_met_with_a_word(open_served: Open) -> None:
     page = open_served()
     paste = "data => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }))"
@@ -166,7 +147,13 @@ def test_what_cannot_be_answered_is_said_and_the_next_picture_is_answered(open_s
     expect(page.locator("#problem")).to_contain_text("The server does not answer")
 
 
-def test_it_fits_a_phone_which_may_photograph_and_draw_with_a_finger(open_served: Open, tmp_path: Path) -> None:
+FRAME = """(({ x, y, width, height }) => [x + width / 2, y + height / 2, width, height])(
+  byId("box").getBoundingClientRect())"""
+
+
+def test_it_fits_a_phone_on_which_fingers_draw_and_move_and_resize_the_frame(
+    open_served: Open, trained: Path, tmp_path: Path
+) -> None:
     page = open_served(width=390, has_touch=True, is_mobile=True)
     assert page.get_attribute("#camera", "capture") == "environment"
     assert page.locator("label[for=camera]").is_visible()
@@ -176,8 +163,32 @@ def test_it_fits_a_phone_which_may_photograph_and_draw_with_a_finger(open_served
     page.set_input_files("#camera", photo)
     expect(page.locator("#original")).to_have_js_property("naturalWidth", 3000)
     check_layout(page, 390)
+    assert page.inner_text("#likely").startswith("Likely: ")
     for part in ("#said", ".bars"):  # it has scrolled to the answer
         expect(page.locator(part)).to_be_in_viewport(ratio=0.99)
+    page.wait_for_timeout(500)  # to the end
+    phone = page.context.new_cdp_session(page)
+    for start, end, moved, larger in (  # in half edges of the frame, from its middle
+        ([(0, 0)], [(0.4, -0.2)], (0.4, -0.2), 1),
+        ([(-0.5, 0), (0.5, 0)], [(-0.6, 0.1), (0.6, 0.1)], (0, 0.1), 1.2),
+        ([(0.9, 0.9)], [(0.7, 0.7)], (-0.1, -0.1), 1.7 / 1.9),  # a corner; the opposite one stays
+    ):
+        x, y, width, height = page.evaluate(FRAME)
+        for kind, fingers in (("touchStart", start), ("touchMove", end), ("touchEnd", [])):
+            points = [{"x": x + right * width / 2, "y": y + down * height / 2} for right, down in fingers]
+            phone.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        expected = [x + moved[0] * width / 2, y + moved[1] * height / 2, larger * width, larger * height]
+        assert page.evaluate(FRAME) == pytest.approx(expected, abs=1)
+        with opened(photo) as picture:
+            [name], probabilities = load(trained).classify(prepare(picture, box=page.evaluate("seen")).pixels)
+        expect(page.locator("#said")).to_have_text(f"{name} {100 * probabilities.max().item():.1f} %")
+    page.press("#box", "ArrowLeft")
+    page.locator("#zoom").fill("150")
+    page.press("#box", "+")
+    width, height = page.evaluate("[area.clientWidth, area.clientHeight]")
+    by_hand = [expected[0] - 0.02 * width, expected[1], 1.65 * width / 2, 1.65 * height / 2]  # half of it was found
+    assert page.evaluate(FRAME) == pytest.approx(by_hand, abs=2)
+    assert page.evaluate("visualViewport.scale") == 1  # the page has not been pinched
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

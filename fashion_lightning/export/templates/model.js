@@ -6,16 +6,17 @@ const weights = readWeights(byId("weights").textContent, parsed("shapes").map(pr
 const shape = [1, {{ images.channels }}, {{ images.size }}, {{ images.size }}];
 const images = { channels: shape[1], size: shape[2], photographs: {{ images.photographs | tojson }}, garments: {{ garments | tojson }} };
 const LONGEST_EDGE = 1024; // pixels that are looked at; browsers draw no canvas of 48 million
+let last = {}; // the picture that was decoded last: its frame may move
 
 /** What the server would answer, worked out here. */
 async function ask(file, signal, box = null) {
   if (file.size > largest) {
     throw new Error(`The picture has ${(file.size / 1e6).toFixed(0)} MB. Up to ${largest / 1e6} MB are taken.`);
   }
-  const picture = await decode(file);
+  if (file !== last.file) last = { file, picture: await decode(file) };
   await new Promise((resolve) => setTimeout(resolve)); // the page shows that it is busy
   signal.throwIfAborted();
-  const { pixels, box: seen } = prepare(picture, images, box);
+  const { pixels, box: seen } = prepare(last.picture, images, box);
   const [logits, shares] = runNetwork(steps, weights, pixels, shape, 2);
   const names = [...rows.keys()], most = Math.max(...shares);
   const ranked = [...names.keys()].sort((a, b) => shares[b] - shares[a]);
@@ -41,6 +42,9 @@ async function decode(file) {
     const smaller = scale < 1 ? { resizeWidth, resizeHeight, resizeQuality: "high" } : {};
     bitmap = await createImageBitmap(file, { ...exact, ...smaller });
   } catch {
+    if (/^ftyp(hei|mif1)/.test(await file.slice(4, 12).text())) {
+      throw new Error("This browser cannot open HEIC, in which iPhones store photographs. Save it as JPEG.");
+    }
     throw new Error("This cannot be read as a picture. JPEG, PNG, WebP, GIF and BMP can.");
   }
   const { width, height } = bitmap;

@@ -62,20 +62,22 @@ function show(answer, picture) {
 }
 
 /* The picture as it came; formats that a browser does not show are left out. Over it lies a frame around what the
- * network sees, to be moved and made larger. */
-const frame = byId("box"), zoom = byId("zoom");
+ * network sees: dragged, pulled at its corner, pinched with two fingers, moved and resized by keys, resized by a slider. */
+const frame = byId("box"), zoom = byId("zoom"), area = byId("framed");
 let framed = null, found = null, seen = null; // the picture, the frame that was found, and the one that is shown
-let from = null, moved = false, reframing = false;
+let moved = false, reframing = false;
+const fingers = new Map(); // where they are, by pointer; a corner is pulled away from a finger on the opposite one
 
 function showOriginal(picture, box) {
   const original = byId("original");
   URL.revokeObjectURL(original.src);
+  zoom.max = Math.min(250, 200 / Math.max(box[2] - box[0], box[3] - box[1])); // the frame stays a square within bounds
   [framed, found, zoom.value] = [picture, box, 100];
   original.onload = () => {
-    byId("framed").hidden = byId("size").hidden = false;
+    area.hidden = byId("size").hidden = false;
     place(box);
   };
-  original.onerror = () => { byId("framed").hidden = byId("size").hidden = true; };
+  original.onerror = () => { area.hidden = byId("size").hidden = true; };
   original.src = URL.createObjectURL(picture);
 }
 
@@ -85,41 +87,56 @@ function place(box) {
   Object.assign(frame.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
 }
 
-/** Show the frame around another middle, and ask what is in it: one question at a time, as while one draws. */
-async function reframe(x, y) {
-  const [middleX, middleY] = [x, y].map((share) => Math.min(1, Math.max(0, share)));
-  const [halfX, halfY] = [0, 1].map((axis) => ((found[axis + 2] - found[axis]) / 2) * (zoom.value / 100));
-  place([middleX - halfX, middleY - halfY, middleX + halfX, middleY + halfY].map((edge) => Math.min(2, Math.max(-1, edge))));
+/** Move the frame, and ask what is in it: one question at a time, as while one draws. */
+async function reframe(across = 0, down = 0) {
+  const sides = [across, down].map((shift, axis) => {
+    const middle = Math.min(1, Math.max(0, (seen[axis] + seen[axis + 2]) / 2 + shift));
+    const half = ((found[axis + 2] - found[axis]) * zoom.value) / 200;
+    return [Math.max(-1, middle - half), Math.min(2, middle + half)];
+  });
+  place([0, 1].flatMap((end) => sides.map((side) => side[end])));
   moved = true;
   if (reframing) return;
   reframing = true;
-  while (moved) {
+  while (moved && framed) {
     moved = false;
     await classify(framed, false, seen);
   }
   reframing = false;
 }
 
-const middle = () => [(seen[0] + seen[2]) / 2, (seen[1] + seen[3]) / 2];
+/** The point between the fingers, and how far they are apart. */
+function grip() {
+  const [a, b = a] = fingers.values();
+  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) };
+}
 
-zoom.addEventListener("input", () => reframe(...middle()));
-frame.addEventListener("pointerdown", (event) => {
-  frame.setPointerCapture(event.pointerId);
-  const { clientWidth, clientHeight } = byId("framed");
-  const [x, y] = middle();
-  from = { x: x - event.clientX / clientWidth, y: y - event.clientY / clientHeight, clientWidth, clientHeight };
-  event.preventDefault();
+zoom.addEventListener("input", () => reframe());
+area.addEventListener("pointerdown", ({ button, pointerId, target, x, y }) => {
+  if (button !== 0 || fingers.size === 2) return;
+  area.setPointerCapture(pointerId);
+  if (target === byId("corner") && !fingers.size) fingers.set("opposite", frame.getBoundingClientRect());
+  fingers.set(pointerId, { x, y });
 });
-frame.addEventListener("pointermove", (event) => {
-  if (from) reframe(from.x + event.clientX / from.clientWidth, from.y + event.clientY / from.clientHeight);
+area.addEventListener("pointermove", ({ pointerId, x, y }) => {
+  if (!fingers.has(pointerId)) return;
+  const before = grip();
+  fingers.set(pointerId, { x, y });
+  const now = grip();
+  if (before.apart) zoom.value *= now.apart / before.apart;
+  reframe((now.x - before.x) / area.clientWidth, (now.y - before.y) / area.clientHeight);
 });
-for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => { from = null; });
+area.addEventListener("lostpointercapture", ({ pointerId }) => { if (fingers.delete(pointerId)) fingers.delete("opposite"); });
+const KEYS = { // across, down, times as large
+  ArrowLeft: [-0.02, 0, 1], ArrowRight: [0.02, 0, 1], ArrowUp: [0, -0.02, 1], ArrowDown: [0, 0.02, 1],
+  "+": [0, 0, 1.1], "-": [0, 0, 1 / 1.1],
+};
 frame.addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: [-0.02, 0], ArrowRight: [0.02, 0], ArrowUp: [0, -0.02], ArrowDown: [0, 0.02] }[event.key];
-  if (!step) return;
+  if (!(event.key in KEYS) || event.ctrlKey || event.metaKey) return; // with them, they enlarge the page
   event.preventDefault();
-  const [x, y] = middle();
-  reframe(x + step[0], y + step[1]);
+  const [across, down, times] = KEYS[event.key];
+  zoom.value *= times;
+  reframe(across, down);
 });
 
 function refuse(message) {
@@ -134,6 +151,7 @@ function reset() {
   byId("class").textContent = "No picture yet";
   byId("share").textContent = byId("likely").textContent = "";
   framed = null;
+  fingers.clear();
   for (const id of ["problem", "doubt", "framed", "size", "seen"]) byId(id).hidden = true;
   for (const row of rows.values()) {
     row.style.setProperty("--share", 0);
