@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -63,13 +64,13 @@ def test_callbacks_stand_in_the_order_in_which_they_work(recipe: Path) -> None:
         assert kinds.index(first) < kinds.index(second)
 
 
-class WandbLogger(Logger):
-    """Stands for Weights & Biases: gives a run an id, under which a continued one goes on."""
+class MLFlowLogger(Logger):
+    """Stands for MLflow: gives a run an id, under which a continued one goes on; no parameter can change."""
 
     ids: ClassVar[list[str | None]] = []
 
-    def __init__(self, id: str | None = None) -> None:
-        self.ids.append(id)
+    def __init__(self, run_id: str | None = None) -> None:
+        self.ids.append(run_id)
 
     name, version = "runs", "its-id"
 
@@ -77,19 +78,39 @@ class WandbLogger(Logger):
         """Keep nothing."""
 
     def log_hyperparams(self, params: Any) -> None:
-        assert params["recipe"] == "tiny"
+        assert (params["recipe"], self.ids[-1]) == ("tiny", None)
 
 
 def test_other_loggers_stand_beside_tensorboard_and_go_on_under_their_id(cli: Run, recipe: Path) -> None:
-    csv = "--trainer.logger+=lightning.pytorch.loggers.CSVLogger"
-    own = f"--trainer.logger+={__name__}.WandbLogger"
-    cli("fit", "--config", recipe, csv, "--trainer.logger.init_args.save_dir=csv", own, "--epochs", "1")
+    csv = ["--trainer.logger+=CSVLogger", "--trainer.logger.init_args.save_dir=csv"]
+    cli("fit", "--config", recipe, *csv, f"--trainer.logger+={__name__}.MLFlowLogger", "--epochs", "1")
     cli("fit", "--ckpt_path", "tiny", "--epochs", "2")
-    assert WandbLogger.ids == [None, "its-id"]
     assert [step for step, _ in curve(RUN, "val/loss")] == [9, 19]
-    rows = [path.read_text().count("\n") for path in sorted(Path("csv").glob("*/version_*/metrics.csv"))]
-    assert len(rows) == 2
+    cli("fit", "--ckpt_path", RUN / "checkpoints/best.ckpt", "--epochs", "3")  # a branch is another run
+    assert MLFlowLogger.ids == [None, "its-id", None]
+    assert len(list(Path("csv").glob("*/version_*/metrics.csv"))) == 3
     assert "See its curves" not in cli("fit", "--config", recipe, "--trainer.logger=false", "--epochs", "1")
+
+
+@pytest.mark.parametrize(
+    ("patience", "every", "validates", "checks"),
+    [(3, 6, True, "1"), (4, 1, True, ""), (5, 1, True, "6"), (1, 4, True, "2"), (0, 2, True, ""), (1, 1, False, "0")],
+)
+def test_patience_that_can_never_stop_a_run_is_said(
+    capsys: pytest.CaptureFixture[str], patience: int, every: int, validates: bool, checks: str
+) -> None:
+    """Of a run of six epochs, each of ten batches."""
+    trainer: Any = SimpleNamespace(
+        estimated_stepping_batches=30,
+        accumulate_grad_batches=2,
+        val_check_batch=10,
+        check_val_every_n_epoch=every,
+        enable_validation=validates,
+        should_stop=False,
+    )
+    stopping.EarlyStopping(patience).on_train_start(trainer, trainer)
+    said = capsys.readouterr().out.partition(" times in all.")[0]
+    assert said == (f"--patience {patience} cannot stop this run early: it checks val/loss {checks}" if checks else "")
 
 
 @pytest.fixture(autouse=True)

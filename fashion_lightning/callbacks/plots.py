@@ -41,15 +41,16 @@ class Pictures(Callback):
     """
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step or batch_idx or (logger := logger_to_draw(trainer)) is None:
-            return
-        assert isinstance(pl_module, FashionMNISTClassifier)
-        figure = first_images(pl_module, batch)
-        logger.experiment.add_figure("pictures/training images, as they are and augmented", figure, 0)
+        if (
+            trainer.global_step == batch_idx == 0
+            and isinstance(pl_module, FashionMNISTClassifier)
+            and (logger := logger_to_draw(trainer)) is not None
+        ):
+            figure = first_images(pl_module, batch)
+            logger.experiment.add_figure("pictures/training images, as they are and augmented", figure, 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, FashionMNISTClassifier)
-        if (logger := logger_to_draw(trainer)) is None:
+        if (logger := logger_to_draw(trainer)) is None or not isinstance(pl_module, FashionMNISTClassifier):
             return
         evaluation, step = pl_module.evaluations["none"], max(0, trainer.global_step - 1)
         for name, draw in FIGURES.items():

@@ -42,12 +42,15 @@ class PredictionsCSV(BasePredictionWriter):
     Args:
         path: the file, written after the last image; JSON if it ends with ``.json``, else CSV.
         class_names: in the order of the probabilities.
-        photographs: their files; ``None`` for test images, which are named by their index.
+        files: the names of the images; without them, an image is named by its index.
+        is_test: whether the images have labels.
     """
 
-    def __init__(self, path: Path, class_names: Sequence[str], photographs: Sequence[Path] | None = None) -> None:
+    def __init__(
+        self, path: Path, class_names: Sequence[str], files: Sequence[str | Path] = (), is_test: bool = True
+    ) -> None:
         super().__init__(write_interval="batch")
-        self.path, self.class_names, self.photographs = path, class_names, photographs
+        self.path, self.class_names, self.files, self.is_test = path, class_names, files, is_test
         self.rows: dict[int, tuple[int, list[str], list[bool]]] = {}  # label, probabilities, whether likely
 
     def write_on_batch_end(
@@ -77,10 +80,10 @@ class PredictionsCSV(BasePredictionWriter):
         """Return the columns of an image before its probabilities."""
         probabilities, likely = self.answer(index)
         cls = self.class_names[probabilities.index(max(probabilities))]
-        if self.photographs is None:
+        image = str(self.files[index]) if self.files else index
+        if self.is_test:
             label = self.class_names[self.rows[index][0]]
-            return {"image": index, "class": cls, "label": label, "correct": cls == label}
-        image = str(self.photographs[index])
+            return {"image": image, "class": cls, "label": label, "correct": cls == label}
         return {"image": image, "class": cls, "doubtful": max(probabilities) < DOUBTFUL, "likely": likely}
 
     def answer(self, index: int) -> Answer:
@@ -98,7 +101,7 @@ class PredictionsCSV(BasePredictionWriter):
 
     def _csv(self) -> bytes:
         file = io.StringIO(newline="")
-        known = ["label", "correct"] if self.photographs is None else ["doubtful", "likely"]
+        known = ["label", "correct"] if self.is_test else ["doubtful", "likely"]
         table = csv.writer(file)  # no DictWriter: a class may have the name of a column
         table.writerow(["image", "class", *known, *map(harmless, self.class_names)])
         for index, (_, texts, _) in self.rows.items():

@@ -92,6 +92,5 @@ def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 def smooth(losses: Sequence[float]) -> list[float]:
     """Return moving averages of at least ``WINDOW`` losses, each over a window of steps around it."""
-    window = np.ones(WINDOW)
-    counts = np.convolve(np.ones_like(losses), window, "same")
-    return list(np.convolve(losses, window, "same") / counts)
+    sums, counts = (np.convolve(values, np.ones(WINDOW), "same") for values in (losses, np.ones_like(losses)))
+    return list(sums / counts)

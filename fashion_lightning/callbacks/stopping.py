@@ -54,6 +54,16 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.should_stop = trainer.should_stop or self.stopping_reason != EarlyStoppingReason.NOT_STOPPED
+        batches = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches * trainer.enable_validation
+        checks = -(-batches // ((trainer.val_check_batch or 1) * (trainer.check_val_every_n_epoch or 1)))
+        # The first check has nothing to compare with, and after the last one the run ends anyway.
+        if self.monitor not in TRAIN_METRICS and checks - 1 <= max(self.patience, 1) < sys.maxsize:
+            print(
+                f"--patience {self.patience} cannot stop this run early: it checks {self.monitor} {checks:.0f} times in"
+                " all. Check it more often (--trainer.check_val_every_n_epoch 1), train longer, or follow a metric of"
+                " training (--early_stopping.monitor train/loss).",
+                flush=True,
+            )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         reason = EarlyStoppingReason.NOT_STOPPED

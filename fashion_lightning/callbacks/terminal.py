@@ -18,8 +18,7 @@ from fashion_lightning.tables import print_table
 
 def epoch_of(trainer: Trainer) -> str:
     """Return ``epoch 2/8``, counted from 1; ``epoch 2`` if steps or time end the run."""
-    epochs = trainer.max_epochs
-    of_all = f"/{epochs}" if epochs is not None and epochs > 0 else ""
+    of_all = f"/{trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
     return f"epoch {trainer.current_epoch + 1:>{len(of_all[1:])}}{of_all}"
 
 
@@ -103,6 +102,5 @@ def print_layers(model: FashionMNISTClassifier, whole: bool) -> None:
     layers = [layer for layer in zip(*columns, strict=True) if layer[0].startswith("network")]
     rows = [[name, kind, str(shape), f"{count:,}"] for name, kind, shape, count in layers]
     print_table(["layer", "type", "output shape", "parameters"], rows, left=("layer", "type"))
-    total = sum(p.numel() for p in model.network.parameters())
-    trainable = sum(p.numel() for p in model.network.parameters() if p.requires_grad)
-    print(f"parameters: {total:,}   trainable: {trainable:,}   not trainable: {total - trainable:,}", flush=True)
+    every, trainable = summary.total_parameters, summary.trainable_parameters
+    print(f"parameters: {every:,}   trainable: {trainable:,}   not trainable: {every - trainable:,}", flush=True)

@@ -16,8 +16,7 @@ class Throughput(Callback):
         self.since: float | None = None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if self.since is None:
-            self.since = time.perf_counter()
+        self.since = self.since or time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

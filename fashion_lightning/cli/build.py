@@ -118,11 +118,11 @@ class FashionMNISTCLI(LightningCLI):
             data["folder"] = data["size"] = data["channels"] = None
         _settle_images(self.config["model"], data, is_new=self.checkpoint is None)
         settings = self.config["trainer"]
-        if isinstance(settings["logger"], list) and self.checkpoint is not None and self.checkpoint.in_place:
+        if isinstance(settings["logger"], list) and self.checkpoint is not None and self.checkpoint.is_own:
             for logger in settings["logger"]:
                 name, known = logger["class_path"].rpartition(".")[2], self.checkpoint.own.get("loggers", {})
-                if name in RUN_IDS and name in known:
-                    logger["init_args"][RUN_IDS[name]] = known[name]
+                if name in RUN_IDS and name in known:  # a run that branches off gets an id of its own
+                    logger["init_args"][RUN_IDS[name]] = known[name] if self.checkpoint.in_place else None
         if data["val_size"] == 0 and not data["fold"]:
             settings["limit_val_batches"] = 0
         if settings["precision"] is None:
@@ -227,7 +227,8 @@ class FashionMNISTCLI(LightningCLI):
         if self.config_init["trainer"]["logger"] is not False:
             own = self._logger(run_dir)
             for logger in trainer.loggers:
-                logger.log_hyperparams(own.recipe)
+                if self.run_dir_is_new or type(logger).__name__ != "MLFlowLogger":  # whose parameters never change
+                    logger.log_hyperparams(own.recipe)
             trainer.loggers = [own, *trainer.loggers]
 
     def start(self, method: str, loader: DataLoader[Batch] | None = None) -> None:
@@ -267,11 +268,10 @@ class FashionMNISTCLI(LightningCLI):
 
     def _logger(self, run_dir: Path) -> tensorboard.RunLogger:
         config = self.plain_config
-        recipe = {key: config[key] for key in ("seed_everything", "model")}
+        recipe = {"recipe": self.name, **{key: config[key] for key in ("seed_everything", "model")}}
         recipe["data"] = {key: value for key, value in config["data"].items() if key != "root"}  # not of the recipe
         recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision", "callbacks")}
-        continued = self.checkpoint if self.checkpoint and self.checkpoint.run_dir == run_dir else None
-        return tensorboard.RunLogger(run_dir, {"recipe": self.name, **recipe}, continued)
+        return tensorboard.RunLogger(run_dir, recipe, None if self.run_dir_is_new else self.checkpoint)
 
 
 def _settle_images(model: Any, data: Any, is_new: bool) -> None:
@@ -297,4 +297,4 @@ def _settle_images(model: Any, data: Any, is_new: bool) -> None:
     ).parameters.items():
         no_type = parameter.default is parameter.annotation is inspect.Parameter.empty  # jsonargparse sets it to None
         if no_type and name in arguments and arguments[name] is None:
-            raise UserError(f"{name} must be given: --model.network.init_args.{name}, of a network")
+            raise UserError(f"{name} must be given: --model.network.init_args.{name}")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -9,8 +10,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from fashion_lightning.cli.commands import COMMANDS, Command
-from fashion_lightning.cli.parser import OVERVIEW, page, parse
+from fashion_lightning.cli.commands import COMMANDS, SHORT_NAMES, Command
+from fashion_lightning.cli.parser import OVERVIEW, nearest, page, parse
 from fashion_lightning.cli.process import OUT_OF_MEMORY, exit_on_signal, is_out_of_memory, never_fail_to_print
 from fashion_lightning.cli.recipes import names
 from fashion_lightning.errors import UserError, one_line
@@ -66,7 +67,8 @@ def _no_command(first: str, arguments: list[str]) -> str:
     known = f"choose from {', '.join(COMMANDS)}, or see fashion-lightning --help"
     if first.startswith("-"):
         return f"a command comes first: {shlex.join(['fashion-lightning', 'fit', *arguments])}; {known}"
-    meant = SYNONYMS.get(first) or (f"fit --config {first}" if first in names() else "")
+    close = (nearest(first, {f"--{name}" for name in (*COMMANDS, *names())}) or "").removeprefix("--")
+    meant = SYNONYMS.get(first) or (f"fit --config {close}" if close in names() else close)
     return f"there is no command {first!r}; {known}{f' (did you mean fashion-lightning {meant}?)' if meant else ''}"
 
 
@@ -89,7 +91,10 @@ def _run(command: Command, arguments: list[str]) -> None:
         module, _, function = command.run.partition(":")
         getattr(import_module(f"fashion_lightning.cli.{module}"), function)(given, settings)
     except UserError as error:
-        _fail(str(error))
+        message = str(error)  # settings go by their long names in it
+        for typed in {argument.partition("=")[0] for argument in arguments} & SHORT_NAMES.keys():
+            message = re.sub(rf"(?<![\w./-])(--|(?=\w+\.)){SHORT_NAMES[typed][2:]}(?![\w.]*\w)", typed, message)
+        _fail(message)
     except Exception as error:
         if is_out_of_memory(error):
             _fail(OUT_OF_MEMORY)

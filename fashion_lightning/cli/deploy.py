@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import output_file, write_output
-from fashion_lightning.runs.checkpoint import Checkpoint, find_checkpoint
+from fashion_lightning.runs.checkpoint import find_checkpoint
 from fashion_lightning.runs.folder import find_run
 
 PACKAGES = {".onnx": ("onnx", "onnxscript", "onnxruntime"), ".pt2": (), ".html": (), ".safetensors": ()}
@@ -23,7 +23,7 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     path = output_file("--output", given.output, *PACKAGES)
     suffix = path.suffix.lower()
     need_packages(path.name, PACKAGES[suffix])
-    checkpoint = _best_checkpoint(given)
+    checkpoint = find_checkpoint(find_run(given.ckpt_path), "best", named={given.network})
 
     import torch
 
@@ -65,7 +65,7 @@ def export(given: Namespace, _: Sequence[str]) -> None:
 def serve(given: Namespace, _: Sequence[str]) -> None:
     """Serve a classifier until a signal comes."""
     need_packages("serve", ("fastapi", "uvicorn"))
-    checkpoint = _best_checkpoint(given)
+    checkpoint = find_checkpoint(find_run(given.ckpt_path), "best", named={given.network})
 
     from fashion_lightning.inference import load
     from fashion_lightning.serving import app, server
@@ -85,7 +85,3 @@ def need_packages(what: str, packages: Sequence[str]) -> None:
     """Check that optional packages are installed; raise a ``UserError`` that says how to install them."""
     if missing := [name for name in packages if find_spec(name) is None]:
         raise UserError(f"{what} needs packages that are not installed: pip install {' '.join(missing)}")
-
-
-def _best_checkpoint(given: Namespace) -> Checkpoint:
-    return find_checkpoint(find_run(given.ckpt_path), "best", named={given.network})

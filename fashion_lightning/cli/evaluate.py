@@ -26,9 +26,8 @@ from fashion_lightning.tables import print_table
 def validate(cli: FashionMNISTCLI) -> None:
     """Measure a checkpoint on the validation images."""
     evaluations = _evaluate(cli, "validation")
-    if cli.trainer.is_global_zero:
-        for tta, evaluation in evaluations.items():
-            _write_metrics(cli, tta, evaluation_metrics(evaluation, cli.model.images.class_names))
+    for tta, evaluation in evaluations.items() if cli.trainer.is_global_zero else ():
+        _write_metrics(cli, tta, evaluation_metrics(evaluation, cli.model.images.class_names))
 
 
 def test(cli: FashionMNISTCLI) -> None:
@@ -133,7 +132,12 @@ def predict(cli: FashionMNISTCLI) -> None:
     if images is not None:
         photographs = read_pictures(find_pictures(images), cli.model.images, cli.trainer.is_global_zero)
         loader = _loader(photographs.images, cli.trainer.global_rank, cli.trainer.world_size)
-    writer = PredictionsCSV(path, cli.model.images.class_names, photographs and photographs.paths)
+    writer = PredictionsCSV(
+        path,
+        cli.model.images.class_names,
+        photographs.paths if photographs else cli.datamodule.own.files if cli.datamodule.own else (),
+        is_test=images is None,
+    )
     cli.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
     cli.start("predict", loader)
     if not cli.trainer.is_global_zero:

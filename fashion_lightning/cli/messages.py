@@ -39,8 +39,7 @@ EXPECTED_WARNINGS = (
 
 def silence_what_is_not_news() -> None:
     """Silence expected warnings, Lightning's messages at each start, and tracebacks of TensorBoard's threads."""
-    for message in EXPECTED_WARNINGS:
-        warnings.filterwarnings("ignore", message=message)
+    warnings.filterwarnings("ignore", message="|".join(EXPECTED_WARNINGS))
     for name in (
         "pytorch.utilities.rank_zero",
         *(f"fabric.utilities.{n}" for n in ("rank_zero", "seed", "distributed")),
@@ -70,7 +69,12 @@ class OneLineErrorParser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         known = {flag for action in self._actions for flag in action.option_strings}
         if "--trainer" in known:  # else this parses a class's arguments, which have no short names
-            known |= {option.name for command in COMMANDS.values() for option in command.options}
+            known |= {
+                option.name
+                for command in COMMANDS.values()
+                for option in command.options
+                if option.name.startswith("--")
+            }
         raise UserError(in_a_users_words(message, known)) from ex
 
 
@@ -88,7 +92,9 @@ WORDS: tuple[tuple[str, str], ...] = (
     (r"NestedArg\(key='([^']*)', val='([^']*)'\)", r"\1=\2"),
     (r"Not of type Seed: .*", "Expected a whole number from 0 to 4294967295"),
     (r"Not of type \w+:(?: \S+)? does not conform to restriction v(\S+)", r"must be \1"),
-    (r"Not of type \w+: invalid literal for int\(\) with base 10: '(.*)'", r"Expected a whole number, not \1"),
+    (r"must be >=", "must be at least "),
+    (r"must be >", "must be above "),
+    (r"Not of type \w+: invalid literal for int\(\) with base 10: '.*'", "Expected a whole number"),
     (r"Type [\w.]*Callable\[.*\] expects a function or a callable class: ", ""),
     (r"Import path (\S+) does not correspond to a subclass of (\w+)", r"\1 is no class of that kind (\2)"),
     (r"Expected a dot import path string: (\S+)", r"there is no class \1: give its import path, my_module.\1"),
@@ -99,7 +105,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"^the following arguments are required: (\w+).*",
-        r"\1 must be given: --model.network.init_args.\1, of a network",
+        r"\1 must be given: --model.network.init_args.\1",
     ),
     (r"Expected a int\b", "Expected a whole number"),
     (r"Expected a float\b", "Expected a number"),
@@ -129,7 +135,8 @@ def in_a_users_words(message: str, known: Collection[str]) -> str:
     typed = re.search(r"Given value: (.*)", message, flags=re.DOTALL)
     reasons = dict.fromkeys(reason for reason in re.findall(r"- (.+)", message) if not NOT_TELLING.search(reason))
     value = f"{' '.join(typed[1].split())[:80]} cannot be used. " if typed else ""
-    return f"{message.split(':')[0]}: {value}{'; '.join(reasons)}"
+    setting = message.split(":")[0]
+    return f"{setting}: {value}{'; '.join(reasons)}".replace("--model.network.init_args", f"{setting}.init_args")
 
 
 @contextlib.contextmanager
@@ -151,4 +158,5 @@ def errors_in_one_line(what: str) -> Iterator[None]:
             raise UserError(process.OUT_OF_MEMORY) from error
         place = place_in_own_code(error)
         error = os_error_behind(error) or error  # Lightning turns a full disk into a ValueError
-        raise UserError(f"{what}: {type(error).__name__}: {str(error)[:500]}{place}") from error
+        reason = re.sub(r"^Does not validate against(.|\n)*?Errors:\s*- ", "", str(error))[:500]
+        raise UserError(f"{what}: {type(error).__name__}: {reason}{place}") from error

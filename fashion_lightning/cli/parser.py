@@ -127,6 +127,7 @@ SYNONYMS = {
     "--ckpt": "--ckpt_path",
     "--device": "--trainer.accelerator",
     "--gpus": "--devices",
+    **{f"--{name}": f"--format {name}" for name in ("csv", "json", "latex", "markdown")},
     "--learning_rate": "--lr",
     "--logdir": "--trainer.default_root_dir",
     "--num_epochs": "--epochs",
@@ -192,8 +193,9 @@ def nearest(flag: str, known: Collection[str]) -> str | None:
     spelt = f"--{flag.lstrip('-').replace('-', '_').lower()}"
     last = {f"--{name.rpartition('.')[2].lstrip('-')}": name for name in sorted(known, key=len, reverse=True)}
     by_spelling = last | {name: name for name in known}
-    close = difflib.get_close_matches(SYNONYMS.get(spelt, spelt), by_spelling, n=1, cutoff=0.75)
-    return by_spelling[close[0]] if close else None
+    meant, space, value = SYNONYMS.get(spelt, spelt).partition(" ")
+    close = difflib.get_close_matches(meant, by_spelling, n=1, cutoff=0.75)
+    return f"{by_spelling[close[0]]}{space}{value}" if close else None
 
 
 def unknown_flag(argument: str, known: Collection[str]) -> str:

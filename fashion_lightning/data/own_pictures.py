@@ -44,6 +44,8 @@ class OwnPictures(NamedTuple):
     images: ImageSpec
     lines: list[str]
     """Messages to print about it."""
+    files: list[str]
+    """The file of each test picture, relative to the folder; its number in an IDX file."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
             f"The pictures of {folder} need {needed / 1e9:.1f} GB of memory, more than half of this machine's"
             f" {memory / 1e9:.1f} GB. Choose a smaller --data.size than {size}, or leave pictures out."
         )
-    version = 2  # of the preparation and of the file's format
+    version = 3  # of the preparation and of the file's format
     place, key = (json.dumps([version, str(folder.resolve()), size, channels, *more]) for more in ([], files))
     kept = source.user_folder() / "own_pictures" / f"{zlib.crc32(place.encode()):08x}.pt"
     try:
@@ -94,7 +96,7 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
         raise UserError(f"The prepared pictures cannot be kept in {kept.parent} ({error.strerror}).") from error
     told = f"{needed / 1e6:,.1f} MB in memory as {size}x{size} pixels; prepared in {kept}"
     images = replace(images, mean=content["mean"], std=content["std"])
-    return OwnPictures(content["splits"], content["validation"], images, [*content["lines"], told])
+    return OwnPictures(content["splits"], content["validation"], images, [*content["lines"], told], content["files"])
 
 
 def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[str, Any]:
@@ -110,12 +112,12 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
         lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`; others if you change it.")
     splits, validation = {}, 0
     for split, pictures in (("train", by_part["train"] + by_part["val"]), ("test", by_part["test"])):
-        images, labels = torch.empty((len(pictures), *spec.shape), dtype=torch.uint8), list[int]()
+        images, kept = torch.empty((len(pictures), *spec.shape), dtype=torch.uint8), list[Picture]()
         for picture, reduced in read_each(pictures, lambda picture: _reduced(picture, spec), broken):
-            images[len(labels)] = channels_first([reduced])[0]
-            labels.append(label_of[picture.class_name])
-            validation += picture.part == "val"
-        splits[split] = images[: len(labels)], torch.tensor(labels)
+            images[len(kept)] = channels_first([reduced])[0]
+            kept.append(picture)
+        splits[split] = images[: len(kept)], torch.tensor([label_of[picture.class_name] for picture in kept])
+        validation += sum(picture.part == "val" for picture in kept)
     if broken:
         lines.append(f"{len(broken):,} of {len(found):,} files cannot be read: {'; '.join(broken[:3])}")
     if len(broken) > MOST_BROKEN * len(found):
@@ -135,7 +137,11 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
     looked_at = train[:: -(-len(train) // 2000)].float() / 255  # at most 2,000, evenly spaced
     moments = (looked_at.mean((0, 2, 3)), looked_at.std((0, 2, 3)))
     mean, std = (tuple(round(max(value, 0.001), 4) for value in moment.tolist()) for moment in moments)
-    return {"splits": splits, "validation": validation, "mean": mean, "std": std, "lines": lines}
+    files = [  # of the test pictures, which came last
+        str(picture.source.relative_to(folder)) if isinstance(picture.source, Path) else str(number)
+        for number, picture in enumerate(kept)
+    ]
+    return {"splits": splits, "validation": validation, "mean": mean, "std": std, "lines": lines, "files": files}
 
 
 def _reduced(picture: Picture, spec: ImageSpec) -> NDArray[np.uint8]:

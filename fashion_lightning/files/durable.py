@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             os.replace(partial, path)
     except BaseException as error:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError) and error.filename in (None, str(partial)):
             error.filename = str(path)  # a write to a full disk fails without a file name
         raise
     folder = os.open(path.parent, os.O_DIRECTORY)

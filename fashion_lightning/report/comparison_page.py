@@ -36,8 +36,10 @@ def draw(groups: Sequence[Group], path: Path) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
     # matplotlib leaves out labels that begin with an underscore, and reads text between dollar signs as a formula.
-    labels = [f" {fill(group.label, 100, break_on_hyphens=False)} (n = {len(group.runs)})" for group in groups]
-    labels = [label.replace("$", r"\$") for label in labels]
+    labels = [
+        f" {fill(group.label, 100, break_on_hyphens=False)} (n = {len(group.runs)})".replace("$", r"\$")
+        for group in groups
+    ]
     figure.set_figheight(4.8 + 0.21 * sum(label.count("\n") + 1 for label in labels))
     figure.legend(lines, labels, loc="outside lower center", frameon=False)
     figure.suptitle("Validation (solid) and training (dotted), mean ± standard deviation over seeds", fontsize=11)

@@ -106,8 +106,11 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
         briefly = len({_differences(each, variants, True) for each in variants}) == len(variants)
         label = f"{name}: {_differences(settings, variants, briefly)}" if len(variants) > 1 else name
         seeds = {run.fit["seed"]: run for run in reversed(runs)}
-        again = [run for run in runs if run not in seeds.values()]  # repetitions of a seed add nothing
-        notes = [f"seed {run.fit['seed']} is there twice; {run.run_dir.name} left out" for run in again]
+        notes = [
+            f"seed {run.fit['seed']} is there twice; {run.run_dir.name} left out"
+            for run in runs
+            if run not in seeds.values()  # repetitions of a seed add nothing
+        ]
         # A config.yaml may come from a stranger.
         groups.append(Group(one_line(label), [seeds[seed] for seed in sorted(seeds)], notes))
     return Comparison(groups, problems)

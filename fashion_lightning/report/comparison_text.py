@@ -42,9 +42,8 @@ def as_text(comparison: Comparison, form: str) -> str:
         return csv_text(run_records(groups))
     if form == "json":
         return json.dumps({"runs": run_records(groups), "differences": differences(groups)}, indent=2) + "\n"
-    write = latex if form == "latex" else markdown
     tables = (rows(comparison), difference_rows(differences(groups)), class_rows(groups))
-    return "\n".join(write(table) for table in tables if table[1:])
+    return "\n".join({"latex": latex, "markdown": markdown}[form](table) for table in tables if table[1:])
 
 
 def markdown(table: Rows) -> str:

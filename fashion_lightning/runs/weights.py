@@ -98,7 +98,10 @@ def _check_archive(path: Path) -> None:
     except UserError:
         raise
     except Exception as error:  # zipfile raises a dozen kinds for damaged bytes
-        raise UserError(f"it is not a whole checkpoint file ({str(error).lower()})") from error
+        raise UserError(
+            f"it is not a whole checkpoint file ({str(error).lower()})"
+            f"{'' if path.suffix == '.ckpt' else '; name a run, a .ckpt or a .safetensors file'}"
+        ) from error
 
 
 def _check_pickle(pickled: bytes) -> None:
