@@ -164,7 +164,7 @@ def attack(run: str, console: Console) -> None:
             began = time.perf_counter()
             status, said = send(body)
             wrong += [name] if status != expected else []
-            answer = said.get("detail") or f"{said['class']}, {said['background']}"
+            answer = said.get("detail") or f"{said['class']}, likely: {said['likely']}"
             seconds = time.perf_counter() - began
             table.add_row(name, f"{len(body):,}", f"{status} {answer}", f"{seconds:.2f}", f"{running.memory():,.0f}")
         for name, (request, expected) in REQUESTS_ILL_MADE.items():

@@ -26,7 +26,6 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 from torch import nn
-from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -57,7 +56,7 @@ class BareLoop:
         classifier = parser.instantiate(parser.parse_object({"model": config["model"]})).model
         self.network: nn.Module = classifier.network
         self.optimizer = classifier.make_optimizer(self.network.parameters())
-        self.label_smoothing = classifier.label_smoothing
+        self.loss: nn.Module = classifier.loss
         self.datamodule = FashionMNISTDataModule(**{**config.get("data", {}), "root": root})
         self.datamodule.setup("fit")
         self.epochs = config["trainer"]["max_epochs"]
@@ -71,8 +70,8 @@ class BareLoop:
 
     def step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         self.optimizer.zero_grad()
-        loss = cross_entropy(self.logits(images), labels, label_smoothing=self.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self.loss(self.logits(images), labels)
+        loss.backward()
         self.optimizer.step()
 
     def seconds(self) -> tuple[float, float]:
