@@ -126,7 +126,10 @@ REQUESTS_ILL_MADE: dict[str, tuple[Callable[[int], str], int]] = {
         lambda port: raw(port, HEAD.replace(b"image/png", b"multipart/form-data") + b"Connection: close\r\n\r\n"),
         415,
     ),
-    "no media type": (lambda port: raw(port, b"POST /classify HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), 415),
+    "no media type": (
+        lambda port: raw(port, b"POST /classify HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+        415,
+    ),
     "a path outside": (
         lambda port: raw(port, b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
         404,

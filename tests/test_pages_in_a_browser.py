@@ -288,6 +288,6 @@ def test_every_tab_of_tensorboard_shows_what_a_run_wrote(browser: Browser, tenso
     page.locator("tf-pr-curve-card").nth(len(CLASS_NAMES) - 1).wait_for()
 
     page.goto("/#hparams")
-    page.get_by_text(f"{curve(drawn, 'val/accuracy')[-1][1]:#.5g}").first.wait_for()
+    page.get_by_text(f"{curve(drawn, 'test/accuracy')[-1][1]:#.5g}").first.wait_for()
     page.close()
     assert errors == []
