@@ -8,7 +8,7 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerConfig, OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torchs
 from torch.optim.lr_scheduler import LRScheduler
@@ -44,8 +44,8 @@ class FashionMNISTClassifier(LightningModule):
             A ``RunSchedule`` counts optimizer steps and takes its length from the Trainer; torch's schedules count
             epochs. Refuses those of torch's that count steps, and ``ReduceLROnPlateau``.
         loss: the training loss: any module that takes logits ``(B, 10)`` and labels ``(B,)`` and has no weights; the
-            cross-entropy if it is missing. ``train/loss_step`` is this loss; ``train/loss`` and the losses of
-            validation and test are always the plain cross-entropy.
+            cross-entropy if it is missing. ``train/loss_step`` is this loss (of photographs, with that of pictures that
+            show no class); ``train/loss`` and the losses of validation and test are always the plain cross-entropy.
         label_smoothing: of the cross-entropy in training.
         tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the logits of each
             image and its mirror image, ``flip_shift`` also those of both shifted by a pixel. ``validate`` and ``test``
@@ -162,9 +162,13 @@ class FashionMNISTClassifier(LightningModule):
         return logits.float() if isinstance(logits, Tensor) else logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the loss and, for callbacks, the logits ``(B, 10)``; waits for a GPU only in steps that log."""
-        logits = self(batch.images)
-        loss, count = self.loss(logits, batch.labels), len(batch.labels)
+        """Return the loss and, for callbacks, the logits of labelled images; waits for a GPU only in steps that log."""
+        shown, count = self(batch.images), len(batch.labels)
+        logits, others = shown[:count], shown[count:]
+        loss = self.loss(logits, batch.labels)
+        if len(others):  # they show no class: as if "none" were one more, whose logit is always 0
+            evidence = torch.cat([logits.logsumexp(dim=1), -others.logsumexp(dim=1)])
+            loss = (count * loss + softplus(-evidence).sum()) / len(shown)
         plain = cross_entropy(logits.detach(), batch.labels, reduction="sum")  # comparable with val/loss
         self.train_metrics.update(plain, (logits.argmax(dim=1) == batch.labels).sum(), count)
         # A log call takes 0.2 ms, so log only at the last batch of steps that the Trainer would log.
@@ -198,13 +202,14 @@ class FashionMNISTClassifier(LightningModule):
             logger.log_metrics({**values, **epoch}, self.global_step - 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        sums = cast(Tensor, self.all_gather(self.train_metrics.sums()))
+        sums = cast(Tensor, self.all_gather(self.train_metrics.sums))
         checkpoint["train_metrics"] = sums.view(-1, 3).cpu()  # one row for each process
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         sums = checkpoint["train_metrics"]
         if self.global_rank < len(sums):  # more processes may evaluate, or continue after the end of an epoch
-            self.train_metrics.load_sums(sums[self.global_rank])
+            self.train_metrics.reset()
+            self.train_metrics.update(*sums[self.global_rank])
 
     def on_validation_epoch_start(self) -> None:
         for metrics in self._evaluated().values():

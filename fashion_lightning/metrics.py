@@ -47,41 +47,29 @@ def validated_in_epoch(trainer: Trainer) -> bool:
 
     Lightning counts an epoch's validation batches, without its sanity check, and saves the count in each checkpoint.
     """
-    batches: int = trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.ready
-    return batches > 0
+    return bool(trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.ready)
 
 
 class TrainingMetrics(Metric):
     """Mean loss and accuracy over the images of the current epoch so far. Updating never waits for a GPU."""
 
     full_state_update = False
-    loss: Tensor
-    right: Tensor
-    images: Tensor
+    sums: Tensor
+    """Over images: the sum of their losses, the number classified correctly, and their number (exact up to 2^24)."""
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("loss", "right", "images"):
-            self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("sums", torch.zeros(3), dist_reduce_fx="sum")
 
-    def update(self, loss: Tensor | float, right: Tensor | float, images: Tensor | float) -> None:
+    def update(self, *sums: Tensor | float) -> None:
         """Add sums over images: the sum of their losses, the number classified correctly, and their number."""
-        self.loss += loss
-        self.right += right
-        self.images += images
+        for place, value in enumerate(sums):
+            self.sums[place] += value
 
     def compute(self) -> dict[str, Tensor]:
         """Return ``train/loss``, and ``train/accuracy`` as a fraction, over the images of all processes."""
-        return {"train/loss": self.loss / self.images, "train/accuracy": self.right / self.images}
-
-    def sums(self) -> Tensor:
-        """Return the three sums of this process, ``(3,)`` float32, which counts exactly up to 2^24 images."""
-        return torch.stack([self.loss, self.right, self.images])
-
-    def load_sums(self, sums: Tensor) -> None:
-        """Restore the sums that ``sums`` returned."""
-        self.reset()
-        self.update(*sums)
+        loss, right, images = self.sums
+        return {"train/loss": loss / images, "train/accuracy": right / images}
 
 
 class Evaluation(Metric):

@@ -24,8 +24,7 @@ def test_the_same_place_gives_the_same_images_and_another_place_others(augment: 
     assert torch.equal(first, augment(IMAGES, INDICES, epoch=3, batch_idx=5))
     assert not torch.equal(first, augment(IMAGES, INDICES, epoch=3, batch_idx=6))
     assert not torch.equal(first, augment(IMAGES, INDICES, epoch=4, batch_idx=5))
-    assert first.dtype == torch.uint8
-    assert first.shape == IMAGES.shape
+    assert (first.dtype, first.shape) == (torch.uint8, IMAGES.shape)
 
 
 @pytest.mark.parametrize("augment", [Augment("random", 2, 8), Augment("alternating", 1)])
@@ -68,8 +67,7 @@ def test_a_cutout_blackens_one_square_of_each_image() -> None:
     assert torch.equal(cut[cut != 0], IMAGES[cut != 0])
     for image in black:
         rows, columns = image.any(1).sum(), image.any(0).sum()
-        assert 1 <= rows <= 8
-        assert image.sum() == rows * columns
+        assert 1 <= rows <= 8 and image.sum() == rows * columns  # noqa: PT018
     assert black.sum(dim=(1, 2)).max() == 64
 
 

@@ -15,9 +15,7 @@ def test_a_loader_yields_whole_batches_that_know_their_images() -> None:
     batches = list(batch_loader(DATASET, InOrder(103, 50)))
     assert [len(batch.labels) for batch in batches] == [50, 50, 3]
     assert batches[1].images.shape == (50, 1, 28, 28)
-    assert batches[1].images[7, 0, 0, 0] == 57
-    assert batches[1].indices[7] == 57
-    assert batches[1].labels[7] == 7
+    assert (batches[1].images[7, 0, 0, 0], batches[1].indices[7], batches[1].labels[7]) == (57, 57, 7)
 
 
 def test_a_subset_is_indexed_by_position_and_reports_places_in_the_file() -> None:
@@ -44,13 +42,13 @@ def test_an_epoch_can_be_continued_in_the_middle_and_the_next_one_starts_at_its_
     continued.set_epoch(4)
     assert [batch.tolist() for batch in continued] == [batch.tolist() for batch in whole][7:]
     continued.set_epoch(5)
-    assert len(list(continued)) == 11
-    assert len(continued) == 11
+    assert len(list(continued)) == len(continued) == 11
 
 
-def test_a_last_batch_of_one_image_is_left_out() -> None:
+def test_a_last_batch_of_one_image_is_left_out_also_by_several_processes() -> None:
     assert [len(batch) for batch in Shuffled(101, 50, seed=0)] == [50, 50]
     assert len(Shuffled(101, 50, seed=0)) == 2
+    assert [[len(batch) for batch in Shuffled(65, 10, 0, rank, 3)] for rank in range(3)] == [[10, 10]] * 3
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
@@ -78,11 +76,6 @@ def test_several_processes_train_on_the_images_that_one_would_train_on_in_each_s
         for rank, part in enumerate(parts):
             dealt[rank::world_size] = part
         assert torch.equal(images, dealt)
-
-
-def test_no_process_trains_on_a_last_batch_of_one_image() -> None:
-    shares = [list(Shuffled(65, 10, 0, rank, 3)) for rank in range(3)]
-    assert [[len(batch) for batch in share] for share in shares] == [[10, 10], [10, 10], [10, 10]]
 
 
 def test_a_balanced_epoch_shows_each_class_equally_often_in_an_order_of_its_own() -> None:

@@ -1,5 +1,6 @@
 """The classifier around any network."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +116,11 @@ def test_building_a_classifier_gives_lazy_layers_their_shapes_and_leaves_batch_n
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-class StepLoss(Callback):
-    """Remembers the loss of the last training step."""
+class LastStep(Callback):
+    """Remembers the last training step."""
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: object) -> None:
-        self.loss = float(outputs["loss"])
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.batch, self.outputs = batch, outputs
 
 
 def test_losses_and_smoothing_change_what_is_trained_by_and_no_measure(data: Path) -> None:
@@ -128,17 +129,34 @@ def test_losses_and_smoothing_change_what_is_trained_by_and_no_measure(data: Pat
         torch.manual_seed(0)
         classifier = tiny(**settings)
         datamodule = FashionMNISTDataModule(str(data), val_size=100, batch_size=50)
-        step = StepLoss()
+        step = LastStep()
         fit = quiet_trainer(max_epochs=1, limit_train_batches=1, callbacks=[step])
         val = fit.validate(classifier, datamodule, verbose=False)[0]["val/loss"]
         fit.fit(classifier, datamodule)
         measured.add((val, float(fit.callback_metrics["train/loss"])))
-        trained_by.add(step.loss)
+        trained_by.add(float(step.outputs["loss"]))
     assert (len(measured), len(trained_by)) == (1, 3)
     with pytest.raises(UserError, match=r"not to model\.loss MultiMarginLoss: add --"):
         tiny(loss=nn.MultiMarginLoss(), label_smoothing=0.1)
     with pytest.raises(UserError, match="give its buffers persistent=False"):
         tiny(loss=nn.CrossEntropyLoss(weight=torch.ones(10)))
+
+
+def test_pictures_without_a_garment_lower_all_logits_and_count_in_no_figure(data: Path) -> None:
+    datamodule = FashionMNISTDataModule(str(data), batch_size=25, val_size=20, photographs=32)
+    network, loss, step = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32**2, 10)), nn.MultiMarginLoss(), LastStep()
+    classifier = FashionMNISTClassifier(network, partial(torch.optim.SGD, lr=0.0), loss=loss, images=datamodule.images)
+    fit = quiet_trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0, callbacks=[step])
+    fit.fit(classifier, datamodule)
+    shown, labels, indices = step.batch
+    logits = classifier(shown)
+    assert (len(logits), len(labels), len(indices)) == (25, 22, 22)
+    assert torch.equal(step.outputs["logits"], logits[:22])
+    garment = logits.logsumexp(dim=1).sigmoid()  # its probability: the evidence against a logit of 0 for "none"
+    right = torch.cat([garment[:22], 1 - garment[22:]])
+    expected = (22 * loss(logits[:22], labels) - right.log().sum()) / 25
+    torch.testing.assert_close(step.outputs["loss"], expected)
+    assert fit.callback_metrics["train/accuracy"] == (logits[:22].argmax(dim=1) == labels).float().mean()
 
 
 def test_torchs_own_schedules_go_by_epochs(data: Path) -> None:
@@ -202,7 +220,7 @@ def test_the_same_objects_can_be_fitted_twice_and_tested(data: Path) -> None:
     for _ in range(2):
         fit = quiet_trainer(max_epochs=1)
         fit.fit(classifier, datamodule)
-        assert classifier.train_metrics.images == 500  # of one epoch: nothing is left of the first
+        assert classifier.train_metrics.sums[2] == 500  # of one epoch: nothing is left of the first
         fit.test(classifier, datamodule, verbose=False)
         assert classifier.evaluations["none"]["confusion"].sum() == 100
 

@@ -21,8 +21,7 @@ def test_validation_takes_a_number_or_a_fraction_of_the_training_images(
 ) -> None:
     datamodule = FashionMNISTDataModule(str(data), val_size=val_size)
     datamodule.setup("fit")
-    assert len(datamodule.val_set) == expected
-    assert len(datamodule.train_set) == 600 - expected
+    assert (len(datamodule.val_set), len(datamodule.train_set)) == (expected, 600 - expected)
 
 
 def test_the_number_of_training_images_can_be_limited(data: Path) -> None:
@@ -89,17 +88,13 @@ def test_no_checkpoint_says_where_the_data_lie(tmp_path: Path) -> None:
 LABELS = torch.arange(60_000) * 7 % 10
 
 
-def test_classes_are_equally_frequent_in_validation_and_in_a_limited_training_set() -> None:
-    train, val = train_val_indices(LABELS, val_size=5000, train_size=20_000)
-    assert torch.bincount(LABELS[val]).tolist() == [500] * 10
-    assert torch.bincount(LABELS[train]).tolist() == [2000] * 10
-
-
-def test_no_image_is_in_both_and_none_is_lost() -> None:
+def test_no_image_is_in_both_none_is_lost_and_classes_are_equally_frequent_also_in_a_limited_training_set() -> None:
     train, val = train_val_indices(LABELS, val_size=5000)
     assert sorted(torch.cat([train, val]).tolist()) == list(range(60_000))
-    small, _ = train_val_indices(LABELS, 5000, 1000)
-    assert torch.equal(small, train[:1000])
+    small, same = train_val_indices(LABELS, 5000, 20_000)
+    assert torch.equal(torch.cat([small, same]), torch.cat([train[:20_000], val]))
+    assert torch.bincount(LABELS[val]).tolist() == [500] * 10
+    assert torch.bincount(LABELS[small]).tolist() == [2000] * 10
 
 
 def test_the_split_is_the_one_that_all_published_figures_use() -> None:

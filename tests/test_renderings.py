@@ -7,20 +7,19 @@ import torch
 
 from fashion_lightning import FashionMNISTDataModule
 from fashion_lightning.data.augment import Part
-from fashion_lightning.data.renderings import Draws, catalogue, render
+from fashion_lightning.data.renderings import catalogue, render_step
 from fashion_lightning.data.seeding import generator
 from tests.conftest import RUN, SECOND, Run
 from tests.interruption import assert_same_state, interrupt
 
 
 def drawn(images: torch.Tensor, step: int = 0, part: Part | None = None) -> torch.Tensor:
-    part = part or Part(len(images))
-    return render(images, Draws(generator(0, step), part, images.device), 48)
+    return render_step(images, generator(0, step), part or Part(len(images)), 48)[0]
 
 
 @pytest.fixture
 def shirts() -> torch.Tensor:
-    images = torch.zeros(8, 1, 28, 28, dtype=torch.uint8)
+    images = torch.zeros(18, 1, 28, 28, dtype=torch.uint8)
     images[:, :, 4:26, 8:20] = 180
     images[:, :, 4:10, 2:26] = 200
     return images
@@ -28,20 +27,19 @@ def shirts() -> torch.Tensor:
 
 def test_a_step_renders_colour_photographs_and_another_step_others(shirts: torch.Tensor) -> None:
     first = drawn(shirts)
-    assert (first.shape, first.dtype) == ((8, 3, 48, 48), torch.uint8)
+    assert (first.shape, first.dtype) == ((18, 3, 48, 48), torch.uint8)
     assert torch.equal(first, drawn(shirts))
-    assert len({picture.numpy().tobytes() for picture in torch.cat([first, drawn(shirts, step=1)])}) == 16
+    assert len({picture.numpy().tobytes() for picture in torch.cat([first, drawn(shirts, step=1)])}) == 36
 
 
 def test_processes_share_the_photographs_of_a_step(shirts: torch.Tensor) -> None:
-    parts = [drawn(shirts[rank::2], part=Part(8, rank, 2)) for rank in range(2)]
+    parts = [drawn(shirts[rank::2], part=Part(18, rank, 2)) for rank in range(2)]
     assert torch.equal(torch.stack(parts, 1).flatten(0, 1), drawn(shirts))
 
 
 def test_a_catalogue_shows_the_garment_dark_on_white(shirts: torch.Tensor) -> None:
     page = catalogue(shirts, 48)
-    assert page.shape == (8, 3, 48, 48)
-    assert (page[0, 0, 0].min().item(), page[0, 0, 24, 24].item()) == (255, 75)
+    assert (page.shape, page[0, 0, 0].min().item(), page[0, 0, 24, 24].item()) == ((18, 3, 48, 48), 255, 75)
 
 
 def test_validation_photographs_are_the_same_in_every_run(data: Path) -> None:

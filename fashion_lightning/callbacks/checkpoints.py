@@ -54,12 +54,12 @@ class BestCheckpoint(ModelCheckpoint):
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         # Recorded before the file is written, so that the file contains its own metrics.
-        here = {"epoch": trainer.current_epoch, "steps": trainer.global_step}
-        metrics = trainer.callback_metrics
-        names = [name for name in metrics if name.startswith("val/") and validated_in_epoch(trainer)]
-        if self.monitor is not None:
-            names.append(self.monitor)
-        self.best_metrics = {**here, **{name: float(metrics[name]) for name in names}}
+        measured = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name == self.monitor or (name.startswith("val/") and validated_in_epoch(trainer))
+        }
+        self.best_metrics = {"epoch": trainer.current_epoch, "steps": trainer.global_step, **measured}
         super()._save_checkpoint(trainer, filepath)
 
     def state_dict(self) -> dict[str, Any]:

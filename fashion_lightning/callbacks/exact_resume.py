@@ -37,8 +37,10 @@ class KeepOptimizerSettings(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the config's settings before those of the checkpoint replace them."""
-        groups = trainer.optimizers[0].param_groups
-        self.configured = [{key: value for key, value in group.items() if key != "params"} for group in groups]
+        self.configured = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in trainer.optimizers[0].param_groups
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         return {"configured": self.configured}

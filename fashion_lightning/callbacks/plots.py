@@ -8,7 +8,6 @@ from lightning import Callback, LightningModule, Trainer
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
 from fashion_lightning.classifier import FashionMNISTClassifier
@@ -56,7 +55,10 @@ class Pictures(Callback):
         for name, draw in FIGURES.items():
             if (figure := draw(pl_module, evaluation)) is not None:
                 logger.experiment.add_figure(f"pictures/{name}", figure, step)
-        log_precision_and_recall(logger.experiment, pl_module, evaluation, step)
+        probabilities, labels = evaluation["logits"].softmax(dim=1).numpy(), evaluation["labels"].numpy()
+        for number, name in enumerate(pl_module.images.class_names[:30]):  # each against the others
+            tag = f"precision and recall/{name.replace('/', ' or ')}"  # a slash would make a group of it
+            logger.experiment.add_pr_curve(tag, labels == number, probabilities[:, number], step)
 
 
 def logger_to_draw(trainer: Trainer) -> RunLogger | None:
@@ -98,10 +100,9 @@ def first_images(model: FashionMNISTClassifier, batch: Batch) -> Figure:
     """Show up to two images of each of the first ten classes, without and with augmentation."""
     names, data = model.images.class_names[:10], model.trainer.datamodule  # type: ignore[attr-defined]
     images = data.in_size(data.train_set.images[batch.indices.cpu()])
-    both = torch.cat([images, torch.full_like(images[..., :2], 255), batch.images.cpu()], dim=3)
+    both = torch.cat([images, torch.full_like(images[..., :2], 255), batch.images[: len(images)].cpu()], dim=3)
     shown = [place for cls in range(len(names)) for place in (batch.labels == cls).nonzero()[:2, 0].tolist()]
-    captions = [short(names[batch.labels[place]]) for place in shown]
-    return tiles(both[shown], captions, columns=5)
+    return tiles(both[shown], [short(names[batch.labels[place]]) for place in shown], columns=5)
 
 
 def confusion_matrix(model: FashionMNISTClassifier, evaluation: dict[str, Tensor]) -> Figure:
@@ -141,16 +142,6 @@ def mistakes(model: FashionMNISTClassifier, evaluation: dict[str, Tensor]) -> Fi
     ]
     images = model.trainer.datamodule.val_set.images[evaluation["indices"][worst]]  # type: ignore[attr-defined]
     return tiles(images, captions, columns=4)
-
-
-def log_precision_and_recall(
-    writer: SummaryWriter, model: FashionMNISTClassifier, evaluation: dict[str, Tensor], step: int
-) -> None:
-    """Log precision-recall curves on the validation images for the PR Curves tab: each of up to 30 classes vs. rest."""
-    probabilities, labels = evaluation["logits"].softmax(dim=1).numpy(), evaluation["labels"].numpy()
-    for number, name in enumerate(model.images.class_names[:30]):
-        tag = f"precision and recall/{name.replace('/', ' or ')}"  # a slash would begin a group
-        writer.add_pr_curve(tag, labels == number, probabilities[:, number], step)
 
 
 def filters_of_the_first_layer(model: FashionMNISTClassifier, _: dict[str, Tensor]) -> Figure | None:

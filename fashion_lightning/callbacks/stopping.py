@@ -66,9 +66,8 @@ class EarlyStopping(callbacks.EarlyStopping):
             )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        reason = EarlyStoppingReason.NOT_STOPPED
-        if has_asked_to_stop(state_dict, self.patience):
-            reason = EarlyStoppingReason.PATIENCE_EXHAUSTED
+        asked = has_asked_to_stop(state_dict, self.patience)
+        reason = EarlyStoppingReason.PATIENCE_EXHAUSTED if asked else EarlyStoppingReason.NOT_STOPPED
         super().load_state_dict({**state_dict, "patience": self.patience, "stopping_reason": reason.value})
 
 
@@ -86,8 +85,7 @@ class ValidateLastEpoch(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """When resuming after an epoch's validation, end the epoch instead of training past its end."""
         self.every = trainer.check_val_every_n_epoch
-        loop = trainer.fit_loop
-        if loop.restarted_mid_epoch and loop.epoch_loop.batch_progress.is_last_batch:
+        if trainer.fit_loop.restarted_mid_epoch and trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             trainer.check_val_every_n_epoch = None  # Lightning skips a validation that was done only if it is due
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -187,8 +185,7 @@ class StopWhenNotFinite(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         assert isinstance(pl_module, FashionMNISTClassifier)
-        if pl_module.train_metrics.images:
-            _check(trainer, "The training loss", pl_module.train_metrics.loss)  # the sum over the epoch so far
+        _check(trainer, "The training loss", pl_module.train_metrics.sums[0])  # over the epoch so far
         for name, values in pl_module.network.state_dict().items():
             _check(trainer, f"{name} of the network", values)
 

@@ -23,9 +23,9 @@ class Batch(NamedTuple):
     images: Tensor
     """``(B, 1, 28, 28)`` uint8, 0 is the black background; your own pictures have their own size and channels."""
     labels: Tensor
-    """``(B,)`` int64, 0 … 9; -1 if the label is unknown."""
+    """``(B,)`` int64, 0 … 9; -1 if the label is unknown. Images beyond the labels show none of the classes."""
     indices: Tensor
-    """``(B,)`` int64, the position of each image in its file."""
+    """``(B,)`` int64, the position in its file of each image that has a label."""
 
 
 class ImagesInMemory(Dataset[Batch]):

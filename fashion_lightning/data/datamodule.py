@@ -22,7 +22,7 @@ from fashion_lightning.data.batches import (
 )
 from fashion_lightning.data.classes import FASHION_MNIST, rendered
 from fashion_lightning.data.pruning import EASIEST, ImageLosses, Pruned
-from fashion_lightning.data.renderings import Draws, catalogue, render
+from fashion_lightning.data.renderings import Draws, catalogue, render, render_step
 from fashion_lightning.data.seeding import generator, run_seed
 from fashion_lightning.data.split import fold_bounds, stratified_order, train_val_indices
 from fashion_lightning.errors import UserError
@@ -128,8 +128,7 @@ class FashionMNISTDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Fetch missing files; Lightning calls this in one process only."""
-        fitting = self.trainer is None or self.trainer.state.fn in ("fit", "validate")
-        self.load("train" if fitting else "test")
+        self.load("train" if self.trainer is None or self.trainer.state.fn in ("fit", "validate") else "test")
 
     def setup(self, stage: str) -> None:
         """Read the split that this stage needs; ``fit`` and ``validate`` never open the test files."""
@@ -161,9 +160,11 @@ class FashionMNISTDataModule(LightningDataModule):
             self.val_set = ImagesInMemory(images, labels, val)
             if self.images.photographs:  # rendered with the same draws in every run
                 parts = enumerate(torch.split(images[val], EVAL_BATCH_SIZE))
-                draws = ((part, Draws(generator("validation", n), Part(len(part)), part.device)) for n, part in parts)
-                rendered_val = torch.cat([render(part, drawn, self.images.size) for part, drawn in draws])
-                self.val_set = ImagesInMemory(rendered_val, labels[val])
+                seen = [
+                    render(part, Draws(generator("validation", n), Part(len(part)), part.device), self.images.size)
+                    for n, part in parts
+                ]
+                self.val_set = ImagesInMemory(torch.cat(seen), labels[val])
             if stage == "fit" and self.batch_size > (shown := self._order(0, 1).length):
                 raise UserError(f"data.batch_size is {self.batch_size}, but an epoch has only {shown} training images.")
         else:
@@ -228,10 +229,11 @@ class FashionMNISTDataModule(LightningDataModule):
         batch_idx = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         part = Part(self.images_in_step(batch, batch_idx), *self._rank_and_world_size())
         images = self.augment(batch.images, batch.indices, self._epoch(), batch_idx, part)
-        if self.images.photographs:
-            draws = Draws(generator(self.seed, "photographs", self._epoch(), batch_idx), part, images.device)
-            images = render(images, draws, self.images.size)
-        return batch._replace(images=images)
+        if not self.images.photographs:
+            return batch._replace(images=images)
+        draws = generator(self.seed, "photographs", self._epoch(), batch_idx)
+        shown, count = render_step(images, draws, part, self.images.size)
+        return Batch(shown, batch.labels[:count], batch.indices[:count])
 
     def images_in_step(self, batch: Batch, batch_idx: int) -> int:
         """Return the number of images in this training batch of all processes together."""
@@ -240,5 +242,4 @@ class FashionMNISTDataModule(LightningDataModule):
     def _epoch(self) -> int:
         """Return the epoch of the next training batch; valid even before ``on_train_start``."""
         assert self.trainer is not None
-        epoch: int = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
-        return epoch
+        return int(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]

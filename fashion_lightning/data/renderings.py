@@ -9,19 +9,21 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate, pad
+from torch.nn.functional import avg_pool1d, grid_sample, interpolate, pad
 
 from fashion_lightning.data.augment import Part
 
 CATALOGUE = 0.15
 """Share of the images shown unchanged, on white or nearly white, as in a catalogue."""
 
+NOTHING = 0.12
+"""The share of a step's pictures that show no garment (outlier exposure, https://arxiv.org/abs/1812.04606)."""
+
 
 def catalogue(images: Tensor, size: int) -> Tensor:
     """Show images ``(B, 1, 28, 28)`` uint8 in grey on white, as in a catalogue: ``(B, 3, size, size)`` uint8."""
-    margin = size // 12
-    enlarged = interpolate(255.0 - images, (size - 2 * margin,) * 2, mode="bilinear")
-    return pad(enlarged, [margin] * 4, value=255).round().byte().expand(-1, 3, -1, -1)
+    enlarged = interpolate(255.0 - images, (size - 2 * (size // 12),) * 2, mode="bilinear")
+    return pad(enlarged, [size // 12] * 4, value=255).round().byte().expand(-1, 3, -1, -1)
 
 
 class Draws:
@@ -38,8 +40,7 @@ class Draws:
 
     def uniform(self, low: float = 0, high: float = 1, shape: tuple[int, ...] = (1, 1, 1)) -> Tensor:
         """Return ``(B, *shape)`` float32 between two bounds."""
-        drawn = torch.rand(self.part.whole, *shape, generator=self.generator)
-        return low + (high - low) * self._own(drawn)
+        return low + (high - low) * self._own(torch.rand(self.part.whole, *shape, generator=self.generator))
 
     def normal(self, *shape: int) -> Tensor:
         """Return ``(B, *shape)`` float32 of mean 0 and standard deviation 1; ``(B, 1, 1, 1)`` without a shape."""
@@ -70,23 +71,43 @@ class Draws:
         return drawn[self.part.rank :: self.part.processes].to(self.device, non_blocking=True)
 
 
-def render(images: Tensor, draws: Draws, size: int) -> Tensor:
-    """Render images as photographs.
+def render_step(images: Tensor, generator: torch.Generator, part: Part, size: int) -> tuple[Tensor, int]:
+    """Render a process's part of a step as photographs; the last ones of the step do not show the image, nor a garment.
+
+    Returns ``(B, 3, size, size)`` uint8, and how many of them, the first ones, show a garment.
+    """
+    first = part.whole - int(NOTHING * part.whole)
+    count = len(range(part.rank, first, part.processes))
+    garments = render(images[:count], Draws(generator, part._replace(whole=first), images.device), size)
+    others = Part(part.whole - first, (part.rank - first) % part.processes, part.processes)
+    return torch.cat([garments, without_garments(Draws(generator, others, images.device), size)]), count
+
+
+def without_garments(draws: Draws, size: int) -> Tensor:
+    """Render things that are no garments, or nothing, on a background of such things or noise: uint8 as ``render``."""
+    plain = draws.either(0.5, 1.0, draws.uniform(0, 1, (3, 1, 1))).expand(-1, 3, size, size)
+    blocks = draws.either(0.5, draws.clouds(size, 24), interpolate(draws.normal(3, 4, 4), (size, size)))
+    noise = draws.either(0.5, draws.normal(3, size, size), blocks)
+    scene = render(_things(draws), draws, size, plain) / 255
+    scene = draws.either(0.7, scene, scene + draws.uniform() ** 2 * noise)
+    return render(_things(draws), draws, size, scene)
+
+
+def render(images: Tensor, draws: Draws, size: int, scene: Tensor | None = None) -> Tensor:
+    """Render images as photographs, ``(B, 3, size, size)`` uint8.
 
     Args:
         images: ``(B, 1, 28, 28)`` uint8, bright on black.
         draws: the random numbers.
         size: pixels of each edge of a photograph.
-
-    Returns:
-        ``(B, 3, size, size)`` uint8.
+        scene: ``(B, 3, size, size)`` in [0, 1], the background of most.
     """
     values = images.float() / 255
-    y, x = (torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device).view(shape) for shape in AXES)
+    x = torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device).view(1, 1, 1, -1)
     in_catalogue = draws.chance(CATALOGUE)
     outline, details = _outline(values), _details(values)
     outline = draws.either(0.4, _filled(outline), outline)
-    across, down, grid = _shape(outline, x, y, in_catalogue, draws)
+    across, down, grid = _shape(outline, x, x.mT, in_catalogue, draws)
     cover = grid_sample((outline + _blurred(outline)) / 2, grid, "bicubic", align_corners=False)
     cover = ((cover - 0.5) * draws.uniform(1.5, 4) + 0.5).clamp(0, 1)
     details = grid_sample(details, grid, "bicubic", "border", align_corners=False)
@@ -95,19 +116,40 @@ def render(images: Tensor, draws: Draws, size: int) -> Tensor:
     fabric = fabric * (1 - draws.uniform(-0.1, 0.6) * (1 - shade))  # a round garment, or one with a shiny edge
     soft = _blurred(shade, 5)
     shadow = draws.either(0.5, torch.roll(soft, (1, 1), (2, 3)), torch.roll(soft, (1, -1), (2, 3)))
-    ground = _ground(x, y, across, down, draws) * (1 - draws.uniform(0, 0.6) * shadow)
-    photograph = _lit(cover * fabric.clamp(0, 1) + (1 - cover) * ground.clamp(0, 1), x, y, draws)
+    ground = _ground(x, x.mT, across, down, draws)
+    if scene is not None:
+        ground = draws.either(0.7, scene, ground)
+    ground = ground * (1 - draws.uniform(0, 0.6) * shadow)
+    photograph = _lit(cover * fabric.clamp(0, 1) + (1 - cover) * ground.clamp(0, 1), x, x.mT, draws)
     paper = draws.either(0.6, 1.0, 1 - 0.15 * draws.uniform(0, 1, (3, 1, 1)))
     catalogue = paper * (1 - grid_sample(values, grid, align_corners=False) * draws.uniform(0.7, 1, (3, 1, 1)))
     seen = torch.where(in_catalogue, catalogue, photograph)
     softness = draws.uniform() * draws.chance(0.6)
     for again in (1.0, draws.chance(0.35)):
         seen = seen + softness * again * (_blurred(seen) - seen)
-    seen = seen + 0.03 * draws.uniform() ** 3 * draws.normal(3, size, size)
-    return (seen.clamp(0, 1) * 255).round().byte()
+    return ((seen + 0.03 * draws.uniform() ** 3 * draws.normal(3, size, size)).clamp(0, 1) * 255).round().byte()
 
 
-AXES = (1, 1, -1, 1), (1, 1, 1, -1)
+def _things(draws: Draws) -> Tensor:
+    """Draw strokes, filled shapes, blobs, or nothing: ``(B, 1, 28, 28)`` uint8, bright on black."""
+    rough = draws.either(0.5, draws.clouds(28, 14), draws.clouds(28, 9, 28))
+    heights = draws.either(0.5, draws.clouds(28, 4), draws.clouds(28, 7)) + 2 * draws.uniform() ** 2 * rough
+    blobs = draws.either(0.4, heights.abs() < draws.uniform(0.1, 0.5), heights > draws.uniform(-0.5, 1))
+    blobs = blobs & draws.either(0.5, draws.clouds(28, 3) > draws.uniform(-0.5, 0.5), True)
+    strokes = _stroke(draws) | (_stroke(draws) & draws.chance(0.4))
+    strokes = draws.either(0.25, _filled(strokes.float()) > 0, strokes)
+    shown = draws.either(0.5, strokes, blobs) & draws.chance(0.8)
+    return (shown * (180 + 70 * draws.clouds(28, 6)).clamp(20, 255)).byte()
+
+
+def _stroke(draws: Draws) -> Tensor:
+    """Draw a line through five places, with sharp or round corners: ``(B, 1, 28, 28)`` bool."""
+    places = draws.uniform(0.3, 1, (1, 1)) * draws.uniform(-1, 1, (2, 5))
+    places[..., 4:] = torch.where(draws.uniform(0, 1, (1, 1)) < 0.4, places[..., :1], places[..., 4:])  # closed
+    line = interpolate(places, 48, mode="linear", align_corners=True)
+    line = line + draws.uniform(0, 1, (1, 1)) * (avg_pool1d(line, 13, 1, 6, count_include_pad=False) - line)
+    at = torch.linspace(-1, 1, 28, device=line.device)
+    return torch.cdist(torch.cartesian_prod(at, at), line.mT).amin(2).view(-1, 1, 28, 28) < draws.uniform(0.05, 0.3)
 
 
 def _blurred(images: Tensor, width: int = 3) -> Tensor:
@@ -155,20 +197,19 @@ def _shape(outline: Tensor, x: Tensor, y: Tensor, in_catalogue: Tensor, draws: D
     ratio = torch.where(in_catalogue, ratio, wider * torch.exp(0.22 * draws.normal() + 0.18 * (ratio < 1)))
     scale = torch.where(in_catalogue, draws.uniform(0.4, 0.95), draws.uniform(0.6, 1.1))
     width, height = scale * ratio.clamp(max=1), scale / ratio.clamp(min=1)
-    room = 1 - free / 2
-    x = x - draws.uniform(-1, 1) * (1 - width).clamp(min=0.06) * room
-    y = y - draws.uniform(-1, 1) * (1 - height).clamp(min=0.06) * room
+    x, y = (
+        place - draws.uniform(-1, 1) * (1 - extent).clamp(min=0.06) * (1 - free / 2)
+        for place, extent in ((x, width), (y, height))
+    )
     angle = free * (0.14 * draws.normal() + draws.either(0.04, draws.uniform(-math.pi, math.pi), 0.0))
     across = draws.either(0.5, 1.0, -1.0) * (angle.cos() * x + angle.sin() * y) / width
     down = (angle.cos() * y - angle.sin() * x) / height
     hem = draws.uniform(-0.1, 0.12) + draws.uniform(0, 0.7) * (1 - half_x / half_y).clamp(min=0)  # wide if long
     across = across / (1 + free * hem * down.clamp(-1.3, 1.3))
-    bend, lean = 0.12 * draws.normal(), 0.1 * draws.normal()
-    across = across + free * (bend * down.square().clamp(max=2) + lean * down)
+    across = across + free * (0.12 * draws.normal() * down.square().clamp(max=2) + 0.1 * draws.normal() * down)
     spread = free * draws.uniform(-0.1, 0.35) * draws.chance(0.6) * (down + 1).clamp(0, 2)  # sleeves
     across = across - across.sign() * (across.abs() - 0.45).clamp(min=0) * (1 - 1 / (1 + spread))
-    size = across.size(-1)
-    crumple = free * 0.09 * draws.uniform() * interpolate(draws.normal(2, 5, 5), (size, size), mode="bicubic")
+    crumple = free * 0.09 * draws.uniform() * interpolate(draws.normal(2, 5, 5), across.shape[2:], mode="bicubic")
     across, down = across + crumple[:, :1], down + crumple[:, 1:]
     grid = torch.cat([centre_x + half_x * across, centre_y + half_y * down], 1).movedim(1, -1)
     return across, down, grid
@@ -239,9 +280,11 @@ def _ground(x: Tensor, y: Tensor, across: Tensor, down: Tensor, draws: Draws) ->
     ground = ground * (1 + draws.chance(0.7) * draws.uniform(0, 0.22) * folds)
     edge = torch.sigmoid(20 * (along + draws.either(0.5, 1.0, -1.0) * draws.uniform(0.5, 1))) * draws.chance(0.22)
     ground = ground * (1 - edge) + edge * draws.colour(0.4)
-    beside_x = (x - draws.either(0.5, 1.0, -1.0) * draws.uniform(0.8, 1.2)).abs() < draws.uniform(0.1, 0.4)
-    beside_y = (y - draws.either(0.5, 1.0, -1.0) * draws.uniform(0.5, 1.2)).abs() < draws.uniform(0.1, 0.6)
-    ground = torch.where(beside_x & beside_y & draws.chance(0.2), draws.colour(0.5), ground)
+    is_beside = [
+        (place - draws.either(0.5, 1.0, -1.0) * draws.uniform(least, 1.2)).abs() < draws.uniform(0.1, most)
+        for place, least, most in ((x, 0.8, 0.4), (y, 0.5, 0.6))
+    ]
+    ground = torch.where(is_beside[0] & is_beside[1] & draws.chance(0.2), draws.colour(0.5), ground)
     hook = (across.abs() < draws.uniform(0.02, 0.06)) & (down < -0.85) & (down > -draws.uniform(1.1, 1.7))
     ground = torch.where(hook & draws.chance(0.2), draws.colour(0.2), ground)
     return ground * (1 + 0.08 * draws.uniform() ** 2 * draws.normal(1, size, size))
@@ -250,6 +293,5 @@ def _ground(x: Tensor, y: Tensor, across: Tensor, down: Tensor, draws: Draws) ->
 def _lit(picture: Tensor, x: Tensor, y: Tensor, draws: Draws) -> Tensor:
     """Light a picture from one side, in light of some colour, and expose it."""
     angle = draws.uniform(0, 6.3)
-    picture = picture * (1 + draws.uniform(0, 0.25) * (angle.cos() * x + angle.sin() * y))
-    picture = picture * draws.uniform(0.88, 1.12, (3, 1, 1))
-    return picture.clamp(0, 1) ** torch.exp(0.3 * draws.normal())
+    lit = picture * (1 + draws.uniform(0, 0.25) * (angle.cos() * x + angle.sin() * y))
+    return (lit * draws.uniform(0.88, 1.12, (3, 1, 1))).clamp(0, 1) ** torch.exp(0.3 * draws.normal())

@@ -92,8 +92,12 @@ def write_page(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
         "shapes": json.dumps([list(weight.shape) for weight in operations.weights], separators=(",", ":")),
         "weights": base64.b64encode(numbers).decode(),
     }
-    limits = json.loads(metadata["limits"])
-    settings = {"doubtful": DOUBTFUL, "images": images, "garments": images == FASHION_MNIST, "limits": limits}
+    settings = {
+        "doubtful": DOUBTFUL,
+        "images": images,
+        "garments": images == FASHION_MNIST,
+        "limits": json.loads(metadata["limits"]),
+    }
     script = "\n".join(render(name, **settings).decode() for name in SCRIPTS)
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     views = "" if metadata["tta"] == "none" else f", averaged over views ({metadata['tta']})"

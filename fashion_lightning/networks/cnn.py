@@ -50,9 +50,9 @@ class CNN(nn.Module):
         filters = [stem, *widths]
         self.groups = nn.Sequential()
         for number, (c_in, c_out) in enumerate(zip(filters, widths)):
-            halves = (size - 2) >> number >= 4  # only edges of at least 4 pixels
-            pools, single = number < pooled_groups, number < single_groups
-            self.groups.append(Group(c_in, c_out, halves, pools, single, make_activation))
+            # A group halves only edges of at least 4 pixels.
+            shape = ((size - 2) >> number >= 4, number < pooled_groups, number < single_groups)
+            self.groups.append(Group(c_in, c_out, *shape, make_activation))
         self.head = nn.Linear(filters[-1], num_classes, bias=False)
         nn.init.normal_(self.head.weight)
         self.logit_scale = logit_scale

@@ -101,8 +101,7 @@ def as_batch(images: Any, spec: ImageSpec = FASHION_MNIST) -> Tensor:
     batch = pixels.reshape(-1, *one)
     if batch.dtype == torch.uint8 or not len(batch):
         return batch.to(torch.uint8)
-    values = batch.double()  # torch cannot compare all integer types
-    low, high = values.min().item(), values.max().item()
+    low, high = (bound.item() for bound in batch.double().aminmax())  # torch cannot compare all integer types
     if batch.is_floating_point() and 0 <= low <= high <= 1:  # excludes NaN
         return batch.float()
     if not batch.is_floating_point() and batch.dtype != torch.bool and 0 <= low <= high <= 255 and not 0 < high <= 1:

@@ -59,7 +59,9 @@ def prepare(picture: Image.Image, images: ImageSpec = FASHION_MNIST, box: Box | 
     if images != FASHION_MNIST and not images.photographs:
         pixels, seen = square(_cut(rgb, given or whole), images.size, images.channels), given or whole
     else:
-        corners = _corners(rgb)
+        is_grey = rgb.size == (28, 28) and len({band.tobytes() for band in rgb.split()}) == 1
+        # In the 5,000 validation images, no corner is above 73; in their negatives, none is below 182.
+        corners = np.asarray(rgb)[[0, 0, -1, -1], [0, -1, 0, -1], 0] if is_grey else np.array([0, 255])
         if corners.max() < 128:
             rgb = ImageOps.invert(rgb)
         if not images.photographs and (corners.max() < 128 or corners.min() >= 128):
@@ -71,15 +73,6 @@ def prepare(picture: Image.Image, images: ImageSpec = FASHION_MNIST, box: Box | 
             seen = given or find_garment(rgb) or whole
             pixels = _bright_on_black(_cut(rgb, seen), _ground(_looked_at(rgb)))
     return Prepared(pixels, (seen[0] / width, seen[1] / height, seen[2] / width, seen[3] / height))
-
-
-def _corners(rgb: Image.Image) -> Pixels:
-    """Return the grey levels of the corners of a grey 28x28 picture; black and white for any other picture.
-
-    In the 5,000 validation images, no corner is above 73; in their negatives, none is below 182.
-    """
-    is_grey = rgb.size == (28, 28) and len({band.tobytes() for band in rgb.split()}) == 1
-    return np.asarray(rgb)[[0, 0, -1, -1], [0, -1, 0, -1], 0] if is_grey else np.array([0, 255])
 
 
 def find_garment(rgb: Image.Image) -> Box | None:
