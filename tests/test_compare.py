@@ -75,8 +75,14 @@ def test_a_label_holds_every_difference_and_no_other(trained: Path, runs: Runs) 
 
 
 def test_places_and_logging_do_not_make_another_recipe_but_processes_do(trained: Path, runs: Runs) -> None:
-    (group,) = compare([trained, other := runs(1, 0.9, root="elsewhere", log_every_n_steps="7")]).groups
-    assert len(group.runs) == 2
+    other = runs(
+        1,
+        0.9,
+        root="elsewhere",
+        log_every_n_steps="7",
+        logger="[{class_path: loggers.WandbLogger, init_args: {id: a1b2}}]",
+    )
+    assert len(compare([trained, other]).groups[0].runs) == 2
     edit(other, processes=8)
     assert {group.label for group in compare([trained, other]).groups} == {"tiny: processes 1", "tiny: processes 8"}
 

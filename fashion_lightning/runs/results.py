@@ -91,7 +91,12 @@ def recipe_settings(config: dict[str, Any]) -> dict[str, str]:
         else:
             settings[key] = value
     settings["data.fold"] = re.sub(r"^\d+/", "k/", str(settings.get("data.fold")))  # all folds belong to one recipe
-    return {key: str(value) for key, value in settings.items() if key not in NOT_OF_THE_RECIPE}
+    return {
+        key: str(value)
+        for key, value in settings.items()
+        # A logger has arguments too: once a run continues, the id under which W&B or MLflow knows it.
+        if not f"{key}.".startswith(tuple(f"{name}." for name in NOT_OF_THE_RECIPE))
+    }
 
 
 def find_runs(given: Sequence[str]) -> list[Path]:
