@@ -18,7 +18,7 @@ from fashion_lightning.data.classes import FASHION_MNIST, NO_LIMITS, ImageSpec
 from fashion_lightning.data.tta import TTA, suffix, views
 from fashion_lightning.errors import UserError
 from fashion_lightning.metrics import SCALARS, Evaluation, TrainingMetrics, find_limits, likely, validated_in_epoch
-from fashion_lightning.networks.output import check_output, last_dense_layer
+from fashion_lightning.networks.output import check_loss, check_output, last_dense_layer
 from fashion_lightning.schedules import RunSchedule, steps_of_run
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -43,9 +43,10 @@ class FashionMNISTClassifier(LightningModule):
         scheduler: builds the learning-rate schedule from the optimizer; a constant learning rate if it is missing.
             A ``RunSchedule`` counts optimizer steps and takes its length from the Trainer; torch's schedules count
             epochs. Refuses those of torch's that count steps, and ``ReduceLROnPlateau``.
-        loss: the training loss: any module that takes logits ``(B, 10)`` and labels ``(B,)`` and has no weights; the
-            cross-entropy if it is missing. ``train/loss_step`` is this loss (of photographs, with that of pictures that
-            show no class); ``train/loss`` and the losses of validation and test are always the plain cross-entropy.
+        loss: the training loss: any module that makes one number of logits ``(B, 10)`` and labels ``(B,)`` and has
+            no weights; the cross-entropy if it is missing. ``train/loss_step`` is this loss (of photographs, with that
+            of pictures that show no class); ``train/loss`` and the losses of validation and test are always the plain
+            cross-entropy.
         label_smoothing: of the cross-entropy in training.
         tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the logits of each
             image and its mirror image, ``flip_shift`` also those of both shifted by a pixel. ``validate`` and ``test``
@@ -79,6 +80,8 @@ class FashionMNISTClassifier(LightningModule):
             )
         if loss is not None and loss.state_dict():  # a file of the network's weights has no place for them
             raise UserError("model.loss must keep no weights: give its buffers persistent=False.")
+        if loss is not None:
+            check_loss(loss, len(images.class_names))
         self.loss = loss or nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.network = network
         self.make_optimizer = optimizer or torch.optim.AdamW

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.folder import find_run, run_dir_of
+from fashion_lightning.runs.folder import LOGS, find_run, run_dir_of
 from fashion_lightning.runs.processes import PROGRAM, Children
 
 
@@ -26,8 +26,8 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
 
     Args:
         recipe: name or YAML file; the default recipe if it is missing.
-        overrides: options of the command, also ``name``, ``note`` and ``ckpt_path``: ``epochs=3`` is ``--epochs 3``;
-            ``data__batch_size=100`` or ``**{"data.batch_size": 100}`` is ``--data.batch_size 100``;
+        overrides: options of the command, also ``name``, ``note``, ``runs`` and ``ckpt_path``: ``epochs=3`` is
+            ``--epochs 3``; ``data__batch_size=100`` or ``**{"data.batch_size": 100}`` is ``--data.batch_size 100``;
             ``data_folder="my_pictures"`` trains on your own pictures.
 
     Returns:
@@ -58,13 +58,15 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
         code = process.wait()
     told = re.search(r"^Run folder: (?!none, )(.+?)   precision: ", printed, re.MULTILINE)
     if interrupted:
-        raise KeyboardInterrupt(f"fashion_lightning.fit(ckpt_path={told[1]!r}) continues" if told else "")
+        place = f", runs={str(flags['runs'])!r}" if "runs" in flags else ""
+        raise KeyboardInterrupt(f"fashion_lightning.fit(ckpt_path={told[1]!r}{place}) continues" if told else "")
     if code:
         complaint = re.search(r"^error: (.*)", printed, re.MULTILINE)
         ended = f"fashion-lightning fit ended with exit code {code}; its last lines are above."
         raise UserError(complaint[1] if complaint else ended)
     # Continuing a run that is already complete makes no folder.
-    run = told[1] if told else run_dir_of(find_run(str(flags["ckpt_path"]))) if "ckpt_path" in flags else None
+    logs = Path(flags.get("runs", LOGS)).expanduser()
+    run = told[1] if told else run_dir_of(find_run(str(flags["ckpt_path"]), logs)) if "ckpt_path" in flags else None
     if run is None:
         raise UserError("This fit saves nothing (fast_dev_run, --help …): there is no run to return.")
     return Path(run)

@@ -25,7 +25,7 @@ class TrainedClassifier(FashionMNISTClassifier):
         return classify(self, images)
 
 
-def load(run: str | Path, network: str = "") -> TrainedClassifier:
+def load(run: str | Path, network: str = "", runs: str | Path = folder.LOGS) -> TrainedClassifier:
     """Rebuild a trained classifier from a run, a checkpoint or a safetensors file.
 
     >>> classifier = fashion_lightning.load("cnn")
@@ -35,6 +35,7 @@ def load(run: str | Path, network: str = "") -> TrainedClassifier:
     Args:
         run: a run folder (for its best checkpoint), a name of a recipe or run (for its newest run), or a file.
         network: import path of a network of your own that the file may use, as ``my_module.MyNetwork``.
+        runs: folder of all runs.
 
     Returns:
         The classifier in evaluation mode, on the CPU. Move it with ``.to("cuda")``; call ``.classify(images)``.
@@ -43,7 +44,8 @@ def load(run: str | Path, network: str = "") -> TrainedClassifier:
         UserError: there is no checkpoint at ``run``, or it cannot be used.
     """
     named = {network} if network else set()
-    checkpoint = find_checkpoint(folder.find_run(str(run)), "best", named=named)
+    logs = Path(runs).expanduser()
+    checkpoint = find_checkpoint(folder.find_run(str(run), logs), "best", logs, named)
     settings = checkpoint.config["model"]
     own_modules.look_in_working_folder(named | (own_modules.import_paths(settings) if checkpoint.is_own else set()))
     try:

@@ -18,6 +18,8 @@ from tests.test_tensorboard import curve, raw_points
 Fitted = Callable[..., Path]
 
 WITH_DROPOUT = ["--model.network=tests.networks.WithDropout"]
+ANOTHER = Path("tensorboard_logs/WithDropout/version_0")
+"""The run of the command line: ``fitted`` puts its own aside."""
 
 
 @pytest.mark.parametrize(
@@ -42,9 +44,9 @@ def test_an_interrupted_run_ends_with_the_same_bits_as_an_undisturbed_one(
     settings = [*WITH_DROPOUT, "--trainer.max_epochs=3", f"--trainer.precision={precision}"]
     fitted(*settings)
     printed = cli("fit", "--config", "tiny.yaml", *settings, *interrupt(*moment), exits=130)
-    assert f"Continue with: fashion-lightning fit --ckpt_path {SECOND}" in printed
-    cli("fit", "--ckpt_path", SECOND, "--trainer.callbacks", "null")
-    assert fingerprint(SECOND) == fingerprint(RUN)
+    assert f"Continue with: fashion-lightning fit --ckpt_path {ANOTHER}" in printed
+    cli("fit", "--ckpt_path", ANOTHER, "--trainer.callbacks", "null")
+    assert fingerprint(ANOTHER) == fingerprint(RUN)
 
 
 SETTINGS = [
@@ -86,8 +88,8 @@ def test_an_interrupted_run_is_exact_under_other_settings_of_the_trainer(
     fitted(*fit)
     cli("fit", "--config", "tiny.yaml", *fit, *interrupt(*moment), exits=130)
     callbacks = settings if "callbacks" in settings[0] else []  # but not the one that sends the signal
-    cli("fit", "--ckpt_path", SECOND, "--trainer.callbacks", "null", *callbacks)
-    assert fingerprint(SECOND) == fingerprint(RUN)
+    cli("fit", "--ckpt_path", ANOTHER, "--trainer.callbacks", "null", *callbacks)
+    assert fingerprint(ANOTHER) == fingerprint(RUN)
 
 
 @pytest.mark.slow
@@ -121,6 +123,8 @@ ASKED_TO_STOP = [
 ]
 """Early stopping asks for the end after the fall of the accuracy; then that rises again."""
 
+FALLEN = [Path(f"tensorboard_logs/FallsOnce/version_{number}") for number in range(2)]
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -138,10 +142,10 @@ def test_a_run_that_was_asked_to_stop_too_early_stops_when_it_may_also_after_a_k
 ) -> None:
     fit = ["fit", "--config", recipe, *ASKED_TO_STOP, *settings]
     cli(*fit)
-    assert json.loads((RUN / "fit.json").read_text())["steps"] == steps
+    assert json.loads((FALLEN[0] / "fit.json").read_text())["steps"] == steps
     cli(*fit, *interrupt(*moment), exits=130)
-    cli("fit", "--ckpt_path", SECOND, "--trainer.callbacks", "null")
-    assert fingerprint(SECOND) == fingerprint(RUN)
+    cli("fit", "--ckpt_path", FALLEN[1], "--trainer.callbacks", "null")
+    assert fingerprint(FALLEN[1]) == fingerprint(FALLEN[0])
 
 
 @pytest.mark.slow
@@ -163,8 +167,8 @@ def test_a_run_that_was_asked_to_stop_too_early_and_is_killed_in_a_validation_go
     with monkeypatch.context() as patched:
         patched.setattr(FashionMNISTClassifier, "on_validation_epoch_start", killed)
         cli(*fit, exits=1)
-    cli("fit", "--ckpt_path", SECOND)
-    assert fingerprint(SECOND) == fingerprint(RUN)
+    cli("fit", "--ckpt_path", FALLEN[1])
+    assert fingerprint(FALLEN[1]) == fingerprint(FALLEN[0])
 
 
 EVERY_THIRD = ["--trainer.check_val_every_n_epoch", "3"]
@@ -188,7 +192,7 @@ def test_too_few_validation_images_choose_no_epoch(cli: Run, recipe: Path) -> No
     fit = ["fit", "--config", recipe, "--network=tests.networks.Linear", "--lr=0", "--trainer.max_epochs=3"]
     printed = cli(*fit, "--data.val_size=20")
     assert "20 validation images are too few to choose an epoch by: the last one counts." in printed
-    assert best_of(RUN)["epoch"] == 2
+    assert best_of(Path("tensorboard_logs/Linear/version_0"))["epoch"] == 2
 
 
 def test_a_run_is_stopped_early_only_if_that_is_asked_for(cli: Run, recipe: Path) -> None:

@@ -109,12 +109,17 @@ def test_a_class_goes_by_its_name(typed: list[str], path: str) -> None:
         (["--network", "my_package.MyNetwork"], "MyNetwork"),
         (["--config", "quick", "--network=mlp"], "MLP"),
         (["--config", "quick", "--network=cnn"], "quick"),
+        (["--config", "mine.yaml", "--network", "my_package.MyNetwork"], "mine"),
+        (["--config", "mine.yaml", "--network", "my_package.Another"], "Another"),
+        (["--config", "quick", "--config", "mine.yaml"], "MyNetwork"),
+        (["--config", "mine.yaml", "--model.network.class_path=my_package.Another"], "Another"),
         (["--config", "quick", "--config", "presets/find_lr"], "quick_find_lr"),
         (["--config", "presets/profile"], "cnn_profile"),
         (["--config", "presets/every_epoch"], "cnn"),
     ],
 )
 def test_experiments_and_other_networks_do_not_lie_among_the_runs_of_a_recipe(typed: list[str], name: str) -> None:
+    Path("mine.yaml").write_text("model: {network: {class_path: my_package.MyNetwork}}")
     assert complete(*parse("fit", typed))[1] == name
 
 

@@ -1,7 +1,8 @@
 """Run folders: made, found and told apart; and where each run came from."""
 
 import os
-import shutil
+import re
+import shlex
 import subprocess
 from pathlib import Path
 from unittest.mock import Mock
@@ -92,9 +93,9 @@ def test_a_run_folder_is_known_by_what_fit_leaves_in_it(tmp_path: Path, files: l
 def test_a_link_out_of_a_place_does_not_lie_in_it(tmp_path: Path) -> None:
     (inside := tmp_path / "logs" / "run").mkdir(parents=True)
     (tmp_path / "logs" / "link").symlink_to(tmp_path)
-    assert folder.lies_in(inside, ["nowhere", tmp_path / "logs"])
-    assert not folder.lies_in(tmp_path / "logs" / "link", [tmp_path / "logs"])
-    assert not folder.lies_in(inside, [])
+    assert folder.lies_in(inside, tmp_path / "logs")
+    assert not folder.lies_in(tmp_path / "logs" / "link", tmp_path / "logs")
+    assert not folder.lies_in(inside, Path("nowhere"))
 
 
 def test_a_run_keeps_the_identity_that_it_was_given(tmp_path: Path) -> None:
@@ -119,22 +120,27 @@ def make_run(folder: Path, written: int) -> Path:
 @pytest.fixture
 def runs() -> dict[str, Path]:
     """Two runs of quick, of which the first was continued last; one of a seed's recipe; one elsewhere."""
-    return {
+    found = {
         "newest": make_run(LOGS / "quick/version_0", 3000),
         "older": make_run(LOGS / "quick/version_1", 2000),
         "seed": make_run(LOGS / "three_dense/version_0", 4000),
         "elsewhere": make_run(Path("elsewhere/accurate/version_0"), 9000),
     }
+    (found["older"] / "run.json").write_text('{"run": "a", "name": "first try"}')
+    return found
 
 
-@pytest.mark.parametrize("given", ["quick", "tensorboard_logs/quick", "./tensorboard_logs/quick/"])
-def test_a_recipe_is_its_newest_run(runs: dict[str, Path], given: str) -> None:
-    assert find_run(given) == runs["newest"]
-
-
-@pytest.mark.parametrize("given", ["three_dense", "seeds/three_dense"])
-def test_a_seeds_recipe_goes_by_both_its_names(runs: dict[str, Path], given: str) -> None:
-    assert find_run(given) == runs["seed"]
+@pytest.mark.parametrize(
+    ("given", "logs", "found"),
+    [
+        *((given, LOGS, "newest") for given in ("quick", "tensorboard_logs/quick", "./tensorboard_logs/quick/")),
+        *((given, LOGS, "seed") for given in ("three_dense", "seeds/three_dense")),
+        ("accurate", Path("elsewhere"), "elsewhere"),
+        ("first try", LOGS, "older"),
+    ],
+)
+def test_a_recipe_is_its_newest_run(runs: dict[str, Path], given: str, logs: Path, found: str) -> None:
+    assert find_run(given, logs) == runs[found]
 
 
 def test_a_path_is_itself(runs: dict[str, Path]) -> None:
@@ -142,17 +148,6 @@ def test_a_path_is_itself(runs: dict[str, Path]) -> None:
         assert find_run(str(path)) == path
     make_run(Path("quick"), 0)  # a folder of that name wins if it is a run
     assert find_run("quick") == Path("quick")
-
-
-def test_a_run_goes_by_the_name_that_it_was_given(runs: dict[str, Path]) -> None:
-    (runs["older"] / "run.json").write_text('{"run": "a", "name": "first try"}')
-    assert find_run("first try") == runs["older"]
-
-
-def test_runs_are_found_where_they_are_kept(runs: dict[str, Path]) -> None:
-    assert find_run("accurate", ["elsewhere", LOGS]) == runs["elsewhere"]
-    with pytest.raises(UserError):
-        find_run("accurate")
 
 
 def test_a_recipe_without_a_run_is_the_weights_that_come_with_the_package(cli: Run, data: Path) -> None:
@@ -165,7 +160,7 @@ def test_a_recipe_without_a_run_is_the_weights_that_come_with_the_package(cli: R
 
 
 @pytest.mark.usefixtures("runs")
-@pytest.mark.parametrize("given", ["downloads/quick", "/quick", "quik", "tensorboard_logs/quick/version_7"])
+@pytest.mark.parametrize("given", ["downloads/quick", "/quick", "quik", "accurate", "tensorboard_logs/quick/version_7"])
 def test_a_path_that_is_not_there_is_no_run_of_that_name(given: str) -> None:
     with pytest.raises(UserError) as raised:
         find_run(given)
@@ -175,14 +170,24 @@ def test_a_path_that_is_not_there_is_no_run_of_that_name(given: str) -> None:
 
 
 @pytest.mark.slow
-def test_every_command_takes_a_name_and_says_which_run_it_took(cli: Run, trained: Path) -> None:
-    shutil.copytree(trained, trained.with_name("version_1"))
-    os.utime(trained.with_name("version_1") / "checkpoints/last.ckpt", (1, 1))
-    os.utime(trained.with_name("version_1") / "checkpoints/best.ckpt", (1, 1))
-    for command in (["test"], ["validate"], ["predict"], ["fit", "--trainer.max_epochs=3"]):
-        printed = cli(*command, "--ckpt_path", "tiny")
-        assert printed.startswith(f"tiny: its newest run, {trained} (CNN, 2 of 2 epochs, finished)\n")
-    assert (trained / "test_best.json").is_file()
+def test_every_command_takes_a_name_where_runs_lie_and_says_which_run_it_took(cli: Run, recipe: Path) -> None:
+    """Without ``--runs``, a run elsewhere is a file that somebody sent, and its network would have to be named."""
+    place, run = ["--runs", "my runs"], Path("my runs/Linear/version_0")
+    printed = cli("fit", "--config", recipe, "--network=tests.networks.Linear", *place)
+    for next_command in re.findall(r"fashion-lightning (.*)", printed):
+        assert f"Report: {run}/test_best.html" in cli(*shlex.split(next_command))
+    assert "If you keep runs there: --ckpt_path 'my runs/Linear" in cli("test", "--ckpt_path", run, exits=2)
+    for command in (["test"], ["validate"], ["predict"], ["fit", "--epochs=3"]):
+        printed = cli(*command, "--ckpt_path", "Linear", *place)
+        assert printed.startswith(f"Linear: its newest run, {run} (Linear, 2 of 2 epochs, finished)\n")
+    export = ("export", "--ckpt_path", "Linear", "--output", "linear.safetensors")
+    for typed, told in (
+        (export, f"those of {run}"),
+        (("list",), "Linear/version_0"),
+        (("compare", "Linear"), "Linear"),
+    ):
+        assert told in cli(*typed, *place)
+    assert not LOGS.exists()
 
 
 def test_compare_and_python_take_names_too(cli: Run, trained: Path) -> None:

@@ -16,8 +16,13 @@ SWEEP = "sweep --config tiny.yaml --space space.yaml"
 
 MISTAKES: list[tuple[str, str]] = [
     # where a name belongs
-    ("test quick", "unrecognized arguments: quick (a recipe follows --config, a run --ckpt_path)"),
-    ("fit quick --lr 0.1", "unrecognized arguments: quick (a recipe follows --config, a run --ckpt_path)"),
+    (
+        "test quick",
+        "unrecognized arguments: quick (a recipe follows --config, a run --ckpt_path, a folder of runs --runs)",
+    ),
+    ("fit quick --lr 0.1", "unrecognized arguments: quick (a recipe follows --config, a run --ckpt_path, a folder of"),
+    ("list my_runs", "unrecognized arguments: my_runs (a recipe follows --config, a run --ckpt_path, a folder of runs"),
+    ("test --runs nowhere --ckpt_path cnn", "There is no folder nowhere; --runs takes the folder of all runs."),
     ("repeat RUN", "unrecognized arguments: RUN (a recipe follows --config"),
     ("quick", "(did you mean fashion-lightning fit --config quick?)"),
     ("--config quick", "a command comes first: fashion-lightning fit --config quick"),
@@ -33,7 +38,10 @@ MISTAKES: list[tuple[str, str]] = [
     ("test --ckpt_path text.ckpt", "text.ckpt cannot be used: it is not a whole checkpoint file (file is not a zip"),
     ("test --ckpt_path ./tiny.yaml", "(file is not a zip file); name a run, a .ckpt or a .safetensors file."),
     ("fit --ckpt_path RUN --trainer.max_epochs 4 --model.network.init_args.stem 8", "size mismatch for network"),
-    ("fit --ckpt_path RUN --trainer.max_epochs 4 --trainer.default_root_dir other", "cannot change"),
+    (
+        "fit --ckpt_path RUN --epochs 4 --runs other",
+        "RUN does not belong to a run of yours, so it cannot be continued.",
+    ),
     ("fit --ckpt_path RUN --epochs 3 --seed 5", "--seed cannot change from 0 to 5"),
     # flags
     (f"{FIT} --learning-rate 0.1", "unrecognized arguments: --learning-rate (did you mean --lr?)"),
@@ -68,7 +76,8 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --batch_size 501", "only 500 training images"),
     (f"{FIT} --name ''", "--name: needs one line of 1 to 60 printable characters"),
     (f"{FIT} --trainer.max_epochs=-1 --trainer.max_time=00:01:00:00", "needs the length of the run"),
-    (f"{FIT} --trainer.default_root_dir /proc/logs", "No run folder can be made in"),
+    (f"{FIT} --runs /proc/logs", "No run folder can be made in"),
+    (f"{FIT} --runs=", "--runs: needs one line of 1 to 4096 printable characters"),
     ("predict --ckpt_path RUN --output predictions.xlsx", "--output must end in .csv or .json, not 'predictions.xlsx'"),
     ("sweep --config tiny.yaml --space space.yaml --storage mysql://host/base", "--storage cannot be used: No module"),
     (
@@ -79,7 +88,8 @@ MISTAKES: list[tuple[str, str]] = [
         "sweep --config tiny.yaml --space space.yaml --data.val_size 20",
         "20 validation images are too few to compare runs by",
     ),
-    (f"{FIT} --trainer.default_root_dir s3://bucket", "must be a folder of this machine, not s3://bucket"),
+    (f"{FIT} --devices 100000", "--devices 100000: "),
+    (f"{FIT} --runs s3://bucket", "--runs must be a folder of this machine, not s3://bucket"),
     ("repeat --config quick --seeds 0", "argument --seeds: must be a whole number of at least 1, not '0'"),
     # files
     (
@@ -114,6 +124,21 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --network wide_resnet --model.network.init_args.depth 5", "ValueError: depth must be 6n + 4"),
     (f"{FIT} --network tests.networks.FailsToRun", "tests/networks.py, line"),
     (f"{FIT} --network torch.nn.Identity", "must return logits of shape (B, 10)"),
+    (f"{FIT} --model.loss torch.nn.MSELoss", "model.loss MSELoss cannot take logits (B, 10) and labels (B,): "),
+    (
+        f"{FIT} --model.loss torch.nn.CrossEntropyLoss --model.loss.init_args.reduction none",
+        "model.loss CrossEntropyLoss must return one finite number with a gradient for logits (B, 10) and labels (B,)",
+    ),
+    (
+        f"{FIT} --model.loss torch.nn.AdaptiveLogSoftmaxWithLoss --model.loss.init_args.in_features 10"
+        " --model.loss.init_args.n_classes 10 --model.loss.init_args.cutoffs [5]",
+        "model.loss must keep no weights: give its buffers persistent=False.",
+    ),
+    (
+        f"{FIT} --model.loss torch.nn.MultiMarginLoss --model.label_smoothing 0.1",
+        "not to model.loss MultiMarginLoss: add --",
+    ),
+    (f"{FIT} --model.loss torch.nn.MultiMarginLoss --model.loss.init_args.margin .inf", "labels (B,), not tensor(inf"),
     # a run that goes on
     (
         "fit --ckpt_path RUN --lr 0.3",
@@ -127,6 +152,10 @@ MISTAKES: list[tuple[str, str]] = [
     ("test --ckpt_path RUN --data.val_size=300", "cannot change from 100 to 300"),  # the temperature is fitted by them
     # many fits
     ("repeat --config tiny.yaml --seeds many", "must be a whole number of at least 1"),
+    (
+        "repeat --config tiny.yaml --folds 5 --seeds 3",
+        "--folds trains one fit for each fold, with a seed of its own: leave",
+    ),
     ("repeat --config tiny.yaml --seed_everything 3", "leave --seed_everything out."),
     ("repeat --ckpt_path=RUN", "leave --ckpt_path out."),
     ("repeat --config tiny.yaml --data.batch_sise 3", "batch_sise"),

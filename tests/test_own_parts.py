@@ -19,7 +19,7 @@ import torch
 import fashion_lightning
 from fashion_lightning.data import source
 from fashion_lightning.runs.own_modules import look_in_working_folder
-from tests.conftest import ROOT, TINY_RECIPE, Run, command_with_hashes
+from tests.conftest import ROOT, RUN, TINY_RECIPE, Run, command_with_hashes
 from tests.served import shirt
 from tests.test_strangers_checkpoint import checkpoint, network
 from tests.test_tensorboard import curve
@@ -54,8 +54,8 @@ def own_package(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
 def test_it_is_trained_tested_and_continued(cli: Run, recipe: Path, own_package: str) -> None:
     cli("fit", "--config", recipe, "--network", f"{own_package}.MyNetwork", "--epochs", "1")
     sys.path.remove(str(Path.cwd()))  # as another process begins
-    cli("test", "--ckpt_path", "tiny")  # the run's config.yaml is the user's own
-    cli("fit", "--ckpt_path", "tiny", "--epochs", "2")
+    cli("test", "--ckpt_path", "MyNetwork")  # the run's config.yaml is the user's own
+    cli("fit", "--ckpt_path", "MyNetwork", "--epochs", "2")
 
 
 def test_a_file_brings_nothing_in_from_the_working_folder(cli: Run, own_package: str) -> None:
@@ -121,11 +121,10 @@ def test_a_loss_a_metric_and_a_schedule_of_ones_own_train_and_decide(
     for name, text in files.items():
         Path(name).write_text(text, encoding="utf-8")
     cli("fit", "--config", recipe, "--config", "my_parts.yaml", "--epochs", "3", *SMALL[:2], "--model.optimizer", "sgd")
-    fitted = Path("tensorboard_logs/tiny/version_0")
-    best, own = json.loads((fitted / "fit.json").read_text())["best"], curve(fitted, "val/macro_f1")
+    best, own = json.loads((RUN / "fit.json").read_text())["best"], curve(RUN, "val/macro_f1")
     assert best["val/macro_f1"] == max(value for _, value in own)
     assert len(own) == 3
-    cli("test", "--ckpt_path", fitted)
+    cli("test", "--ckpt_path", RUN)
 
 
 def test_a_metric_that_nothing_logs_ends_the_fit_in_one_line(cli: Run, recipe: Path) -> None:

@@ -25,8 +25,8 @@ def report() -> Any:
     return json.loads((RUN / "fit.json").read_text())
 
 
-def last() -> Any:
-    return torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)
+def last(run: Path = RUN) -> Any:
+    return torch.load(run / "checkpoints/last.ckpt", weights_only=True)
 
 
 @pytest.fixture
@@ -152,7 +152,8 @@ def test_an_error_within_training_is_one_line_with_its_place_and_a_traceback_if_
     lines = Path(networks.__file__).read_text().splitlines()
     place = f"({networks.__file__}, line {1 + next(n for n, line in enumerate(lines) if '(step 4)' in line)})"
     assert (
-        f"error: Training failed: RuntimeError: by design (step 4) {place} The last good checkpoint: {RUN}" in printed
+        f"error: Training failed: RuntimeError: by design (step 4) {place} The last good checkpoint: tensorboard_logs/"
+        in printed
     )
     assert "Traceback" not in printed
     monkeypatch.setenv("FASHION_LIGHTNING_DEBUG", "1")
@@ -162,7 +163,7 @@ def test_an_error_within_training_is_one_line_with_its_place_and_a_traceback_if_
 def test_a_validation_loss_that_is_not_finite_stops_the_run(cli: Run, recipe: Path) -> None:
     printed = cli("fit", "--config", recipe, "--model.network", "tests.networks.InfiniteInValidation", exits=2)
     assert "error: The validation loss is inf at step 10, with a learning rate of" in printed
-    assert last()["global_step"] == 0
+    assert last(Path("tensorboard_logs/InfiniteInValidation/version_0"))["global_step"] == 0
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_good_checkpoint(cli: Run, trained: Path) -> None:
@@ -175,7 +176,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_good_checkp
 
 
 def test_the_config_of_a_run_counts_only_where_the_user_keeps_runs(cli: Run, trained: Path) -> None:
-    """In tensorboard_logs, or where --trainer.default_root_dir says; a link to another place does not count."""
+    """In tensorboard_logs, or where --runs says; a link to another place does not count."""
     config = yaml.safe_load((trained / "config.yaml").read_text())
     config["trainer"]["limit_test_batches"] = 0
     (trained / "config.yaml").write_text(yaml.safe_dump(config))
@@ -188,8 +189,8 @@ def test_the_config_of_a_run_counts_only_where_the_user_keeps_runs(cli: Run, tra
     Path("tensorboard_logs/link/version_0").symlink_to(sent.absolute())
     cli("test", "--ckpt_path", "tensorboard_logs/link/version_0")
     refused = cli("fit", "--ckpt_path", sent, "--trainer.max_epochs", "3", exits=2)
-    assert "If you keep runs in downloads, add --trainer.default_root_dir downloads." in refused
-    cli("fit", "--ckpt_path", sent, "--trainer.max_epochs", "3", "--trainer.default_root_dir", "downloads")
+    assert f"If you keep runs there: --ckpt_path {sent} --runs downloads." in refused
+    cli("fit", "--ckpt_path", sent, "--trainer.max_epochs", "3", "--runs", "downloads")
 
 
 @pytest.mark.slow

@@ -189,7 +189,7 @@ def test_pictures_change_nothing_of_the_training_and_can_be_switched_off(cli: Ru
     dropout = ["--model.network", "tests.networks.WithDropout", "--trainer.max_epochs", "1"]
     for drawn in ("true", "false"):
         cli("fit", "--config", recipe, *dropout, "--pictures", drawn)
-    runs = [Path(f"tensorboard_logs/tiny/version_{number}") for number in (0, 1)]
+    runs = [Path(f"tensorboard_logs/WithDropout/version_{number}") for number in (0, 1)]
     assert_same_state(*runs)
     cli("test", "--ckpt_path", runs[1], "--pictures", "true")
     assert not any(tag.startswith(("pictures/", "precision")) for tag in raw_pictures(runs[1]))

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from fashion_lightning.cli.listing import summary
-from fashion_lightning.cli.recipes import DEFAULT_RECIPE, EXPERIMENTS, RECIPES, find_config
+from fashion_lightning.cli.recipes import DEFAULT_RECIPE, EXPERIMENTS, find_config
 from fashion_lightning.data.classes import FASHION_MNIST
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.bounded_yaml import read_yaml
@@ -63,7 +63,8 @@ def complete(
         name = "own_pictures" if "--data.folder" in typed else DEFAULT_RECIPE
         configs = [_read_config(find_config(name)), *configs]
     if checkpoint is None:
-        name = _name_of_folder(name, typed.get("--model.network", ""), recipes, configs)
+        network = typed.get("--model.network") or typed.get("--model.network.class_path", "")
+        name = _name_of_folder(name, network, configs)
         name = "_".join([name, *(file.stem for file in files if file.resolve() in EXPERIMENTS)])
     if given_weights:
         weights = _resolve("weights", given_weights, typed, configs, named)
@@ -88,12 +89,12 @@ def complete(
     return arguments, name, checkpoint, weights
 
 
-def _name_of_folder(name: str, network: str, recipes: Sequence[Path], configs: Sequence[dict[str, Any]]) -> str:
-    """Return the name of a recipe, or of a typed network that is not its own; a recipe of the user's keeps its name."""
-    classes = {path.rpartition(".")[2] for path in own_modules.import_paths([each.get("model") for each in configs])}
-    typed = network.rpartition(".")[2]
-    is_ours = all(recipe.resolve().is_relative_to(RECIPES) for recipe in recipes)
-    return typed if is_ours and own_modules.IMPORT_PATH.fullmatch(network) and typed not in classes else name
+def _name_of_folder(name: str, network: str, configs: Sequence[dict[str, Any]]) -> str:
+    """Return the name of a recipe, or of a network, typed or in a later config, that is not its own."""
+    networks = [*(config.get("model", {}).get("network") for config in configs), network]
+    paths = [str(each.get("class_path") if isinstance(each, dict) else each) for each in networks]
+    classes = [path.rpartition(".")[2] for path in paths if own_modules.IMPORT_PATH.fullmatch(path)]
+    return classes[-1] if classes and classes[-1] != classes[0] else name
 
 
 def _resolve(
@@ -101,14 +102,14 @@ def _resolve(
 ) -> Checkpoint:
     """Read the checkpoint that ``--ckpt_path`` or ``--weights`` names, with the config to start from."""
     in_files = [config.get("trainer", {}).get("default_root_dir") for config in configs]
-    roots = [str(root) for root in (*in_files, typed.get("--trainer.default_root_dir")) if root]
-    places: list[str | Path] = [*reversed(roots), folder.LOGS]
-    place = folder.find_run(given, places)
+    roots = [root for root in (folder.LOGS, *in_files, typed.get("--trainer.default_root_dir")) if root]
+    logs = Path(roots[-1]).expanduser()
+    place = folder.find_run(given, logs)
     run_dir = folder.run_dir_of(place)
     goes_on = command == "fit" and (place.is_dir() or place.name == "last.ckpt")
-    if goes_on and run_dir is not None and folder.lies_in(run_dir, places) and processes.is_first_process():
+    if goes_on and run_dir is not None and folder.lies_in(run_dir, logs) and processes.is_first_process():
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
-    checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", places, named)
+    checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", logs, named)
     if place != Path(given).expanduser():
         about = "no run yet, so the weights that come with the package"
         if place.is_dir():
@@ -116,12 +117,6 @@ def _resolve(
             epochs, state, *_ = summary(place)
             about = f"its newest run, {place} ({network}, {epochs} epochs, {state})"
         print(one_line(f"{given}: {about}"), flush=True)
-    run_dir = checkpoint.run_dir
-    if command == "fit" and checkpoint.in_place and run_dir and roots and not folder.lies_in(run_dir, roots[-1:]):
-        raise UserError(
-            f"--trainer.default_root_dir cannot change to {roots[-1]} for {checkpoint.path}: a run goes on in its own"
-            " folder. Leave it out, or start a new run without --ckpt_path."
-        )
     return checkpoint
 
 
@@ -140,9 +135,8 @@ def _add_callbacks_up(configs: Sequence[dict[str, Any]], replaced: bool) -> None
 def _named_classes(settings: Sequence[str], configs: Sequence[dict[str, Any]]) -> set[str]:
     """Collect the import paths that the user named for parts of the model or for callbacks."""
     parts = [[config.get("model"), config.get("trainer", {}).get("callbacks")] for config in configs]
-    sections = ("--model.", "--trainer.callbacks")
-    values = [setting.partition("=")[2] for setting in settings if setting.startswith(sections)]
-    return own_modules.import_paths([*parts, *values])
+    of_parts = [setting for setting in settings if setting.startswith(("--model.", "--trainer.callbacks"))]
+    return own_modules.import_paths([*parts, *(setting.partition("=")[2] for setting in of_parts)])
 
 
 def _read_config(file: Path) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Build Trainer, model and data from a parsed command line; refuse what cannot work before changing any file."""
 
 import argparse
+import atexit
 import inspect
 import os
 import pydoc
+import signal
 import sys
 from dataclasses import asdict
 from functools import cached_property
@@ -47,7 +49,6 @@ from fashion_lightning.schedules import RunSchedule, check_length
 set_parsing_settings(import_path_allowlist=[])  # only jsonargparse's: no setting can name subprocess.Popen
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
-
 RUN_IDS = {"MLFlowLogger": "run_id", "WandbLogger": "id"}
 """Arguments with which a logger continues a run."""
 
@@ -77,6 +78,7 @@ class FashionMNISTCLI(LightningCLI):
     ) -> None:
         self.given, self.command, self.name = given, given.command, name
         self.checkpoint, self.weights, self.makes_run_folder = checkpoint, weights, makes_run_folder
+        self.measured = cast(Checkpoint, checkpoint)  # of a command that needs one, which command.py checks
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
@@ -92,12 +94,6 @@ class FashionMNISTCLI(LightningCLI):
                 parser_kwargs={"prog": f"fashion-lightning {self.command}"},
                 auto_configure_optimizers=False,
             )
-
-    @property
-    def measured(self) -> Checkpoint:
-        """Return the checkpoint of a command that needs one."""
-        assert self.checkpoint is not None  # command.py checks it
-        return self.checkpoint
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         # Only an int: Lightning also accepts `true`, which means 0 and not a random seed (issue 18846).
@@ -250,15 +246,16 @@ class FashionMNISTCLI(LightningCLI):
         path = str(self.checkpoint.path) if self.checkpoint is not None and method == "fit" else None
         verbosity = {"verbose": False} if method in ("validate", "test") else {}
         data = {"datamodule": self.datamodule} if loader is None else {"dataloaders": loader}
+        if self.trainer.strategy.launcher is not None:  # the others would report a lost connection
+            atexit.register(self.trainer.strategy.launcher.kill, signal.SIGKILL)
         with messages.errors_in_one_line("Training failed" if method == "fit" else f"`{method}` failed"):
             getattr(self.trainer, method)(self.model, **data, ckpt_path=path, weights_only=True, **verbosity)
 
     def _start_from(self, given: Checkpoint) -> None:
         """Copy the weights of ``--weights`` that fit the network, and print which."""
         print(f"Weights of {given.path}: {weights.start_from(self.model.network, given.weights)}", flush=True)
-        ours = self.config["data"]["val_size"]
-        theirs = given.config.get("data", {}).get("val_size", ours)
-        if theirs != ours and self.config["data"]["folder"] is None:
+        theirs, data = given.config.get("data", {}).get("val_size"), self.config["data"]
+        if theirs not in (None, data["val_size"]) and data["folder"] is None:
             print(f"They were trained with --data.val_size {theirs}, so on some of this run's validation images.")
 
     @cached_property
@@ -268,9 +265,12 @@ class FashionMNISTCLI(LightningCLI):
 
     def _logger(self, run_dir: Path) -> tensorboard.RunLogger:
         config = self.plain_config
-        recipe = {"recipe": self.name, **{key: config[key] for key in ("seed_everything", "model")}}
-        recipe["data"] = {key: value for key, value in config["data"].items() if key != "root"}  # not of the recipe
-        recipe["trainer"] = {key: config["trainer"][key] for key in ("max_epochs", "precision", "callbacks")}
+        recipe = {
+            "recipe": self.name,
+            **{key: config[key] for key in ("seed_everything", "model")},
+            "data": {key: value for key, value in config["data"].items() if key != "root"},  # not of the recipe
+            "trainer": {key: config["trainer"][key] for key in ("max_epochs", "precision", "callbacks")},
+        }
         return tensorboard.RunLogger(run_dir, recipe, None if self.run_dir_is_new else self.checkpoint)
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,7 +16,7 @@ from fashion_lightning.cli.parser import OVERVIEW, nearest, page, parse
 from fashion_lightning.cli.process import OUT_OF_MEMORY, exit_on_signal, is_out_of_memory, never_fail_to_print
 from fashion_lightning.cli.recipes import names
 from fashion_lightning.errors import UserError, one_line
-from fashion_lightning.runs.processes import end_with_starter
+from fashion_lightning.runs.processes import end_with_starter, is_first_process
 from fashion_lightning.version import __version__
 
 SYNONYMS = {
@@ -84,10 +85,11 @@ def _run(command: Command, arguments: list[str]) -> None:
             return
         given, settings = parse(command.name, arguments)
         if command.of_a_run and given.ckpt_path is None and "--print_config" not in settings:
-            from fashion_lightning.runs.folder import LOGS, newest_of, newest_run_hint
+            from fashion_lightning.runs.folder import as_typed, newest_of, newest_run_hint
 
-            advice = f"fashion-lightning {command.name} --ckpt_path {newest_of(*LOGS.glob('*')) or 'RUN'}"
-            raise UserError(f"{command.name} needs a trained checkpoint: {advice}.{newest_run_hint()}")
+            run = as_typed(newest) if (newest := newest_of(*given.runs.glob("*"))) else "RUN"
+            advice = f"fashion-lightning {command.name} --ckpt_path {run}.{newest_run_hint(given.runs)}"
+            raise UserError(f"{command.name} needs a trained checkpoint: {advice}")
         module, _, function = command.run.partition(":")
         getattr(import_module(f"fashion_lightning.cli.{module}"), function)(given, settings)
     except UserError as error:
@@ -104,6 +106,8 @@ def _run(command: Command, arguments: list[str]) -> None:
 
 
 def _fail(message: str) -> NoReturn:
+    if not is_first_process():
+        time.sleep(5)  # the first process mostly has the same error, prints it, and ends this one
     if os.environ.get("FASHION_LIGHTNING_DEBUG", "0") != "0" and sys.exception() is not None:
         traceback.print_exc()
     print(f"error: {one_line(message)}", file=sys.stderr)

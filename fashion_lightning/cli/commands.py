@@ -11,6 +11,7 @@ from fashion_lightning.cli.options import (
     OWN_NETWORK,
     PASSED_ON,
     RUN,
+    RUNS,
     TRAINING,
     TTAS,
     Option,
@@ -138,7 +139,7 @@ TABLE = (
         ),
         (
             PASSED_ON,
-            Option("--seeds", "N", "train with the seeds 0 to N-1; 5 by default", from_on(1, 5)),
+            Option("--seeds", "N", "train with the seeds 0 to N-1; 5 by default", from_on(1, None)),
             Option("--folds", "N", "cross-validation: N fits, each validated on a fold", from_on(2, 0)),
             Option("--processes", "N", "fits to run at a time, sharing threads; 1 by default", from_on(1, 1)),
             Option("--test", "", "also test each best checkpoint, with and without test-time augmentation"),
@@ -194,7 +195,7 @@ TABLE = (
             ("compare quick cnn --output comparison", "as files too"),
         ),
         (
-            Option("runs", "RUN", "a run folder, a folder of runs, a glob, or a recipe's name", {"nargs": "+"}),
+            Option("run", "RUN", "a run folder, a folder of runs, a glob, or a recipe's name", {"nargs": "+"}),
             Option("--output", "FOLDER", "folder to write: tables, each run's metrics, curves and a page"),
             Option(
                 "--format",
@@ -254,14 +255,10 @@ TABLE = (
     Command(
         "list",
         "show recipes with their cost and accuracy, and your runs",
-        "list [FOLDER] [--format HOW]",
-        "Show the recipes with their cost and accuracy, and the runs in tensorboard_logs with their progress, accuracy,"
-        " name and note.",
-        (("list", "recipes, presets and runs"), ("list my_runs", "runs in another folder")),
-        (
-            Option("folder", "FOLDER", "folder of runs; tensorboard_logs by default", {"nargs": "?"}),
-            Option("--format", "HOW", "table (default), or json", {"default": "table", "choices": ("table", "json")}),
-        ),
+        "list [--runs FOLDER] [--format HOW]",
+        "Show the recipes with their cost and accuracy, and your runs with their progress, accuracy, name and note.",
+        (("list", "recipes, presets and runs"), ("list --format json", "for a program")),
+        (Option("--format", "HOW", "table (default), or json", {"default": "table", "choices": ("table", "json")}),),
         "listing:list_runs",
     ),
     Command(
@@ -284,6 +281,7 @@ COMMANDS = {
         command,
         options=(
             *command.options,
+            *([RUNS] if command.name != "completion" else []),
             Option("--help", "", "show this page"),
             *([Option("--help_all", "", "show every setting")] if command.settings else []),
         ),

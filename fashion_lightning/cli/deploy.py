@@ -23,7 +23,7 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     path = output_file("--output", given.output, *PACKAGES)
     suffix = path.suffix.lower()
     need_packages(path.name, PACKAGES[suffix])
-    checkpoint = find_checkpoint(find_run(given.ckpt_path), "best", named={given.network})
+    checkpoint = find_checkpoint(find_run(given.ckpt_path, given.runs), "best", given.runs, {given.network})
 
     import torch
 
@@ -32,7 +32,7 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     from fashion_lightning.export import formats, graph
     from fashion_lightning.inference import load
 
-    classifier = load(checkpoint.path, given.network)
+    classifier = load(checkpoint.path, given.network, given.runs)
     classifier.tta = given.tta or classifier.tta
     root, folder = vars(given)["data.root"], checkpoint.config["data"].get("folder")
     what, known = "training images", classifier.images
@@ -65,13 +65,13 @@ def export(given: Namespace, _: Sequence[str]) -> None:
 def serve(given: Namespace, _: Sequence[str]) -> None:
     """Serve a classifier until a signal comes."""
     need_packages("serve", ("fastapi", "uvicorn"))
-    checkpoint = find_checkpoint(find_run(given.ckpt_path), "best", named={given.network})
+    checkpoint = find_checkpoint(find_run(given.ckpt_path, given.runs), "best", given.runs, {given.network})
 
     from fashion_lightning.inference import load
     from fashion_lightning.serving import app, server
 
     with server.listen(given.host, given.port) as listening:
-        classifier = load(checkpoint.path, given.network)
+        classifier = load(checkpoint.path, given.network, given.runs)
         version = "" if checkpoint.run_dir is None else f", {checkpoint.run_dir.name}"
         views = "" if classifier.tta == "none" else f", test-time augmentation: {classifier.tta}"
         if not ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:

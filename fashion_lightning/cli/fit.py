@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -38,7 +39,8 @@ def run(given: Namespace, settings: Sequence[str]) -> None:
                 completed = complete(given, settings)
             RUNS[given.command](FashionMNISTCLI(given, *completed))
         finally:
-            if torch.distributed.is_available() and torch.distributed.is_initialized():
+            is_connected = torch.distributed.is_available() and torch.distributed.is_initialized()
+            if is_connected and (processes.is_first_process() or not isinstance(sys.exception(), Exception)):
                 torch.distributed.destroy_process_group()  # otherwise its threads may abort the process at its end
 
 
@@ -72,7 +74,7 @@ def fit(cli: FashionMNISTCLI) -> None:
         raise UserError(f"{error} The last good checkpoint: {last}") from error
     except Interrupted as interrupted:
         if is_first and cli.run_dir:
-            print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {cli.run_dir}")
+            print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {folder.as_typed(cli.run_dir)}")
         # Lightning kills the first process where another has failed.
         raise SystemExit(interrupted.exit_code if is_first else 0) from None
     if cli.run_dir and is_first:
@@ -99,11 +101,11 @@ def _keep_threads(run_dir: Path) -> None:
         return
     if "OMP_NUM_THREADS" not in os.environ and begun.threads <= cores:
         torch.set_num_threads(begun.threads)
-        return
-    print(
-        f"The run began with {begun.threads} threads and goes on with {torch.get_num_threads()} (OMP_NUM_THREADS or the"
-        " machine's cores): the last bits of its sums, and so its weights, will be others."
-    )
+    else:
+        print(
+            f"The run began with {begun.threads} threads and goes on with {torch.get_num_threads()} (OMP_NUM_THREADS or"
+            " the machine's cores): the last bits of its sums, and so its weights, will be others."
+        )
 
 
 def _print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None) -> None:
@@ -130,17 +132,17 @@ def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> Non
         "parameters": sum(p.numel() for p in cli.model.network.parameters()),
     }
     write_json(run_dir / "fit.json", about | metrics)
-    best, epochs, checkpoints = metrics["best"], metrics["epochs"], run_dir / "checkpoints"
+    best, epochs, last = metrics["best"], metrics["epochs"], run_dir / "checkpoints/last.ckpt"
     print(f"\n{epochs} epoch{'s' if epochs != 1 else ''} in {metrics['fit_seconds']:.0f} s")
     if best:
-        print(f"Best checkpoint   {checkpoints / 'best.ckpt'} (epoch {best['epoch'] + 1:.0f} of {epochs})")
+        print(f"Best checkpoint   {last.with_name('best.ckpt')} (epoch {best['epoch'] + 1:.0f} of {epochs})")
     if "val/loss" in best:  # missing if a metric of training chose an epoch without validation
         accuracy, top5 = percent(best["val/accuracy"]), percent(best["val/top5"])
         print(f"Validation        accuracy {accuracy}   top-5 {top5}   loss {best['val/loss']:.4f}")
-    if best or (checkpoints / "last.ckpt").is_file():  # without validation there is no best one
-        print(f"Test it           fashion-lightning test --ckpt_path {run_dir if best else checkpoints / 'last.ckpt'}")
+    if best or last.is_file():  # without validation there is no best one
+        print(f"Test it           fashion-lightning test --ckpt_path {folder.as_typed(run_dir if best else last)}")
     if cli.trainer.loggers:
-        print(f"See its curves    tensorboard --logdir {run_dir.parent.parent}", flush=True)
+        print(f"See its curves    tensorboard --logdir {shlex.quote(str(run_dir.parent.parent))}", flush=True)
 
 
 def print_settings(command: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from fashion_lightning.cli.recipes import head, names
 from fashion_lightning.errors import UserError, one_line
 from fashion_lightning.files.lock import is_being_trained
-from fashion_lightning.runs.folder import LOGS, versions
+from fashion_lightning.runs.folder import versions
 from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import FIT_KEYS, find_runs, read_report
@@ -18,9 +18,7 @@ from fashion_lightning.tables import print_table
 
 def list_runs(given: Namespace, _: Sequence[str]) -> None:
     """List recipes, presets and the runs in a folder."""
-    logs = Path(given.folder or LOGS).expanduser()
-    if given.folder and not logs.is_dir():
-        raise UserError(f"There is no folder {logs}; list takes one where runs are kept.")
+    logs = given.runs
     recipes = [[name, *head(name)] for name in sorted(names(), key=lambda name: ("/" in name, name))]
     titles = ["recipe", "to fit", "test accuracy", "what it is"]
     found = (run for folder in sorted(logs.glob("*")) for run in versions(folder))
@@ -59,7 +57,7 @@ def compare(given: Namespace, _: Sequence[str]) -> None:
     from fashion_lightning.report import comparison_table as tables
     from fashion_lightning.report import comparison_text as texts
 
-    comparison = tables.compare(find_runs(given.runs))
+    comparison = tables.compare(find_runs(given.run, given.runs))
     if not comparison.groups:
         path, problem = comparison.problems[0]
         raise UserError(

@@ -27,8 +27,10 @@ from fashion_lightning.sweeps import fits
 
 def repeat(given: Namespace, fit_options: Sequence[str]) -> None:
     """Fit a recipe with several seeds."""
+    if given.folds and given.seeds:
+        raise UserError("--folds trains one fit for each fold, with a seed of its own: leave --seeds out.")
     name, config = fit_settings([*fit_options, *([f"--data.fold=1/{given.folds}"] if given.folds else [])])
-    fits.repeat(name, config, fit_options, given.folds or given.seeds, given.processes, given.test, given.folds)
+    fits.repeat(name, config, fit_options, given.folds or given.seeds or 5, given.processes, given.test, given.folds)
 
 
 def sweep(given: Namespace, fit_options: Sequence[str]) -> None:

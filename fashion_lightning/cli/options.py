@@ -21,7 +21,7 @@ class Option:
     """The setting that a short name means. LightningCLI parses settings; argparse parses all other options."""
 
 
-def from_on(least: int, default: int) -> Mapping[str, Any]:
+def from_on(least: int, default: int | None) -> Mapping[str, Any]:
     """Return argparse keywords for a whole number of at least ``least``."""
 
     def parse(text: str) -> int:
@@ -37,8 +37,9 @@ def printable(longest: int) -> Mapping[str, Any]:
 
     def parse(text: str) -> str:
         if not text.strip() or not text.isprintable() or len(text) > longest:
-            wanted = f"one line of 1 to {longest} printable characters"
-            raise argparse.ArgumentTypeError(f"needs {wanted} after it, not {text[:40]!r}")
+            raise argparse.ArgumentTypeError(
+                f"needs one line of 1 to {longest} printable characters after it, not {text[:40]!r}"
+            )
         return text.strip()
 
     return {"type": parse}
@@ -48,13 +49,14 @@ RUN = "a run folder, a recipe's name (its newest run), a run's --name, or a chec
 CONFIG = Option(
     "--config",
     "RECIPE",
-    "a recipe or preset by name, or a YAML file of settings; if you give several, later ones override",
+    "a recipe, a preset or a YAML file; later ones override",
     {"default": [], "action": "append"},
 )
 PASSED_ON = replace(CONFIG, setting="--config")
 CKPT_PATH = Option("--ckpt_path", "RUN", f"use the best checkpoint of this run: {RUN}")
 NAME = Option("--name", "TEXT", "your own name for the run", printable(60))
 NOTE = Option("--note", "TEXT", "a line about the run; `fashion-lightning list` shows it", printable(500))
+RUNS = Option("--runs", "FOLDER", "folder of all runs; tensorboard_logs by default", printable(4096))
 TTAS = ("none", "flip", "flip_shift")
 OWN_NETWORK = Option("--network", "CLASS", "import path of your own network", {"default": ""})
 

@@ -16,6 +16,7 @@ from fashion_lightning.cli.options import Option
 from fashion_lightning.cli.recipes import names as recipe_names
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.card import NETWORKS
+from fashion_lightning.runs.folder import LOGS
 
 WIDTH = 80
 """Characters in a line of the help."""
@@ -51,7 +52,8 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list
     """Parse the options of a command that the table declares.
 
     Returns:
-        Their values, with ``command`` and the command line as ``typed``; and the settings, as ``--setting=value``.
+        Their values, with ``command``, the command line as ``typed``, and the folder of all ``runs``; and the
+        settings, as ``--setting=value``.
 
     Raises:
         UserError: an option cannot be used, or the command takes no settings and something is left.
@@ -61,10 +63,15 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list
     for option in command.options:
         if not option.setting:
             add_option(parser, option)
-    given = argparse.Namespace(command=name, typed=(name, *arguments))
+    given = argparse.Namespace(command=name, typed=(name, *arguments), runs=LOGS)
     given, others = parser.parse_known_args(arguments, given)
     if others and not command.settings:
         raise UserError(unknown_flag(others[0], {option.name for option in command.options}))
+    if given.runs is not LOGS:
+        others.append(f"--trainer.default_root_dir={given.runs}")
+        given.runs = Path(given.runs).expanduser()
+        if (command.of_a_run or not command.settings) and not given.runs.is_dir():  # the others make it
+            raise UserError(f"There is no folder {given.runs}; --runs takes the folder of all runs.")
     return given, expand(others)
 
 
@@ -129,7 +136,7 @@ SYNONYMS = {
     "--gpus": "--devices",
     **{f"--{name}": f"--format {name}" for name in ("csv", "json", "latex", "markdown")},
     "--learning_rate": "--lr",
-    "--logdir": "--trainer.default_root_dir",
+    "--logdir": "--runs",
     "--num_epochs": "--epochs",
     "--recipe": "--config",
     "--resume": "--ckpt_path",
@@ -202,7 +209,8 @@ def unknown_flag(argument: str, known: Collection[str]) -> str:
     """Return the error for an unknown argument, with a suggestion."""
     flag = argument.partition("=")[0]
     if not flag.startswith("-"):
-        return f"unrecognized arguments: {argument} (a recipe follows --config, a run --ckpt_path)"
+        place = "a recipe follows --config, a run --ckpt_path, a folder of runs --runs"
+        return f"unrecognized arguments: {argument} ({place})"
     close = nearest(flag, known)
     hint = "another command takes it" if close == flag else f"did you mean {close}?"
     return f"unrecognized arguments: {flag}{f' ({hint})' if close else ''}"

@@ -12,6 +12,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 from lightning import Callback
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import Profiler
 
@@ -119,11 +120,14 @@ class Trainer(lightning.Trainer):
             if settings[name] is not None and not settings[name] > 0:
                 raise UserError(f"trainer.{name} must be above 0, not {settings[name]}.")
         if "://" in default_root_dir:
-            raise UserError(f"trainer.default_root_dir must be a folder of this machine, not {default_root_dir}.")
+            raise UserError(f"--runs must be a folder of this machine, not {default_root_dir}.")
         is_torchrun = TorchElasticEnvironment.detect()
         is_slurm = SLURMEnvironment.detect() and not is_torchrun
         settings["plugins"] = [Slurm(auto_requeue=False)] if is_slurm else None
         super().__init__(**settings, enable_model_summary=False)  # print_layers prints one with shapes
+        most = 4 * (os.cpu_count() or 1)  # more would need more memory than machines of so few cores have
+        if isinstance(self.accelerator, CPUAccelerator) and self.num_devices > most:
+            raise UserError(f"--trainer.devices {self.num_devices}: {os.cpu_count()} CPU cores share at most {most}.")
         started = os.environ.get("SLURM_NTASKS" if is_slurm else "WORLD_SIZE") if is_slurm or is_torchrun else None
         own = self.num_devices * self.num_nodes
         if (started or str(own)) != str(own) or (own == 1 and not is_first_process()):
@@ -141,9 +145,7 @@ class Trainer(lightning.Trainer):
 
 def _plain(value: Any) -> Any:
     """Convert jsonargparse's restricted types, which checkpoints must not contain, to int or float."""
-    if isinstance(value, bool):
-        return value
-    return next((kind(value) for kind in (int, float) if isinstance(value, kind)), value)
+    return next((kind(value) for kind in (bool, int, float) if isinstance(value, kind)), value)
 
 
 def _refuse_inexact(setting: str, parts: object) -> None:

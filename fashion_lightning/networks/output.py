@@ -1,4 +1,4 @@
-"""Check the shape of a network's output before training starts."""
+"""Check a network's output and its loss before training starts."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -43,6 +43,24 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
     if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
         shape = f"(B, {', '.join(map(str, logits.shape[1:]))})" if isinstance(logits, Tensor) else type(logits).__name__
         raise UserError(f"Network {name} must return logits of shape (B, {classes}), one per class, not {shape}.")
+
+
+def check_loss(loss: nn.Module, classes: int) -> None:
+    """Compute a loss once, of logits from -3 to 3.
+
+    Raises:
+        UserError: it is not one finite number that follows from the logits.
+    """
+    logits = torch.linspace(-3, 3, 2 * classes).view(2, classes).requires_grad_()
+    name, given = type(loss).__name__, f"logits (B, {classes}) and labels (B,)"
+    try:
+        value = loss(logits, torch.arange(2))
+    except Exception as error:  # whatever a user's loss raises
+        reason = f"{type(error).__name__}: {str(error)[:200]}{place_in_own_code(error)}"
+        raise UserError(f"model.loss {name} cannot take {given}: {reason}") from error
+    if not isinstance(value, Tensor) or value.shape or not value.isfinite() or not value.requires_grad:
+        found = str(value)[:80]  # shows shape and gradient, too
+        raise UserError(f"model.loss {name} must return one finite number with a gradient for {given}, not {found}.")
 
 
 def last_dense_layer(module: nn.Module) -> nn.Linear | None:

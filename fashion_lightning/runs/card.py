@@ -62,11 +62,6 @@ class Card:
         if _count_values(list(arguments.values())) > MOST_VALUES or type(depth) is not int or depth > DEEPEST:
             raise UserError(f"its network has more than {MOST_VALUES} arguments or {DEEPEST} layers")
 
-    @property
-    def is_ours(self) -> bool:
-        """Check whether the network is one of this package."""
-        return self.network["class_path"] in OURS
-
     def to_json(self) -> str:
         """Return the card as the text in a file."""
         return json.dumps(asdict(self))
@@ -76,9 +71,8 @@ def _count_values(value: Any) -> int:
     """Count the values in nested lists, and the lists, after checking that all are plain."""
     if isinstance(value, list):
         return 1 + sum(map(_count_values, value))
-    if isinstance(value, int | float) and abs(value) <= LARGEST:  # not NaN
-        return 1
-    if value is None or (isinstance(value, str) and _WORD.fullmatch(value)):
+    is_number = isinstance(value, int | float) and abs(value) <= LARGEST  # not NaN
+    if is_number or value is None or (isinstance(value, str) and _WORD.fullmatch(value)):
         return 1
     raise UserError(f"its network's arguments hold {str(value)[:40]!r}")
 

@@ -3,7 +3,7 @@
 Imports torch only when it reads a file.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fashion_lightning.data.classes import NO_LIMITS, Limits
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import parse_yaml, read_yaml
-from fashion_lightning.runs.folder import LOGS, lies_in, newest_run_hint, run_dir_of, run_id_of
+from fashion_lightning.runs.folder import LOGS, as_typed, lies_in, newest_run_hint, run_dir_of, run_id_of
 from fashion_lightning.runs.weights import SAFETENSORS, read_checkpoint_file, read_weights
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ class Checkpoint:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Return the settings that it was trained with, as far as they are known."""
-        if not self.is_own:
-            return self.config
-        return parse_yaml(self.own["config"], f"The config in {self.path}")  # type: ignore[no-any-return]
+        return parse_yaml(self.own["config"], f"The config in {self.path}") if self.is_own else self.config
 
     @property
     def steps_done(self) -> int | None:
@@ -76,16 +74,14 @@ class Checkpoint:
         return 0 if batches["is_last_batch"] else int(batches["current"]["processed"])
 
 
-def find_checkpoint(
-    given: str | Path, wanted: str, places: Sequence[str | Path] = (LOGS,), named: Collection[str] = ()
-) -> Checkpoint:
+def find_checkpoint(given: str | Path, wanted: str, logs: Path = LOGS, named: Collection[str] = ()) -> Checkpoint:
     """Find and read the checkpoint of a run folder, or a file.
 
     Args:
         given: run folder, checkpoint file or safetensors file.
         wanted: ``best``; or ``last``, to continue a run. The best checkpoint replaces a damaged or missing last one,
             with a message.
-        places: folders where the user keeps runs.
+        logs: folder of all runs.
         named: import paths of networks that the user has named.
 
     Raises:
@@ -93,19 +89,18 @@ def find_checkpoint(
     """
     path = Path(given).expanduser()
     if path.is_dir() and not any(path.glob("checkpoints/*.ckpt")):
-        raise UserError(f"{path} is not a run folder with a checkpoint.{newest_run_hint()}")
+        raise UserError(f"{path} is not a run folder with a checkpoint.{newest_run_hint(logs)}")
     best, last = (path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
     if not path.is_dir():
-        checkpoint = read_checkpoint(path, places, named)
+        checkpoint = read_checkpoint(path, logs, named)
     elif wanted == "last":
-        checkpoint = _last_of(last, best, places, named)
+        checkpoint = _last_of(last, best, logs, named)
     elif best.is_file():
-        checkpoint = read_checkpoint(best, places, named)
+        checkpoint = read_checkpoint(best, logs, named)
     else:
         raise UserError(f"{path} has no best checkpoint yet; to use the last one: --ckpt_path {last}")
     if wanted == "last" and not checkpoint.is_own:
-        logs = checkpoint.run_dir.parent.parent if checkpoint.run_dir else None
-        kept = f" If you keep runs in {logs}, add --trainer.default_root_dir {logs}." if logs else ""
+        kept = f" If you keep runs there: --ckpt_path {as_typed(path)}." if checkpoint.run_dir else ""
         raise UserError(
             f"{path} does not belong to a run of yours, so it cannot be continued.{kept} To start a new run from its"
             f" weights: fashion-lightning fit --weights {path}"
@@ -113,14 +108,14 @@ def find_checkpoint(
     return replace(checkpoint, in_place=checkpoint.is_own and (path.is_dir() or path.name == "last.ckpt"))
 
 
-def _last_of(last: Path, best: Path, places: Sequence[str | Path], named: Collection[str]) -> Checkpoint:
+def _last_of(last: Path, best: Path, logs: Path, named: Collection[str]) -> Checkpoint:
     """Read the last checkpoint of a run; if that fails, read the best one and print a message."""
     try:
-        return read_checkpoint(last, places, named)
+        return read_checkpoint(last, logs, named)
     except UserError as error:
         if not best.is_file():
             raise
-        checkpoint = read_checkpoint(best, places, named)
+        checkpoint = read_checkpoint(best, logs, named)
         if checkpoint.is_own:
             # Checkpoints do not contain accumulated gradients.
             steps = checkpoint.config["trainer"].get("accumulate_grad_batches") or 1
@@ -130,14 +125,14 @@ def _last_of(last: Path, best: Path, places: Sequence[str | Path], named: Collec
         return checkpoint
 
 
-def read_checkpoint(path: Path, places: Sequence[str | Path] = (LOGS,), named: Collection[str] = ()) -> Checkpoint:
+def read_checkpoint(path: Path, logs: Path = LOGS, named: Collection[str] = ()) -> Checkpoint:
     """Read a checkpoint or safetensors file.
 
     Raises:
         UserError: the file is missing, damaged or unusable, or lies in the folder of another run.
     """
     run_dir = run_dir_of(path)
-    run_id = run_id_of(run_dir) if run_dir and lies_in(run_dir, places) and path.suffix != SAFETENSORS else None
+    run_id = run_id_of(run_dir) if run_dir and lies_in(run_dir, logs) and path.suffix != SAFETENSORS else None
     if run_dir is None or run_id is None:
         weights, card = read_weights(path, named)
         config = {

@@ -11,6 +11,7 @@ from torch.optim import LBFGS, Adafactor, Optimizer
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.runs.checkpoint import Checkpoint
+from fashion_lightning.runs.folder import as_typed
 
 OF_AN_EPOCH = (
     *("data.batch_size", "data.train_size", "data.prune"),
@@ -25,21 +26,18 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
     Raises:
         UserError: names the first such setting.
     """
-    rules = []
-    if command != "predict":
-        why = "some images would be both trained and validated on"
-        rules += [("data.val_size", why), ("data.fold", why)]
-    if command == "fit":
-        rules.append(("model.optimizer", "the optimizer's state would not fit"))
-        rules.append(("model.scheduler", "the checkpoint's schedule would go on"))
-    if command == "fit" and checkpoint.in_place:
-        rules.append(("seed_everything", "the run would be of neither seed"))
-        rules.append(("best_checkpoint", "the record of the best epoch would be lost"))
-    if command == "fit" and checkpoint.batches_of_epoch_done:
-        rules += [
-            (name, "the checkpoint lies within an epoch, whose rest would be another one") for name in OF_AN_EPOCH
-        ]
-    for name, why in rules:
+    is_fit = command == "fit"
+    in_place = is_fit and checkpoint.in_place
+    within_epoch = is_fit and checkpoint.batches_of_epoch_done
+    rules = (
+        (command != "predict", ("data.val_size", "data.fold"), "some images would be both trained and validated on"),
+        (is_fit, ("model.optimizer",), "the optimizer's state would not fit"),
+        (is_fit, ("model.scheduler",), "the checkpoint's schedule would go on"),
+        (in_place, ("seed_everything",), "the run would be of neither seed"),
+        (in_place, ("best_checkpoint",), "the record of the best epoch would be lost"),
+        (within_epoch, OF_AN_EPOCH, "the checkpoint lies within an epoch, whose rest would be another one"),
+    )
+    for name, why in ((name, why) for applies, names, why in rules if applies for name in names):
         before, after = (_fixed(settings, name) for settings in (checkpoint.settings, config))
         if before != after:
             raise UserError(
@@ -65,7 +63,7 @@ def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
         what = ", ".join(changed[:5]) or "as many of each class, but not the same ones"
         raise UserError(
             f"The pictures are not those that {checkpoint.path} was trained on ({what}). Bring those back, or start a"
-            f" new run: fit --weights {checkpoint.path}"
+            f" new run: fit --weights {as_typed(checkpoint.path)}"
         )
 
 
@@ -94,7 +92,7 @@ def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
                 raise UserError(
                     f"The optimizer state in {checkpoint.path} is damaged: {name} of parameter {index} is"
                     f" {tuple(value.shape)}, not {tuple(expected)}. To start a new run from its weights:"
-                    f" fashion-lightning fit --weights {checkpoint.path}"
+                    f" fashion-lightning fit --weights {as_typed(checkpoint.path)}"
                 )
 
 

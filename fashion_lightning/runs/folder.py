@@ -16,9 +16,9 @@ tensorboard_logs/<recipe>/version_N/
 import contextlib
 import difflib
 import itertools
+import shlex
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fashion_lightning.errors import UserError
@@ -57,8 +57,7 @@ def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
                 break
     except OSError as error:
         raise UserError(
-            f"No run folder can be made in {folder.absolute()} ({error.strerror}). Name another place with"
-            " --trainer.default_root_dir."
+            f"No run folder can be made in {folder.absolute()} ({error.strerror}). Name another place with --runs."
         ) from error
     return folder / f"version_{version}"
 
@@ -76,7 +75,7 @@ def clear_begun(run_dir: Path) -> None:
         UserError: the run has a checkpoint.
     """
     if any(run_dir.glob("checkpoints/*.ckpt")):
-        raise UserError(f"{run_dir} holds a run already; continue it with --ckpt_path {run_dir}.")
+        raise UserError(f"{run_dir} holds a run already; continue it with --ckpt_path {as_typed(run_dir)}.")
     for path in run_dir.iterdir():
         if path.name != ".lock":
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -108,9 +107,16 @@ def run_dir_of(path: str | Path) -> Path | None:
     return folder if (folder / "config.yaml").is_file() or (folder / RUN_FILE).is_file() else None
 
 
-def lies_in(run_dir: Path, places: Iterable[str | Path]) -> bool:
+def lies_in(run_dir: Path, logs: Path) -> bool:
     """Check whether a run folder lies where the user keeps runs; a symbolic link to elsewhere does not count."""
-    return any(run_dir.resolve().is_relative_to(Path(place).expanduser().resolve()) for place in places)
+    return run_dir.resolve().is_relative_to(logs.resolve())
+
+
+def as_typed(path: Path) -> str:
+    """Return what to type after ``--ckpt_path`` for a run folder or a checkpoint, with ``--runs`` if it needs that."""
+    run_dir = run_dir_of(path) or path
+    elsewhere = [] if lies_in(run_dir, LOGS) else ["--runs", str(run_dir.parent.parent)]
+    return shlex.join([str(path), *elsewhere])
 
 
 def mark_run(run_dir: Path) -> str:
@@ -128,53 +134,39 @@ def run_id_of(run_dir: Path) -> str | None:
     return run if isinstance(run, str) else None
 
 
-def newest_run_hint() -> str:
+def newest_run_hint(logs: Path = LOGS) -> str:
     """Return a hint for errors about a missing run."""
-    run = newest_of(*LOGS.glob("*"))
+    run = newest_of(*logs.glob("*"))
     return f" Your newest run: {run}" if run else " There are no runs here yet: fashion-lightning fit"
 
 
-def find_run(given: str, places: Sequence[str | Path] = (LOGS,)) -> Path:
+def find_run(given: str, logs: Path = LOGS) -> Path:
     """Find what ``--ckpt_path`` names: a path, or the newest run of a recipe or with a ``--name``.
 
     For a recipe without runs, find the weights in this package, if there are any.
 
     Args:
         given: a run folder, a checkpoint file, a folder of a recipe's runs (``tensorboard_logs/quick``), a recipe
-            (``quick``, ``seeds/three_dense``), a run folder relative to ``places`` (``quick/version_0``), or a name
+            (``quick``, ``seeds/three_dense``), a run folder relative to ``logs`` (``quick/version_0``), or a name
             that ``--name`` gave a run.
-        places: folders where runs are kept.
+        logs: folder of all runs.
 
     Raises:
         UserError: there is no such run.
     """
     path = Path(given).expanduser()
-    for candidate in (path, *(Path(place).expanduser() / given for place in places)):
+    for candidate in (path, logs / given):
         if candidate.is_file() or run_dir_of(candidate) is not None:
             return candidate
     name = given.removeprefix(FOLDER_OF_RECIPES)
     is_name = "/" not in name and name not in ("", ".", "..")
-    if run := newest_of(path) or (_newest_called(name, places) if is_name else None):
+    called = (run for run in logs.glob("*/version_*") if read_json(run / RUN_FILE).get("name") == name)
+    if run := newest_of(path) or (newest_of(logs / name) or newest_of(*called) if is_name else None):
         return run
     if is_name and (ours := WEIGHTS / f"{name}.safetensors").is_file():
         return ours
     if path.exists():
         return path  # its reader reports what is wrong with it
-    close = difflib.get_close_matches(name, {folder.name for folder in _folders(places) if newest_of(folder)}, n=1)
+    close = difflib.get_close_matches(name, {folder.name for folder in logs.glob("*") if newest_of(folder)}, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
-    raise UserError(f"There is no run folder or checkpoint at {given}{hint}.{newest_run_hint()}")
-
-
-def _newest_called(name: str, places: Sequence[str | Path]) -> Path | None:
-    """Find a recipe's newest run, in the first of the places that has any; else the newest run with this ``--name``."""
-    for folder in _folders(places):
-        if folder.name == name and (run := newest_of(folder)) is not None:
-            return run
-    runs = (run for folder in _folders(places) for run in folder.glob("version_*"))
-    return newest_of(*(run for run in runs if read_json(run / RUN_FILE).get("name") == name))
-
-
-def _folders(places: Sequence[str | Path]) -> Iterator[Path]:
-    """Yield the folders of recipes' runs."""
-    for place in places:
-        yield from sorted(folder for folder in Path(place).expanduser().glob("*") if folder.is_dir())
+    raise UserError(f"There is no run folder or checkpoint at {given}{hint}.{newest_run_hint(logs)}")

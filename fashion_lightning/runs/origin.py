@@ -63,8 +63,10 @@ def git_state(folder: Path) -> dict[str, str]:
         ``{"commit": 40 hex digits, "state": "clean" or "changed"}``; empty without a commit or git.
     """
     # Write no index.lock, which would disturb the user's git, and start no program that the repository configures.
-    git = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder))
-    command = (*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    command = (
+        *("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder)),
+        *("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"),
+    )
     try:
         done = subprocess.run(command, capture_output=True, timeout=GIT_TIMEOUT_S, check=True, encoding="utf-8")
     except (OSError, subprocess.SubprocessError):  # no git, or one that refuses this repository

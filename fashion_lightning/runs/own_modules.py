@@ -28,8 +28,7 @@ def look_in_working_folder(named: Iterable[str]) -> None:
         named: import paths that the user typed or has in a config; never those of a stranger's checkpoint, who must
             not choose what is imported.
     """
-    for package in sorted({path.partition(".")[0] for path in named}):
-        is_here = Path(f"{package}.py").is_file() or Path(package).is_dir()
-        if is_here and package not in sys.modules and importlib.util.find_spec(package) is None:
-            sys.path.append(str(Path.cwd()))
-            return
+    packages = {path.partition(".")[0] for path in named} - sys.modules.keys()
+    here = (name for name in packages if Path(f"{name}.py").is_file() or Path(name).is_dir())
+    if any(importlib.util.find_spec(name) is None for name in here):
+        sys.path.append(str(Path.cwd()))

@@ -35,5 +35,4 @@ def write_progress(run_dir: Path, progress: Progress) -> None:
 def read_progress(run_dir: Path) -> Progress | None:
     """Read ``progress.json``; ``None`` if it is missing or damaged."""
     content = read_json(run_dir / "progress.json")
-    fields = set(Progress._fields)
-    return Progress(**{name: content[name] for name in fields}) if fields <= content.keys() else None
+    return Progress(**{name: content[name] for name in Progress._fields}) if {*Progress._fields} <= {*content} else None

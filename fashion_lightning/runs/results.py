@@ -86,8 +86,7 @@ def recipe_settings(config: dict[str, Any]) -> dict[str, str]:
     settings: dict[str, Any] = {}
     for key, value in flattened(config):
         if isinstance(value, list) and value and all(isinstance(part, dict) and "class_path" in part for part in value):
-            parts = {f"{key}.{str(part['class_path']).rpartition('.')[2]}": part for part in value}
-            settings.update(flattened(parts))
+            settings |= flattened({f"{key}.{str(part['class_path']).rpartition('.')[2]}": part for part in value})
         else:
             settings[key] = value
     settings["data.fold"] = re.sub(r"^\d+/", "k/", str(settings.get("data.fold")))  # all folds belong to one recipe
@@ -99,16 +98,16 @@ def recipe_settings(config: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def find_runs(given: Sequence[str]) -> list[Path]:
-    """Resolve run folders, folders of runs, globs and recipe names; keep paths that do not exist unchanged."""
+def find_runs(given: Sequence[str], logs: Path = LOGS) -> list[Path]:
+    """Resolve run folders, folders of runs, globs and names in ``logs``; keep paths that do not exist unchanged."""
     found: list[Path] = []
     for text in given:
-        places = (Path(text), LOGS / text.removeprefix(FOLDER_OF_RECIPES))
+        places = (Path(text), logs / text.removeprefix(FOLDER_OF_RECIPES))
         matches = [place for place in places if run_dir_of(place) or versions(place)][:1]
         matches = matches or [Path(path) for path in sorted(glob.glob(text))]
         if not matches:
             with contextlib.suppress(UserError):  # not the name of a run either
-                matches = [run for run in [find_run(text)] if run.is_dir()]
+                matches = [run for run in [find_run(text, logs)] if run.is_dir()]
         for path in matches or [Path(text)]:
             found += versions(path) or [path]
     return list(dict.fromkeys(found))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fashion_lightning.errors import UserError
-from fashion_lightning.runs.card import Card, read_card
+from fashion_lightning.runs.card import OURS, Card, read_card
+from fashion_lightning.runs.folder import as_typed, run_dir_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,10 +49,13 @@ def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Te
             state_dict, text = content.get("state_dict"), own.get("card") if isinstance(own, dict) else None
         card = read_card(text)
         class_path = card.network["class_path"]
-        if not card.is_ours and class_path not in named:  # and not imported
-            raise UserError(f"its network is {class_path}. If you trust it, name it: --model.network {class_path}")
+        if class_path not in OURS and class_path not in named:  # and not imported
+            raise UserError(
+                f"its network is {class_path}. If you trust it, name it: --model.network {class_path}"
+                f"{f'. If you keep runs there: --ckpt_path {as_typed(run)}' if (run := run_dir_of(path)) else ''}"
+            )
         weights = _plain_weights(state_dict, 2 * path.stat().st_size)
-        if card.is_ours:
+        if class_path in OURS:
             _check_fit(card, weights)
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error}.") from error

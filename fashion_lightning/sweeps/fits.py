@@ -160,7 +160,7 @@ class Repetition:
         self.name, self.config, self.fit_options, self.test, self.folds = name, config, list(fit_options), test, folds
         self.recipe = recipe_settings(config)
         self.tta = "flip" if config["model"]["tta"] == "none" else config["model"]["tta"]
-        self.folder = Path(config["trainer"]["default_root_dir"]) / name
+        self.folder = Path(config["trainer"]["default_root_dir"]).expanduser() / name
 
     def fold_of(self, seed: int) -> str | None:
         """Return the fold of a seed; without ``folds``, the fold that the user typed."""

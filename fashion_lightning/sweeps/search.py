@@ -119,8 +119,7 @@ class Search:
         for epoch, value in curve.items():
             trial.report(value, epoch)  # Optuna ignores epochs that it has
         if may_prune and curve and trial.should_prune():
-            epoch = max(curve)
-            raise optuna.TrialPruned(f"pruned after epoch {epoch}: {metric(self.monitor, curve[epoch])}")
+            raise optuna.TrialPruned(f"pruned after epoch {epoch}: {metric(self.monitor, value)}")
 
 
 def sweep(
@@ -144,7 +143,8 @@ def sweep(
     Raises:
         UserError: the study was begun with other settings, its database cannot be used, or a trial failed.
     """
-    folder, monitor = Path(config["trainer"]["default_root_dir"]) / name, config["best_checkpoint"]["monitor"]
+    folder = Path(config["trainer"]["default_root_dir"]).expanduser() / name
+    monitor = config["best_checkpoint"]["monitor"]
     definition = {key: value for key, value in recipe_settings(config).items() if key not in space}
     definition |= {f"{key} in the space": str(found) for key, found in space.items()}
     definition["monitor"] = monitor
@@ -175,20 +175,17 @@ SHOWN = 10
 
 def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> None:
     """Print the best trials, and write ``trials.csv`` and ``STUDY_best.yaml`` into the sweep's folder."""
-    records: list[dict[str, Any]] = []
-    for number, trial in latest(study).items():
-        why, seconds, run = map(trial.user_attrs.get, ("why", "fit_seconds", "run"))
-        records.append(
-            {
-                "trial": number,
-                "state": why or trial.state.name.lower(),
-                monitor: trial.value if trial.state == TrialState.COMPLETE else None,  # pruned trials have a value, too
-                **{key: trial.params.get(key) for key in space},
-                "epochs": trial.last_step,
-                "fit_seconds": seconds,
-                "run": run,
-            }
-        )
+    records: list[dict[str, Any]] = [
+        {
+            "trial": number,
+            "state": trial.user_attrs.get("why") or trial.state.name.lower(),
+            monitor: trial.value if trial.state == TrialState.COMPLETE else None,  # pruned trials have a value, too
+            **{key: trial.params.get(key) for key in space},
+            "epochs": trial.last_step,
+            **{key: trial.user_attrs.get(key) for key in ("fit_seconds", "run")},
+        }
+        for number, trial in latest(study).items()
+    ]
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
     ordered = sorted(records, key=lambda record: (record[monitor] is None, sign * (record[monitor] or 0)))
     cells = [["–" if cell is None else shown(cell) for cell in record.values()][:-2] for record in ordered[:SHOWN]]

@@ -61,8 +61,9 @@ def storage_url(given: str | None, folder: Path) -> URL:
         if not url.database:  # SQLite would use memory, which no later command can read
             raise ValueError("no database")
     except (ArgumentError, ValueError) as error:
-        example = "postgresql://user:password@host/database or sqlite:///file.db"
-        raise UserError(f"--storage is no address of a database, as {example}.") from error
+        raise UserError(
+            "--storage is no address of a database, as postgresql://user:password@host/database or sqlite:///file.db."
+        ) from error
     url = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
     try:
         url.get_dialect().import_dbapi()
@@ -133,8 +134,7 @@ def _patient(ask: Callable[..., Any], stopping: threading.Event) -> Callable[...
             try:
                 return ask(*arguments, **options)
             except UNREACHABLE as error:
-                is_away = AWAY & {type(error), type(error.__cause__)}
-                if not is_away or time.monotonic() > deadline or stopping.wait(1):
+                if not AWAY & {type(error), type(error.__cause__)} or time.monotonic() > deadline or stopping.wait(1):
                     raise
 
     return repeat
