@@ -178,9 +178,9 @@ def test_the_page_holds_the_network_of_the_checkpoint_and_needs_nothing_else(
     ],
 )
 @pytest.mark.slow
-def test_a_layer_that_a_page_does_not_know_is_named(layer: nn.Module, operation: str) -> None:
+def test_a_layer_that_a_page_does_not_support_is_named(layer: nn.Module, operation: str) -> None:
     network = nn.Sequential(nn.Conv2d(1, 4, 3), layer, nn.Flatten(), nn.LazyLinear(10))
     classifier = TrainedClassifier(network).eval()
-    said = rf"A page does not know aten\.{operation}\.\w+ in layer network\.1 \({type(layer).__name__}\)\."
+    said = rf"A page does not support aten\.{operation}\.\w+ in layer network\.1 \({type(layer).__name__}\)\."
     with pytest.raises(UserError, match=said), exporting(classifier):
         write_page(trace(classifier), metadata(classifier, "some_recipe"))

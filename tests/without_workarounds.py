@@ -105,8 +105,8 @@ WORKAROUNDS = (
     Workaround(
         "the record of the best epoch is dropped in a moved folder, or stays behind",
         "callbacks/checkpoints.py",
-        '    def load_state_dict(self, state_dict: dict[str, Any]) -> None:\n        """Take over',
-        '    def unused(self, state_dict: dict[str, Any]) -> None:\n        """Take over',
+        '    def load_state_dict(self, state_dict: dict[str, Any]) -> None:\n        """Restore the record',
+        '    def unused(self, state_dict: dict[str, Any]) -> None:\n        """Restore the record',
         "test_cli.py moved_run_folder",
     ),
     Workaround(
