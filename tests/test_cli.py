@@ -144,7 +144,7 @@ def test_all_images_can_be_trained_on_and_then_the_last_checkpoint_counts(cli: R
     last = RUN / "checkpoints/last.ckpt"
     for said in (
         "0 validation images are too few to choose an epoch by: the last one counts",
-        "--patience 1 cannot stop this run early: it checks val/loss 0 times in all. Check it more often",
+        "--patience 1 cannot stop this run early: checks of val/loss in all: 0. Check it more often",
         f"fashion-lightning test --ckpt_path {last}",
     ):
         assert said in printed

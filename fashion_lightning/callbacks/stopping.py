@@ -59,8 +59,8 @@ class EarlyStopping(callbacks.EarlyStopping):
         # The first check has nothing to compare with, and after the last one the run ends anyway.
         if self.monitor not in TRAIN_METRICS and checks - 1 <= max(self.patience, 1) < sys.maxsize:
             print(
-                f"--patience {self.patience} cannot stop this run early: it checks {self.monitor} {checks:.0f} times in"
-                " all. Check it more often (--trainer.check_val_every_n_epoch 1), train longer, or follow a metric of"
+                f"--patience {self.patience} cannot stop this run early: checks of {self.monitor} in all: {checks:.0f}."
+                " Check it more often (--trainer.check_val_every_n_epoch 1), train longer, or follow a metric of"
                 " training (--early_stopping.monitor train/loss).",
                 flush=True,
             )

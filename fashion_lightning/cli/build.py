@@ -34,7 +34,7 @@ from fashion_lightning.callbacks import (
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.cli import messages, process
 from fashion_lightning.cli.trainer import Trainer
-from fashion_lightning.data import own_files, own_pictures
+from fashion_lightning.data import own_pictures
 from fashion_lightning.data.batches import Batch
 from fashion_lightning.data.classes import rendered
 from fashion_lightning.data.datamodule import FashionMNISTDataModule, default_val_size
@@ -238,9 +238,8 @@ class FashionMNISTCLI(LightningCLI):
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if self.checkpoint is not None and method != "fit" and loader is None:
             own, trained_on = (config["data"].get("folder") for config in (self.config, self.checkpoint.settings))
-            # Without a folder of test pictures, one picture more or less changes which pictures are for the test.
-            is_drawn = own is not None and own == trained_on and not any(map(own_files.is_test, Path(own).iterdir()))
-            if method == "validate" or is_drawn:
+            pictures = self.datamodule.own
+            if method == "validate" or (own == trained_on and pictures is not None and pictures.is_drawn):
                 continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
         # The model has its weights already; only `fit` restores more.
         path = str(self.checkpoint.path) if self.checkpoint is not None and method == "fit" else None

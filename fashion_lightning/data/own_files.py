@@ -17,11 +17,6 @@ PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "t
 MOST_FILES = 1_000_000
 
 
-def is_test(path: Path) -> bool:
-    """Check by its name whether a folder or an IDX file holds test pictures."""
-    return "t10k" in path.name or "test" in path.name.lower()
-
-
 class Picture(NamedTuple):
     """A picture of a known class."""
 
@@ -94,7 +89,7 @@ def _idx_files(folder: Path, files: list[Path]) -> tuple[list[Picture], tuple[st
     arrays: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     for file in files:
         begin = file.name.partition("images")[0]
-        part = "test" if is_test(file) else "train"
+        part = "test" if "t10k" in file.name or "test" in file.name.lower() else "train"
         pair = [file, *sorted(folder.glob(f"{begin}labels*"))]
         if part in arrays or len(pair) != 2:
             raise UserError(

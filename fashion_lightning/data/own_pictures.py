@@ -46,6 +46,8 @@ class OwnPictures(NamedTuple):
     """Messages to print about it."""
     files: list[str]
     """The file of each test picture, relative to the folder; its number in an IDX file."""
+    is_drawn: bool
+    """Whether the test pictures were drawn from those to train on, which one picture more or less would change."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -96,15 +98,22 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
         raise UserError(f"The prepared pictures cannot be kept in {kept.parent} ({error.strerror}).") from error
     told = f"{needed / 1e6:,.1f} MB in memory as {size}x{size} pixels; prepared in {kept}"
     images = replace(images, mean=content["mean"], std=content["std"])
-    return OwnPictures(content["splits"], content["validation"], images, [*content["lines"], told], content["files"])
+    return OwnPictures(
+        content["splits"],
+        content["validation"],
+        images,
+        [*content["lines"], told],
+        content["files"],
+        content["is_drawn"],
+    )
 
 
 def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[str, Any]:
     """Read and reduce all pictures, split off test pictures if there are none, and check the result."""
     label_of = {name: label for label, name in enumerate(spec.class_names)}
     by_part = {part: [picture for picture in found if picture.part == part] for part in ("train", "val", "test")}
-    lines, broken = list[str](), list[str]()
-    if not by_part["test"]:
+    lines, broken, is_drawn = list[str](), list[str](), not by_part["test"]
+    if is_drawn:
         order = stratified_order(torch.tensor([label_of[picture.class_name] for picture in by_part["train"]])).tolist()
         for_test = {*order[: round(TEST_SHARE * len(order))]}
         by_part["test"] = [by_part["train"][place] for place in sorted(for_test)]
@@ -141,7 +150,15 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
         str(picture.source.relative_to(folder)) if isinstance(picture.source, Path) else str(number)
         for number, picture in enumerate(kept)
     ]
-    return {"splits": splits, "validation": validation, "mean": mean, "std": std, "lines": lines, "files": files}
+    return {
+        "splits": splits,
+        "validation": validation,
+        "mean": mean,
+        "std": std,
+        "lines": lines,
+        "files": files,
+        "is_drawn": is_drawn,
+    }
 
 
 def _reduced(picture: Picture, spec: ImageSpec) -> NDArray[np.uint8]:
