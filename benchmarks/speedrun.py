@@ -1,6 +1,6 @@
 """Measure an entry to the speed run: seconds and test accuracy of any command line (rules: SPEEDRUN.md).
 
-    python benchmarks/speedrun.py --name quick --above 93 --flop 4.1e12 --runs 10 \\
+    python benchmarks/speedrun.py --name quick --above 93 --flop 9.6e12 --runs 10 \\
         --train 'fashion-lightning fit --config quick --seed_everything {seed} --data.root {data} \\
             --trainer.default_root_dir {work}' \\
         --predict 'fashion-lightning predict --ckpt_path {work}/quick/version_0 --tta flip_shift --data.root {data} \\
@@ -38,6 +38,7 @@ from training_step import matrix_product_flops
 
 from fashion_lightning.data import source
 from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.networks.precision import default_precision
 from fashion_lightning.runs.origin import git_state
 
 
@@ -98,14 +99,16 @@ def probability(accuracies: list[float], bound: float) -> float:
 
 
 def machine() -> dict[str, object]:
-    """Describe the processor by family, model and measured matrix product; and the versions."""
+    """Describe the processor by family, model and matrix product in the default precision, and the versions."""
+    precision = default_precision()
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if sys.platform == "linux" else []
     named = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in lines if ":" in line)
     return {
         "processor": [named.get(key, platform.processor()) for key in ("model name", "cpu family", "model")],
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "bf16_gflops": round(matrix_product_flops(torch.bfloat16) / 1e9),
+        "precision": precision,  # without bf16 instructions, torch takes minutes for a bf16 matrix product
+        "gflops": round(matrix_product_flops(torch.bfloat16 if precision == "bf16-mixed" else torch.float32) / 1e9),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "commit": git_state(Path()),
