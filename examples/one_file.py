@@ -121,7 +121,7 @@ def train(images: Tensor, labels: Tensor, indices: Tensor, batch_size: int = 500
     momenta = {p: torch.zeros_like(p) for p in network.parameters() if p.requires_grad}
     losses = torch.full((len(indices),), torch.inf)  # of each image, as last shown; inf: not shown yet, hardest
     easiest, shown = int(0.7 * len(indices)), len(indices) - int(0.42 * len(indices))
-    for epoch in range(epochs):  # shows 58 % of the images: all hard ones and some of the 70 % with the smallest losses
+    for epoch in range(epochs):  # shows 58 % of the images: the hardest 30 %, and some of the others
         draws = generator("order", epoch)
         shuffled = torch.randperm(len(indices), generator=draws)
         easy, hard = shuffled[losses[shuffled].argsort(stable=True)].tensor_split([easiest])

@@ -39,14 +39,14 @@ class FashionMNISTClassifier(LightningModule):
     Args:
         network: receives normalized float32 images, ``channels_last`` in memory.
         optimizer: builds the optimizer from the network's parameters; AdamW with torch's defaults if it is missing.
-            (With a class as default, a config that names another class would inherit the first one's ``lr``.)
+            (A default class in the signature would pass its ``lr`` on to any other class that a config names.)
         scheduler: builds the learning-rate schedule from the optimizer; a constant learning rate if it is missing.
             A ``RunSchedule`` counts optimizer steps and takes its length from the Trainer; torch's schedules count
-            epochs. Refuses those of torch's that count steps, and ``ReduceLROnPlateau``.
-        loss: the training loss: any module that makes one number of logits ``(B, 10)`` and labels ``(B,)`` and has
-            no weights; the cross-entropy if it is missing. ``train/loss_step`` is this loss (of photographs, with that
-            of pictures that show no class); ``train/loss`` and the losses of validation and test are always the plain
-            cross-entropy.
+            epochs. Refuses torch's schedules that count steps, and ``ReduceLROnPlateau``.
+        loss: the training loss: any module without weights that maps logits ``(B, 10)`` and labels ``(B,)`` to one
+            number; the cross-entropy if it is missing. ``train/loss_step`` is this loss (with ``data.photographs``, it
+            includes pictures that show no class); ``train/loss`` and the losses of validation and test are always the
+            plain cross-entropy.
         label_smoothing: of the cross-entropy in training.
         tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the logits of each
             image and its mirror image, ``flip_shift`` also those of both shifted by a pixel. ``validate`` and ``test``
@@ -79,7 +79,7 @@ class FashionMNISTClassifier(LightningModule):
                 " --model.label_smoothing 0."
             )
         if loss is not None and loss.state_dict():  # a file of the network's weights has no place for them
-            raise UserError("model.loss must keep no weights: give its buffers persistent=False.")
+            raise UserError("model.loss must have no weights: register its buffers with persistent=False.")
         if loss is not None:
             check_loss(loss, len(images.class_names))
         self.loss = loss or nn.CrossEntropyLoss(label_smoothing=label_smoothing)
@@ -144,7 +144,7 @@ class FashionMNISTClassifier(LightningModule):
         if given != known:
             raise UserError(
                 f"The classifier knows the {len(known)} classes {', '.join(known[:3])}, …; the data have {len(given)}:"
-                f" {', '.join(given[:3])}, …. Name the folder of its pictures: --data.folder"
+                f" {', '.join(given[:3])}, …. Name the classifier's own pictures: --data.folder"
             )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ class FashionMNISTClassifier(LightningModule):
         shown, count = self(batch.images), len(batch.labels)
         logits, others = shown[:count], shown[count:]
         loss = self.loss(logits, batch.labels)
-        if len(others):  # they show no class: as if "none" were one more, whose logit is always 0
+        if len(others):  # they show no class: add a class "none", whose logit is always 0
             evidence = torch.cat([logits.logsumexp(dim=1), -others.logsumexp(dim=1)])
             loss = (count * loss + softplus(-evidence).sum()) / len(shown)
         plain = cross_entropy(logits.detach(), batch.labels, reduction="sum")  # comparable with val/loss
@@ -199,7 +199,7 @@ class FashionMNISTClassifier(LightningModule):
         metrics = self.train_metrics.compute()
         self.log_dict(metrics, logger=False)  # for callbacks that monitor them
         # Logged at once: Lightning would log after the epoch's checkpoint, and a kill in between would lose the values.
-        epoch = {} if validated_in_epoch(self.trainer) else {"epoch": self.current_epoch}  # else logged with validation
+        epoch = {} if validated_in_epoch(self.trainer) else {"epoch": self.current_epoch}  # or validation has
         for logger in self.loggers:
             values = {name: value.item() for name, value in metrics.items()}
             logger.log_metrics({**values, **epoch}, self.global_step - 1)

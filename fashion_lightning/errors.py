@@ -1,4 +1,4 @@
-"""The exception whose message the command line prints as one line; what such a line may contain."""
+"""Define the error that the command line prints as one line, and make messages safe to print."""
 
 import sys
 import traceback
@@ -44,11 +44,11 @@ def os_error_behind(error: BaseException | None) -> OSError | None:
 
 
 NOT_THE_USERS = {"fashion_lightning", *sys.stdlib_module_names} - {"__main__"}
-"""Modules that are not a user's own code; as are all in ``site-packages``."""
+"""Modules that are not a user's own code; neither are those in ``site-packages``."""
 
 
 def place_in_own_code(error: BaseException) -> str:
-    """Return where an error left the user's own code, as `` (networks.py, line 12)``; empty if it was never there."""
+    """Return the innermost place in the user's own code, as `` (networks.py, line 12)``; empty if there is none."""
     for cause in causes(error):
         for frame, line in reversed(list(traceback.walk_tb(cause.__traceback__))):
             file, module = Path(frame.f_code.co_filename), str(frame.f_globals.get("__name__", ""))

@@ -83,13 +83,13 @@ def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classific
 
     Args:
         run: a classifier, or what ``load`` takes.
-        images: paths of files, or PIL images of any size, which are prepared as by ``predict``; or raw images, bright
+        images: paths of files, or PIL images of any size, prepared as ``predict`` does; or raw images, bright
             on black: a tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``, ``(B, 28, 28)`` or
             ``(B, 1, 28, 28)``, of integers from 0 to 255 or of floats from 0 to 1; or a list of any of these.
 
     Returns:
         A pair: the most probable class name of each image, and probabilities ``(B, 10)``, on the classifier's device
-        and in the order of the pair's ``class_names``. For one image, B is 1. Its ``repr`` is a table.
+        and in the order of the pair's ``class_names``. For one image, B is 1. The pair's ``repr`` is a table.
 
     Raises:
         UserError: there is no such checkpoint, the images are of another kind, or a file cannot be read.

@@ -34,7 +34,7 @@ FEWEST_IMAGES = 100
 """Fewest validation images to fit a temperature on; with fewer, the result would be chance."""
 
 HOTTEST = 20.0
-"""Temperatures are searched from the inverse of this to this: if all images are right, no temperature is best."""
+"""The search covers 1 / HOTTEST to HOTTEST. It needs bounds: if all images are right, no temperature is best."""
 
 
 def direction(monitor: str) -> Literal["min", "max"]:
@@ -173,7 +173,7 @@ def find_limits(logits: Tensor, labels: Tensor) -> Limits:
     """Find the thresholds for likely classes, from validation logits ``(N, 10)`` and labels ``(N,)``."""
     true = logits.double().softmax(dim=1).gather(1, labels[:, None])[:, 0].nan_to_num().sort().values
     largest = logits.max(dim=1).values.nan_to_num(nan=-1e4).clamp(-1e4, 1e4).sort().values
-    place = int((len(true) + 1) * (1 - COVERAGE))  # rounded down, for more likely classes
+    place = int((len(true) + 1) * (1 - COVERAGE))  # rounded down: a lower threshold makes more classes likely
     return Limits(true[place - 1].item() if place else 0.0, largest[int(len(true) * (1 - BELIEVED))].item())
 
 

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from fashion_lightning.networks.precision import bf16_is_native
 
 TOGETHER = 3
-"""Iterations to combine. Rounding makes eigenvalues slightly negative, and each iteration multiplies those by 12."""
+"""Iterations to combine, no more: rounding makes eigenvalues negative, and each iteration multiplies them by 12."""
 
 
 def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
@@ -17,8 +17,8 @@ def orthogonalized(matrix: Tensor, steps: int) -> Tensor:
 
     The coefficients of the quintic are chosen for speed, not convergence: singular values end up in about [0.7, 1.2]
     (https://kellerjordan.github.io/posts/muon/). Each iteration multiplies the matrix by a polynomial of its Gram
-    matrix, which is smaller (``(m, m)`` for m <= n). Multiplying the polynomials of three iterations with each other
-    first, and only their product with the matrix, takes half of the time.
+    matrix, which is smaller (``(m, m)`` for m <= n). Multiplying the polynomials of three iterations first,
+    and then the matrix by their product, takes half of the time.
 
     Args:
         matrix: ``(m, n)``.

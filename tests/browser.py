@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 NEEDED = "FASHION_LIGHTNING_NEEDS_BROWSER"
-"""Set where a missing browser is a failure, as CI does where one can be had."""
+"""Set it to make a missing browser a failure, as CI does if a browser can be installed."""
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens pages of one file; in the end none of them may have complained or asked another place."""
+    """Open pages of one file; fail at the end if one wrote to its console or sent a request elsewhere."""
     complaints: list[str] = []
 
     def open_page(url: str, width: int = 1280, scheme: Any = "light", **options: Any) -> Page:
@@ -80,6 +80,6 @@ def axe() -> str:
 def violations(page: Page) -> list[str]:
     """The elements in which axe-core finds a fault of accessibility."""
     page.evaluate(axe())
-    page.wait_for_timeout(500)  # colours move to where they are to be
+    page.wait_for_timeout(500)  # until colour transitions end
     found = "axe.run().then(said => said.violations.flatMap(it => it.nodes.map(at => `${it.id}: ${at.html}`)))"
     return page.evaluate(found)  # type: ignore[no-any-return]

@@ -76,7 +76,7 @@ def write_generated_data(folder: Path) -> dict[str, str]:
 
 
 def write_pictures(folder: Path, counts: dict[str, int], size: int = 12) -> Path:
-    """Class folders of coloured pictures; each class has stripes of its own width in noise, no two are the same."""
+    """Write class folders of coloured pictures: noise with stripes, whose width tells the class; no two are equal."""
     random = np.random.default_rng(0)
     for number, (name, count) in enumerate(counts.items()):
         (folder / name).mkdir(parents=True)
@@ -88,9 +88,9 @@ def write_pictures(folder: Path, counts: dict[str, int], size: int = 12) -> Path
 
 
 def command_with_hashes(script: Path, hashes: dict[str, str]) -> list[str]:
-    """The start of a command line for a process of its own, in which files with these hashes count as the real ones.
+    """Return the start of a command whose process takes files with these hashes for the real ones.
 
-    So it is in the processes that it starts.
+    The processes that it starts do so too.
     """
     lines = (
         "import os; os.environ.setdefault('OMP_NUM_THREADS', '1')",
@@ -128,7 +128,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
 
 @pytest.fixture(autouse=True)
 def offline(generated: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The generated files stand for the real ones; whoever reaches for the network fails."""
+    """Use the generated files instead of the real ones; fail a test that uses the network."""
 
     def no_network(folder: Path) -> Path:
         raise AssertionError(f"a test reached for the network, into {folder}")
@@ -138,7 +138,7 @@ def offline(generated: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch:
     monkeypatch.setattr(source, "SYSTEM_FOLDER", tmp_path / "no-system-copy")
     monkeypatch.setattr(source, "_download_with_torchvision", no_network)
     monkeypatch.setattr(source, "_download_with_apt", no_network)
-    monkeypatch.setattr(origin, "git_state", lambda folder: {})  # that of whoever runs the tests
+    monkeypatch.setattr(origin, "git_state", lambda folder: {})  # otherwise that of the developer's checkout
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
     monkeypatch.chdir(tmp_path)
@@ -188,13 +188,13 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def command_on_generated_data(tmp_path: Path) -> list[str]:
-    """The start of a command line for a process of its own, in which the generated files count as the real ones."""
+    """Return the start of a command whose process uses the generated files."""
     return command_with_hashes(tmp_path / "fashion_lightning_on_generated_data.py", source.SHA256)
 
 
 @pytest.fixture
 def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data: list[str]) -> None:
-    """Processes that the package starts take the generated files for the real ones, too, and one thread each."""
+    """Make the package's child processes use the generated files and one thread each."""
     for module in ("runs.processes", "from_python"):
         monkeypatch.setattr(f"fashion_lightning.{module}.PROGRAM", tuple(command_on_generated_data))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -202,13 +202,13 @@ def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data
 
 @pytest.fixture
 def fitted(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> Callable[..., Path]:
-    """Fits the tiny recipe with more settings and returns the run folder, ``RUN``; a second time, it is a copy."""
+    """Fit the tiny recipe with more settings and return the run folder, ``RUN``; a copy if it was fitted before."""
 
     def fit(*settings: str, exits: int | None = None) -> Path:
         kept = generated[0].with_name(hashlib.sha256(repr(settings).encode()).hexdigest())
         if not kept.exists():
             cli("fit", "--config", recipe, *settings, exits=exits)
-            next(RUN.parents[1].glob("*/version_0")).rename(kept)  # another network gives it its name
+            next(RUN.parents[1].glob("*/version_0")).rename(kept)  # another network's name, perhaps
         shutil.copytree(kept, RUN)
         return RUN
 

@@ -1,4 +1,4 @@
-"""A signal at a chosen moment of a fit, and what two runs are compared by."""
+"""Send a signal at a chosen moment of a fit, and compare the states of two runs."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ def assert_same_state(run: Path, other: Path) -> None:
 
 
 def wait_for(condition: Callable[[], object], process: "subprocess.Popen[Any] | None" = None) -> None:
-    """Wait until something is so; a process must not end before."""
+    """Wait until a condition holds; fail if the process ends before."""
     deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline

@@ -9,8 +9,8 @@ Each training has dropout, augmentation and an average of its weights; the sched
 the precision and pruning take turns. With --recipe, it is one of configs/ in batches of 50; own_pictures
 trains on class folders and draws each class equally often. A killed one is continued by the command that a
 user would type, and killed again. At its end, weights, optimizer, averages, metrics, callbacks and curves
-(read raw from the event files) must equal those of a run that nothing disturbed. Of several processes, any
-one is killed, and the others must end soon and by themselves.
+(read raw from the event files) must equal those of a run that nothing disturbed. With several processes, one of
+them is killed, and the others must soon end by themselves.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ from tests.conftest import ROOT, command_with_hashes, write_generated_data, writ
 EPOCHS = 10
 
 BOUND = 60
-"""Seconds within which the other processes of a run end where one is killed, on a busy machine."""
+"""Seconds within which the other processes must end after one was killed, on a busy machine."""
 
 RECIPE: dict[str, Any] = {
     "model": {
@@ -91,7 +91,7 @@ def cases() -> Iterator[dict[str, Any]]:
 
 
 def shipped(name: str) -> Iterator[dict[str, Any]]:
-    """A recipe of configs/ without end: its network, optimizer, schedule, augmentation and pruning, on few images."""
+    """Yield one recipe of configs/ without end: network, optimizer, schedule, augmentation, pruning; on few images."""
     recipe = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text(encoding="utf-8"))
     recipe["data"] |= {"batch_size": 50, "val_size": 100, "balanced": name == "own_pictures"}
     recipe["trainer"] |= {"accelerator": "cpu", "precision": "bf16-mixed", "log_every_n_steps": 1}
@@ -141,7 +141,7 @@ def logged(run: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def fingerprint(run: Path) -> dict[str, str]:
-    """What must be equal of two runs, by name."""
+    """Return the values that two runs must have in common, by name."""
     found: dict[str, str] = {}
     for file in ("last.ckpt", "best.ckpt"):
         content = torch.load(run / "checkpoints" / file, weights_only=True)
@@ -165,7 +165,7 @@ def processes_of(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process does anything yet; one that has ended may be listed until its parent asks for it."""
+    """Check whether a process still runs; an ended one stays listed until its parent waits for it."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     return False

@@ -45,7 +45,7 @@ MODULES = {
 
 
 class Visitor(MutationVisitor):
-    """Mutates decorated functions as well, which mutmut's own way to choose a mutant cannot, and no messages."""
+    """Mutates decorated functions, which mutmut itself cannot, but no error messages."""
 
     def _skip_node_and_children(self, node: libcst.CSTNode) -> bool:
         plain = node.with_changes(decorators=()) if isinstance(node, libcst.FunctionDef) else node

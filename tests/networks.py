@@ -19,7 +19,7 @@ class WithDropout(nn.Sequential):
 
 
 class FallsOnce(WithDropout):
-    """Says the opposite where it is evaluated after 11 to 20 training steps: its accuracy falls, then rises again."""
+    """Negates its logits in evaluations after 11 to 20 training steps: its accuracy falls, then rises again."""
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = super().forward(images)  # type: ignore[no-untyped-call]
@@ -56,7 +56,7 @@ class FailsLater(Linear):
 
 
 class InfiniteInValidation(Linear):
-    """Trains as it should, and gives infinite logits when it is not trained."""
+    """Trains normally, and returns infinite logits in evaluation mode."""
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = super().forward(images)  # type: ignore[no-untyped-call]
@@ -64,7 +64,7 @@ class InfiniteInValidation(Linear):
 
 
 class BranchesByValue(Linear):
-    """Has no graph of fixed operations."""
+    """Branches on a value, so it has no fixed graph."""
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = super().forward(images)  # type: ignore[no-untyped-call]

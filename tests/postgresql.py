@@ -25,7 +25,7 @@ class Server:
 
     Args:
         folder: that it may write to.
-        account: that it runs under; it refuses to be root.
+        account: the user to run as; PostgreSQL refuses to run as root.
     """
 
     def __init__(self, folder: Path, account: str | None) -> None:
@@ -35,7 +35,7 @@ class Server:
             self.port: int = free.getsockname()[1]
 
     def url(self, database: str, password: str = PASSWORD) -> str:
-        """What ``--storage`` takes."""
+        """Return the database's URL for ``--storage``."""
         quoted = password.replace("%", "%25").replace("{", "%7B")
         return f"postgresql://{USER}:{quoted}@127.0.0.1:{self.port}/{database}"
 

@@ -1,4 +1,4 @@
-"""A fingerprint of what each recipe trains: two commits that print the same lines train the same, to the bit.
+"""Print a hash of the weights that each recipe trains; equal lines mean equal weights, to the bit.
 
     python -m tests.recipe_weights [words of the recipes to try] > before.txt
 

@@ -1,4 +1,4 @@
-"""A server in a thread of this process, and questions to it."""
+"""Run a server in a thread of this process, and send requests to it."""
 
 import http.client
 import io

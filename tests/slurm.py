@@ -43,7 +43,7 @@ PartitionName=all Nodes={host} Default=YES
 """Without cgroups, which a container lacks."""
 
 DAEMONS = (
-    # Any file is a key for one machine; --force takes one that others may read.
+    # On one machine any file can be the key; --force accepts one that other users can read.
     "munged --foreground --force --key-file={folder}/slurm.conf --socket={folder}/munge --pid-file={folder}/munge.pid"
     " --seed-file={folder}/seed --log-file={folder}/munge.log",
     "slurmctld -D",

@@ -3,8 +3,8 @@
     python -m tests.sweep_kills --kills 10
     python -m tests.sweep_kills --kills 10 --workers 3
 
-One worker keeps its study in a file, and trains two trials at a time. Several share one in a PostgreSQL server of their
-own, which is stopped and started again meanwhile. A killed worker is started again by the same command; half of the
+One worker keeps its study in a file, and trains two trials at a time. Several share a study in a PostgreSQL server of
+their own, which is restarted meanwhile. A killed worker is started again by the same command; half of the
 time its fits are killed in the same instant, as by a power cut. At the end every trial must be there once, each in a
 run folder of its own; a fit that was finished must not have been touched again; and every fit must have ended with the
 bits of an undisturbed one with the same settings.
@@ -86,7 +86,7 @@ class Workers:
         self.start()
 
     def look(self) -> list[str]:
-        """Take away workers that are done; return what is wrong."""
+        """Forget workers that have ended; return the faults found."""
         wrong = []
         for worker in [worker for worker in self.running if worker.poll() is not None]:
             self.running.remove(worker)
@@ -100,7 +100,7 @@ class Workers:
         return wrong
 
     def wait(self, epochs: float = math.inf) -> list[str]:
-        """Let them work for so many epochs of any fits, or until they are done; return what is wrong."""
+        """Wait until the fits have done this many epochs, or the workers have ended; return the faults found."""
         wrong, enough, deadline = [], len(self.saves) + epochs, time.monotonic() + 600
         while self.running and len(self.saves) < enough and time.monotonic() < deadline:
             wrong += self.look()
@@ -109,7 +109,7 @@ class Workers:
 
 
 def check(workers: Workers, trials: int, program: Sequence[str]) -> list[str]:
-    """Compare what a sweep has left with what it must have left."""
+    """Check a sweep's trials, run folders and weights; return the faults found."""
     sweep = workers.folder / "tensorboard_logs/recipe_sweep"
     with (sweep / "trials.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

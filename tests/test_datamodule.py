@@ -40,7 +40,7 @@ def test_fit_and_validate_never_open_the_test_files(data: Path, tmp_path: Path) 
     datamodule.prepare_data()
     for stage in ("fit", "validate"):
         datamodule.setup(stage)
-    with pytest.raises(UserError, match="does not hold Fashion-MNIST's files whole"):
+    with pytest.raises(UserError, match="does not hold all of Fashion-MNIST's files"):
         datamodule.setup("test")
 
 
@@ -52,7 +52,7 @@ def test_fit_and_validate_never_open_the_test_files(data: Path, tmp_path: Path) 
         ({"cutout": 40}, "data.cutout must be at least 0 and below 29, not 40"),
         ({"prune": 0.8}, "data.prune must be at least 0 and below 0.7, not 0.8"),
         ({"val_size": -1}, "data.val_size is -1"),
-        ({"fold": "4/3"}, "data.fold is 4/3: give the number of a fold and how many there are, as 2/5"),
+        ({"fold": "4/3"}, "data.fold is 4/3: give the number of a fold and the number of folds, such as 2/5"),
         ({"fold": "1/1"}, "data.fold is 1/1"),
         ({"val_size": 600}, "data.val_size is 600"),
         ({"val_size": 1.5}, "data.val_size is 1.5"),

@@ -253,8 +253,8 @@ def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
         (" ", "needs the name of a file, not of a folder: ' '"),
         ("kept/new", "needs the name of a file, not of a folder"),
         ("kept/a.xlsx", "must end in .csv or .json, not 'a.xlsx'"),
-        ("kept/taken.csv/a.csv", "cannot be written: .*taken.csv takes no new file"),
-        ("kept/new/er/a.csv", "cannot be written: .*new takes no new file"),
+        ("kept/taken.csv/a.csv", "cannot be written: no file can be created in .*taken.csv"),
+        ("kept/new/er/a.csv", "cannot be written: no file can be created in .*new"),
         ("~nobody_here/a.csv", "cannot be used"),
     ],
 )

@@ -191,7 +191,7 @@ def test_too_few_validation_images_choose_no_epoch(cli: Run, recipe: Path) -> No
     """Nothing is learned here: the first epoch would be the best one."""
     fit = ["fit", "--config", recipe, "--network=tests.networks.Linear", "--lr=0", "--trainer.max_epochs=3"]
     printed = cli(*fit, "--data.val_size=20")
-    assert "20 validation images are too few to choose an epoch by: the last one counts." in printed
+    assert "20 validation images are too few to choose an epoch by: the last epoch counts." in printed
     assert best_of(Path("tensorboard_logs/Linear/version_0"))["epoch"] == 2
 
 

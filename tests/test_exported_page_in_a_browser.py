@@ -146,12 +146,12 @@ def test_a_dropped_picture_is_classified_and_the_page_fits(
 @pytest.mark.parametrize(
     ("file", "said"),
     [
-        (b"no picture", "This cannot be read as a picture. JPEG, PNG, WebP, GIF and BMP can."),
-        (file_of(picture("RGB"), "JPEG")[:300], "This cannot be read as a picture."),
-        (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "This cannot be read as a picture."),
-        (b"", "This cannot be read as a picture."),
+        (b"no picture", "This file cannot be opened as a picture. JPEG, PNG, WebP, GIF and BMP can be opened."),
+        (file_of(picture("RGB"), "JPEG")[:300], "This file cannot be opened as a picture."),
+        (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "This file cannot be opened as a picture."),
+        (b"", "This file cannot be opened as a picture."),
         (b"    ftypheic", "This browser cannot open HEIC, in which iPhones store photographs. Save it as JPEG."),
-        (bytes(50_000_000), "The picture has 50 MB. Up to 40 MB are taken."),
+        (bytes(50_000_000), "The picture has 50 MB. The limit is 40 MB."),
     ],
     ids=["text", "torn", "SVG", "empty", "HEIC", "50 MB"],
 )

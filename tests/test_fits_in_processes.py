@@ -116,7 +116,7 @@ def test_an_interrupted_repetition_goes_on_where_it_stopped(
     process = subprocess.Popen([*command_on_generated_data, *long], stdout=subprocess.PIPE, text=True)
     wait_for(lambda: (progress := read_progress(run)) and progress.step, process)
     assert cli(*long, exits=2) == (
-        f"error: Another repeat of tiny runs, in {LOGS}. Wait for it or stop it; then repeat this command.\n"
+        f"error: Another repeat of tiny is running, in {LOGS}. Wait for it or stop it; then try again.\n"
     )
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
@@ -154,7 +154,7 @@ def test_threads_are_shared_and_it_is_said(cli: Run, recipe: Path, monkeypatch: 
     cores = len(os.sched_getaffinity(0))
     printed = cli("repeat", "--config", recipe, "--seeds", "1", "--processes", str(cores), "--trainer.max_epochs", "1")
     assert (
-        "Each takes OMP_NUM_THREADS=1. A fit alone takes all threads, and its weights differ in the last bits"
+        "Each fit uses OMP_NUM_THREADS=1. A single fit uses all threads, so its weights would differ in the last bits"
         in printed
     )
     assert '"threads": 1' in (LOGS / "version_0/progress.json").read_text()

@@ -99,7 +99,7 @@ def test_what_is_classified_shows_itself_as_a_table_and_stays_a_pair() -> None:
 @pytest.mark.parametrize(
     ("images", "problem"),
     [
-        (torch.zeros(3, 3, 28, 28), r"shape \(3, 3, 28, 28\) cannot be classified: it must be \(28, 28\)"),
+        (torch.zeros(3, 3, 28, 28), r"shape \(3, 3, 28, 28\) cannot be classified: the shape must be \(28, 28\)"),
         (np.zeros((32, 32), np.uint8), r"shape \(32, 32\) .* give files or PIL images"),
         ([], r"shape \(0,\)"),
         (IMAGES.float(), r"Pixels of float32 from 0 to 255 .* floats in \[0, 1\]"),

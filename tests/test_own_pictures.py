@@ -101,11 +101,11 @@ def test_idx_files_of_any_number_of_classes_are_the_same_data_as_class_folders(t
 def test_idx_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     digits(tmp_path)
     (tmp_path / "idx" / "classes.txt").write_text("A\nB")
-    with pytest.raises(UserError, match="has 2 names, and the labels are of 26 classes"):
+    with pytest.raises(UserError, match="has 2 names, but the labels have 26 classes"):
         own_pictures.load(tmp_path / "idx")
     images = next((tmp_path / "idx").glob("*train-images*"))
     images.write_bytes(gzip.compress(gzip.decompress(images.read_bytes())[:-1]))
-    with pytest.raises(UserError, match="is not a whole IDX file"):
+    with pytest.raises(UserError, match="is not a complete IDX file of integers"):
         own_pictures.load(tmp_path / "idx")
 
 
@@ -150,17 +150,17 @@ def untrained(folder: Path) -> None:
         (few_pictures, "The class .blue.* of .* has fewer than 5 pictures to train on. Give it more"),
         (
             lambda folder: shutil.copytree(folder / "red", folder / "red/more"),
-            "red/more/0.png lies above or below the folder of a class",
+            "red/more/0.png is not directly in a class folder",
         ),
         (
             lambda folder: shutil.copytree(folder / "red", folder / "Red"),
             "The classes Red and red of .* differ only in case",
         ),
-        (broken, "9 of 90 files cannot be read: .*red/0.png cannot be read .* Up to 5% would be skipped"),
+        (broken, "9 of 90 files cannot be read: .*red/0.png cannot be read .* Up to 5% may be unreadable"),
         (all_equal, "All pictures in .* look the same"),
         (
             lambda folder: shutil.copytree(folder / "red", folder / "train/red"),
-            "0.png lies above or below the folder of a class. Pictures lie as .*shapes/train/cat/1.jpg",
+            "0.png is not directly in a class folder. Place pictures like .*shapes/train/cat/1.jpg",
         ),
         (untrained, "has no pictures to train on for the class yellow"),
         (lambda folder: (folder / "yellow").mkdir(), "has no pictures to train on for the class yellow"),
@@ -236,4 +236,4 @@ def test_weights_are_fine_tuned_and_freeze_trains_the_head_alone(shapes: Path, t
     after = fashion_lightning.load("shapes").network.state_dict()
     changed = {name for name in after if after[name].shape != before[name].shape or (after[name] != before[name]).any()}
     assert changed == {"head.weight"}
-    assert "name the weights of the others" in cli("fit", "--freeze", exits=2)
+    assert "give the weights of the others" in cli("fit", "--freeze", exits=2)

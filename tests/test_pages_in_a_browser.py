@@ -133,7 +133,7 @@ def test_what_cannot_be_answered_is_said_and_the_next_picture_is_answered(open_s
     page = open_served()
     (large := tmp_path / "large.png").write_bytes(bytes(50_000_000))
     page.set_input_files("#file", large)
-    expect(page.locator("#problem")).to_have_text("The picture has 50 MB. Up to 20 MB are taken.")
+    expect(page.locator("#problem")).to_have_text("The picture has 50 MB. The limit is 20 MB.")
     drop(page, file_of(shirt(300, 300)))
     answer(page)
     drop(page, file_of(shirt(600, 600), "JPEG")[:3000], "image/jpeg")

@@ -102,7 +102,7 @@ def test_memory_that_runs_out_in_training_is_one_line(recipe: Path, command_on_g
     script.write_text(TOO_LITTLE_LATER + script.read_text())
     done = shell(f"FL fit --config {recipe}", command_on_generated_data)
     assert done.returncode == 2
-    assert "error: There is not enough memory. Make something smaller: data.batch_size" in done.stderr
+    assert "error: There is not enough memory. Use a smaller data.batch_size" in done.stderr
     assert "Traceback" not in done.stderr
 
 

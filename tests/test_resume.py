@@ -54,7 +54,7 @@ def test_within_an_epoch_neither_processes_nor_batch_size_can_change(cli: Run, i
     content["fashion_lightning"]["processes"] = 2
     torch.save(content, interrupted / "checkpoints/last.ckpt")
     printed = cli("fit", "--ckpt_path", interrupted, exits=2)
-    assert "lies within an epoch, whose images 2 processes have shared; 1 cannot go on there" in printed
+    assert "was saved within an epoch that 2 processes shared; 1 cannot continue it" in printed
 
 
 def test_the_best_checkpoint_takes_the_place_of_a_bad_last_one(cli: Run, trained: Path) -> None:

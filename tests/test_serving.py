@@ -100,7 +100,7 @@ REFUSED = {
         file_of(shirt(40, 40), "TIFF"),
         "image/tiff",
         415,
-        "BMP, GIF, JPEG, PNG, WEBP can",
+        "one of BMP, GIF, JPEG, PNG, WEBP",
     ),
     "vectors": (
         b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",

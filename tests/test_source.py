@@ -133,7 +133,7 @@ def test_half_a_file_is_refused_and_half_a_download_never_put_in_place(
     with pytest.raises(UserError, match="its files are not Fashion-MNIST's by their SHA-256"):
         source.load("train", tmp_path)
     assert list(source.raw_folder(tmp_path).iterdir()) == []
-    with pytest.raises(UserError, match="does not hold Fashion-MNIST's files whole, but t10k-images"):
+    with pytest.raises(UserError, match="does not hold all of Fashion-MNIST's files, but t10k-images"):
         source.load("train", half(tmp_path / "typed"))
 
 

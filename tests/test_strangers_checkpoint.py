@@ -291,7 +291,7 @@ def test_a_new_run_starts_from_weights(cli: Run, trained: Path) -> None:
     )
     assert "tensors taken; new: groups.2" in printed
     assert "They were trained with --data.val_size 100" in printed
-    assert "goes without --ckpt_path" in cli("fit", "--weights", trained, "--ckpt_path", trained, exits=2)
+    assert "leave --ckpt_path out" in cli("fit", "--weights", trained, "--ckpt_path", trained, exits=2)
 
 
 @pytest.mark.parametrize(

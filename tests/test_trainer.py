@@ -27,7 +27,7 @@ from tests.test_tensorboard import curve
 def test_lightnings_own_parts_are_refused_unless_they_are_known_to_go_on_exactly() -> None:
     Trainer(accelerator="cpu", logger=False, callbacks=[callbacks.LearningRateMonitor()])
     for part in (callbacks.StochasticWeightAveraging(0.1), callbacks.GradientAccumulationScheduler({0: 2})):
-        with pytest.raises(UserError, match="a run that was killed would not go on with it"):
+        with pytest.raises(UserError, match="a run that was killed would not continue"):
             Trainer(accelerator="cpu", logger=False, callbacks=[part])
 
 
@@ -111,7 +111,7 @@ def test_patience_that_can_never_stop_a_run_is_said(
     stopping.EarlyStopping(patience).on_train_start(trainer, trainer)
     said = capsys.readouterr().out.partition(". Check")[0]
     assert said == (
-        f"--patience {patience} cannot stop this run early: checks of val/loss in all: {checks}" if checks else ""
+        f"--patience {patience} cannot stop this run early (checks of val/loss: {checks})" if checks else ""
     )
 
 

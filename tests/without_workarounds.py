@@ -1,10 +1,10 @@
-"""Takes each workaround of a fault of the stock parts out, and checks that a test fails then.
+"""Remove each workaround for a fault in a library, and check that a test then fails.
 
     python -m tests.without_workarounds [words of the faults to try]
 
-Lightning's and torch's faults are told in the code, where they are worked around. A test that passed
-without its workaround would guard nothing; when upstream mends a fault, the test that still passes
-here tells that the workaround may go. Each entry runs on a copy of the checkout.
+The code describes each fault beside its workaround. A test that passed without its workaround would guard
+nothing; once upstream fixes a fault, the test passes here, and the workaround can go. Each entry runs on a copy
+of the checkout.
 """
 
 import os
@@ -215,7 +215,7 @@ def copy_checkout(scratch: Path) -> Path:
 
 
 def fails_without(workaround: Workaround) -> str:
-    """Run the guarding tests without a workaround; what they fail with, or nothing if they pass."""
+    """Run the guarding tests without a workaround; return the failure, or nothing if they pass."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = copy_checkout(Path(scratch))
         path = copy / "fashion_lightning" / workaround.file

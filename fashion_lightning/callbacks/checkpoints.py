@@ -20,9 +20,9 @@ class BestCheckpoint(ModelCheckpoint):
     """Keeps ``checkpoints/best.ckpt``, chosen on the validation images after each epoch.
 
     Args:
-        monitor: the metric that chooses; callbacks may log others. The lowest value is best if its name ends in
-            ``loss``, ``error`` or ``ece``, else the highest. Of two equal epochs, the earlier one stays. A metric of
-            training is compared after every epoch, even without validation.
+        monitor: the metric to choose by; it may be one that a callback logs. The lowest value is best if its name
+            ends in ``loss``, ``error`` or ``ece``, else the highest. Of two equal epochs, the earlier one stays. A
+            metric of training is compared after every epoch, even without validation.
 
     With too few validation images to choose by, the last epoch that was validated counts as the best.
     """
@@ -44,11 +44,11 @@ class BestCheckpoint(ModelCheckpoint):
         if len(images) < len(enough) and stage == "fit" and self.monitor not in TRAIN_METRICS:
             self.monitor = None
             if trainer.is_global_zero:
-                print(f"{len(images)} validation images are too few to choose an epoch by: the last one counts.")
+                print(f"{len(images)} validation images are too few to choose an epoch by: the last epoch counts.")
         super().setup(trainer, pl_module, stage)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # The metric may be missing if max_steps ends the run before its first validation; otherwise that is an error.
+        # If max_steps ends the run before its first validation, the metric may be missing; otherwise that is an error.
         if self.monitor in trainer.callback_metrics or validated_in_epoch(trainer):
             super().on_train_epoch_end(trainer, pl_module)
 
@@ -114,7 +114,7 @@ def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
 
 
 def may_ask(trainer: Trainer, batch_idx: int) -> bool:
-    """Check whether a collective call is due after this batch: every eighth, because all processes wait for it."""
+    """Check whether processes may communicate after this batch: several only after every eighth, since all wait."""
     return trainer.world_size == 1 or (batch_idx + 1) % 8 == 0
 
 
@@ -125,7 +125,7 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         every_n_minutes: minutes between two saves within an epoch.
-        every_n_steps: also the optimizer steps between two saves within an epoch; by default only time counts.
+        every_n_steps: optimizer steps between two saves within an epoch, besides the time; by default only time counts.
 
     Attributes:
         dirpath: the folder to write to.
@@ -145,7 +145,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save when a save is due, and when the run ends in mid-epoch (as by ``max_time``), before it counts as done.
+        """Save when a save is due, and if the run ends in mid-epoch (``max_time``), before Lightning counts the epoch.
 
         If a validation follows, the run ends after it, and ``on_validation_end`` saves.
         """

@@ -24,7 +24,7 @@ class ReseedEachStep(Callback):
 
 
 class KeepOptimizerSettings(Callback):
-    """Applies optimizer settings that the user changed to a resumed run.
+    """Gives a resumed run the optimizer settings that the user has changed.
 
     Restoring an optimizer also restores its learning rate and all other settings, which would silently ignore a typed
     ``--model.optimizer.init_args.lr``. A learning rate that a schedule has lowered remains the same fraction of the new

@@ -20,7 +20,7 @@ WIDTH, HIGHEST = 350, 215
 """Pixels of a card in TensorBoard. It shrinks larger plots by dropping pixels, and letters would lose strokes."""
 
 FONT_SIZE, LINE = 7, 12
-"""Points at 100 dots per inch, and pixels of a line of text."""
+"""Size of text in points, at 100 dots per inch, and height of a line of text in pixels."""
 
 LONGEST_NAME = 14
 """Class names are shortened to this many characters."""
@@ -35,8 +35,8 @@ GAP = 8
 class Pictures(Callback):
     """Draws the first batch of a run, and plots after each validation of a ``fit``, at the step of its curves.
 
-    Only rank 0 draws, and before checkpoints are written, so that no checkpoint counts a validation whose plots are
-    missing. Plots use no random numbers and do not change the training.
+    Only rank 0 draws. It draws before checkpoints are written, so that no checkpoint counts a validation without plots.
+    Plots use no random numbers and do not change the training.
     """
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -106,7 +106,7 @@ def first_images(model: FashionMNISTClassifier, batch: Batch) -> Figure:
 
 
 def confusion_matrix(model: FashionMNISTClassifier, evaluation: dict[str, Tensor]) -> Figure:
-    """Show how many of each class's validation images, in percent, were classified as each class."""
+    """Show, for each true class, the percentage of its validation images that was classified as each class."""
     counts = evaluation["confusion"].double()
     shares = (100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
     figure = new_figure()

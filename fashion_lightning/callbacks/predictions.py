@@ -32,12 +32,12 @@ SHOWN = 20
 
 
 class PredictionsCSV(BasePredictionWriter):
-    """Writes the class and the probabilities of all classes of every image.
+    """Writes the class of every image and the probabilities of all classes.
 
     The columns are ``image,class,label,correct``, then the class names: ``label`` is the true class and ``correct`` is
     ``true`` or ``false``. For photographs the first columns are ``image,class,doubtful,likely``: whether the
-    probability of the class is below ``DOUBTFUL``, and the likely classes. Probabilities have as many digits as restore
-    their float32 value.
+    probability of the class is below ``DOUBTFUL``, and the likely classes. Probabilities have enough digits
+    to restore their float32 values.
 
     Args:
         path: the file, written after the last image; JSON if it ends with ``.json``, else CSV.
@@ -123,8 +123,8 @@ def print_best(photographs: Sequence[Path], answers: Sequence[Answer], images: I
     print_table(["file", "likely", "best", "second", "third"], rows, left=("file", "likely"))
     if doubtful := sum(max(row) < DOUBTFUL for row, _ in answers):
         print(
-            f"Doubtful (?): {doubtful:,} of {len(answers):,}. Half of the validation images with so low a"
-            " probability are wrong."
+            f"Doubtful (?): {doubtful:,} of {len(answers):,}. Of the validation images with so low a"
+            " probability, half were classified wrongly."
         )
     if len(answers) > SHOWN:
         print(f"The first {SHOWN} of {len(answers):,}; the file has them all.")

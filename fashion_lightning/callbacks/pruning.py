@@ -9,7 +9,7 @@ from fashion_lightning.data.pruning import ImageLosses
 
 
 class PruneEasyImages(Callback):
-    """Records for ``data.prune`` each image's loss when last shown, and saves it in checkpoints; idle if that is 0."""
+    """Records each image's loss when last shown, for ``data.prune``, and saves it in checkpoints; else idle."""
 
     def __init__(self) -> None:
         self.losses: ImageLosses | None = None

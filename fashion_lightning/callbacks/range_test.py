@@ -86,11 +86,11 @@ def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
     lr = optimizer.defaults["lr"]
     groups = [group for group in optimizer.param_groups if group.get("initial_lr", group["lr"]) == lr]
     if not groups:
-        raise UserError(f"The lr of {type(optimizer).__name__} decides nothing in this network; nothing can be tested.")
+        raise UserError(f"No parameter of this network uses the lr of {type(optimizer).__name__}: nothing to test.")
     return groups
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
-    """Return moving averages of at least ``WINDOW`` losses, each over a window of steps around it."""
+    """Return the mean loss in a window around each step; there must be at least ``WINDOW`` losses."""
     sums, counts = (np.convolve(values, np.ones(WINDOW), "same") for values in (losses, np.ones_like(losses)))
     return list(sums / counts)

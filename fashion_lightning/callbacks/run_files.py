@@ -22,8 +22,8 @@ class RunFiles(Callback):
 
     With its card, a checkpoint can be tested and used after it was moved.
 
-    Must come before all callbacks that need the folder, because it tells the other processes where rank 0 writes as
-    soon as they are connected. An environment variable would only reach the processes that Lightning starts: those of
+    Must come before all callbacks that need the folder: as soon as the processes are connected, it tells the others
+    where rank 0 writes. An environment variable would only reach the processes that Lightning starts: those of
     torchrun and SLURM are running before the folder exists.
 
     Args:
@@ -65,7 +65,7 @@ class RunFiles(Callback):
         self._write_progress(trainer, "training", trainer.current_epoch)
 
     def of_now(self, trainer: Trainer) -> dict[str, Any]:
-        """Describe the origin of what this Trainer does now: command, machine and versions."""
+        """Describe the origin of the current command: its arguments, machine and versions."""
         device = trainer.strategy.root_device
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
         return origin.describe(self.arguments, *self.labels, gpu, torch.get_num_threads())

@@ -31,8 +31,8 @@ class EarlyStopping(callbacks.EarlyStopping):
     Args:
         patience: validations without improvement (one per epoch by default) before training stops; 0 stops at the
             first, as 1 does; null never stops.
-        monitor: the metric to watch; callbacks may log others. It should fall if its name ends in ``loss``, ``error``
-            or ``ece``, else rise. A metric of training is checked after each epoch.
+        monitor: the metric to watch; it may be one that a callback logs. It should fall if its name ends in ``loss``,
+            ``error`` or ``ece``, else rise. A metric of training is checked after each epoch.
         min_delta: the smallest change that counts as an improvement.
     """
 
@@ -59,7 +59,7 @@ class EarlyStopping(callbacks.EarlyStopping):
         # The first check has nothing to compare with, and after the last one the run ends anyway.
         if self.monitor not in TRAIN_METRICS and checks - 1 <= max(self.patience, 1) < sys.maxsize:
             print(
-                f"--patience {self.patience} cannot stop this run early: checks of {self.monitor} in all: {checks:.0f}."
+                f"--patience {self.patience} cannot stop this run early (checks of {self.monitor}: {checks:.0f})."
                 " Check it more often (--trainer.check_val_every_n_epoch 1), train longer, or follow a metric of"
                 " training (--early_stopping.monitor train/loss).",
                 flush=True,
@@ -78,15 +78,15 @@ class ValidateLastEpoch(Callback):
     run that ends within an epoch is not validated: Lightning logs at a step that is one too low when a run continues
     from a validation in mid-epoch (training_epoch_loop.py, ``_batches_that_stepped``).
 
-    Must come after ``Timer``, which stops a run in the same hook. Lightning runs checkpoint callbacks, which check
-    whether a validation follows, last anyway.
+    Must come after ``Timer``, which stops a run in the same hook. Checkpoint callbacks check whether a validation
+    follows; Lightning runs them last anyway.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """When resuming after an epoch's validation, end the epoch instead of training past its end."""
         self.every = trainer.check_val_every_n_epoch
         if trainer.fit_loop.restarted_mid_epoch and trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            trainer.check_val_every_n_epoch = None  # Lightning skips a validation that was done only if it is due
+            trainer.check_val_every_n_epoch = None  # Lightning skips a finished validation only if one is due
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.check_val_every_n_epoch = self.every

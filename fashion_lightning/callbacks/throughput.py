@@ -9,7 +9,7 @@ from fashion_lightning.runs.tensorboard import THROUGHPUT
 
 
 class Throughput(Callback):
-    """Logs images per second of each epoch or resumed rest, of all processes, without the time of validation."""
+    """Logs images per second of each epoch (or of its part after a resume), over all processes, without validation."""
 
     def __init__(self) -> None:
         self.images, self.seconds = 0, 0.0

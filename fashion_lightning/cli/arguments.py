@@ -47,7 +47,7 @@ def complete(
     """
     given_weights = getattr(given, "weights", None)
     if given_weights and given.ckpt_path:
-        raise UserError("--weights starts a new run, and goes without --ckpt_path.")
+        raise UserError("--weights starts a new run: leave --ckpt_path out.")
     typed = {option: value for option, _, value in (setting.partition("=") for setting in settings)}
     files = [find_config(name) for name in given.config]
     configs = [_read_config(file) for file in files]
@@ -90,7 +90,7 @@ def complete(
 
 
 def _name_of_folder(name: str, network: str, configs: Sequence[dict[str, Any]]) -> str:
-    """Return the name of a recipe, or of a network, typed or in a later config, that is not its own."""
+    """Return the network's class name if the user chose another network than the recipe's, else the recipe's name."""
     networks = [*(config.get("model", {}).get("network") for config in configs), network]
     paths = [str(each.get("class_path") if isinstance(each, dict) else each) for each in networks]
     classes = [path.rpartition(".")[2] for path in paths if own_modules.IMPORT_PATH.fullmatch(path)]
@@ -121,7 +121,7 @@ def _resolve(
 
 
 def _add_callbacks_up(configs: Sequence[dict[str, Any]], replaced: bool) -> None:
-    """Add to each config the callbacks of earlier ones, which jsonargparse would drop; print which a flag drops."""
+    """Add earlier configs' callbacks to each config's (jsonargparse drops them); print those that a flag drops."""
     callbacks: list[Any] = []
     for config in configs:
         if own := config.get("trainer", {}).get("callbacks"):

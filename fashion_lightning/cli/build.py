@@ -46,7 +46,7 @@ from fashion_lightning.runs import continuing, folder, processes, tensorboard, w
 from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.schedules import RunSchedule, check_length
 
-set_parsing_settings(import_path_allowlist=[])  # only jsonargparse's: no setting can name subprocess.Popen
+set_parsing_settings(import_path_allowlist=[])  # only jsonargparse's own list: no setting can name subprocess.Popen
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 RUN_IDS = {"MLFlowLogger": "run_id", "WandbLogger": "id"}
@@ -137,13 +137,15 @@ class FashionMNISTCLI(LightningCLI):
         if self.weights is not None:
             self._start_from(self.weights)
         elif self.config["model"]["freeze"] and self.checkpoint is None:
-            raise UserError("--freeze trains only the last layer: name the weights of the others, as --weights cnn.")
+            raise UserError(
+                "--freeze trains only the last layer: give the weights of the others, such as --weights cnn."
+            )
         self.timer = Timer(duration=settings["max_time"])
         labels = getattr(self.given, "name", None) or "", getattr(self.given, "note", None) or ""
         self.run_files = run_files.RunFiles(self.plain_config, self.name, self.given.typed, labels, self._use_run_dir)
         shows_bar = settings["enable_progress_bar"] and sys.stdout.isatty()
         kwargs["enable_progress_bar"] = shows_bar and self.command != "fit"  # Lightning's bar
-        # Lightning calls Checkpoints last; of these BestCheckpoint first, whose record LastCheckpoint saves.
+        # Lightning calls Checkpoints last, and BestCheckpoint before LastCheckpoint, which saves its record.
         self.trainer_defaults["callbacks"] = [
             terminal.EpochLines(shows_bar),
             self.run_files,
@@ -174,13 +176,13 @@ class FashionMNISTCLI(LightningCLI):
             monitor = self.config[part]["monitor"]
             if monitor not in METRICS and not self.config["trainer"]["callbacks"]:
                 raise UserError(
-                    f"--{part}.monitor: nothing logs {monitor}. There are {', '.join(METRICS)}, and what a callback of"
-                    " yours logs (docs/recipes.md)."
+                    f"--{part}.monitor: nothing logs {monitor}. Choose one of {', '.join(METRICS)}, or a metric"
+                    " that a callback of yours logs (docs/recipes.md)."
                 )
         optimizers = self.model.configure_optimizers()
         for group in optimizers["optimizer"].param_groups:
             if not 0 <= group["lr"] < float("inf"):  # some optimizers do not check it
-                raise UserError(f"A learning rate of the optimizer must be a number from 0 on, not {group['lr']}.")
+                raise UserError(f"The optimizer's learning rates must be finite and at least 0, not {group['lr']}.")
         if isinstance(optimizers.get("lr_scheduler", {}).get("scheduler"), RunSchedule):
             check_length(trainer)
         if self.checkpoint is not None:
@@ -194,9 +196,9 @@ class FashionMNISTCLI(LightningCLI):
             before = self.checkpoint.own["processes"]
             if self.checkpoint.batches_of_epoch_done and before != trainer.world_size:
                 raise UserError(
-                    f"{self.checkpoint.path} lies within an epoch, whose images {before} processes have shared;"
-                    f" {trainer.world_size} cannot go on there. Use --trainer.devices {before}, or the checkpoint of an"
-                    " end of an epoch."
+                    f"{self.checkpoint.path} was saved within an epoch that {before} processes shared;"
+                    f" {trainer.world_size} cannot continue it. Use --trainer.devices {before}, or a checkpoint from"
+                    " the end of an epoch."
                 )
             self.finished = continuing.why_finished(
                 self.checkpoint, trainer, self.config_init["early_stopping"].patience
@@ -223,7 +225,7 @@ class FashionMNISTCLI(LightningCLI):
         if self.config_init["trainer"]["logger"] is not False:
             own = self._logger(run_dir)
             for logger in trainer.loggers:
-                if self.run_dir_is_new or type(logger).__name__ != "MLFlowLogger":  # whose parameters never change
+                if self.run_dir_is_new or type(logger).__name__ != "MLFlowLogger":  # MLflow's cannot change
                     logger.log_hyperparams(own.recipe)
             trainer.loggers = [own, *trainer.loggers]
 
@@ -255,7 +257,7 @@ class FashionMNISTCLI(LightningCLI):
         print(f"Weights of {given.path}: {weights.start_from(self.model.network, given.weights)}", flush=True)
         theirs, data = given.config.get("data", {}).get("val_size"), self.config["data"]
         if theirs not in (None, data["val_size"]) and data["folder"] is None:
-            print(f"They were trained with --data.val_size {theirs}, so on some of this run's validation images.")
+            print(f"They were trained with --data.val_size {theirs}, so they saw some of this run's validation images.")
 
     @cached_property
     def plain_config(self) -> dict[str, Any]:

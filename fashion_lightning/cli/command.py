@@ -93,7 +93,7 @@ def _run(command: Command, arguments: list[str]) -> None:
         module, _, function = command.run.partition(":")
         getattr(import_module(f"fashion_lightning.cli.{module}"), function)(given, settings)
     except UserError as error:
-        message = str(error)  # settings go by their long names in it
+        message = str(error)  # it names settings by their long names
         for typed in {argument.partition("=")[0] for argument in arguments} & SHORT_NAMES.keys():
             message = re.sub(rf"(?<![\w./-])(--|(?=\w+\.)){SHORT_NAMES[typed][2:]}(?![\w.]*\w)", typed, message)
         _fail(message)

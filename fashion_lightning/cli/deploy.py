@@ -56,8 +56,8 @@ def export(given: Namespace, _: Sequence[str]) -> None:
     difference = graph.largest_difference(classifier, exported, images)
     write_output(path, content)
     print(
-        f"Checked on {len(images):,} {what}: the classes are those of {checkpoint.path}, and the"
-        f" probabilities within {difference:.1g}."
+        f"Checked on {len(images):,} {what}: the classes are those of {checkpoint.path}, and no"
+        f" probability differs by more than {difference:.1g}."
     )
     print(f"Written to {path}: {len(content) / 1e6:.1f} MB, test-time augmentation: {classifier.tta}")
 

@@ -75,7 +75,7 @@ def fit(cli: FashionMNISTCLI) -> None:
     except Interrupted as interrupted:
         if is_first and cli.run_dir:
             print(f"Interrupted. Continue with: fashion-lightning fit --ckpt_path {folder.as_typed(cli.run_dir)}")
-        # Lightning kills the first process where another has failed.
+        # Lightning kills the first process if another one fails; so the others exit with 0.
         raise SystemExit(interrupted.exit_code if is_first else 0) from None
     if cli.run_dir and is_first:
         metrics = {
@@ -104,7 +104,7 @@ def _keep_threads(run_dir: Path) -> None:
     else:
         print(
             f"The run began with {begun.threads} threads and goes on with {torch.get_num_threads()} (OMP_NUM_THREADS or"
-            " the machine's cores): the last bits of its sums, and so its weights, will be others."
+            " the machine's cores): the last bits of its sums, and so its weights, will differ."
         )
 
 

@@ -96,12 +96,12 @@ WORDS: tuple[tuple[str, str], ...] = (
     (r"must be >", "must be above "),
     (r"Not of type \w+: invalid literal for int\(\) with base 10: '.*'", "Expected a whole number"),
     (r"Type [\w.]*Callable\[.*\] expects a function or a callable class: ", ""),
-    (r"Import path (\S+) does not correspond to a subclass of (\w+)", r"\1 is no class of that kind (\2)"),
+    (r"Import path (\S+) does not correspond to a subclass of (\w+)", r"\1 is not a subclass of \2"),
     (r"Expected a dot import path string: (\S+)", r"there is no class \1: give its import path, my_module.\1"),
     (r"Problem with given class_path '([^']*)':\s*", r"\1: "),
     (
         r"No module named '([\w.]+)'",
-        r"there is no module \1: it must be installed, or lie as \1.py in the folder where the command is typed",
+        r"there is no module \1: it must be installed, or be the file \1.py in the folder where you type the command",
     ),
     (
         r"^the following arguments are required: (\w+).*",
@@ -134,7 +134,7 @@ def in_a_users_words(message: str, known: Collection[str]) -> str:
         return message
     typed = re.search(r"Given value: (.*)", message, flags=re.DOTALL)
     reasons = dict.fromkeys(reason for reason in re.findall(r"- (.+)", message) if not NOT_TELLING.search(reason))
-    value = f"{' '.join(typed[1].split())[:80]} cannot be used. " if typed else ""
+    value = f"{' '.join(typed[1].split())[:80]} cannot be used: " if typed else ""
     setting = message.split(":")[0]
     return f"{setting}: {value}{'; '.join(reasons)}".replace("--model.network.init_args", f"{setting}.init_args")
 
@@ -146,7 +146,7 @@ def errors_in_one_line(what: str) -> Iterator[None]:
         yield
     except (UserError, OSError):
         raise
-    except SystemExit as end:  # --help, --print_config, or a signal: with its number, or after Lightning's own handler
+    except SystemExit as end:  # --help, --print_config or a signal (its exit code, or from Lightning's handler)
         is_signal = end.code in [128 + signum for signum in processes.SIGNALS] or end.__context__ is not None
         if not is_signal and (place := place_in_own_code(end)):
             raise UserError(f"{what}: your own code ends Python (sys.exit){place}") from end

@@ -13,7 +13,7 @@ class Option:
     name: str
     """As it is typed; without dashes for a positional argument."""
     value: str
-    """The name of its value in the help; empty for a switch. The shell completes RECIPE and RUN."""
+    """The name of its value in the help; empty for a switch. The shell completes RECIPE, RUN, FILE, FOLDER and PATH."""
     meaning: str
     keywords: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of argparse's ``add_argument``."""

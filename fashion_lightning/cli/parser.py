@@ -181,12 +181,12 @@ def _class_path(value: str, option: str) -> str:
     if path := names.get(value.lower().replace("_", "")):
         return path
     if value.endswith(".py"):
-        raise UserError(f"{option}: {value} is a file; name the class in it, as {Path(value).stem}.MyNetwork")
+        raise UserError(f"{option}: {value} is a file; name the class in it, such as {Path(value).stem}.MyNetwork")
     if not value.isidentifier() or value == "null" or Path(value).exists():
         return value
     raise UserError(
-        f"{option}: there is no {option.rpartition('.')[2]} {value} (by name: {', '.join(sorted(names))}). Name any"
-        f" other by its class path: my_module.{value if value[0].isupper() else 'MyClass'}"
+        f"{option}: there is no {option.rpartition('.')[2]} {value} (known names: {', '.join(sorted(names))}). Give"
+        f" any other by its class path: my_module.{value if value[0].isupper() else 'MyClass'}"
     )
 
 
@@ -209,7 +209,7 @@ def unknown_flag(argument: str, known: Collection[str]) -> str:
     """Return the error for an unknown argument, with a suggestion."""
     flag = argument.partition("=")[0]
     if not flag.startswith("-"):
-        place = "a recipe follows --config, a run --ckpt_path, a folder of runs --runs"
+        place = "put --config before a recipe, --ckpt_path before a run, --runs before a folder of runs"
         return f"unrecognized arguments: {argument} ({place})"
     close = nearest(flag, known)
     hint = "another command takes it" if close == flag else f"did you mean {close}?"

@@ -18,7 +18,7 @@ from fashion_lightning.runs.processes import SIGNALS
 
 @contextlib.contextmanager
 def exit_on_signal(to_the_end: bool) -> Iterator[None]:
-    """Exit with 128 + N on the first of ``SIGNALS``, with number N; end the process at once on a second one.
+    """On the first of ``SIGNALS``, exit with 128 + its number; on a second one, end the process at once.
 
     Args:
         to_the_end: ignore later signals, while Python shuts down. Otherwise restore the handlers.
@@ -63,7 +63,7 @@ def never_fail_to_print() -> None:
 
 
 def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
-    if stream is None:  # the starter closed it
+    if stream is None:  # the parent process closed it
         return Path(os.devnull).open("w", encoding="utf-8")
     return io.TextIOWrapper(
         io.BufferedWriter(Output(descriptor, "w", closefd=False)),
@@ -75,8 +75,8 @@ def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
 
 
 OUT_OF_MEMORY = (
-    "There is not enough memory. Make something smaller: data.batch_size or the network; or free memory, and raise a"
-    " limit that `ulimit -v` shows."
+    "There is not enough memory. Use a smaller data.batch_size or network, free memory, or raise the limit"
+    " that `ulimit -v` shows."
 )
 
 

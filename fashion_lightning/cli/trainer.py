@@ -120,26 +120,26 @@ class Trainer(lightning.Trainer):
             if settings[name] is not None and not settings[name] > 0:
                 raise UserError(f"trainer.{name} must be above 0, not {settings[name]}.")
         if "://" in default_root_dir:
-            raise UserError(f"--runs must be a folder of this machine, not {default_root_dir}.")
+            raise UserError(f"--runs must be a folder on this machine, not {default_root_dir}.")
         is_torchrun = TorchElasticEnvironment.detect()
         is_slurm = SLURMEnvironment.detect() and not is_torchrun
         settings["plugins"] = [Slurm(auto_requeue=False)] if is_slurm else None
         super().__init__(**settings, enable_model_summary=False)  # print_layers prints one with shapes
         most = 4 * (os.cpu_count() or 1)  # more would need more memory than machines of so few cores have
         if isinstance(self.accelerator, CPUAccelerator) and self.num_devices > most:
-            raise UserError(f"--trainer.devices {self.num_devices}: {os.cpu_count()} CPU cores share at most {most}.")
+            raise UserError(f"--trainer.devices {self.num_devices}: at most {most} fit on {os.cpu_count()} CPU cores.")
         started = os.environ.get("SLURM_NTASKS" if is_slurm else "WORLD_SIZE") if is_slurm or is_torchrun else None
         own = self.num_devices * self.num_nodes
         if (started or str(own)) != str(own) or (own == 1 and not is_first_process()):
             raise UserError(
                 f"A launcher has started {started or 'several'} processes (see RANK, LOCAL_RANK, NODE_RANK, WORLD_SIZE,"
-                f" SLURM_PROCID and SLURM_NTASKS), but the Trainer has {own}. Give --trainer.devices and"
-                " --trainer.num_nodes as the launcher does, or unset these variables."
+                f" SLURM_PROCID and SLURM_NTASKS), but the Trainer has {own}. Let --trainer.devices and"
+                " --trainer.num_nodes match the launcher, or unset these variables."
             )
         # With max_steps, Lightning 2.6.6 treats a checkpoint from the end of an epoch as one from mid-epoch, and runs
         # an epoch without batches (fit_loop.py, `restarting`). Private, but there is no public way.
         self.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]  # noqa: SLF001
-        # It communicates between all processes before each batch (issue 21487); StopOnSignal does so less often.
+        # Lightning communicates between all processes before each batch (issue 21487); StopOnSignal does so less often.
         self.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]  # noqa: SLF001
 
 
@@ -155,6 +155,6 @@ def _refuse_inexact(setting: str, parts: object) -> None:
         if module.startswith("lightning.") and name not in EXACT:
             instead = {"EarlyStopping": "; use --patience", "EMAWeightAveraging": "; use presets/weight_averaging"}
             raise UserError(
-                f"trainer.{setting} cannot hold Lightning's {name}: a run that was killed would not go on with it as if"
-                f" nothing had happened{instead.get(name, '')}."
+                f"trainer.{setting} cannot hold Lightning's {name}: a run that was killed would not continue"
+                f" exactly with it{instead.get(name, '')}."
             )

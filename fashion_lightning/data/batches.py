@@ -13,7 +13,7 @@ from fashion_lightning.data.seeding import generator
 
 EVAL_BATCH_SIZE = 200
 """Images in a batch of evaluation, prediction and ``classify``. On one CPU thread, batches of 1,000 take 1.2 (bf16) to
-1.5 times (fp32) as long where the allocator returns freed memory to the system, and 6 % less time where it keeps it
+1.5 times (fp32) as long if the allocator returns freed memory to the system, and 6 % less time if it keeps that memory
 (cli/process.py)."""
 
 
@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     images: Tensor
     """``(B, 1, 28, 28)`` uint8, 0 is the black background; your own pictures have their own size and channels."""
     labels: Tensor
-    """``(B,)`` int64, 0 … 9; -1 if the label is unknown. Images beyond the labels show none of the classes."""
+    """``(B,)`` int64, 0 … 9; -1 if the label is unknown. If images are more, the last ones show none of the classes."""
     indices: Tensor
     """``(B,)`` int64, the position in its file of each image that has a label."""
 

@@ -45,7 +45,8 @@ class FashionMNISTDataModule(LightningDataModule):
             ``TORCH_HOME`` is ``~/.cache/torch`` unless it is set.
         folder: your own pictures instead: a folder for each class, optionally within ``train``, ``val`` and ``test``
             folders; or IDX files of MNIST's layout.
-        size: pixels of each edge that your pictures are reduced to, 8 to 128; by default 28, for IDX files their own.
+        size: pixels of each edge that your pictures are reduced to, 8 to 128; by default 28, for IDX files that of
+            their images.
         channels: of your pictures: 1 makes them grey, 3 keeps colours; by default 3, for IDX files 1.
         balanced: draw each class equally often.
         batch_size: training images in a step, in each process.
@@ -81,11 +82,11 @@ class FashionMNISTDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         if folder is None and (size, channels) != (None, None):
-            raise UserError("data.size and data.channels are of your own pictures; name their folder: --data.folder")
+            raise UserError("data.size and data.channels are for your own pictures: name them with --data.folder")
         if folder is not None and (root is not None or photographs):
-            raise UserError("data.root and data.photographs are Fashion-MNIST's; data.folder goes without them.")
+            raise UserError("data.root and data.photographs are for Fashion-MNIST: leave them out with data.folder.")
         if balanced and prune:
-            raise UserError("data.balanced draws each class equally often, and goes without pruning: add --prune 0")
+            raise UserError("data.balanced, which draws each class equally often, excludes pruning: add --prune 0")
         self.own = None if folder is None else own_pictures.load(Path(folder).expanduser(), size, channels)
         self.images = rendered(photographs) if photographs else FASHION_MNIST
         if self.own is not None:
@@ -142,10 +143,10 @@ class FashionMNISTDataModule(LightningDataModule):
             if not 0 <= count < len(labels):
                 raise UserError(
                     f"data.val_size is {self.val_size}: give a number of images below {len(labels):,}"
-                    " or a fraction between 0 and 1; every choice is made on the validation images."
+                    " or a fraction between 0 and 1. Epochs and settings are chosen on the validation images."
                 )
             if self.fold and own_val:
-                raise UserError("data.fold chooses the validation images, and these pictures have a folder of them.")
+                raise UserError("data.fold chooses the validation images, but these pictures have a validation folder.")
             if own_val:  # the last images
                 train, val = torch.split(torch.arange(len(labels)), [len(labels) - own_val, own_val])
                 train = train[stratified_order(labels[train])[: self.train_size]]
@@ -187,7 +188,7 @@ class FashionMNISTDataModule(LightningDataModule):
         sampler = self.sampler = self._order(*self._rank_and_world_size())
         if self.trainer is not None:
             if self.prune and self.image_losses is None:
-                raise UserError("data.prune needs Trainer(callbacks=[PruneEasyImages()]), of callbacks.pruning.")
+                raise UserError("data.prune needs callbacks=[fashion_lightning.callbacks.pruning.PruneEasyImages()].")
             progress = self.trainer.fit_loop.epoch_loop.batch_progress
             # A checkpoint from the end of an epoch has counted all its batches: the next one starts at 0.
             done: int = progress.current.processed  # type: ignore[attr-defined]

@@ -28,5 +28,5 @@ def parse_idx(content: bytes, path: Path) -> NDArray[np.integer]:
     shape = [int.from_bytes(content[at : at + 4]) for at in range(4, begin, 4)]
     dtype = np.dtype(KINDS.get(kind, ">u1"))
     if kind not in KINDS or content[:2] != b"\0\0" or len(content) - begin != math.prod(shape) * dtype.itemsize:
-        raise UserError(f"{path} is not a whole IDX file of whole numbers.")
+        raise UserError(f"{path} is not a complete IDX file of integers.")
     return np.frombuffer(content, dtype, offset=begin).reshape(shape)

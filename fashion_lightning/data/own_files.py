@@ -67,7 +67,7 @@ def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tup
         is_picture = (mimetypes.guess_type(place)[0] or "").startswith("image/")
         known = not above if not has_parts else len(above) == 1 and above[0].lower() in PARTS
         if not known and is_picture:
-            raise UserError(f"{folder / place} lies above or below the folder of a class. Pictures lie as {expected}.")
+            raise UserError(f"{folder / place} is not directly in a class folder. Place pictures like {expected}.")
         if known:
             part = PARTS[above[0].lower()] if has_parts else "train"
             pictures.append(Picture(part, class_name, folder / place))
@@ -93,8 +93,8 @@ def _idx_files(folder: Path, files: list[Path]) -> tuple[list[Picture], tuple[st
         pair = [file, *sorted(folder.glob(f"{begin}labels*"))]
         if part in arrays or len(pair) != 2:
             raise UserError(
-                f"{folder} holds {len(pair) - 1} files of labels for {file.name}, or more images to {part} with. Keep"
-                " one data set in a folder: images and labels to train with, and the same to test with."
+                f"{folder} has {len(pair) - 1} files of labels for {file.name} (it needs one), or several files of"
+                f" images to {part} with. Keep one data set in a folder: training and test files."
             )
         images, labels = (parse_idx(content_of(path), path) for path in pair)
         if images.ndim != 3 or len(labels) != len(images):
@@ -107,7 +107,7 @@ def _idx_files(folder: Path, files: list[Path]) -> tuple[list[Picture], tuple[st
     if names.is_file():
         class_names = [line.strip() for line in names.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if len(class_names) != len(numbers):
-        raise UserError(f"{names} has {len(class_names)} names, and the labels are of {len(numbers)} classes.")
+        raise UserError(f"{names} has {len(class_names)} names, but the labels have {len(numbers)} classes.")
     name_of = dict(zip(numbers, class_names, strict=True))
     pictures = [
         Picture(part, name_of[label], image)

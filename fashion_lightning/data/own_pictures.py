@@ -47,7 +47,7 @@ class OwnPictures(NamedTuple):
     files: list[str]
     """The file of each test picture, relative to the folder; its number in an IDX file."""
     is_drawn: bool
-    """Whether the test pictures were drawn from those to train on, which one picture more or less would change."""
+    """Whether the test pictures were drawn from the training pictures; one picture more or less changes the draw."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
 
     Args:
         folder: class folders, or IDX files.
-        size: pixels of each edge; by default 28, for IDX files their own.
+        size: pixels of each edge; by default 28, for IDX files that of their images.
         channels: 1 for grey, 3 for colour; by default 3, for IDX files 1.
 
     Raises:
@@ -118,7 +118,7 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
         for_test = {*order[: round(TEST_SHARE * len(order))]}
         by_part["test"] = [by_part["train"][place] for place in sorted(for_test)]
         by_part["train"] = [picture for place, picture in enumerate(by_part["train"]) if place not in for_test]
-        lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`; others if you change it.")
+        lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`.")
     splits, validation = {}, 0
     for split, pictures in (("train", by_part["train"] + by_part["val"]), ("test", by_part["test"])):
         images, kept = torch.empty((len(pictures), *spec.shape), dtype=torch.uint8), list[Picture]()
@@ -130,7 +130,7 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
     if broken:
         lines.append(f"{len(broken):,} of {len(found):,} files cannot be read: {'; '.join(broken[:3])}")
     if len(broken) > MOST_BROKEN * len(found):
-        raise UserError(f"{folder}: {lines[-1]}. Up to {MOST_BROKEN:.0%} would be skipped.")
+        raise UserError(f"{folder}: {lines[-1]}. Up to {MOST_BROKEN:.0%} may be unreadable.")
     train, test = splits["train"][0], splits["test"][0]
     in_training = splits["train"][1][: len(train) - validation].bincount(minlength=len(label_of)).tolist()
     if few := [name for name, count in zip(spec.class_names, in_training, strict=True) if count < FEWEST]:

@@ -60,8 +60,8 @@ class Pruned(Shuffled):
 
     Easy images are the share ``EASIEST`` with the lowest losses when last shown; images never shown are the hardest. An
     epoch shows all hard images and a random part of the easy ones, unweighted, because hard images should count more.
-    (https://arxiv.org/abs/2303.04947 leaves out half of the images below the mean loss, and weights the others of them
-    twice.)
+    (https://arxiv.org/abs/2303.04947 leaves out half of the images below the mean loss, and doubles the weight of
+    the other half.)
 
     Args:
         indices: positions of the images in the files, ``(M,)`` int64.

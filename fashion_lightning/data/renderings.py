@@ -72,7 +72,7 @@ class Draws:
 
 
 def render_step(images: Tensor, generator: torch.Generator, part: Part, size: int) -> tuple[Tensor, int]:
-    """Render a process's part of a step as photographs; the last ones of the step do not show the image, nor a garment.
+    """Render a process's part of a step as photographs; the last ones of the step show no garment.
 
     Returns ``(B, 3, size, size)`` uint8, and how many of them, the first ones, show a garment.
     """
@@ -100,7 +100,7 @@ def render(images: Tensor, draws: Draws, size: int, scene: Tensor | None = None)
         images: ``(B, 1, 28, 28)`` uint8, bright on black.
         draws: the random numbers.
         size: pixels of each edge of a photograph.
-        scene: ``(B, 3, size, size)`` in [0, 1], the background of most.
+        scene: ``(B, 3, size, size)`` in [0, 1], the background of most images.
     """
     values = images.float() / 255
     x = torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device).view(1, 1, 1, -1)
@@ -169,7 +169,7 @@ def _outline(values: Tensor) -> Tensor:
 
 
 def _filled(mask: Tensor) -> Tensor:
-    """Fill pixels with mask on all four sides: there the fabric is white, which is black in the data set."""
+    """Fill pixels that have mask on all four sides: they are white fabric, which is black in the data set."""
     sides = [mask.flip(axis).cummax(axis)[0].flip(axis) for axis in (2, 3)] + [mask.cummax(axis)[0] for axis in (2, 3)]
     return torch.stack(sides).amin(0)
 

@@ -83,7 +83,7 @@ def _find(split: Split, *roots: Path) -> list[bytes] | None:
 
 
 def _with_content(name: str, folder: Path) -> bytes | None:
-    """Return the verified content for a name, from any file in a folder whose name is like it."""
+    """Return the verified content for a name, from any file of a similar name in a folder."""
     begin, kind, _ = name.split("-", 2)
     for path in sorted(folder.glob(f"{begin}*{kind}*")):
         with contextlib.suppress(UserError, OSError):  # damaged or unreadable
@@ -95,7 +95,7 @@ def _with_content(name: str, folder: Path) -> bytes | None:
 def _look_again(split: Split, root: Path) -> list[bytes] | None:
     """Return what another process has just fetched into ``root``; refuse a missing folder or one with other files."""
     if not root.is_dir():
-        raise UserError(f"--data.root: there is no folder {root}. An empty one would get Fashion-MNIST's files.")
+        raise UserError(f"--data.root: there is no folder {root}. Into an empty folder, fit fetches Fashion-MNIST.")
     with one_at_a_time(root):  # waits for another process's fetch
         found = _find(split, root)
     held = [
@@ -108,8 +108,8 @@ def _look_again(split: Split, root: Path) -> list[bytes] | None:
     if held and found is None:
         names = ", ".join(path.name for path in held[:4]) + (", …" if len(held) > 4 else "")
         raise UserError(
-            f"--data.root {root} does not hold Fashion-MNIST's files whole, but {names} (the SHA-256 decides: MNIST's"
-            f" have the same names). To train on what it holds: --data.folder {root}"
+            f"--data.root {root} does not hold all of Fashion-MNIST's files, but {names} (checked by SHA-256: MNIST's"
+            f" have the same names). To train on its files: --data.folder {root}"
         )
     return found
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from fashion_lightning.errors import UserError
 
 ENOUGH_TO_CHOOSE = 1000
-"""Validation images needed to choose an epoch or settings: with 1,000, 94 % has a 95 % interval of ±1.5 points."""
+"""Validation images needed to choose by: with 1,000, an accuracy of 94 % has a 95 % interval of ±1.5 points."""
 
 SPLIT_SEED = 20170825  # not the run's seed: all runs must be judged on the same validation images
 
@@ -58,6 +58,6 @@ def fold_bounds(fold: str, images: int) -> tuple[int, int]:
     """
     number, _, folds = fold.partition("/")
     if not (number.isdecimal() and folds.isdecimal() and 1 <= int(number) <= int(folds) <= images and folds != "1"):
-        raise UserError(f"data.fold is {fold}: give the number of a fold and how many there are, as 2/5.")
+        raise UserError(f"data.fold is {fold}: give the number of a fold and the number of folds, such as 2/5.")
     begin, end = (each * images // int(folds) for each in (int(number) - 1, int(number)))
     return begin, end - begin

@@ -18,7 +18,7 @@ from fashion_lightning.errors import UserError
 
 Operation = dict[str, Any]
 """``op``; ``in``: the numbers of the results to read; ``shape`` of its result; ``weight`` and ``bias``: numbers of
-weights; settings. Operations along a dimension have ``sizes``: products of the dimensions before, along and behind."""
+weights; settings. Operations along a dimension have ``sizes``: the product before it, its size, the product after."""
 
 
 class Operations(NamedTuple):

@@ -61,7 +61,7 @@ def output_file(option: str, given: str, *suffixes: str) -> Path:
     if is_folder or not given.strip():
         raise UserError(f"{option} needs the name of a file, not of a folder: {given!r}.")
     if not exists and parent is not None and not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise UserError(f"{option} {given} cannot be written: {parent} takes no new file.")
+        raise UserError(f"{option} {given} cannot be written: no file can be created in {parent}.")
     if path.suffix.lower() not in suffixes:
         raise UserError(f"{option} must end in {' or '.join(suffixes)}, not {path.name!r}.")
     return path

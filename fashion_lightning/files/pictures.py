@@ -73,12 +73,12 @@ def opened(
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise TooManyPixels(f"{name} has too many pixels. Make it smaller: only 28x28 are used.") from error
+        raise TooManyPixels(f"{name} has too many pixels. Make it smaller.") from error
     except UnidentifiedImageError as error:
         if _is_heic(file):
             raise UnknownFormat(f"{name} is a HEIC picture, as iPhones take them: pip install pillow-heif") from error
         raise UnknownFormat(
-            f"{name} cannot be read as an image ({', '.join(kind for kind in FORMATS if kind not in without)} can)."
+            f"{name} cannot be read as an image (one of {', '.join(kind for kind in FORMATS if kind not in without)})."
         ) from error
     except Exception as error:  # PIL raises a dozen kinds for damaged bytes
         raise UserError(f"{name} cannot be read as an image ({error or type(error).__name__}).") from error

@@ -22,9 +22,9 @@ class CNN(nn.Module):
         stem: channels of the first convolution.
         widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3) if the edges of its input
             have at least 4 pixels.
-        pooled_groups: this many first groups halve it by max pooling; the others by a convolution of stride 2, which
-            needs less than half of the arithmetic.
-        single_groups: this many first groups have one convolution instead of two.
+        pooled_groups: number of groups, the first ones, that halve it by max pooling; the others use a convolution of
+            stride 2, which needs less than half of the arithmetic.
+        single_groups: number of groups, the first ones, that have one convolution instead of two.
         activation: ``gelu``, or ``relu``, with which a training step takes a tenth less time.
         num_classes: number of logits.
         logit_scale: factor of the logits; keeps them small at the start of training.

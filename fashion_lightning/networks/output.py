@@ -26,7 +26,7 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
 
     Args:
         classify: applies the network to raw images ``(B, channels, size, size)``.
-        network, images, classes: all modules keep their training flags; ``classes`` is the number of logits.
+        network, images, classes: the network, whose training flags stay, raw images, and the number of logits.
 
     Raises:
         UserError: it fails, or returns something else than logits ``(B, classes)``.
@@ -49,7 +49,7 @@ def check_loss(loss: nn.Module, classes: int) -> None:
     """Compute a loss once, of logits from -3 to 3.
 
     Raises:
-        UserError: it is not one finite number that follows from the logits.
+        UserError: it is not one finite number with a gradient for the logits.
     """
     logits = torch.linspace(-3, 3, 2 * classes).view(2, classes).requires_grad_()
     name, given = type(loss).__name__, f"logits (B, {classes}) and labels (B,)"

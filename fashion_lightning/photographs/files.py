@@ -95,7 +95,7 @@ def as_batch(images: Any, spec: ImageSpec = FASHION_MNIST) -> Tensor:
     if not without_channel and (len(shape) not in (3, 4) or shape[-3:] != one):
         without = f"{size}, (B, {size[0]}, {size[1]}), " if one[0] == 1 else ""
         raise UserError(
-            f"Images of shape {shape} cannot be classified: it must be {without}{one} or (B, {one[0]}, {one[1]},"
+            f"Images of shape {shape} cannot be classified: the shape must be {without}{one} or (B, {one[0]}, {one[1]},"
             f" {one[2]}). Pictures of another size or colour: give files or PIL images (Image.fromarray)."
         )
     batch = pixels.reshape(-1, *one)
@@ -108,7 +108,7 @@ def as_batch(images: Any, spec: ImageSpec = FASHION_MNIST) -> Tensor:
         return batch.to(torch.uint8)
     raise UserError(
         f"Pixels of {str(batch.dtype).removeprefix('torch.')} from {low:g} to {high:g} cannot be classified: give whole"
-        " numbers from 0 to 255, or floats in [0, 1], black is 0, that are not normalized."
+        " numbers from 0 to 255, or floats in [0, 1] that are not normalized; black is 0."
     )
 
 

@@ -121,7 +121,7 @@ def _differences(
 ) -> str:
     """Name the settings that distinguish a recipe from others of the same name.
 
-    With ``briefly``, a part of another class is named by its class, without arguments.
+    With ``briefly``, a part whose class differs is named by its class alone.
     """
     shared = frozenset.intersection(*variants)
     own = sorted(settings - shared)

@@ -102,7 +102,7 @@ def card_of(config: dict[str, Any], recipe: str, limits: Limits = NO_LIMITS) -> 
     if module.startswith(PACKAGE) and name in NETWORKS:
         network["class_path"] = f"{PACKAGE}.{name}"
     try:
-        val_size = 0 if data.get("fold") else data["val_size"]  # a card has no fold, so nobody can validate with it
+        val_size = 0 if data.get("fold") else data["val_size"]  # 0: a card has no fold to validate on
         return Card(network, recipe, model["tta"], val_size, ImageSpec.of(model.get("images", {})), limits)
     except UserError:
         return None

@@ -35,7 +35,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
         (is_fit, ("model.scheduler",), "the checkpoint's schedule would go on"),
         (in_place, ("seed_everything",), "the run would be of neither seed"),
         (in_place, ("best_checkpoint",), "the record of the best epoch would be lost"),
-        (within_epoch, OF_AN_EPOCH, "the checkpoint lies within an epoch, whose rest would be another one"),
+        (within_epoch, OF_AN_EPOCH, "the checkpoint is from within an epoch, and the rest of that epoch would change"),
     )
     for name, why in ((name, why) for applies, names, why in rules if applies for name in names):
         before, after = (_fixed(settings, name) for settings in (checkpoint.settings, config))
@@ -68,7 +68,7 @@ def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
 
 
 def _fixed(settings: Any, name: str) -> Any:
-    """Return the part of a setting that must not change: of optimizers and this package's schedules only the class."""
+    """Return the part of a setting that must not change: only the class of an optimizer or of our schedules."""
     for key in name.split("."):
         settings = settings.get(key) if isinstance(settings, dict) else None
     path = settings.get("class_path") if isinstance(settings, dict) else None
@@ -109,7 +109,7 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
     limits = [timer.time_remaining() for timer in trainer.callbacks if isinstance(timer, Timer)]  # type: ignore[attr-defined]
     used = checkpoint.content["callbacks"]["Timer"]["time_elapsed"]["train"]
     if any(limit is not None and limit <= used for limit in limits):
-        return f"{path} was ended by trainer.max_time after {used:.0f} s; {unchanged} give it more, as 01:12:00:00"
+        return f"{path} was ended by trainer.max_time after {used:.0f} s; {unchanged} give it more, such as 01:12:00:00"
     for key, state in checkpoint.content["callbacks"].items():
         if key.startswith("EarlyStopping") and has_asked_to_stop(state, patience):
             return (

@@ -85,7 +85,7 @@ def _processor() -> str:
 
 
 def record_origin(run_dir: Path, origin: dict[str, Any], steps: int = 0) -> None:
-    """Record a run's origin, from ``describe``; or its continuation, if an origin is recorded, after ``steps`` steps.
+    """Record a run's origin, from ``describe``; if it has one, record a continuation after ``steps`` steps.
 
     Does not raise if the file cannot be written: the first checkpoint will report the problem.
     """

@@ -84,7 +84,7 @@ def _end_with_stdin() -> None:
 
 
 def _end_with_launcher(launcher: int) -> None:
-    """End a process that waits for a connection to rank 0: up to half an hour, in code that no signal interrupts."""
+    """End this process after its launcher ends, even in the half-hour wait for rank 0, which no signal interrupts."""
     while os.getppid() == launcher:
         time.sleep(1)
     time.sleep(10)  # usually the lost connection ends this process meanwhile, with its own message

@@ -93,7 +93,7 @@ def recipe_settings(config: dict[str, Any]) -> dict[str, str]:
     return {
         key: str(value)
         for key, value in settings.items()
-        # A logger has arguments too: once a run continues, the id under which W&B or MLflow knows it.
+        # A logger's arguments do not count either, such as the id that W&B or MLflow gave a run that continues.
         if not f"{key}.".startswith(tuple(f"{name}." for name in NOT_OF_THE_RECIPE))
     }
 

@@ -95,7 +95,7 @@ def _check_archive(path: Path) -> None:
             # Otherwise the file may also be a pickle or another archive, which torch would read instead.
             plain = plain and begin == b"PK\x03\x04" and min(record.header_offset for record in records) == 0
             if not plain or size > path.stat().st_size or archive.testzip():  # torch does not compare checksums
-                raise zipfile.BadZipFile("its records are not plain, whole and the first bytes of the file")
+                raise zipfile.BadZipFile("its records are compressed, damaged, or not at the file's beginning")
             for record in records:
                 if record.filename.lower().endswith(".pkl"):
                     _check_pickle(archive.read(record))
@@ -185,7 +185,7 @@ def start_from(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> str:
     given = {name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}
     taken = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     if not taken:
-        raise UserError("none of its weights has a name and shape of this network's")
+        raise UserError("none of its weights has the name and shape of one in this network")
     network.load_state_dict(taken, strict=False)
     new = [name for name in own if name not in taken]
     listed = f"; new: {', '.join(new[:8])}{f' and {len(new) - 8} more' if len(new) > 8 else ''}" if new else ""

@@ -54,7 +54,7 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong, in one line.", examples=["This is not a picture."])
 
 
-FRAME = "The part that the network must see, as `box` in the answer: `0.1,0.2,0.6,0.7`. By default it is found."
+FRAME = "The part for the network to see, like `box` in the answer: `0.1,0.2,0.6,0.7`. By default, the server finds it."
 
 
 def frame_of(box: str) -> Box | None:

@@ -67,8 +67,8 @@ class Intake:
             async with asyncio.timeout(self.limits.seconds):
                 async for chunk in request.stream():
                     if file.tell() + len(chunk) > self.limits.bytes:
-                        largest = f"The picture has more than {self.limits.bytes / 1e6:g} MB. Send a smaller one;"
-                        raise HTTPException(413, f"{largest} 28x28 pixels are used.")
+                        largest = f"The picture has more than {self.limits.bytes / 1e6:g} MB. Send a smaller one."
+                        raise HTTPException(413, largest)
                     if self.bytes + len(chunk) > self.limits.bytes_of_all:
                         busy = "Too many pictures at the same time. Try again in a second."
                         raise HTTPException(503, busy, headers={"Retry-After": "1"})
@@ -102,4 +102,4 @@ def _check_headers(request: Request) -> None:
             415, "Send the bytes of one picture as image/jpeg, image/png and so on, or as application/octet-stream."
         )
     if {"content-length", "transfer-encoding"} <= {*request.headers}:  # could hide a second request in the body
-        raise HTTPException(400, "A request has either a Content-Length or a Transfer-Encoding.")
+        raise HTTPException(400, "A request must not have both a Content-Length and a Transfer-Encoding.")

@@ -46,7 +46,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise UserError(f"--host {host} is not a name or IP address of this machine.") from error
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise UserError(f"Nothing can be served at {host}, port {port} ({reason}). --port names another.") from error
+        raise UserError(f"Nothing can be served at {host}, port {port} ({reason}). Choose another --port.") from error
 
 
 def address(listening: socket.socket) -> str:

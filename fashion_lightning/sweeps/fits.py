@@ -53,8 +53,8 @@ class Fits:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             self.threads = max(1, cores // self.processes)
             print(
-                f"Each takes OMP_NUM_THREADS={self.threads}. A fit alone takes all threads, and its weights differ in"
-                " the last bits."
+                f"Each fit uses OMP_NUM_THREADS={self.threads}. A single fit uses all threads, so its weights"
+                " would differ in the last bits."
             )
         with self.children, ThreadPoolExecutor(threads) as pool:
             try:
@@ -212,7 +212,7 @@ def repeat(
     test: bool,
     folds: int = 0,
 ) -> None:
-    """Fit a recipe with those of the seeds 0, 1, 2 and so on that are missing, and print a table of the runs.
+    """Fit a recipe with each of the seeds 0, 1, 2 and so on that has no finished run; print a table of the runs.
 
     With ``folds``, which equals ``seeds``, each run validates on another fold.
 
@@ -223,7 +223,7 @@ def repeat(
     repetition.folder.mkdir(parents=True, exist_ok=True)
     if not lock_for_life(repetition.folder / ".repeat.lock"):  # two repeats would train each seed twice
         raise UserError(
-            f"Another repeat of {name} runs, in {repetition.folder}. Wait for it or stop it; then repeat this command."
+            f"Another repeat of {name} is running, in {repetition.folder}. Wait for it or stop it; then try again."
         )
     failures = []
     fits = Fits(processes)
@@ -237,4 +237,4 @@ def repeat(
                 fits.end(futures[future], str(error))
     print_comparison(compare([run for seed in range(seeds) if (run := repetition.run_of(seed)) is not None]))
     if failures:
-        raise UserError(f"{'; '.join(failures).rstrip('.')}. The same command repeats what is missing.")
+        raise UserError(f"{'; '.join(failures).rstrip('.')}. Type the same command again for the missing runs.")

@@ -62,7 +62,7 @@ def storage_url(given: str | None, folder: Path) -> URL:
             raise ValueError("no database")
     except (ArgumentError, ValueError) as error:
         raise UserError(
-            "--storage is no address of a database, as postgresql://user:password@host/database or sqlite:///file.db."
+            "--storage is no database address such as postgresql://user:password@host/database or sqlite:///file.db."
         ) from error
     url = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
     try:

@@ -5,13 +5,13 @@ const steps = parsed("steps");
 const weights = readWeights(byId("weights").textContent, parsed("shapes").map(product));
 const shape = [1, {{ images.channels }}, {{ images.size }}, {{ images.size }}];
 const images = { channels: shape[1], size: shape[2], photographs: {{ images.photographs | tojson }}, garments: {{ garments | tojson }} };
-const LONGEST_EDGE = 1024; // pixels that are looked at; browsers draw no canvas of 48 million
-let last = {}; // the picture that was decoded last: its frame may move
+const LONGEST_EDGE = 1024; // in pixels, after reducing; browsers cannot draw a canvas of 48 million pixels
+let last = {}; // the picture that was decoded last, kept for when its frame moves
 
-/** What the server would answer, worked out here. */
+/** Return what the server would answer, computed in this page. */
 async function ask(file, signal, box = null) {
   if (file.size > largest) {
-    throw new Error(`The picture has ${(file.size / 1e6).toFixed(0)} MB. Up to ${largest / 1e6} MB are taken.`);
+    throw new Error(`The picture has ${(file.size / 1e6).toFixed(0)} MB. The limit is ${largest / 1e6} MB.`);
   }
   if (file !== last.file) last = { file, picture: await decode(file) };
   await new Promise((resolve) => setTimeout(resolve)); // the page shows that it is busy
@@ -45,7 +45,7 @@ async function decode(file) {
     if (/^ftyp(hei|mif1)/.test(await file.slice(4, 12).text())) {
       throw new Error("This browser cannot open HEIC, in which iPhones store photographs. Save it as JPEG.");
     }
-    throw new Error("This cannot be read as a picture. JPEG, PNG, WebP, GIF and BMP can.");
+    throw new Error("This file cannot be opened as a picture. JPEG, PNG, WebP, GIF and BMP can be opened.");
   }
   const { width, height } = bitmap;
   const pen = canvasOf(width, height);

@@ -205,7 +205,7 @@ function pooled({ shape, kernel, stride, padding }, { data, shape: [, , height, 
   return out;
 }
 
-/** The complementary error function, with a relative error of 1.2e-7 (Numerical Recipes, erfcc). */
+/** Compute the complementary error function, with a relative error of 1.2e-7 (Numerical Recipes, erfcc). */
 function erfc(x) {
   const t = 1 / (1 + 0.5 * Math.abs(x));
   const terms = [-1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.27886807, -1.13520398, 1.48851587,

@@ -26,7 +26,7 @@ function prepare({ width, height, data }, { channels, size, photographs, garment
 const mapped = (picture, change) => ({ ...picture, planes: picture.planes.map((plane) => plane.map(change)) });
 const interleaved = ({ planes }) => Uint8Array.from(planes.flatMap((plane) => [...plane]));
 
-/** Reduce a whole picture to a square, its longer edge more. */
+/** Reduce a picture to a square, by reducing its longer edge more. */
 function squashed(picture, channels, size) {
   const reduced = resized(picture, size, size, "bilinear");
   const [red, green, blue] = reduced.planes;

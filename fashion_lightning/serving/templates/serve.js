@@ -5,7 +5,7 @@ const main = document.querySelector("main");
 const rows = new Map([...document.querySelectorAll(".bars li")].map((row) => [row.dataset.class, row]));
 const largest = Number(main.dataset.megabytes) * 1e6;
 
-/* Of several pictures in a row, the answer to the last one counts. */
+/* A new picture cancels the request for the one before. */
 let latest = new AbortController();
 
 async function classify(picture, scroll = true, box = null) {
@@ -28,7 +28,7 @@ async function classify(picture, scroll = true, box = null) {
 {% block ask %}
 async function ask(picture, signal, box = null) {
   if (picture.size > largest) {
-    throw new Error(`The picture has ${(picture.size / 1e6).toFixed(0)} MB. Up to ${largest / 1e6} MB are taken.`);
+    throw new Error(`The picture has ${(picture.size / 1e6).toFixed(0)} MB. The limit is ${largest / 1e6} MB.`);
   }
   const type = picture.type.startsWith("image/") ? picture.type : "application/octet-stream";
   let response;
@@ -61,17 +61,17 @@ function show(answer, picture) {
   if (picture !== framed) showOriginal(picture, answer.box);
 }
 
-/* The picture as it came; formats that a browser does not show are left out. Over it lies a frame around what the
- * network sees: dragged, pulled at its corner, pinched with two fingers, moved and resized by keys, resized by a slider. */
+/* The user's picture, where the browser can show its format, and a frame around what the network sees. The user drags
+ * the frame, pulls its corner, pinches it with two fingers, or uses the keys or the slider. */
 const frame = byId("box"), zoom = byId("zoom"), area = byId("framed");
-let framed = null, found = null, seen = null; // the picture, the frame that was found, and the one that is shown
+let framed = null, found = null, seen = null; // the picture, the frame from its first answer, and the frame that is shown
 let moved = false, reframing = false;
-const fingers = new Map(); // where they are, by pointer; a corner is pulled away from a finger on the opposite one
+const fingers = new Map(); // positions by pointer; pulling the corner is a pinch whose other finger is the opposite corner
 
 function showOriginal(picture, box) {
   const original = byId("original");
   URL.revokeObjectURL(original.src);
-  zoom.max = Math.min(250, 200 / Math.max(box[2] - box[0], box[3] - box[1])); // the frame stays a square within bounds
+  zoom.max = Math.min(250, 200 / Math.max(box[2] - box[0], box[3] - box[1])); // so that the frame stays a square and within reach
   [framed, found, zoom.value] = [picture, box, 100];
   original.onload = () => {
     area.hidden = byId("size").hidden = false;
@@ -87,7 +87,7 @@ function place(box) {
   Object.assign(frame.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
 }
 
-/** Move the frame, and ask what is in it: one question at a time, as while one draws. */
+/** Move the frame, and classify what it shows, one request at a time. */
 async function reframe(across = 0, down = 0) {
   const sides = [across, down].map((shift, axis) => {
     const middle = Math.min(1, Math.max(0, (seen[axis] + seen[axis + 2]) / 2 + shift));
@@ -105,7 +105,7 @@ async function reframe(across = 0, down = 0) {
   reframing = false;
 }
 
-/** The point between the fingers, and how far they are apart. */
+/** Return the point between the fingers, and their distance. */
 function grip() {
   const [a, b = a] = fingers.values();
   return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) };
@@ -127,12 +127,12 @@ area.addEventListener("pointermove", ({ pointerId, x, y }) => {
   reframe((now.x - before.x) / area.clientWidth, (now.y - before.y) / area.clientHeight);
 });
 area.addEventListener("lostpointercapture", ({ pointerId }) => { if (fingers.delete(pointerId)) fingers.delete("opposite"); });
-const KEYS = { // across, down, times as large
+const KEYS = { // shift across, shift down, factor of the size
   ArrowLeft: [-0.02, 0, 1], ArrowRight: [0.02, 0, 1], ArrowUp: [0, -0.02, 1], ArrowDown: [0, 0.02, 1],
   "+": [0, 0, 1.1], "-": [0, 0, 1 / 1.1],
 };
 frame.addEventListener("keydown", (event) => {
-  if (!(event.key in KEYS) || event.ctrlKey || event.metaKey) return; // with them, they enlarge the page
+  if (!(event.key in KEYS) || event.ctrlKey || event.metaKey) return; // Ctrl and + enlarge the page
   event.preventDefault();
   const [across, down, times] = KEYS[event.key];
   zoom.value *= times;
@@ -162,7 +162,7 @@ function reset() {
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
-/* Files: chosen, photographed, dropped anywhere, pasted. */
+/* Pictures: the user chooses, takes, drops or pastes them. */
 
 for (const input of [byId("file"), byId("camera")]) {
   input.addEventListener("change", () => {
@@ -182,7 +182,7 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  take(event.dataTransfer.files, "Drop a picture file. One from another page must be saved first.");
+  take(event.dataTransfer.files, "Drop a picture file. Save a picture from another page first.");
 });
 document.addEventListener("paste", (event) => {
   take(event.clipboardData.files, "There is no picture in the clipboard.");
@@ -193,7 +193,7 @@ function take(files, otherwise) {
   else refuse(otherwise);
 }
 
-/* Drawing, on white paper. */
+/* The drawing, on white paper. */
 
 const paper = byId("paper");
 const pen = paper.getContext("2d");
@@ -220,7 +220,7 @@ function draw(event) {
   askWhileDrawing();
 }
 
-/* One question at a time: the next one is asked when the answer is there. */
+/** Classify the drawing, one request at a time. */
 async function askWhileDrawing() {
   if (asking) return;
   asking = true;
