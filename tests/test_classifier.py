@@ -155,6 +155,7 @@ def test_pictures_without_a_garment_lower_all_logits_and_count_in_no_figure(data
     assert fit.callback_metrics["train/accuracy"] == (logits[:22].argmax(dim=1) == labels).float().mean()
 
 
+@pytest.mark.slow
 def test_torchs_own_schedules_go_by_epochs(data: Path) -> None:
     def halve(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
         return torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
@@ -211,6 +212,7 @@ def test_every_precision_trains(data: Path, precision: str) -> None:
         assert name not in before or not torch.equal(value.float(), before[name]), f"{name} was not trained"
 
 
+@pytest.mark.slow
 def test_the_same_objects_can_be_fitted_twice_and_tested(data: Path) -> None:
     classifier, datamodule = tiny(), FashionMNISTDataModule(str(data), val_size=100)
     for _ in range(2):

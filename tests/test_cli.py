@@ -33,6 +33,7 @@ def test_each_fit_leaves_a_run_folder_of_its_own_and_says_what_comes_next(cli: R
     assert [path.name for path in sorted(RUN.parent.iterdir())] == ["version_0", "version_1"]
 
 
+@pytest.mark.slow
 def test_a_moved_run_folder_keeps_its_recorded_best_checkpoint(cli: Run, trained: Path, tmp_path: Path) -> None:
     """The run goes on with a learning rate that ruins it: the last epoch is worse, the best one stays."""
     moved = trained.rename(tmp_path / "moved")
@@ -52,6 +53,7 @@ def test_a_moved_run_folder_keeps_its_recorded_best_checkpoint(cli: Run, trained
 EMA = "fashion_lightning.callbacks.weight_averaging.WeightEMA"
 
 
+@pytest.mark.slow
 def test_the_average_is_what_is_saved_tested_and_used(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, f"--trainer.callbacks+={EMA}", "--trainer.callbacks.init_args.decay=0.5")
     content = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
@@ -92,6 +94,7 @@ def test_each_epoch_is_one_line_with_what_tensorboard_shows_of_it(cli: Run, reci
     assert max(len(line) for line in printed.splitlines() if line.startswith("epoch")) <= 80
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_within_an_epoch_says_where(cli: Run, recipe: Path) -> None:
     cli("fit", "--config", recipe, *interrupt("train", 1, 3), exits=130)
     assert read_progress(RUN) == Progress(1, 2, 14, "interrupted", os.getpid(), 1)
@@ -102,6 +105,7 @@ def test_a_run_that_goes_on_within_an_epoch_says_where(cli: Run, recipe: Path) -
     assert read_progress(RUN) == Progress(2, 2, 20, "finished", os.getpid(), 1)
 
 
+@pytest.mark.slow
 def test_on_a_terminal_a_bar_is_there_while_an_epoch_runs_and_gone_after_it(
     cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

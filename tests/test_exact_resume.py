@@ -178,6 +178,7 @@ def best_of(run: Path) -> Any:
     return json.loads((run / "fit.json").read_text())["best"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", [[], ["--trainer.max_epochs=9", "--trainer.max_steps=20"]], ids=len)
 def test_a_run_that_ends_before_its_first_validation_has_an_accuracy_and_can_be_used(
     cli: Run, recipe: Path, ends: list[str]
@@ -214,7 +215,7 @@ def test_a_run_that_is_made_longer_goes_on_as_if_it_had_been_so_from_the_start(c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "processes"), [(6, 1), (2, 2)])
+@pytest.mark.parametrize(("count", "processes"), [(4, 1), (2, 2)])
 def test_kills_of_a_process_or_of_either_of_two_leave_no_difference(count: int, processes: int) -> None:
     done, differences = kills.run(count, processes, processes)
     assert done >= count

@@ -106,6 +106,7 @@ def test_an_onnx_file_says_what_the_checkpoint_says_and_describes_itself(
         assert [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim] == shape
 
 
+@pytest.mark.slow
 def test_a_file_that_says_something_else_is_not_kept(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def off_by_a_little(content: bytes) -> Callable[[Tensor], Tensor]:
         run = formats.load_pt2(content)

@@ -64,6 +64,7 @@ def test_convolutions_first_pass_their_input_on_or_its_mean_over_two_by_two_pixe
     assert torch.allclose(halved[:, :passed], avg_pool2d(images, 2)[:, :passed], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_wide_residual_network_is_as_large_as_its_paper_says() -> None:
     """Table 1 and section 3 of arXiv 1605.07146: WRN-28-10 has 36.5 million parameters, WRN-40-4 8.9 million."""
     sizes = [sum(p.numel() for p in WideResNet(*shape).parameters()) / 1e6 for shape in ((28, 10), (40, 4))]

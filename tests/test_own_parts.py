@@ -51,6 +51,7 @@ def own_package(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
     return name
 
 
+@pytest.mark.slow
 def test_it_is_trained_tested_and_continued(cli: Run, recipe: Path, own_package: str) -> None:
     cli("fit", "--config", recipe, "--network", f"{own_package}.MyNetwork", "--epochs", "1")
     sys.path.remove(str(Path.cwd()))  # as another process begins
@@ -112,6 +113,7 @@ def run(name: str, text: str) -> dict[str, object]:
     return variables
 
 
+@pytest.mark.slow
 def test_a_loss_a_metric_and_a_schedule_of_ones_own_train_and_decide(
     cli: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +129,7 @@ def test_a_loss_a_metric_and_a_schedule_of_ones_own_train_and_decide(
     cli("test", "--ckpt_path", RUN)
 
 
+@pytest.mark.slow
 def test_a_metric_that_nothing_logs_ends_the_fit_in_one_line(cli: Run, recipe: Path) -> None:
     preset = Path(__file__).parents[1] / "configs/presets/every_epoch.yaml"
     for monitor in ("best_checkpoint", "early_stopping"):

@@ -192,6 +192,7 @@ def test_more_than_half_of_the_memory_is_refused(shapes: Path, monkeypatch: pyte
     assert "0.0 MB in memory as 8x8 pixels" in own_pictures.load(shapes, size=8, channels=1).lines[-1]
 
 
+@pytest.mark.slow
 def test_own_pictures_are_trained_on_tested_continued_and_shown_with_their_names(shapes: Path, cli: Run) -> None:
     printed = cli("fit", "--data.folder", "shapes", "--data.size", "16", "--balanced", *FAST, *SMALL)
     assert all(

@@ -134,6 +134,7 @@ def test_the_content_of_a_file_decides_and_dot_files_are_passed_over(tmp_path: P
     assert "c.heic cannot be read as an image" in read.broken[0]
 
 
+@pytest.mark.slow
 def test_predictions_of_a_folder_are_shown_and_written_and_broken_files_are_named(cli: Run, trained: Path) -> None:
     Path("own").mkdir()
     shirt().save("own/[red]a.png")

@@ -67,6 +67,7 @@ def test_the_figures_are_those_of_the_predictions_computed_anew(cli: Run, traine
         assert told in text
 
 
+@pytest.mark.slow
 def test_a_page_needs_nothing_else_and_shows_a_picture_of_each_mistake(cli: Run, trained: Path) -> None:
     cli("test", "--ckpt_path", trained, "--model.tta", "flip")
     plain, averaged = (json.loads((trained / f"test_{name}.json").read_text()) for name in ("best", "best_flip"))

@@ -57,6 +57,7 @@ def test_within_an_epoch_neither_processes_nor_batch_size_can_change(cli: Run, i
     assert "was saved within an epoch that 2 processes shared; 1 cannot continue it" in printed
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_takes_the_place_of_a_bad_last_one(cli: Run, trained: Path) -> None:
     """The best checkpoint of this run is from its last epoch, so that nothing at all is lost."""
     undisturbed = trained.with_name("version_1")
@@ -80,6 +81,7 @@ def test_a_finished_run_says_so_and_changes_nothing(cli: Run, trained: Path) -> 
     assert [path.name for path in trained.parent.iterdir()] == ["version_0"]
 
 
+@pytest.mark.slow
 def test_settings_typed_for_a_continuation_hold_even_if_it_is_killed_at_once(
     cli: Run, interrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +98,7 @@ def test_settings_typed_for_a_continuation_hold_even_if_it_is_killed_at_once(
     assert report()["epochs"] == 3
 
 
+@pytest.mark.slow
 def test_a_best_checkpoint_that_was_written_just_before_a_kill_is_replaced(cli: Run, recipe: Path) -> None:
     """The last checkpoint does not know of it."""
     cli("fit", "--config", recipe, *interrupt("train", 0, 3), exits=130)
@@ -175,6 +178,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_good_checkp
     assert all(torch.equal(a, b) for a, b in zip(weights_and_optimizer(trained), before, strict=True))
 
 
+@pytest.mark.slow
 def test_the_config_of_a_run_counts_only_where_the_user_keeps_runs(cli: Run, trained: Path) -> None:
     """In tensorboard_logs, or where --runs says; a link to another place does not count."""
     config = yaml.safe_load((trained / "config.yaml").read_text())

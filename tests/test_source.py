@@ -100,10 +100,10 @@ def hold_mnist(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("hold", "line"),
     [
-        (hold_mnist, r"but train-images-idx3-ubyte.gz, .* \(the SHA-256 decides: MNIST's have the same names\)"),
+        (hold_mnist, r"but train-images-idx3-ubyte.gz, .* \(checked by SHA-256: MNIST's have the same names\)"),
         (
             lambda folder: (folder / "circle").mkdir(parents=True),
-            r"but circle .* To train on what it holds: --data.folder .*typed",
+            r"but circle .* To train on its files: --data.folder .*typed",
         ),
         (lambda folder: None, r"--data.root: there is no folder .*typed"),
     ],

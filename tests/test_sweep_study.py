@@ -90,6 +90,7 @@ def states(study: optuna.Study) -> list[str]:
     return [trial.state.name for trial in latest(study).values()]
 
 
+@pytest.mark.slow
 def test_a_hopeless_trial_is_given_up_and_a_failing_one_is_named_and_tried_again_by_the_next_command(
     storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +169,7 @@ def test_an_address_that_is_none_is_refused_without_its_password(tmp_path: Path,
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_said_in_one_line_without_the_password() -> None:
     url = storage_url("postgresql://me:secret@127.0.0.1:1/study", Path())
     with pytest.raises(UserError) as refused, errors_in_one_line(url):

@@ -81,6 +81,7 @@ class MLFlowLogger(Logger):
         assert (params["recipe"], self.ids[-1]) == ("tiny", None)
 
 
+@pytest.mark.slow
 def test_other_loggers_stand_beside_tensorboard_and_go_on_under_their_id(cli: Run, recipe: Path) -> None:
     csv = ["--trainer.logger+=CSVLogger", "--trainer.logger.init_args.save_dir=csv"]
     cli("fit", "--config", recipe, *csv, f"--trainer.logger+={__name__}.MLFlowLogger", "--epochs", "1")
@@ -160,6 +161,7 @@ def test_the_default_precision_is_said_and_settled_in_the_config_of_the_run(
     assert (settings["accelerator"], settings["precision"], settings["deterministic"]) == ("cpu", precision, True)
 
 
+@pytest.mark.slow
 def test_gradients_of_a_fused_optimizer_are_clipped_in_bf16(cli: Run, recipe: Path) -> None:
     fit = ["fit", "--config", recipe, "--optimizer=adam", "--model.optimizer.init_args.fused=true"]
     cli(*fit, "--precision=bf16-mixed", "--trainer.gradient_clip_val=0.1", "--trainer.max_epochs=1")

@@ -188,7 +188,9 @@ class FashionMNISTDataModule(LightningDataModule):
         sampler = self.sampler = self._order(*self._rank_and_world_size())
         if self.trainer is not None:
             if self.prune and self.image_losses is None:
-                raise UserError("data.prune needs callbacks=[fashion_lightning.callbacks.pruning.PruneEasyImages()].")
+                raise UserError(
+                    "data.prune needs Trainer(callbacks=[PruneEasyImages()]), from fashion_lightning.callbacks.pruning."
+                )
             progress = self.trainer.fit_loop.epoch_loop.batch_progress
             # A checkpoint from the end of an epoch has counted all its batches: the next one starts at 0.
             done: int = progress.current.processed  # type: ignore[attr-defined]
