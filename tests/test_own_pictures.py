@@ -237,4 +237,4 @@ def test_weights_are_fine_tuned_and_freeze_trains_the_head_alone(shapes: Path, t
     after = fashion_lightning.load("shapes").network.state_dict()
     changed = {name for name in after if after[name].shape != before[name].shape or (after[name] != before[name]).any()}
     assert changed == {"head.weight"}
-    assert "give the weights of the others" in cli("fit", "--freeze", exits=2)
+    assert "give the others' weights" in cli("fit", "--freeze", exits=2)

@@ -137,9 +137,7 @@ class FashionMNISTCLI(LightningCLI):
         if self.weights is not None:
             self._start_from(self.weights)
         elif self.config["model"]["freeze"] and self.checkpoint is None:
-            raise UserError(
-                "--freeze trains only the last layer: give the weights of the others, such as --weights cnn."
-            )
+            raise UserError("--freeze trains only the last layer: give the others' weights, such as --weights cnn.")
         self.timer = Timer(duration=settings["max_time"])
         labels = getattr(self.given, "name", None) or "", getattr(self.given, "note", None) or ""
         self.run_files = run_files.RunFiles(self.plain_config, self.name, self.given.typed, labels, self._use_run_dir)

@@ -45,8 +45,7 @@ class FashionMNISTDataModule(LightningDataModule):
             ``TORCH_HOME`` is ``~/.cache/torch`` unless it is set.
         folder: your own pictures instead: a folder for each class, optionally within ``train``, ``val`` and ``test``
             folders; or IDX files of MNIST's layout.
-        size: pixels of each edge that your pictures are reduced to, 8 to 128; by default 28, for IDX files that of
-            their images.
+        size: pixels of each edge that your pictures are reduced to, 8 to 128; by default 28, or IDX files' own.
         channels: of your pictures: 1 makes them grey, 3 keeps colours; by default 3, for IDX files 1.
         balanced: draw each class equally often.
         batch_size: training images in a step, in each process.
@@ -188,9 +187,7 @@ class FashionMNISTDataModule(LightningDataModule):
         sampler = self.sampler = self._order(*self._rank_and_world_size())
         if self.trainer is not None:
             if self.prune and self.image_losses is None:
-                raise UserError(
-                    "data.prune needs Trainer(callbacks=[PruneEasyImages()]), from fashion_lightning.callbacks.pruning."
-                )
+                raise UserError("data.prune needs the callback fashion_lightning.callbacks.pruning.PruneEasyImages.")
             progress = self.trainer.fit_loop.epoch_loop.batch_progress
             # A checkpoint from the end of an epoch has counted all its batches: the next one starts at 0.
             done: int = progress.current.processed  # type: ignore[attr-defined]

@@ -1,8 +1,7 @@
 """Turn a user's picture into a network's input: orient it, fill transparency with white, reduce it to a square.
 
-A garment on a plain background, as in a catalogue, is framed closely, however small it is. Of any other picture, a
-network of photographs sees the square in the middle, and Fashion-MNIST's all of it. A network of your own pictures
-always sees all of a picture.
+A garment on a plain background is framed closely, however small it is. Of any other picture, a network of photographs
+sees the square in the middle, and any other network all. A network of your own pictures always sees all of a picture.
 """
 
 from dataclasses import dataclass
