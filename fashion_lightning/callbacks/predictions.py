@@ -129,4 +129,4 @@ def print_best(photographs: Sequence[Path], answers: Sequence[Answer], images: I
     if len(answers) > SHOWN:
         print(f"The first {SHOWN} of {len(answers):,}; the file has them all.")
     if images == FASHION_MNIST:
-        print(f"{WHAT_IT_CANNOT_KNOW}\nFor photographs, train another: fashion-lightning fit --config photographs")
+        print(f"{WHAT_IT_CANNOT_KNOW}\nFor photographs: fashion-lightning predict --ckpt_path photographs")
