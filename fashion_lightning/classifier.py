@@ -199,7 +199,7 @@ class FashionMNISTClassifier(LightningModule):
         metrics = self.train_metrics.compute()
         self.log_dict(metrics, logger=False)  # for callbacks that monitor them
         # Logged at once: Lightning would log after the epoch's checkpoint, and a kill in between would lose the values.
-        epoch = {} if validated_in_epoch(self.trainer) else {"epoch": self.current_epoch}  # or validation has
+        epoch = {} if validated_in_epoch(self.trainer) else {"epoch": self.current_epoch}  # validation logs it
         for logger in self.loggers:
             values = {name: value.item() for name, value in metrics.items()}
             logger.log_metrics({**values, **epoch}, self.global_step - 1)

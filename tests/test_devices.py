@@ -126,9 +126,8 @@ def test_any_number_of_processes_sees_the_same_pictures_in_the_same_steps(recipe
 
 def test_an_error_of_all_processes_is_printed_once(recipe: Path, launch: Launch) -> None:
     for wrong, nodes, code in (
-        ("--trainer.val_check_interval=1000000", 0, 2),
-        ("--lr=fast", 1, 1),
-        ("--data.root=nowhere", 1, 1),
+        *(("--trainer.val_check_interval=1000000", nodes, code) for nodes, code in ((0, 2), (1, 1))),
+        *((wrong, 1, 1) for wrong in ("--lr=fast", "--data.root=nowhere")),
     ):
         started = launch(["fit", "--config", recipe, wrong], 2, nodes)
         assert [line[:7] for line in finished(started, code).splitlines()].count("error: ") == 1

@@ -215,7 +215,7 @@ def test_a_run_that_is_made_longer_goes_on_as_if_it_had_been_so_from_the_start(c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "processes"), [(4, 1), (2, 2)])
+@pytest.mark.parametrize(("count", "processes"), [(6, 1), (2, 2)])
 def test_kills_of_a_process_or_of_either_of_two_leave_no_difference(count: int, processes: int) -> None:
     done, differences = kills.run(count, processes, processes)
     assert done >= count

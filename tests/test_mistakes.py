@@ -18,7 +18,8 @@ MISTAKES: list[tuple[str, str]] = [
     # where a name belongs
     (
         "test quick",
-        "quick (put --config before a recipe, --ckpt_path before a run, --runs before a folder of runs)",
+        "unrecognized arguments: quick (put --config before a recipe, --ckpt_path before a run, --runs before a folder"
+        " of runs)",
     ),
     ("fit quick --lr 0.1", "unrecognized arguments: quick (put --config before a recipe, --ckpt_path before a run"),
     ("list my_runs", "unrecognized arguments: my_runs (put --config before a recipe, --ckpt_path before a run"),
@@ -116,7 +117,10 @@ MISTAKES: list[tuple[str, str]] = [
         f"{FIT} --network torch.nn.Linear",
         "in_features must be given: --model.network.init_args.in_features",
     ),
-    (f"{FIT} --network no_such.MyNetwork", "no_such: it must be installed, or be the file no_such.py in the folder"),
+    (
+        f"{FIT} --network no_such.MyNetwork",
+        "there is no module no_such: it must be installed, or be the file no_such.py in the folder",
+    ),
     (f"{FIT} --network unfinished_net.Net", "SyntaxError: '(' was never closed (unfinished_net.py, line 1)"),
     (f"{FIT} --network ends_python.Net", "ends_python.py, line 2)"),
     (f"{FIT} --network torch.ao.nn.quantized.Linear", "in_features must be given: --model.network"),
@@ -178,7 +182,10 @@ MISTAKES: list[tuple[str, str]] = [
     ("compare nowhere --output out", "None of these folders holds the results of a run (nowhere: does not exist)."),
     ("export --ckpt_path nothing --output notes.txt", "must end in .onnx or .pt2 or .html or .safetensors, not"),
     ("export --ckpt_path nothing --output ''", "needs the name of a file"),
-    ("export --ckpt_path nothing --output text.ckpt/model.onnx", "no file can be created in"),
+    (
+        "export --ckpt_path nothing --output text.ckpt/model.onnx",
+        "text.ckpt/model.onnx cannot be written: no file can be created in",
+    ),
     (f"export --ckpt_path nothing --output {'long' * 100}.onnx", "too long"),
     # what a terminal cannot show
     ("fit --config ./..yaml", "cannot be called"),

@@ -82,7 +82,7 @@ def test_a_fit_shows_so_many_images_an_epoch_and_keeps_their_losses_also_where_i
 
 def test_a_trainer_without_the_callback_is_refused(data: Path) -> None:
     datamodule = FashionMNISTDataModule(str(data), val_size=100, prune=0.4)
-    with pytest.raises(UserError, match="needs the callback fashion_lightning"):
+    with pytest.raises(UserError, match=r"data\.prune needs the callback fashion_lightning\.callbacks\.pruning"):
         quiet_trainer(max_epochs=3).fit(FashionMNISTClassifier(MLP(hidden=[])), datamodule)
 
 

@@ -84,7 +84,7 @@ def test_a_killed_sweep_goes_on_with_the_same_trials(
 @pytest.mark.slow
 def test_a_run_that_diverges_is_a_result(cli: Run, typed: list[str]) -> None:
     Path("space.yaml").write_text("lr: {choices: [0.001, 1e30]}")
-    printed = cli(*typed, "--trials", "2", "--epochs", "1")
+    printed = cli(*typed, "--trials", "4", "--epochs", "1")
     by_lr = {row[LR]: row for row in rows()}
     assert set(by_lr) == {"0.001", "1e+30"}
     assert by_lr["0.001"]["state"] == "complete"

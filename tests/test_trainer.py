@@ -27,7 +27,7 @@ from tests.test_tensorboard import curve
 def test_lightnings_own_parts_are_refused_unless_they_are_known_to_go_on_exactly() -> None:
     Trainer(accelerator="cpu", logger=False, callbacks=[callbacks.LearningRateMonitor()])
     for part in (callbacks.StochasticWeightAveraging(0.1), callbacks.GradientAccumulationScheduler({0: 2})):
-        with pytest.raises(UserError, match="a run that was killed would not continue"):
+        with pytest.raises(UserError, match="a run that was killed would not continue exactly with it"):
             Trainer(accelerator="cpu", logger=False, callbacks=[part])
 
 

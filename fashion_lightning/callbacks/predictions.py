@@ -36,8 +36,8 @@ class PredictionsCSV(BasePredictionWriter):
 
     The columns are ``image,class,label,correct``, then the class names: ``label`` is the true class and ``correct`` is
     ``true`` or ``false``. For photographs the first columns are ``image,class,doubtful,likely``: whether the
-    probability of the class is below ``DOUBTFUL``, and the likely classes. Probabilities have enough digits
-    to restore their float32 values.
+    probability of the class is below ``DOUBTFUL``, and the likely classes. Probabilities have enough digits to
+    restore their float32 values.
 
     Args:
         path: the file, written after the last image; JSON if it ends with ``.json``, else CSV.
@@ -129,4 +129,4 @@ def print_best(photographs: Sequence[Path], answers: Sequence[Answer], images: I
     if len(answers) > SHOWN:
         print(f"The first {SHOWN} of {len(answers):,}; the file has them all.")
     if images == FASHION_MNIST:
-        print(f"{WHAT_IT_CANNOT_KNOW}\nFor photographs: fashion-lightning predict --ckpt_path photographs")
+        print(f"{WHAT_IT_CANNOT_KNOW}\nPhotographs: fashion-lightning predict --ckpt_path photographs --images FILE")

@@ -102,8 +102,8 @@ class RunLogger(TensorBoardLogger):
 def drop_points_behind(checkpoint: Checkpoint, run_dir: Path) -> None:
     """Remove all that a run logged after a checkpoint from its event files, and a damaged record at their end.
 
-    The continued run logs these points, plots and settings again. Of two points of a tag at
-    one step, TensorBoard drops the first, but other readers of the files see both (issue 5403).
+    The continued run logs these points, plots and settings again. Of two points of a tag at one step, TensorBoard
+    drops the first, but other readers of the files see both (issue 5403).
     """
     steps = checkpoint.steps_done or 0
     epochs, batches = (checkpoint.loop[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
