@@ -6,11 +6,12 @@
         --predict 'fashion-lightning predict --ckpt_path {work}/quick/version_0 --tta flip_shift --data.root {data} \\
             --output {output}'
 
-Each run has its own folder, ``{work}``, and a seed, counted from 0. ``--train`` finds only the training files in
-``{data}``; the clock measures the whole process. ``--predict`` then finds only the test files, and writes a class for
-each test image to ``{output}``: a number or a name on each line, or CSV with a column ``class``. The script also times
-``yardstick.py`` and the ``--beside`` commands, before the first run, in the middle and after the last. It prints
-everything, and writes it to ``records/<date>_<name>/``.
+Each run has its own folder, ``{work}``, and a seed, counted from ``--first_seed``. ``--train`` finds only the training
+files in ``{data}``; the clock measures the whole process. ``--predict`` then finds only the test files, and writes a
+class for each test image to ``{output}``: a number or a name on each line, or CSV with a column ``class``. The script
+also times ``yardstick.py`` and the ``--beside`` commands, before the first run, in the middle and after the last. It
+prints everything, and writes it to ``records/<date>_<name>/``, again after each run. ``--resume`` with that folder adds
+``--runs`` runs to it, if the processor and the commands are the same.
 """
 
 import argparse
@@ -30,6 +31,7 @@ import time
 from datetime import date
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import torch
 from mpmath import betainc
@@ -115,6 +117,22 @@ def machine() -> dict[str, object]:
     }
 
 
+def resumed(record: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Read a record to add runs to; exit if another processor or other commands made it."""
+    content: dict[str, Any] = json.loads((record / "record.json").read_text(encoding="utf-8"))
+    different = [name for name in given.keys() - {"machine", "runs", "beside"} if content[name] != given[name]]
+    if content["machine"]["processor"] != given["machine"]["processor"]:
+        different.append("processor")
+    if different:
+        raise SystemExit(f"{record} has another {', '.join(different)}. Start a new record.")
+    return content
+
+
+def write(record: Path, content: dict[str, Any]) -> None:
+    """Write the record as JSON."""
+    (record / "record.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Measure, print and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,6 +140,9 @@ def main() -> None:
     parser.add_argument("--predict", required=True, help="writes {output}; may use {data}, {work} and {seed}")
     parser.add_argument("--beside", action="append", default=[], help="another command to time, like the yardstick")
     parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--first_seed", type=int, default=0)
+    parser.add_argument("--resume", type=Path, metavar="RECORD", help="a folder that the script wrote: add runs to it")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what the runs write, in a new folder")
     parser.add_argument("--above", type=float, required=True, help="the row: 93, 94 or 95 %%")
     parser.add_argument("--flop", type=float, required=True, help="floating-point operations of one training")
     parser.add_argument("--name", default="entry")
@@ -129,11 +150,14 @@ def main() -> None:
     given = parser.parse_args()
     yardstick = shlex.join([sys.executable, str(Path(__file__).with_name("yardstick.py"))])
     commands = {"benchmarks/yardstick.py": yardstick, **{command: command for command in given.beside}}
-    beside: dict[str, list[float]] = {name: [] for name in commands}
-    runs: list[dict[str, float]] = []
-    record = Path("records") / f"{date.today():%Y-%m-%d}_{given.name}"
-    record.mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as folder, (record / "log.txt").open("w", encoding="utf-8") as log:
+    entry = {name: getattr(given, name) for name in ("name", "train", "predict", "above", "flop", "first_seed")}
+    content: dict[str, Any] = {**entry, "machine": machine(), "runs": [], "beside": {name: [] for name in commands}}
+    record: Path = given.resume or Path("records") / f"{date.today():%Y-%m-%d}_{given.name}"
+    if given.resume:
+        content = resumed(record, content)
+    else:
+        record.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as folder, (record / "log.txt").open("a", encoding="utf-8") as log:
 
         def say(line: str) -> None:
             print(line, flush=True)
@@ -141,28 +165,29 @@ def main() -> None:
 
         def time_beside() -> None:
             for name, command in commands.items():
-                beside[name].append(seconds_of(command))
-                say(f"{beside[name][-1]:.1f} s   {name}")
+                content["beside"][name].append(seconds_of(command))
+                say(f"{content['beside'][name][-1]:.1f} s   {name}")
 
-        scratch = Path(folder)
+        scratch: Path = given.keep or Path(folder)
         only("test", given.root, scratch / "test")
         _, labels = source.load("test", given.root)
         time_beside()
-        for seed in range(given.runs):
-            runs.append(run_once(given, seed, scratch, labels))
-            say(f"seed {seed}   {runs[-1]['seconds']:.1f} s   {100 * runs[-1]['accuracy']:.2f} %")
-            if seed == given.runs // 2:
+        for i in range(given.runs):
+            run = run_once(given, given.first_seed + len(content["runs"]), scratch, labels)
+            content["runs"].append(run)
+            say(f"seed {run['seed']}   {run['seconds']:.1f} s   {100 * run['accuracy']:.2f} %")
+            if i == given.runs // 2 - 1:
                 time_beside()
+            write(record, content)
         time_beside()
-        seconds, accuracies = ([run[name] for run in runs] for name in ("seconds", "accuracy"))
-        p = probability([100 * accuracy for accuracy in accuracies], given.above)
+        seconds, accuracies = ([run[name] for run in content["runs"]] for name in ("seconds", "accuracy"))
         say(f"{given.name}: {with_deviation(seconds, 1)} s, {with_deviation([100 * a for a in accuracies], 2)} %")
-        say(f"above {given.above:g} %: p = {p:.2g}; {given.flop:.3g} FLOP; n = {len(runs)}")
-        for name, times in beside.items():
+        if len(accuracies) > 1:
+            content["p"] = probability([100 * accuracy for accuracy in accuracies], given.above)
+            say(f"above {given.above:g} %: p = {content['p']:.2g}; {given.flop:.3g} FLOP; n = {len(accuracies)}")
+        for name, times in content["beside"].items():
             say(f"{mean(seconds) / mean(times):.3g} times {name}")
-    del given.root  # a path of this machine
-    content = {**vars(given), "p": p, "machine": machine(), "runs": runs, "beside": beside}
-    (record / "record.json").write_text(json.dumps(content, default=str, indent=1) + "\n", encoding="utf-8")
+    write(record, content)
 
 
 if __name__ == "__main__":
