@@ -20,10 +20,10 @@ CONFIGS = sorted(RECIPES.rglob("*.yaml"))
 README = (ROOT / "README.md").read_text()
 PAGES = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
 SHELL_BLOCKS = re.findall(r"^```(?:bash|sh)\n(.*?)^```", "\n".join(PAGES), flags=re.MULTILINE | re.DOTALL)
-IN_TABLES = re.findall(r"^\|[^|]*\| `(fashion-lightning [^`]*)` \|$", README, flags=re.MULTILINE)
+IN_LISTS = re.findall(r"^- .*`(fashion-lightning [^`]*)`$", README.partition("## More")[2], flags=re.MULTILINE)
 COMMANDS = [
     command.split("#")[0].strip().replace("$seed", "0")
-    for block in [*SHELL_BLOCKS, *IN_TABLES]
+    for block in [*SHELL_BLOCKS, *IN_LISTS]
     for line in block.replace("\\\n", " ").splitlines()
     for command in line.split("&&")
     if command.split("#")[0].strip()
