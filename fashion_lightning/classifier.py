@@ -49,7 +49,7 @@ class FashionMNISTClassifier(LightningModule):
             plain cross-entropy.
         label_smoothing: of the cross-entropy in training.
         tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the logits of each
-            image and its mirror image, ``flip_shift`` also those of both shifted by a pixel. ``validate`` and ``test``
+            image and its mirror image; ``flip_shift`` adds both images, shifted by a pixel. ``validate`` and ``test``
             report the metrics without it as well; validation within ``fit`` never uses it.
         freeze: train only the last dense layer. All other layers keep their weights and batch-norm statistics.
         images: shape, classes and normalization of the images; Fashion-MNIST's by default. The command line takes it
@@ -96,7 +96,7 @@ class FashionMNISTClassifier(LightningModule):
         if freeze:
             self.network.requires_grad_(False).eval()
             if (head := last_dense_layer(self.network)) is None:
-                raise UserError("--freeze trains the last dense layer alone, and this network has none.")
+                raise UserError("--freeze trains only the last dense layer; this network has none: leave it out.")
             head.requires_grad_(True).train()
 
         self.train_metrics = TrainingMetrics()
@@ -144,7 +144,8 @@ class FashionMNISTClassifier(LightningModule):
         if given != known:
             raise UserError(
                 f"The classifier knows the {len(known)} classes {', '.join(known[:3])}, …; the data have {len(given)}:"
-                f" {', '.join(given[:3])}, …. Name the classifier's own pictures: --data.folder"
+                f" {', '.join(given[:3])}, …. Give data with the classifier's classes: your own"
+                " pictures with --data.folder, or Fashion-MNIST without it."
             )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -210,7 +211,7 @@ class FashionMNISTClassifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         sums = checkpoint["train_metrics"]
-        if self.global_rank < len(sums):  # more processes may evaluate, or continue after the end of an epoch
+        if self.global_rank < len(sums):  # else fewer processes saved the checkpoint: this one has no row
             self.train_metrics.reset()
             self.train_metrics.update(*sums[self.global_rank])
 
@@ -269,9 +270,9 @@ class FashionMNISTClassifier(LightningModule):
         scheduler = self.make_scheduler(optimizer)
         if isinstance(scheduler, NOT_BY_EPOCHS):
             raise UserError(
-                f"model.scheduler cannot be {type(scheduler).__name__}, since Lightning would step it only once an"
-                " epoch. Use fashion_lightning.schedules.CosineDecay with init_args {warmup: 0.3}: it takes its"
-                " length from the run; docs/recipes.md shows how to write your own."
+                f"model.scheduler cannot be {type(scheduler).__name__}, which Lightning would step only once an epoch,"
+                " or too late for an exact resume. Use fashion_lightning.schedules.CosineDecay with init_args"
+                " {warmup: 0.3}: it takes its length from the run; docs/recipes.md shows how to write your own."
             )
         interval = "step" if isinstance(scheduler, RunSchedule) else "epoch"
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}

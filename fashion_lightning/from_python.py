@@ -20,9 +20,9 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     >>> fashion_lightning.load(run).tta
     'none'
 
-    The command runs in its own process: its weights are the same to the bit, and this process keeps its seeds,
-    threads, memory and signals. Interrupting a notebook's cell (Ctrl-C) stops training after the current step;
-    ``fit(ckpt_path=run)`` continues exactly from there.
+    The command runs in its own process: the weights are the same as in a terminal, to the bit, and this process keeps
+    its seeds, threads, memory and signals. Interrupting a notebook's cell (Ctrl-C) stops training after the current
+    step; ``fit(ckpt_path=run)`` continues exactly from there.
 
     Args:
         recipe: name or YAML file; the default recipe if it is missing.

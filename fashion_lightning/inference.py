@@ -21,7 +21,7 @@ class TrainedClassifier(FashionMNISTClassifier):
     """A classifier with ``classify``, which takes images of any kind."""
 
     def classify(self, images: Any) -> Classification:
-        """Classify images; ``fashion_lightning.classify`` documents which it takes and what it returns."""
+        """Classify images; ``fashion_lightning.classify`` describes the images that it takes and its result."""
         return classify(self, images)
 
 
@@ -33,7 +33,7 @@ def load(run: str | Path, network: str = "", runs: str | Path = folder.LOGS) -> 
     torch.Size([1, 10])
 
     Args:
-        run: a run folder (for its best checkpoint), a name of a recipe or run (for its newest run), or a file.
+        run: a run folder (its best checkpoint), a recipe's name or a run's ``--name`` (its newest run), or a file.
         network: import path of a network of your own that the file may use, as ``my_module.MyNetwork``.
         runs: folder of all runs.
 

@@ -1,4 +1,4 @@
-"""The metrics of training, validation and test; all are means over images, never over batches."""
+"""The metrics of training, validation and test; all are computed over images, never averaged over batches."""
 
 from typing import Literal, NamedTuple
 
@@ -19,7 +19,7 @@ from torchmetrics.utilities import dim_zero_cat
 from fashion_lightning.data.classes import BELIEVED, COVERAGE, Limits
 
 SCALARS = ("accuracy", "top5")
-"""The metrics with one value; the others have one value per class, or are a matrix ``(10, 10)``."""
+"""The metrics with one value, besides the loss; the others have one value per class, or are a matrix ``(10, 10)``."""
 
 TRAIN_METRICS = ("train/loss", "train/accuracy")
 """The metrics of training, which are logged at the end of each epoch."""
@@ -34,7 +34,7 @@ FEWEST_IMAGES = 100
 """Fewest validation images to fit a temperature on; with fewer, the result would be chance."""
 
 HOTTEST = 20.0
-"""The search covers 1 / HOTTEST to HOTTEST. It needs bounds: if all images are right, no temperature is best."""
+"""Temperatures are searched from 1 / HOTTEST to HOTTEST, because none is best if every prediction is correct."""
 
 
 def direction(monitor: str) -> Literal["min", "max"]:

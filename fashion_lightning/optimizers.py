@@ -9,7 +9,8 @@ from torch.optim import Optimizer
 from fashion_lightning.networks.precision import bf16_is_native
 
 TOGETHER = 3
-"""Iterations to combine, no more: rounding makes eigenvalues negative, and each iteration multiplies them by 12."""
+"""The most iterations to combine: rounding makes small eigenvalues of the Gram matrix negative, and each iteration
+multiplies them by 12."""
 
 
 def orthogonalized(matrix: Tensor, steps: int) -> Tensor:

@@ -20,22 +20,25 @@ CONFIGS = sorted(RECIPES.rglob("*.yaml"))
 README = (ROOT / "README.md").read_text()
 PAGES = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
 SHELL_BLOCKS = re.findall(r"^```(?:bash|sh)\n(.*?)^```", "\n".join(PAGES), flags=re.MULTILINE | re.DOTALL)
-IN_LISTS = re.findall(r"^- .*`(fashion-lightning [^`]*)`$", README.partition("## More")[2], flags=re.MULTILINE)
 COMMANDS = [
     command.split("#")[0].strip().replace("$seed", "0")
-    for block in [*SHELL_BLOCKS, *IN_LISTS]
+    for block in [
+        *SHELL_BLOCKS,
+        *re.findall(r"^- .*`(fashion-lightning .*)`$", README.partition("## More")[2], re.MULTILINE),
+    ]
     for line in block.replace("\\\n", " ").splitlines()
     for command in line.split("&&")
     if command.split("#")[0].strip()
 ]
 
 
-SLOW = {"record.yaml": pytest.mark.slow}
-"""Its network is for a GPU."""
-
-
 @pytest.mark.parametrize(
-    "path", [pytest.param(path, marks=SLOW.get(path.name, ()), id=str(path.relative_to(RECIPES))) for path in CONFIGS]
+    "path",
+    [
+        # The network of record.yaml is for a GPU.
+        pytest.param(path, marks=pytest.mark.slow if path.stem == "record" else (), id=str(path.relative_to(RECIPES)))
+        for path in CONFIGS
+    ],
 )
 def test_every_yaml_trains_a_few_batches(cli: Run, path: Path, data: Path) -> None:
     small = ["--data.root", data, "--data.val_size", "20", "--data.batch_size", "8", "--data.train_size", "null"]
@@ -52,6 +55,11 @@ def test_every_yaml_begins_with_its_command_and_defines_a_model_unless_it_is_a_p
     else:
         option, name = first
         assert (option, find_config(name)) == ("--config", path)
+
+
+@pytest.mark.parametrize("block", re.findall(r"^```yaml\n(.*?)^```", "\n".join(PAGES), flags=re.MULTILINE | re.DOTALL))
+def test_every_yaml_example_of_the_docs_is_valid(block: str) -> None:
+    assert all(re.fullmatch(r"[\w.]+", setting) for setting in yaml.safe_load(block))
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("fashion-lightning")])

@@ -114,7 +114,7 @@ def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
 
 
 def may_ask(trainer: Trainer, batch_idx: int) -> bool:
-    """Check whether processes may communicate after this batch: several only after every eighth, since all wait."""
+    """Check whether to communicate after this batch; several processes do so after every eighth, because all wait."""
     return trainer.world_size == 1 or (batch_idx + 1) % 8 == 0
 
 

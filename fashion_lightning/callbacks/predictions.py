@@ -123,7 +123,7 @@ def print_best(photographs: Sequence[Path], answers: Sequence[Answer], images: I
     print_table(["file", "likely", "best", "second", "third"], rows, left=("file", "likely"))
     if doubtful := sum(max(row) < DOUBTFUL for row, _ in answers):
         print(
-            f"Doubtful (?): {doubtful:,} of {len(answers):,}. Of the validation images with so low a"
+            f"Doubtful (?): {doubtful:,} of {len(answers):,}. Of Fashion-MNIST's validation images with so low a"
             " probability, half were classified wrongly."
         )
     if len(answers) > SHOWN:

@@ -9,7 +9,7 @@ from fashion_lightning.data.pruning import ImageLosses
 
 
 class PruneEasyImages(Callback):
-    """Records each image's loss when last shown, for ``data.prune``, and saves it in checkpoints; else idle."""
+    """With ``data.prune``, records each image's loss when last shown, also in checkpoints; otherwise does nothing."""
 
     def __init__(self) -> None:
         self.losses: ImageLosses | None = None

@@ -22,7 +22,7 @@ class RunFiles(Callback):
 
     With its card, a checkpoint can be tested and used after it was moved.
 
-    Must come before all callbacks that need the folder: as soon as the processes are connected, it tells the others
+    Must come before all callbacks that need the folder: as soon as the processes are connected, it tells all of them
     where rank 0 writes. An environment variable would only reach the processes that Lightning starts: those of
     torchrun and SLURM are running before the folder exists.
 
@@ -31,7 +31,7 @@ class RunFiles(Callback):
         recipe: the recipe's name.
         arguments: the command line, without the program.
         labels: the user's name and note for the run; both may be empty.
-        use: makes another process's Trainer use the folder.
+        use: called in the processes other than rank 0, to make their Trainer use the folder.
 
     ``run_dir`` and ``run_id`` are set when the run folder is made; without a folder, nothing is written.
     """

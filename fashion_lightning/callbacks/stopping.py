@@ -25,8 +25,8 @@ from fashion_lightning.runs.processes import SIGNALS
 class EarlyStopping(callbacks.EarlyStopping):
     """Stops when the monitored metric has not improved for ``patience`` validations; never by default.
 
-    When a run continues, Lightning's EarlyStopping takes the checkpoint's patience instead of the configured one. It
-    also forgets a request to stop that ``min_epochs`` or ``min_steps`` has postponed.
+    When a run continues, Lightning's EarlyStopping takes the checkpoint's patience instead of the configured one, and
+    forgets a request to stop that ``min_epochs`` or ``min_steps`` has postponed. This class does neither.
 
     Args:
         patience: validations without improvement (one per epoch by default) before training stops; 0 stops at the
@@ -78,8 +78,8 @@ class ValidateLastEpoch(Callback):
     run that ends within an epoch is not validated: Lightning logs at a step that is one too low when a run continues
     from a validation in mid-epoch (training_epoch_loop.py, ``_batches_that_stepped``).
 
-    Must come after ``Timer``, which stops a run in the same hook. Checkpoint callbacks check whether a validation
-    follows; Lightning runs them last anyway.
+    Must come after ``Timer``, which stops a run in the same hook, and before checkpoint callbacks, which check whether
+    a validation follows; Lightning runs those last anyway.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

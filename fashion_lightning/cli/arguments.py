@@ -39,7 +39,7 @@ def complete(
         settings: as ``--setting=value``.
 
     Returns:
-        The settings for LightningCLI, including configs; the recipe's name, which is its file's name without suffix;
+        The settings for LightningCLI, including configs; the name of the run's folder, mostly the recipe's name;
         the checkpoint to continue or to measure; and the checkpoint whose weights a new run starts from.
 
     Raises:
@@ -111,7 +111,7 @@ def _resolve(
         lock_run(run_dir)  # before the checkpoint is read, which its training would replace
     checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", logs, named)
     if place != Path(given).expanduser():
-        about = "no run yet, so the weights that come with the package"
+        about = "no run yet, so the weights that come with the package are used"
         if place.is_dir():
             network = checkpoint.config["model"]["network"]["class_path"].rpartition(".")[2]
             epochs, state, *_ = summary(place)

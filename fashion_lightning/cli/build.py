@@ -78,7 +78,7 @@ class FashionMNISTCLI(LightningCLI):
     ) -> None:
         self.given, self.command, self.name = given, given.command, name
         self.checkpoint, self.weights, self.makes_run_folder = checkpoint, weights, makes_run_folder
-        self.measured = cast(Checkpoint, checkpoint)  # of a command that needs one, which command.py checks
+        self.measured = cast(Checkpoint, checkpoint)  # never None for commands that need one: command.py checks
         self.run_dir: Path | None = self.checkpoint.run_dir if self.checkpoint else None
         self.run_dir_is_new = False
         self.finished: str | None = None  # why there is nothing left to train
@@ -255,7 +255,7 @@ class FashionMNISTCLI(LightningCLI):
         print(f"Weights of {given.path}: {weights.start_from(self.model.network, given.weights)}", flush=True)
         theirs, data = given.config.get("data", {}).get("val_size"), self.config["data"]
         if theirs not in (None, data["val_size"]) and data["folder"] is None:
-            print(f"They were trained with --data.val_size {theirs}, so they saw some of this run's validation images.")
+            print(f"They were trained with --data.val_size {theirs}: they may have seen this run's validation images.")
 
     @cached_property
     def plain_config(self) -> dict[str, Any]:

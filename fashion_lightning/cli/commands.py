@@ -97,7 +97,7 @@ TABLE = (
         ),
         (
             CKPT_PATH,
-            Option("--output", "FOLDER", "folder for figures and report; the run folder by default"),
+            Option("--output", "FOLDER", "folder for metrics and report; the run folder by default"),
             CONFIG,
             *EVALUATION,
         ),

@@ -1,6 +1,7 @@
 """Parse, explain and complete commands as the table in ``commands.py`` declares them.
 
-Short names are replaced by full names before anything else reads the settings, so messages use the names of recipes.
+Short names are replaced by full names before anything else reads the settings, so messages use full names;
+``command.py`` puts the typed short names back.
 """
 
 import argparse

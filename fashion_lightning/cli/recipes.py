@@ -9,7 +9,7 @@ from fashion_lightning.errors import UserError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
-# An installed package contains its copy. A `configs` beside it, in site-packages, may belong to another package.
+# An installed package contains the recipes. A `configs` beside it, in site-packages, may belong to another package.
 RECIPES = next((path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()), _PACKAGE)
 """The recipes of an installed package, or of the checkout."""
 

@@ -1,1 +1,1 @@
-"""Turn the four files into batches: read source.py, split.py, batches.py, augment.py, then datamodule.py."""
+"""Turn the files of a data set into batches: read source.py, split.py, batches.py, augment.py, then datamodule.py."""

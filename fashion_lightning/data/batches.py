@@ -23,7 +23,8 @@ class Batch(NamedTuple):
     images: Tensor
     """``(B, 1, 28, 28)`` uint8, 0 is the black background; your own pictures have their own size and channels."""
     labels: Tensor
-    """``(B,)`` int64, 0 … 9; -1 if the label is unknown. If images are more, the last ones show none of the classes."""
+    """``(B,)`` int64, 0 … 9; -1 if the label is unknown. If there are more images than labels, the last images show
+    none of the classes."""
     indices: Tensor
     """``(B,)`` int64, the position in its file of each image that has a label."""
 
@@ -117,7 +118,7 @@ class Shuffled(DistributedSampler[Tensor]):
         return torch.randperm(self.length, generator=draws)
 
     def images_in_step(self, batch_idx: int) -> int:
-        """Return the number of images in this batch of all processes together."""
+        """Return the number of images in this step, over all processes."""
         in_all = self.batch_size * self.world_size
         return min(in_all, self.length - batch_idx * in_all)
 

@@ -81,7 +81,7 @@ class FashionMNISTDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         if folder is None and (size, channels) != (None, None):
-            raise UserError("data.size and data.channels are for your own pictures: name them with --data.folder")
+            raise UserError("data.size and data.channels are for your own pictures: add --data.folder FOLDER")
         if folder is not None and (root is not None or photographs):
             raise UserError("data.root and data.photographs are for Fashion-MNIST: leave them out with data.folder.")
         if balanced and prune:
@@ -145,7 +145,7 @@ class FashionMNISTDataModule(LightningDataModule):
                     " or a fraction between 0 and 1. Epochs and settings are chosen on the validation images."
                 )
             if self.fold and own_val:
-                raise UserError("data.fold chooses the validation images, but these pictures have a validation folder.")
+                raise UserError("These pictures have a validation folder, so there are no folds: leave data.fold out.")
             if own_val:  # the last images
                 train, val = torch.split(torch.arange(len(labels)), [len(labels) - own_val, own_val])
                 train = train[stratified_order(labels[train])[: self.train_size]]
@@ -171,7 +171,7 @@ class FashionMNISTDataModule(LightningDataModule):
             self.test_set = ImagesInMemory(*self.load("test"))
 
     def in_size(self, images: Tensor) -> Tensor:
-        """Return images of the files as the network takes them: for photographs, as a catalogue shows them."""
+        """Return images from the files in the network's form: as in a catalogue if it was trained on photographs."""
         return catalogue(images, self.images.size) if self.images.photographs else images
 
     def load(self, split: source.Split) -> tuple[Tensor, Tensor]:
@@ -189,7 +189,7 @@ class FashionMNISTDataModule(LightningDataModule):
             if self.prune and self.image_losses is None:
                 raise UserError("data.prune needs the callback fashion_lightning.callbacks.pruning.PruneEasyImages.")
             progress = self.trainer.fit_loop.epoch_loop.batch_progress
-            # A checkpoint from the end of an epoch has counted all its batches: the next one starts at 0.
+            # A checkpoint from the end of an epoch has counted all its batches: the next epoch starts at batch 0.
             done: int = progress.current.processed  # type: ignore[attr-defined]
             sampler.start_at(self._epoch(), 0 if progress.is_last_batch else done)
         return batch_loader(self.train_set, sampler)
@@ -236,7 +236,7 @@ class FashionMNISTDataModule(LightningDataModule):
         return Batch(shown, batch.labels[:count], batch.indices[:count])
 
     def images_in_step(self, batch: Batch, batch_idx: int) -> int:
-        """Return the number of images in this training batch of all processes together."""
+        """Return the number of images in this training step, over all processes."""
         return len(batch.labels) if self.sampler is None else self.sampler.images_in_step(batch_idx)
 
     def _epoch(self) -> int:

@@ -93,8 +93,8 @@ def _idx_files(folder: Path, files: list[Path]) -> tuple[list[Picture], tuple[st
         pair = [file, *sorted(folder.glob(f"{begin}labels*"))]
         if part in arrays or len(pair) != 2:
             raise UserError(
-                f"{folder} has {len(pair) - 1} files of labels for {file.name} (it needs one), or several files of"
-                f" images to {part} with. Keep one data set in a folder: training and test files."
+                f"{folder} needs one file of labels for {file.name} (it has {len(pair) - 1}) and one file of images to"
+                f" {part} with. Keep one data set in a folder: training and test files."
             )
         images, labels = (parse_idx(content_of(path), path) for path in pair)
         if images.ndim != 3 or len(labels) != len(images):

@@ -95,7 +95,9 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
                 with replacing(kept) as file:
                     torch.save(content, file)
     except OSError as error:
-        raise UserError(f"The prepared pictures cannot be kept in {kept.parent} ({error.strerror}).") from error
+        raise UserError(
+            f"The prepared pictures cannot be kept in {kept.parent} ({error.strerror}). Set another TORCH_HOME."
+        ) from error
     told = f"{needed / 1e6:,.1f} MB in memory as {size}x{size} pixels; prepared in {kept}"
     images = replace(images, mean=content["mean"], std=content["std"])
     return OwnPictures(

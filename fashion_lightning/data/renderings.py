@@ -68,7 +68,7 @@ class Draws:
         return value * (1 - self.either(0.4, 0.15 * strength, strength) * (1 - hue))
 
     def _own(self, drawn: Tensor) -> Tensor:
-        return drawn[self.part.rank :: self.part.processes].to(self.device, non_blocking=True)
+        return drawn[self.part.rank :: self.part.processes].to(self.device, non_blocking=self.device.type == "cuda")
 
 
 def render_step(images: Tensor, generator: torch.Generator, part: Part, size: int) -> tuple[Tensor, int]:

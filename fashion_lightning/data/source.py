@@ -95,7 +95,7 @@ def _with_content(name: str, folder: Path) -> bytes | None:
 def _look_again(split: Split, root: Path) -> list[bytes] | None:
     """Return what another process has just fetched into ``root``; refuse a missing folder or one with other files."""
     if not root.is_dir():
-        raise UserError(f"--data.root: there is no folder {root}. Into an empty folder, fit fetches Fashion-MNIST.")
+        raise UserError(f"--data.root: there is no folder {root}. Create it, and fit fetches Fashion-MNIST into it.")
     with one_at_a_time(root):  # waits for another process's fetch
         found = _find(split, root)
     held = [

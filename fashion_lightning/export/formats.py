@@ -134,7 +134,7 @@ def write_card_and_weights(checkpoint: Checkpoint, tta: str) -> bytes:
     model, data = checkpoint.config["model"], checkpoint.config["data"]
     card = card_of({"model": {**model, "tta": tta}, "data": data}, checkpoint.name, checkpoint.limits)
     if card is None:
-        raise UserError("The network of this run has arguments that a .safetensors file cannot hold.")
+        raise UserError("A .safetensors file cannot hold this network's arguments: export to .onnx or .pt2.")
     return write_safetensors(checkpoint.weights, card)
 
 

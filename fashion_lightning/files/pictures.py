@@ -25,7 +25,8 @@ DECODED_AT = 512
 """A JPEG's shorter edge is decoded to at least this many pixels: twice the size in which garments are searched for."""
 
 LONGEST_EDGE = 1024
-"""Larger pictures are reduced to this many pixels; bounds the memory of a frame that reaches beyond its picture."""
+"""Pixels of a picture's longest edge; larger pictures are reduced. Bounds the memory of a crop that reaches beyond
+the picture."""
 
 
 class UnknownFormat(UserError):

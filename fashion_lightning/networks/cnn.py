@@ -22,8 +22,8 @@ class CNN(nn.Module):
         stem: channels of the first convolution.
         widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3) if the edges of its input
             have at least 4 pixels.
-        pooled_groups: number of groups, the first ones, that halve it by max pooling; the others use a convolution of
-            stride 2, which needs less than half of the arithmetic.
+        pooled_groups: number of groups, the first ones, that halve the resolution by max pooling; the others use a
+            convolution of stride 2, which needs less than half of the arithmetic.
         single_groups: number of groups, the first ones, that have one convolution instead of two.
         activation: ``gelu``, or ``relu``, with which a training step takes a tenth less time.
         num_classes: number of logits.

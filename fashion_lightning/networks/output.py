@@ -26,10 +26,10 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
 
     Args:
         classify: applies the network to raw images ``(B, channels, size, size)``.
-        network, images, classes: the network, whose training flags stay, raw images, and the number of logits.
+        network, images, classes: the network (its training flags stay the same), raw images, and the number of logits.
 
     Raises:
-        UserError: it fails, or returns something else than logits ``(B, classes)``.
+        UserError: it fails, or returns anything other than logits ``(B, classes)``.
     """
     name = type(network).__name__
     try:

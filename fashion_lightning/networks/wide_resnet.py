@@ -11,7 +11,7 @@ class WideResNet(nn.Module):
 
     Args:
         depth: 6n + 4: 10, 16, 22, 28, …
-        width: factor of the channels of the thin network.
+        width: factor of the channels 16, 32 and 64.
         num_classes: number of logits.
         channels: 1 for grey images, 3 for colour.
     """

@@ -1,7 +1,8 @@
 """Turn a user's picture into a network's input: orient it, fill transparency with white, reduce it to a square.
 
-A garment on a plain background is framed closely, however small it is. Of any other picture, a network of photographs
-sees the square in the middle, and any other network all. A network of your own pictures always sees all of a picture.
+A garment on a plain background is framed closely, however small it is. From any other picture, a network trained on
+photographs gets the square in the middle; other networks get the whole picture. A network trained on your own pictures
+always gets the whole picture.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ PLAIN = 0.9
 """A background is plain if this share of the picture's border is close to the border's median colour."""
 
 FILLED = 0.85
-"""The share of a frame's edge that a garment fills, the mean share in the renderings for training."""
+"""The share of a frame's edge that a garment fills, as on average in the renderings for training."""
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 

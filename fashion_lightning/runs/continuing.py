@@ -33,7 +33,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
         (command != "predict", ("data.val_size", "data.fold"), "some images would be both trained and validated on"),
         (is_fit, ("model.optimizer",), "the optimizer's state would not fit"),
         (is_fit, ("model.scheduler",), "the checkpoint's schedule would go on"),
-        (in_place, ("seed_everything",), "the run would be of neither seed"),
+        (in_place, ("seed_everything",), "the run would mix two seeds"),
         (in_place, ("best_checkpoint",), "the record of the best epoch would be lost"),
         (within_epoch, OF_AN_EPOCH, "the checkpoint is from within an epoch, and the rest of that epoch would change"),
     )
@@ -42,7 +42,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
         if before != after:
             raise UserError(
                 f"--{name} cannot change from {before} to {after} for {checkpoint.path}: {why}."
-                " Leave it as it was, or start a new run without --ckpt_path."
+                f" Leave it as it was{', or start a new run without --ckpt_path' if is_fit else ''}."
             )
 
 
@@ -109,7 +109,7 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
     limits = [timer.time_remaining() for timer in trainer.callbacks if isinstance(timer, Timer)]  # type: ignore[attr-defined]
     used = checkpoint.content["callbacks"]["Timer"]["time_elapsed"]["train"]
     if any(limit is not None and limit <= used for limit in limits):
-        return f"{path} was ended by trainer.max_time after {used:.0f} s; {unchanged} give it more, such as 01:12:00:00"
+        return f"{path} was ended by trainer.max_time after {used:.0f} s; {unchanged} --trainer.max_time 01:12:00:00"
     for key, state in checkpoint.content["callbacks"].items():
         if key.startswith("EarlyStopping") and has_asked_to_stop(state, patience):
             return (

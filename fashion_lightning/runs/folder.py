@@ -86,7 +86,7 @@ def discard_run(run_dir: Path) -> None:
     shutil.rmtree(run_dir, ignore_errors=True)
     with contextlib.suppress(OSError):  # not empty: it has other runs
         run_dir.parent.rmdir()
-        if run_dir.parent.parent.name == LOGS.name:  # a folder of another name was there before
+        if run_dir.parent.parent.name == LOGS.name:  # a folder of another name may be the user's
             run_dir.parent.parent.rmdir()
 
 

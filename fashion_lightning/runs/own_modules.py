@@ -25,8 +25,8 @@ def look_in_working_folder(named: Iterable[str]) -> None:
     ``python -m fashion_lightning`` always imports from there; the ``fashion-lightning`` command does not.
 
     Args:
-        named: import paths that the user typed or has in a config; never those of a stranger's checkpoint, who must
-            not choose what is imported.
+        named: import paths that the user typed or has in a config; never those of a checkpoint from a stranger, who
+            must not choose what is imported.
     """
     packages = {path.partition(".")[0] for path in named} - sys.modules.keys()
     here = (name for name in packages if Path(f"{name}.py").is_file() or Path(name).is_dir())

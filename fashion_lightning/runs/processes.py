@@ -30,7 +30,7 @@ SIGNALS = tuple(
 closed terminal, unless ``nohup`` started the process."""
 
 PYTHON = (sys.executable, *([] if Path.cwd() == Path(__file__).parents[2] else ["-P"]))
-"""Python; imports from the working folder, where a ``random.py`` may lie, only if that is our checkout."""
+"""Python; imports from the working folder only if that is our checkout: another folder may hold a ``random.py``."""
 
 PROGRAM = (*PYTHON, "-m", "fashion_lightning")
 """The command line that starts this program in a child process."""

@@ -46,7 +46,8 @@ PLACES_AND_DEVICES = (
     "trainer.strategy",
     "trainer.precision",
 )
-"""Settings that must be typed again to continue or test a run: a checkpoint decides neither folders nor devices."""
+"""Folders and devices. ``repeat`` and ``sweep`` pass them on when they continue or test a run, because they may differ
+from those in the run's config.yaml."""
 
 FIT_KEYS = ("seed", "epochs", "parameters", "fit_seconds")
 

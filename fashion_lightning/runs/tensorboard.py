@@ -69,7 +69,7 @@ class RunLogger(TensorBoardLogger):
         """Log the settings and the layout of the charts, not a graph; Lightning calls this when a fit starts.
 
         Lightning itself writes ``hp_metric = -1`` with the settings, which a later ``test`` overwrites (issue 21247).
-        Writes no list of settings and metrics: without it TensorBoard shows those of all runs, not of the first one.
+        This writes no list of settings and metrics, so that TensorBoard shows those of all runs, not of the first one.
         """
         shown = {key: value if isinstance(value, int | float) else str(value) for key, value in flattened(self.recipe)}
         _, settings, end = hparams(shown, {})  # type: ignore[no-untyped-call]

@@ -142,7 +142,7 @@ def write_safetensors(state_dict: Mapping[str, "Tensor"], card: Card) -> bytes:
 
 
 def _plain_weights(state_dict: Any, most_bytes: int) -> dict[str, "Tensor"]:
-    """Check that a state dict holds plain tensors, none larger than its storage, all at most ``most_bytes``."""
+    """Check that a state dict holds plain tensors, none larger than its storage, together at most ``most_bytes``."""
     import torch
 
     if not isinstance(state_dict, dict) or not state_dict:
@@ -185,7 +185,7 @@ def start_from(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> str:
     given = {name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}
     taken = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     if not taken:
-        raise UserError("none of its weights has the name and shape of one in this network")
+        raise UserError("--weights: none of its weights has the name and shape of one in this network.")
     network.load_state_dict(taken, strict=False)
     new = [name for name in own if name not in taken]
     listed = f"; new: {', '.join(new[:8])}{f' and {len(new) - 8} more' if len(new) > 8 else ''}" if new else ""

@@ -25,7 +25,7 @@ NOT_SERVED = ("TIFF",)
 SERVED_FORMATS = [name for name in FORMATS if name not in NOT_SERVED]
 
 FORKSERVER: Any = multiprocessing.get_context("forkserver")
-"""Starts a process in milliseconds, by forking one that has only imported everything."""
+"""Starts a process in milliseconds, by forking one that has imported everything and done nothing else."""
 
 FORKSERVER.set_forkserver_preload([__name__, "fashion_lightning.__main__"])
 

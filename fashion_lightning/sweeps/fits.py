@@ -130,7 +130,7 @@ def as_flags(settings: Mapping[str, Any]) -> list[str]:
 
 
 def flags_to_continue(config: dict[str, Any], keys: Sequence[str] = (*PLACES_AND_DEVICES, *OBSERVATION)) -> list[str]:
-    """Return flags for the settings whose names begin with ``keys``: by default, those that continuing a run needs."""
+    """Return flags for the settings whose names begin with ``keys``: by default, those that may change in a run."""
     return as_flags({key: value for key, value in flattened(config) if key.startswith(tuple(keys))})
 
 

@@ -93,7 +93,7 @@ def suggest(trial: Trial, key: str, found: Distribution) -> Any:
 
 
 def corners(space: Space) -> list[dict[str, Any]]:
-    """Return few settings that cover both ends of every range and every choice, to check them before any trial."""
+    """Return a few combinations that cover both ends of every range and every choice, to check before any trial."""
     every = {
         key: found.choices if isinstance(found, CategoricalDistribution) else (found.low, found.high)
         for key, found in space.items()
