@@ -10,8 +10,8 @@ Each run has its own folder, ``{work}``, and a seed, counted from ``--first_seed
 files in ``{data}``; the clock measures the whole process. ``--predict`` then finds only the test files, and writes a
 class for each test image to ``{output}``: a number or a name on each line, or CSV with a column ``class``. The script
 also times ``yardstick.py`` and the ``--beside`` commands, before the first run, in the middle and after the last. It
-prints everything, and writes it to ``records/<date>_<name>/``, again after each run. ``--resume`` with that folder adds
-``--runs`` runs to it, if the processor and the commands are the same.
+prints everything and writes it to ``records/<date>_<name>/``: ``log.txt`` line by line, ``record.json`` after each
+run. ``--resume`` with that folder adds ``--runs`` runs to it, if processor, GPU and the entry's options are the same.
 """
 
 import argparse
@@ -40,6 +40,7 @@ from training_step import matrix_product_flops
 
 from fashion_lightning.data import source
 from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.files.durable import write_json
 from fashion_lightning.networks.precision import default_precision
 from fashion_lightning.runs.origin import git_state
 
@@ -118,19 +119,18 @@ def machine() -> dict[str, object]:
 
 
 def resumed(record: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Read a record to add runs to; exit if another processor or other commands made it."""
+    """Read a record to add runs to; exit if another processor or GPU, or other options made it."""
     content: dict[str, Any] = json.loads((record / "record.json").read_text(encoding="utf-8"))
-    different = [name for name in given.keys() - {"machine", "runs", "beside"} if content[name] != given[name]]
-    if content["machine"]["processor"] != given["machine"]["processor"]:
-        different.append("processor")
+    options = sorted(given.keys() - {"machine", "runs", "beside"})
+    different = [name for name in options if content.get(name) != given[name]]
+    different += [name for name in ("processor", "gpu") if content["machine"][name] != given["machine"][name]]
+    if content["beside"].keys() != given["beside"].keys():
+        different.append("beside")
     if different:
         raise SystemExit(f"{record} has another {', '.join(different)}. Start a new record.")
+    content.pop("p", None)  # of fewer runs
+    content.setdefault("resumed", []).append(given["machine"])  # its commit and versions may differ
     return content
-
-
-def write(record: Path, content: dict[str, Any]) -> None:
-    """Write the record as JSON."""
-    (record / "record.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--predict", required=True, help="writes {output}; may use {data}, {work} and {seed}")
     parser.add_argument("--beside", action="append", default=[], help="another command to time, like the yardstick")
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--first_seed", type=int, default=0)
+    parser.add_argument("--first_seed", type=int, default=0, help="the first of the consecutive seeds; usually 0")
     parser.add_argument("--resume", type=Path, metavar="RECORD", help="a folder that the script wrote: add runs to it")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what the runs write, in a new folder")
     parser.add_argument("--above", type=float, required=True, help="the row: 93, 94 or 95 %%")
@@ -148,6 +148,8 @@ def main() -> None:
     parser.add_argument("--name", default="entry")
     parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     given = parser.parse_args()
+    if given.keep and given.keep.exists():
+        parser.error(f"--keep {given.keep} exists: name a new folder")
     yardstick = shlex.join([sys.executable, str(Path(__file__).with_name("yardstick.py"))])
     commands = {"benchmarks/yardstick.py": yardstick, **{command: command for command in given.beside}}
     entry = {name: getattr(given, name) for name in ("name", "train", "predict", "above", "flop", "first_seed")}
@@ -157,6 +159,7 @@ def main() -> None:
         content = resumed(record, content)
     else:
         record.mkdir(parents=True)
+        write_json(record / "record.json", content)
     with tempfile.TemporaryDirectory() as folder, (record / "log.txt").open("a", encoding="utf-8") as log:
 
         def say(line: str) -> None:
@@ -176,9 +179,9 @@ def main() -> None:
             run = run_once(given, given.first_seed + len(content["runs"]), scratch, labels)
             content["runs"].append(run)
             say(f"seed {run['seed']}   {run['seconds']:.1f} s   {100 * run['accuracy']:.2f} %")
+            write_json(record / "record.json", content)
             if i == given.runs // 2 - 1:
                 time_beside()
-            write(record, content)
         time_beside()
         seconds, accuracies = ([run[name] for run in content["runs"]] for name in ("seconds", "accuracy"))
         say(f"{given.name}: {with_deviation(seconds, 1)} s, {with_deviation([100 * a for a in accuracies], 2)} %")
@@ -187,7 +190,7 @@ def main() -> None:
             say(f"above {given.above:g} %: p = {content['p']:.2g}; {given.flop:.3g} FLOP; n = {len(accuracies)}")
         for name, times in content["beside"].items():
             say(f"{mean(seconds) / mean(times):.3g} times {name}")
-    write(record, content)
+    write_json(record / "record.json", content)
 
 
 if __name__ == "__main__":

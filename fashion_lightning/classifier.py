@@ -49,7 +49,7 @@ class FashionMNISTClassifier(LightningModule):
             plain cross-entropy.
         label_smoothing: of the cross-entropy in training.
         tta: test-time augmentation in ``validate``, ``test`` and ``predict``: ``flip`` averages the logits of each
-            image and its mirror image; ``flip_shift`` adds both images, shifted by a pixel. ``validate`` and ``test``
+            image and its mirror image; ``flip_shift`` adds four shifts of both by a pixel. ``validate`` and ``test``
             report the metrics without it as well; validation within ``fit`` never uses it.
         freeze: train only the last dense layer. All other layers keep their weights and batch-norm statistics.
         images: shape, classes and normalization of the images; Fashion-MNIST's by default. The command line takes it
@@ -96,7 +96,7 @@ class FashionMNISTClassifier(LightningModule):
         if freeze:
             self.network.requires_grad_(False).eval()
             if (head := last_dense_layer(self.network)) is None:
-                raise UserError("--freeze trains only the last dense layer; this network has none: leave it out.")
+                raise UserError("--freeze needs a dense layer, and this network has none: leave --freeze out.")
             head.requires_grad_(True).train()
 
         self.train_metrics = TrainingMetrics()
@@ -270,9 +270,9 @@ class FashionMNISTClassifier(LightningModule):
         scheduler = self.make_scheduler(optimizer)
         if isinstance(scheduler, NOT_BY_EPOCHS):
             raise UserError(
-                f"model.scheduler cannot be {type(scheduler).__name__}, which Lightning would step only once an epoch,"
-                " or too late for an exact resume. Use fashion_lightning.schedules.CosineDecay with init_args"
-                " {warmup: 0.3}: it takes its length from the run; docs/recipes.md shows how to write your own."
+                f"model.scheduler cannot be {type(scheduler).__name__}, one of torch's schedules that do not count"
+                " epochs. Use fashion_lightning.schedules.CosineDecay with init_args {warmup: 0.3}: it takes its"
+                " length from the run; docs/recipes.md shows how to write your own."
             )
         interval = "step" if isinstance(scheduler, RunSchedule) else "epoch"
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}

@@ -39,8 +39,9 @@ def complete(
         settings: as ``--setting=value``.
 
     Returns:
-        The settings for LightningCLI, including configs; the name of the run's folder, mostly the recipe's name;
-        the checkpoint to continue or to measure; and the checkpoint whose weights a new run starts from.
+        The settings for LightningCLI, including configs; the name of the folder above the run folder, usually the
+        recipe's name; the checkpoint to continue or to measure; and the checkpoint whose weights a new run starts
+        from.
 
     Raises:
         UserError: a config file or the checkpoint cannot be used.

@@ -171,7 +171,7 @@ class FashionMNISTDataModule(LightningDataModule):
             self.test_set = ImagesInMemory(*self.load("test"))
 
     def in_size(self, images: Tensor) -> Tensor:
-        """Return images from the files in the network's form: as in a catalogue if it was trained on photographs."""
+        """Return images from the files as the network takes them; one for photographs takes them as in a catalogue."""
         return catalogue(images, self.images.size) if self.images.photographs else images
 
     def load(self, split: source.Split) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """Turn a user's picture into a network's input: orient it, fill transparency with white, reduce it to a square.
 
-A garment on a plain background is framed closely, however small it is. From any other picture, a network trained on
+A garment on a plain background is framed closely, however small it is. From any other picture, a network for
 photographs gets the square in the middle; other networks get the whole picture. A network trained on your own pictures
 always gets the whole picture.
 """

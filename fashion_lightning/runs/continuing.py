@@ -109,7 +109,7 @@ def why_finished(checkpoint: Checkpoint, trainer: Trainer, patience: int) -> str
     limits = [timer.time_remaining() for timer in trainer.callbacks if isinstance(timer, Timer)]  # type: ignore[attr-defined]
     used = checkpoint.content["callbacks"]["Timer"]["time_elapsed"]["train"]
     if any(limit is not None and limit <= used for limit in limits):
-        return f"{path} was ended by trainer.max_time after {used:.0f} s; {unchanged} --trainer.max_time 01:12:00:00"
+        return f"{path} was ended by trainer.max_time after {used:.0f} s; {unchanged} --trainer.max_time DD:HH:MM:SS"
     for key, state in checkpoint.content["callbacks"].items():
         if key.startswith("EarlyStopping") and has_asked_to_stop(state, patience):
             return (
