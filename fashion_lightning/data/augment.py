@@ -70,27 +70,27 @@ class Augment:
             # A multiplicative hash of the index (Knuth) replaces a stored draw for each image.
             hashed = indices * 0x9E3779B1 + derive_seed(self.seed, "flip") % 2**31
             mirror = ((hashed >> 20) + epoch) % 2 == 1
-        return torch.where(_moved(mirror, images)[:, None, None, None], images.flip(-1), images)
+        return torch.where(moved(mirror, images.device)[:, None, None, None], images.flip(-1), images)
 
     def _shifted(self, images: Tensor, draws: torch.Generator, part: Part) -> Tensor:
         count, size, places = len(images), images.shape[-1], 2 * self.shift + 1
         # A view of all windows of the image's size in the padded image; each image takes one of them.
         windows = pad(images, [self.shift] * 4).unfold(2, size, 1).unfold(3, size, 1)
         drawn = part.of(torch.randint(places, (2, part.whole), generator=draws))
-        down, right = _moved(drawn, images)
+        down, right = moved(drawn, images.device)
         return windows[torch.arange(count, device=images.device), :, down, right]
 
     def _cut(self, images: Tensor, draws: torch.Generator, part: Part) -> Tensor:
         size = images.shape[-1]
         centre = part.of(torch.randint(size, (2, part.whole), generator=draws)).unsqueeze(-1)
         offset = torch.arange(size) - centre + self.cutout // 2
-        inside = _moved((offset >= 0) & (offset < self.cutout), images)
+        inside = moved((offset >= 0) & (offset < self.cutout), images.device)
         return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :]).unsqueeze(1), 0)
 
 
-def _moved(drawn: Tensor, images: Tensor) -> Tensor:
-    """Copy draws to the images' device, asynchronously only on CUDA, which reads them before they are freed.
+def moved(drawn: Tensor, device: torch.device) -> Tensor:
+    """Copy draws to the device of the images, asynchronously only on CUDA, which reads them before they are freed.
 
     On Apple's GPUs an asynchronous copy is silently wrong (pytorch issue 189690).
     """
-    return drawn.to(images.device, non_blocking=images.device.type == "cuda")
+    return drawn.to(device, non_blocking=device.type == "cuda")

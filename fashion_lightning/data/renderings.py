@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, grid_sample, interpolate, pad
 
-from fashion_lightning.data.augment import Part
+from fashion_lightning.data.augment import Part, moved
 
 CATALOGUE = 0.15
 """Share of the images shown unchanged, on white or nearly white, as in a catalogue."""
@@ -68,7 +68,7 @@ class Draws:
         return value * (1 - self.either(0.4, 0.15 * strength, strength) * (1 - hue))
 
     def _own(self, drawn: Tensor) -> Tensor:
-        return drawn[self.part.rank :: self.part.processes].to(self.device, non_blocking=self.device.type == "cuda")
+        return moved(drawn[self.part.rank :: self.part.processes], self.device)
 
 
 def render_step(images: Tensor, generator: torch.Generator, part: Part, size: int) -> tuple[Tensor, int]:
