@@ -11,13 +11,13 @@ files in ``{data}``; the clock measures the whole process. ``--predict`` then fi
 class for each test image to ``{output}``: a number or a name on each line, or CSV with a column ``class``. The script
 also times ``yardstick.py`` and the ``--beside`` commands, before the first run, in the middle and after the last. It
 prints everything and writes it to ``records/<date>_<name>/``: ``log.txt`` line by line, ``record.json`` after each
-run. ``--resume`` with that folder adds ``--runs`` runs to it, if processor, GPU and the entry's options are the same.
+run. ``--resume`` with that folder adds ``--runs`` runs of the same entry to it, on this machine or another: a record
+consists of sessions, each with its machine, its runs and the seconds of its yardsticks.
 """
 
 import argparse
 import csv
 import gzip
-import json
 import math
 import os
 import platform
@@ -40,6 +40,7 @@ from training_step import matrix_product_flops
 
 from fashion_lightning.data import source
 from fashion_lightning.data.classes import CLASS_NAMES
+from fashion_lightning.files.bounded_yaml import read_json
 from fashion_lightning.files.durable import write_json
 from fashion_lightning.networks.precision import default_precision
 from fashion_lightning.runs.origin import git_state
@@ -118,18 +119,14 @@ def machine() -> dict[str, object]:
     }
 
 
-def resumed(record: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Read a record to add runs to; exit if another processor or GPU, or other options made it."""
-    content: dict[str, Any] = json.loads((record / "record.json").read_text(encoding="utf-8"))
-    options = sorted(given.keys() - {"machine", "runs", "beside"})
-    different = [name for name in options if content.get(name) != given[name]]
-    different += [name for name in ("processor", "gpu") if content["machine"][name] != given["machine"][name]]
-    if content["beside"].keys() != given["beside"].keys():
-        different.append("beside")
+def resumed(record: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """Read a record to add a session to; exit if it is of another entry."""
+    content: dict[str, Any] = read_json(record / "record.json")
+    different = [name for name in entry if content.get(name) != entry[name]]
     if different:
-        raise SystemExit(f"{record} has another {', '.join(different)}. Start a new record.")
+        raise SystemExit(f"{record} is no record, or has another {', '.join(different)}. Start a new record.")
     content.pop("p", None)  # of fewer runs
-    content.setdefault("resumed", []).append(given["machine"])  # its commit and versions may differ
+    content["sessions"] = [session for session in content["sessions"] if session["runs"]]
     return content
 
 
@@ -153,13 +150,14 @@ def main() -> None:
     yardstick = shlex.join([sys.executable, str(Path(__file__).with_name("yardstick.py"))])
     commands = {"benchmarks/yardstick.py": yardstick, **{command: command for command in given.beside}}
     entry = {name: getattr(given, name) for name in ("name", "train", "predict", "above", "flop", "first_seed")}
-    content: dict[str, Any] = {**entry, "machine": machine(), "runs": [], "beside": {name: [] for name in commands}}
+    content = resumed(given.resume, entry) if given.resume else {**entry, "sessions": []}
+    sessions: list[dict[str, Any]] = content["sessions"]
+    seed = given.first_seed + sum(len(session["runs"]) for session in sessions)
+    now: dict[str, Any] = {"machine": machine(), "runs": [], "beside": {name: [] for name in commands}}
+    sessions.append(now)
     record: Path = given.resume or Path("records") / f"{date.today():%Y-%m-%d}_{given.name}"
-    if given.resume:
-        content = resumed(record, content)
-    else:
-        record.mkdir(parents=True)
-        write_json(record / "record.json", content)
+    record.mkdir(parents=True, exist_ok=bool(given.resume))
+    write_json(record / "record.json", content)
     with tempfile.TemporaryDirectory() as folder, (record / "log.txt").open("a", encoding="utf-8") as log:
 
         def say(line: str) -> None:
@@ -168,28 +166,31 @@ def main() -> None:
 
         def time_beside() -> None:
             for name, command in commands.items():
-                content["beside"][name].append(seconds_of(command))
-                say(f"{content['beside'][name][-1]:.1f} s   {name}")
+                now["beside"][name].append(seconds_of(command))
+                say(f"{now['beside'][name][-1]:.1f} s   {name}")
 
         scratch: Path = given.keep or Path(folder)
         only("test", given.root, scratch / "test")
         _, labels = source.load("test", given.root)
         time_beside()
         for i in range(given.runs):
-            run = run_once(given, given.first_seed + len(content["runs"]), scratch, labels)
-            content["runs"].append(run)
+            run = run_once(given, seed + i, scratch, labels)
+            now["runs"].append(run)
             say(f"seed {run['seed']}   {run['seconds']:.1f} s   {100 * run['accuracy']:.2f} %")
             write_json(record / "record.json", content)
             if i == given.runs // 2 - 1:
                 time_beside()
         time_beside()
-        seconds, accuracies = ([run[name] for run in content["runs"]] for name in ("seconds", "accuracy"))
-        say(f"{given.name}: {with_deviation(seconds, 1)} s, {with_deviation([100 * a for a in accuracies], 2)} %")
+        for session in sessions:
+            seconds = [run["seconds"] for run in session["runs"]]
+            say(f"{with_deviation(seconds, 1)} s, n = {len(seconds)}, on {session['machine']['processor']}")
+            for name, times in session["beside"].items():
+                say(f"{mean(seconds) / mean(times):.3g} times {name}")
+        accuracies = [100 * run["accuracy"] for session in sessions for run in session["runs"]]
+        say(f"{given.name}: {with_deviation(accuracies, 2)} %, n = {len(accuracies)}, {given.flop:.3g} FLOP")
         if len(accuracies) > 1:
-            content["p"] = probability([100 * accuracy for accuracy in accuracies], given.above)
-            say(f"above {given.above:g} %: p = {content['p']:.2g}; {given.flop:.3g} FLOP; n = {len(accuracies)}")
-        for name, times in content["beside"].items():
-            say(f"{mean(seconds) / mean(times):.3g} times {name}")
+            content["p"] = probability(accuracies, given.above)
+            say(f"above {given.above:g} %: p = {content['p']:.2g}")
     write_json(record / "record.json", content)
 
 
