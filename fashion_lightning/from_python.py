@@ -40,7 +40,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     flags = {key.replace("__", ".").replace("data_folder", "data.folder"): value for key, value in overrides.items()}
     arguments = ["--layers"] if flags.pop("layers", False) else []  # the only option without a value
     arguments += [] if recipe is None else [f"--config={recipe}"]
-    arguments += [f"--{flag}={_as_typed(flag, value)}" for flag, value in flags.items()]
+    arguments += [f"--{flag}={typed(value, flag)}" for flag, value in flags.items()]
     printed, interrupted, line = "", False, "to come"
     environment = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "FORCE_COLOR": ""}  # Jupyter forces colours
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -72,8 +72,8 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     return Path(run)
 
 
-def _as_typed(flag: str, value: Any) -> str:
-    """Return a value as one would type it after a flag."""
+def typed(value: Any, flag: str = "The value") -> str:
+    """Return a value as one would type it after a flag; raise a ``UserError`` if it is no plain one."""
     if isinstance(value, str | Path):
         return str(value)
     try:

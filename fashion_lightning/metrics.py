@@ -63,6 +63,7 @@ class TrainingMetrics(Metric):
 
     def update(self, *sums: Tensor | float) -> None:
         """Add sums over images: the sum of their losses, the number classified correctly, and their number."""
+        self.sums = self.sums.float()  # bf16-true makes it bf16, which cannot count to 300
         for place, value in enumerate(sums):
             self.sums[place] += value
 

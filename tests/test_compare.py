@@ -180,6 +180,7 @@ def test_single_runs_are_compared_image_by_image_where_predictions_are_there(
     (better / "test_best.json").write_text(json.dumps({**test, "accuracy": test["accuracy"] + 0.06}))
     (found,) = (row for row in differences(compare([trained, better]).groups) if row["metric"] == "test")
     assert (found["difference"], found["p"], found["n"]) == (0.06, 2 / 2**6, "100 images")  # six coins, all heads
+    assert not differences(compare([trained, runs(1, 0.9, **{"  folder": "mine"})]).groups)  # on other images
 
 
 def test_of_recipes_with_other_classes_the_class_alone_is_named(trained: Path, runs: Runs) -> None:

@@ -94,6 +94,8 @@ def test_folds_are_runs_of_one_recipe_that_are_validated_on_different_images(cli
     assert re.search(r"^ ?tiny +2 +1,628 ", printed, flags=re.MULTILINE)
     cli(*command)
     assert [read_config(run)["data"]["fold"] for run in sorted(LOGS.glob("version_*"))] == ["1/2", "2/2"]
+    cli("fit", "--config", recipe, "--epochs", "1", "--fold", "2/2", "--seed", "0")
+    assert re.search(r"^ ?tiny +3 +1,628 ", cli("compare", "tiny"), flags=re.MULTILINE)  # one seed on two folds
 
 
 @pytest.mark.slow

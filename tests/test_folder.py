@@ -26,11 +26,10 @@ def write(*paths: Path) -> None:
         path.write_text("{}")
 
 
-def test_a_new_run_gets_the_next_number_or_the_one_that_it_is_told(tmp_path: Path) -> None:
+def test_a_new_run_gets_the_next_number(tmp_path: Path) -> None:
     logs = tmp_path / "of_a_user" / "logs"
-    names = [folder.new_run_dir(logs, "tiny", number).name for number in (None, "7", "7", None)]
-    (logs / "tiny" / "version_of_mine").mkdir()
-    assert [*names, folder.new_run_dir(logs, "tiny").name] == [f"version_{n}" for n in (0, 7, 7, 8, 9)]
+    write(logs / "tiny/version_of_mine/x", logs / "tiny/version_9/x")
+    assert [folder.new_run_dir(logs, "tiny").name for _ in range(2)] == ["version_10", "version_11"]
     write(logs / "file")
     with pytest.raises(UserError, match="No run folder can be made"):
         folder.new_run_dir(logs, "file")

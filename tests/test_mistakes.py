@@ -56,6 +56,7 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{FIT} --config quikc", "There is no config file quikc (did you mean quick?)"),
     (f"{FIT} --trainer.logger+=CSVLogger", "save_dir must be given: --trainer.logger.init_args.save_dir"),
     ("predict --ckpt_path RUN --output /proc/x.csv", "No such file or directory: /proc/x.csv"),
+    (f"{FIT} --trainer.callbacks+=TQDMProgressBar", "cannot hold Lightning's TQDMProgressBar: `fit` replaces it"),
     (f"{FIT} --lr --epochs 3", "--lr needs a value after it"),
     (f"{FIT} --lr fast", "lr=fast cannot be used: --lr: Expected a number"),
     (f"{FIT} --lr=-0.1", "The optimizer's learning rates must be finite and at least 0, not -0.1"),
@@ -107,8 +108,11 @@ MISTAKES: list[tuple[str, str]] = [
     ("fit --config section.yaml", "setting 'trianer' is not accepted (did you mean trainer?)"),
     ("fit --config key.yaml", "setting 'trainer.max_epoch' is not accepted (did you mean trainer.max_epochs?)"),
     ("fit --config argument.yaml", "setting 'learning_rate' is not accepted (did you mean lr?)"),
-    ("fit --config stopping.yaml", "trainer.callbacks cannot hold Lightning's EarlyStopping: a run that was killed"),
-    ("fit --config logger.yaml", "trainer.logger cannot hold Lightning's TensorBoardLogger: a run"),
+    ("fit --config stopping.yaml", "trainer.callbacks cannot hold Lightning's EarlyStopping: `fit` replaces it, or"),
+    (
+        "fit --config logger.yaml",
+        "trainer.logger cannot hold Lightning's TensorBoardLogger: `fit` replaces it",
+    ),
     # classes
     (f"{FIT} --optimizer adamm", "there is no optimizer adamm (known names: adadelta, "),
     (f"{FIT} --network MyNetwork", "any other by its class path: my_module.MyNetwork"),
@@ -152,6 +156,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("fit --ckpt_path RUN --trainer.max_epochs 3 --model.scheduler null", "--model.scheduler cannot change from"),
     ("fit --ckpt_path RUN --trainer.max_epochs 3 --optimizer adamw", "--optimizer cannot change from"),
     ("fit --ckpt_path RUN --epochs 3 --best_checkpoint.monitor=val/loss", "--best_checkpoint cannot change from"),
+    ("fit --ckpt_path RUN --config presets/find_lr", "presets/find_lr would spoil the run: leave --ckpt_path out."),
     ("validate --ckpt_path RUN --data.val_size=300", "cannot change from 100 to 300"),
     ("test --ckpt_path RUN --data.val_size=300", "cannot change from 100 to 300"),  # the temperature is fitted by them
     # many fits
@@ -169,6 +174,8 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{SWEEP} --pruner half", "'half'"),
     (f"{SWEEP} --seed 3", "leave --seed out."),
     (f"{SWEEP} --ckpt_path tiny", "leave --ckpt_path out."),
+    (f"{SWEEP} --weights RUN", "leave --weights out."),
+    (f"{SWEEP} --storage postgres://host/base", "--storage cannot be used: Can't load plugin"),
     (f"{SWEEP} --study a/b", "The study cannot be called 'a/b'"),
     (f"{SWEEP} --lr 0.1", "is both in space.yaml and typed: leave one of them out."),
     (f"{SWEEP} --storage nonsense", "--storage is no database address such as"),

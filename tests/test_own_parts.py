@@ -25,15 +25,17 @@ from tests.test_strangers_checkpoint import checkpoint, network
 from tests.test_tensorboard import curve
 
 NETWORK = """
+import torch
 from torch import Tensor, nn
 
 from own_layers import flat
 
 
 class MyNetwork(nn.Module):
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, channels: int = 64) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10))
+        self.layers = nn.Sequential(nn.Linear(784, channels), nn.ReLU(), nn.Linear(channels, 10))
+        self.register_buffer("mask", torch.full((2, 2), -torch.inf).triu(1))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.layers(flat(images))
@@ -55,6 +57,7 @@ def own_package(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
 def test_it_is_trained_tested_and_continued(cli: Run, recipe: Path, own_package: str) -> None:
     cli("fit", "--config", recipe, "--network", f"{own_package}.MyNetwork", "--epochs", "1")
     sys.path.remove(str(Path.cwd()))  # as another process begins
+    assert fashion_lightning.load("MyNetwork").network.layers[0].out_features == 64  # not the images' one channel
     cli("test", "--ckpt_path", "MyNetwork")  # the run's config.yaml is the user's own
     cli("fit", "--ckpt_path", "MyNetwork", "--epochs", "2")
 

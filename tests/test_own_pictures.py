@@ -37,6 +37,7 @@ def test_class_folders_give_classes_size_colour_and_normalization(shapes: Path) 
     (shapes / ".DS_Store").touch()
     (shapes / "red" / "Thumbs.db").touch()
     (shapes / "red" / "._0.png").write_bytes(b"x")
+    (shapes / "red").symlink_to((shapes / "red").rename(shapes.with_name("elsewhere")))
     data = own_pictures.load(shapes, size=16)
     assert data.images.class_names == ("$blue^$ = [x]", "<b>green", "red")
     assert (data.images.size, data.images.channels) == (16, 3)
@@ -47,7 +48,9 @@ def test_class_folders_give_classes_size_colour_and_normalization(shapes: Path) 
     assert data.images.mean == tuple(round(x, 4) for x in pixels.mean((0, 2, 3)).tolist())
     assert data.images.std == tuple(round(x, 4) for x in pixels.std((0, 2, 3)).tolist())
     assert own_pictures.load(shapes, size=16, channels=1).splits["train"][0].shape == (76, 1, 16, 16)
-    assert own_pictures.load(shapes).images.size == 28
+    (shapes / "red").rename(shapes / "train")
+    found = own_pictures.load(shapes).images
+    assert [*found.class_names, found.size] == ["$blue^$ = [x]", "<b>green", "train", 28]
 
 
 def test_train_val_and_test_folders_are_kept_apart(shapes: Path, tmp_path: Path) -> None:
@@ -58,6 +61,9 @@ def test_train_val_and_test_folders_are_kept_apart(shapes: Path, tmp_path: Path)
     assert "90 test pictures are training pictures too" in data.lines[0]
     own = FashionMNISTDataModule(folder=str(tmp_path / "parts"), size=8)
     own.setup("fit")
+    own.val_size = 0
+    with pytest.raises(UserError, match="have a validation folder: leave data"):
+        own.setup("fit")
     assert own.val_set.indices.tolist() == list(range(90, 180))
 
 
@@ -234,7 +240,7 @@ def test_weights_are_fine_tuned_and_freeze_trains_the_head_alone(shapes: Path, t
     fast = (*FAST, "--data.folder", shapes, "--weights", trained)
     assert "new: head.weight" in cli("fit", *fast, "--freeze")
     before = fashion_lightning.load(trained).network.state_dict()
-    after = fashion_lightning.load("shapes").network.state_dict()
+    after = fashion_lightning.load("shapes_from_tiny").network.state_dict()
     changed = {name for name in after if after[name].shape != before[name].shape or (after[name] != before[name]).any()}
     assert changed == {"head.weight"}
     assert "give the others' weights" in cli("fit", "--freeze", exits=2)

@@ -112,6 +112,8 @@ def test_a_best_checkpoint_that_was_written_just_before_a_kill_is_replaced(cli: 
 def test_a_run_that_was_killed_before_its_report_gets_it_from_its_last_checkpoint(cli: Run, trained: Path) -> None:
     before = report()
     (trained / "fit.json").write_text("{")
+    cli("fit", "--ckpt_path", trained, "--epochs", "1")  # of two, so that the run may be unfinished
+    assert (trained / "fit.json").read_text() == "{"
     assert "Best checkpoint" in cli("fit", "--ckpt_path", trained)
     assert report() | {"fit_seconds": 0} == before | {"fit_seconds": 0}  # up to the checkpoint
 

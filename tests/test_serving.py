@@ -160,7 +160,10 @@ def test_a_picture_that_takes_too_much_is_refused_and_others_are_answered_beside
 
 def test_only_its_own_names_reach_it(port: int) -> None:
     """A page from elsewhere may give its name this machine's address, and ask in a browser that can reach it."""
-    for host, status in (("127.0.0.1", 200), (f"localhost:{port}", 200), ("[::1]:80", 200), ("evil.example", 421)):
+    for host, status in (
+        *(("127.0.0.1", 200), (f"localhost:{port}", 200), ("[::1]:80", 200)),
+        *(("evil.example", 421), ("evil.example:99999", 421)),
+    ):
         assert ask(port, None, path="/", method="GET", host=host)[0] == status, host
 
 
@@ -235,7 +238,7 @@ def test_what_cannot_be_served_is_said_in_one_line(cli: Run, monkeypatch: pytest
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("trained")
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_quietly_and_pictures_on_their_way_are_answered(
     command_on_generated_data: list[str], signum: signal.Signals
 ) -> None:

@@ -278,7 +278,7 @@ def test_a_new_run_starts_from_weights(cli: Run, trained: Path) -> None:
         "fit", "--weights", trained, "--data.batch_size", "50", "--trainer.max_epochs", "1", "--data.val_size=100"
     )
     assert f"Weights of {trained}/checkpoints/best.ckpt: 43 of 43 tensors taken" in printed
-    run = Path("tensorboard_logs/cnn/version_0")
+    run = Path("tensorboard_logs/cnn_from_tiny/version_0")  # no run of cnn
     assert fashion_lightning.load(run).state_dict()["network.stem.0.weight"].size(0) == 4
     printed = cli(
         "fit",

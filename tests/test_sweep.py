@@ -61,6 +61,8 @@ def test_a_sweep_ends_with_the_best_recipe_and_a_table(
     assert re.search(r"tiny_sweep: .*optimizer.lr", cli("compare", "tiny_sweep"))
     assert "3 of 3 done" in cli(*typed, "--trials", "3")
     assert len({row[LR] for row in rows()}) == 3  # not the first proposals again
+    cli("fit", "--config", SWEEP / "tiny_sweep.yaml")
+    assert f"{SWEEP}/version_3 is no run of this sweep" in cli(*typed, "--trials", "4", exits=2)
     Path("space.yaml").write_text(SPACE.replace("0.1", "0.2"))
     assert f"begun with {LR} in the space FloatDistribution(high=0.1, log=True, low=0.0003" in cli(*typed, exits=2)
 
@@ -83,7 +85,7 @@ def test_a_killed_sweep_goes_on_with_the_same_trials(
 
 @pytest.mark.slow
 def test_a_run_that_diverges_is_a_result(cli: Run, typed: list[str]) -> None:
-    Path("space.yaml").write_text("lr: {choices: [0.001, 1e30]}")
+    Path("space.yaml").write_text("{lr: {choices: [0.001, 1e30]}, network: {choices: [mlp]}}")
     printed = cli(*typed, "--trials", "4", "--epochs", "1")
     by_lr = {row[LR]: row for row in rows()}
     assert set(by_lr) == {"0.001", "1e+30"}

@@ -12,10 +12,9 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import nn
 
 from fashion_lightning import CLASS_NAMES, FashionMNISTClassifier
-from fashion_lightning.callbacks.plots import HIGHEST, WIDTH, confusion_matrix, first_filters
+from fashion_lightning.callbacks.plots import HIGHEST, WIDTH, confusion_matrix
 from tests import kills
 from tests.conftest import RUN, Run
 from tests.interruption import assert_same_state
@@ -205,27 +204,10 @@ def test_the_confusion_matrix_has_true_classes_as_rows() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CLASS_NAMES)
 
 
-@pytest.mark.parametrize(
-    ("network", "filters"),
-    [
-        (nn.Sequential(nn.Conv2d(1, 5, 3), nn.Flatten(), nn.LazyLinear(10)), (5, 3, 3)),
-        (nn.Sequential(nn.Flatten(), nn.Linear(784, 6), nn.Linear(6, 10)), (6, 28, 28)),
-        (nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 10, 28), nn.Flatten()), None),
-        (nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(49, 10)), None),
-    ],
-    ids=["convolution", "dense", "no dense layer", "neither"],
-)
-def test_a_network_whose_first_layer_sees_no_pixels_has_no_filters(
-    network: nn.Module, filters: tuple[int, ...] | None
-) -> None:
-    found = first_filters(network, 28)
-    assert (tuple(found.shape) if found is not None else None) == filters
-
-
 def test_each_validation_of_a_fit_is_drawn_at_the_step_of_its_curves(drawn: Path) -> None:
     events = read(drawn)
     found = {tag.removeprefix("pictures/"): events.Images(tag) for tag in events.Tags()["images"]}
-    names = ("confusion matrix", "most confident mistakes", "filters of the first layer")
+    names = ("confusion matrix", "most confident mistakes")
     once = {"training images, as they are and augmented": [0]}
     steps = {name: [picture.step for picture in pictures] for name, pictures in found.items()}
     assert steps == once | {name: [9, 19] for name in names}

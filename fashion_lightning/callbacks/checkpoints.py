@@ -196,7 +196,8 @@ class DurableCheckpointIO(TorchCheckpointIO):
         """Replace ``path`` in one step; an error keeps the old file."""
         target = Path(path)
         try:
-            target.parent.mkdir(exist_ok=True)  # not parents: a run folder that was deleted stays deleted
+            # Without parents for ours: a run folder that was deleted stays deleted.
+            target.parent.mkdir(exist_ok=True, parents=target.name not in ("best.ckpt", "last.ckpt"))
             with replacing(target) as file:
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:

@@ -7,8 +7,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from matplotlib import rcParams
 from matplotlib.figure import Figure
-from torch import Tensor, nn
-from torchvision.utils import make_grid
+from torch import Tensor
 
 from fashion_lightning.classifier import FashionMNISTClassifier
 from fashion_lightning.data.batches import Batch
@@ -97,11 +96,15 @@ def tiles(images: Tensor, captions: Sequence[str], columns: int) -> Figure:
 
 
 def first_images(model: FashionMNISTClassifier, batch: Batch) -> Figure:
-    """Show up to two images of each of the first ten classes, without and with augmentation."""
-    names, data = model.images.class_names[:10], model.trainer.datamodule  # type: ignore[attr-defined]
+    """Show up to two images of each of ten classes in the batch, without and with augmentation."""
+    names, data = model.images.class_names, model.trainer.datamodule  # type: ignore[attr-defined]
     images = data.in_size(data.train_set.images[batch.indices.cpu()])
     both = torch.cat([images, torch.full_like(images[..., :2], 255), batch.images[: len(images)].cpu()], dim=3)
-    shown = [place for cls in range(len(names)) for place in (batch.labels == cls).nonzero()[:2, 0].tolist()]
+    shown = [
+        place
+        for cls in sorted({*batch.labels.tolist()})[:10]
+        for place in (batch.labels == cls).nonzero()[:2, 0].tolist()
+    ]
     return tiles(both[shown], [short(names[batch.labels[place]]) for place in shown], columns=5)
 
 
@@ -144,38 +147,5 @@ def mistakes(model: FashionMNISTClassifier, evaluation: dict[str, Tensor]) -> Fi
     return tiles(images, captions, columns=4)
 
 
-def filters_of_the_first_layer(model: FashionMNISTClassifier, _: dict[str, Tensor]) -> Figure | None:
-    """Show the first layer's weights, red if positive and blue if negative; each filter has its own scale.
-
-    No plot unless the first layer is a convolution of grey images or a dense layer over pixels.
-    """
-    filters = first_filters(model.network, model.images.size)
-    if filters is None:
-        return None
-    filters = filters[:64].detach().float().cpu()
-    filters = filters / filters.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
-    gap = max(1, filters.shape[-1] // 8)
-    grid = make_grid(filters[:, None], nrow=min(16, len(filters)), padding=gap, pad_value=float("nan"))[0]
-    figure = new_figure(height=max(50, WIDTH * grid.shape[0] // grid.shape[1]))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.imshow(grid.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
-    axes.set_axis_off()
-    return figure
-
-
-def first_filters(network: nn.Module, size: int) -> Tensor | None:
-    """Return the weights of the first layer as images ``(N, height, width)``, if they are images."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            return layer.weight[:, 0] if layer.in_channels == 1 and max(layer.kernel_size) > 1 else None
-        if isinstance(layer, nn.Linear):
-            return layer.weight.view(-1, size, size) if layer.in_features == size**2 else None
-    return None
-
-
-FIGURES = {
-    "confusion matrix": confusion_matrix,
-    "most confident mistakes": mistakes,
-    "filters of the first layer": filters_of_the_first_layer,
-}
+FIGURES = {"confusion matrix": confusion_matrix, "most confident mistakes": mistakes}
 """The plots after each validation: functions of the classifier, in evaluation mode, and of its results on the CPU."""

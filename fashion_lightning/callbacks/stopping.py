@@ -186,7 +186,9 @@ class StopWhenNotFinite(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         assert isinstance(pl_module, FashionMNISTClassifier)
         _check(trainer, "The training loss", pl_module.train_metrics.sums[0])  # over the epoch so far
-        for name, values in pl_module.network.state_dict().items():
+        network = pl_module.network
+        averages = [(name, values) for name, values in network.named_buffers() if "running_" in name]
+        for name, values in (*network.named_parameters(), *averages):  # a mask of attention holds infinities
             _check(trainer, f"{name} of the network", values)
 
 

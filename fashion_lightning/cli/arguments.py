@@ -55,7 +55,10 @@ def complete(
     checkpoint = weights = None
     recipes = [file for file, config in zip(files, configs, strict=True) if "model" in config]
     named = _named_classes(settings, configs)
+    experiments = [file.stem for file in files if file.resolve() in EXPERIMENTS]
     if given.ckpt_path is not None:
+        if experiments and given.command == "fit":
+            raise UserError(f"presets/{experiments[0]} would spoil the run: leave --ckpt_path out.")
         checkpoint = _resolve(given.command, given.ckpt_path, typed, configs, named)
         configs, name = [checkpoint.config, *configs], checkpoint.name
     elif recipes:
@@ -66,7 +69,7 @@ def complete(
     if checkpoint is None:
         network = typed.get("--model.network") or typed.get("--model.network.class_path", "")
         name = _name_of_folder(name, network, configs)
-        name = "_".join([name, *(file.stem for file in files if file.resolve() in EXPERIMENTS)])
+        name = "_".join([name, *experiments])
     if given_weights:
         weights = _resolve("weights", given_weights, typed, configs, named)
         if not recipes and not any(option.startswith("--model.network") for option in typed):
@@ -77,7 +80,10 @@ def complete(
     if "--data.folder" in typed and checkpoint is None:
         # The name includes the folder, so that "the newest run of cnn" remains one of Fashion-MNIST.
         own = check_name(Path(typed["--data.folder"]).resolve().name, "The folder of --data.folder")
-        name = f"{name}_{own}" if recipes else own
+        name = own if name == "own_pictures" else f"{name}_{own}"
+    if weights is not None:  # so that `repeat` and `compare` tell such runs from those that started at random
+        source = weights.run_dir.parent.name if weights.run_dir else weights.path.stem
+        name = check_name(f"{name}_from_{source}", f"The name of {weights.path}")
     base = checkpoint or weights
     if base is not None and base.is_own:  # the user wrote its config.yaml
         named |= _named_classes([], configs)

@@ -36,7 +36,7 @@ from fashion_lightning.cli import messages, process
 from fashion_lightning.cli.trainer import Trainer
 from fashion_lightning.data import own_pictures
 from fashion_lightning.data.batches import Batch
-from fashion_lightning.data.classes import rendered
+from fashion_lightning.data.classes import FASHION_MNIST, rendered
 from fashion_lightning.data.datamodule import FashionMNISTDataModule, default_val_size
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import lock_run
@@ -119,8 +119,6 @@ class FashionMNISTCLI(LightningCLI):
                 name, known = logger["class_path"].rpartition(".")[2], self.checkpoint.own.get("loggers", {})
                 if name in RUN_IDS and name in known:  # a run that branches off gets an id of its own
                     logger["init_args"][RUN_IDS[name]] = known[name] if self.checkpoint.in_place else None
-        if data["val_size"] == 0 and not data["fold"]:
-            settings["limit_val_batches"] = 0
         if settings["precision"] is None:
             settings["precision"] = precision.default_precision(settings["accelerator"])
         if settings["deterministic"] is None:
@@ -139,6 +137,8 @@ class FashionMNISTCLI(LightningCLI):
         elif self.config["model"]["freeze"] and self.checkpoint is None:
             raise UserError("--freeze trains only the last layer: give the others' weights, such as --weights cnn.")
         self.timer = Timer(duration=settings["max_time"])
+        if self.config["data"]["val_size"] == 0 and not self.config["data"]["fold"]:
+            kwargs["limit_val_batches"] = 0  # not in config.yaml, which may become a recipe for another val_size
         labels = getattr(self.given, "name", None) or "", getattr(self.given, "note", None) or ""
         self.run_files = run_files.RunFiles(self.plain_config, self.name, self.given.typed, labels, self._use_run_dir)
         shows_bar = settings["enable_progress_bar"] and sys.stdout.isatty()
@@ -208,10 +208,10 @@ class FashionMNISTCLI(LightningCLI):
         self.run_dir_is_new = run_dir is None
         if not processes.is_first_process():
             return
-        logs, number = Path(trainer.default_root_dir), os.environ.pop(folder.RUN_NUMBER, None)
-        run_dir = run_dir or folder.new_run_dir(logs, self.name, number)
+        begun = os.environ.pop(folder.RUN_DIR, None)
+        run_dir = run_dir or (Path(begun) if begun else folder.new_run_dir(Path(trainer.default_root_dir), self.name))
         lock_run(run_dir)
-        if number and self.run_dir_is_new:
+        if begun and self.run_dir_is_new:
             folder.clear_begun(run_dir)
         self._use_run_dir(trainer, run_dir)
 
@@ -285,12 +285,18 @@ def _settle_images(model: Any, data: Any, is_new: bool) -> None:
         if is_new:
             images = own_pictures.load(Path(data["folder"]), data["size"], data["channels"]).images
             model["images"] = Namespace(**asdict(images))  # type: ignore[no-untyped-call]
-        data["size"], data["channels"] = model["images"]["size"], model["images"]["channels"]
+        for name in ("size", "channels"):
+            if data[name] not in (None, model["images"][name]):
+                raise UserError(f"--data.{name} {data[name]}: the run's network takes {model['images'][name]}.")
+            data[name] = model["images"][name]
     images = model["images"]
     decided = {"num_classes": len(images["class_names"]), "channels": images["channels"], "size": images["size"]}
     arguments = model["network"].get("init_args") or {}
+    ours = model["network"]["class_path"].startswith("fashion_lightning.")
     for name in decided.keys() & arguments.keys():
-        arguments[name] = decided[name]
+        # In a network of the user's, `channels: 32` may mean something else.
+        if ours or name == "num_classes" or arguments[name] in (None, getattr(FASHION_MNIST, name)):
+            arguments[name] = decided[name]
     for name, parameter in inspect.signature(
         cast(type, pydoc.locate(model["network"]["class_path"]))
     ).parameters.items():

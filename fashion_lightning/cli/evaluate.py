@@ -46,7 +46,8 @@ def test(cli: FashionMNISTCLI) -> None:
     found_by_tta = {tta: findings.find(found, validations.get(tta), duplicates) for tta, found in evaluations.items()}
     for tta, found in found_by_tta.items():
         metrics = {**evaluation_metrics(found.evaluation, names), **found.figures()}
-        if cli.run_dir is not None and cli.measured.steps_done is not None:  # the user's own run
+        # The user's own run, whose folder may be somebody else's to write if there is an --output.
+        if cli.run_dir is not None and cli.measured.steps_done is not None and cli.given.output is None:
             tensorboard.log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.measured.steps_done - 1)
         _write_metrics(cli, tta, metrics)
     told = {
@@ -110,8 +111,9 @@ def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
     name, output = f"{cli.command}_{cli.measured.path.stem}{suffix(tta)}.{kind}", getattr(cli.given, "output", None)
     if output is None:
         return _beside(cli, name)
-    Path(output).mkdir(parents=True, exist_ok=True)
-    return Path(output) / name
+    output = Path(output).expanduser()
+    output.mkdir(parents=True, exist_ok=True)
+    return output / name
 
 
 def _beside(cli: FashionMNISTCLI, name: str) -> Path:

@@ -53,7 +53,8 @@ def fit(cli: FashionMNISTCLI) -> None:
         if changed := [key for key in now if key.startswith(("model.", "data.")) and now[key] != before.get(key)]:
             raise UserError(f"--{changed[0]} would change nothing: {cli.finished}")
         print(cli.finished)
-        if goes_on and cli.run_dir and is_first and not results.has_report(cli.run_dir):
+        # Killed before its report. With other limits, such as fewer epochs, it is not finished.
+        if goes_on and cli.run_dir and is_first and before == now and not results.has_report(cli.run_dir):
             _report(cli, cli.run_dir, continuing.report_of(cli.checkpoint))
         return
     if goes_on and cli.run_dir:
@@ -128,6 +129,7 @@ def _report(cli: FashionMNISTCLI, run_dir: Path, metrics: dict[str, Any]) -> Non
     about = {
         "recipe": cli.name,
         "seed": run_seed(),
+        "fold": cli.config["data"]["fold"],
         "processes": cli.trainer.world_size,
         "parameters": sum(p.numel() for p in cli.model.network.parameters()),
     }

@@ -71,7 +71,7 @@ def compare(given: Namespace, _: Sequence[str]) -> None:
     if given.output is not None:
         from fashion_lightning.report import comparison_page  # matplotlib takes a second to load
 
-        folder, groups = Path(given.output), comparison.groups
+        folder, groups = Path(given.output).expanduser(), comparison.groups
         folder.mkdir(parents=True, exist_ok=True)
         files = {
             "comparison.md": texts.as_text(comparison, "markdown"),

@@ -39,7 +39,7 @@ def sweep(given: Namespace, fit_options: Sequence[str]) -> None:
     from fashion_lightning.sweeps import search
     from fashion_lightning.sweeps.space import corners, read_space
 
-    space = read_space(Path(given.space), SHORT_NAMES)
+    space = read_space(Path(given.space).expanduser(), SHORT_NAMES)
     if typed_too := sorted({option.partition("=")[0].removeprefix("--") for option in fit_options} & space.keys()):
         raise UserError(f"{typed_too[0]} is both in {given.space} and typed: leave one of them out.")
     recipe, config = fit_settings(fit_options, to_choose=True)
@@ -70,8 +70,10 @@ def fit_settings(options: Sequence[str], to_choose: bool = False) -> tuple[str, 
         UserError: ``fit`` would refuse these options, one of them is for single runs only, or there are too few
             validation images.
     """
-    for name in {option.partition("=")[0] for option in options} & {"--seed_everything", "--ckpt_path"}:
-        raise UserError(f"repeat and sweep choose seeds and find runs to continue by themselves: leave {name} out.")
+    refused = {"--seed_everything", "--ckpt_path"} | ({"--weights", "--name", "--note"} if to_choose else set())
+    for name in {option.partition("=")[0] for option in options} & refused:
+        command = "sweep, which trains from scratch," if to_choose else "repeat"
+        raise UserError(f"{command} chooses seeds and names, and continues runs by itself: leave {name} out.")
     silence_what_is_not_news()
     leave_launcher()
     given, settings = parse("fit", options)

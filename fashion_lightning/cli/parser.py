@@ -65,7 +65,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list
         if not option.setting:
             add_option(parser, option)
     given = argparse.Namespace(command=name, typed=(name, *arguments), runs=LOGS)
-    given, others = parser.parse_known_args(arguments, given)
+    given, others = parser.parse_known_intermixed_args(arguments, given)
     if others and not command.settings:
         raise UserError(unknown_flag(others[0], {option.name for option in command.options}))
     if given.runs is not LOGS:

@@ -49,7 +49,7 @@ def find_config(given: str) -> Path:
     Raises:
         UserError: it is neither a file nor a recipe or preset.
     """
-    path, known = Path(given), names()
+    path, known = Path(given).expanduser(), names()
     if path.exists() and not path.is_dir():
         return path
     if given in known:

@@ -22,8 +22,7 @@ from fashion_lightning.runs.processes import is_first_process
 
 EXACT = {
     *("CSVLogger", "MLFlowLogger", "WandbLogger"),
-    *("DeviceStatsMonitor", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary"),
-    *("RichProgressBar", "Timer", "TQDMProgressBar"),
+    *("DeviceStatsMonitor", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary", "Timer"),
 }
 """Lightning's callbacks that keep no state between steps or save all of it in the checkpoint; and loggers, whose
 behaviour in a continued run docs/runs.md describes."""
@@ -155,6 +154,6 @@ def _refuse_inexact(setting: str, parts: object) -> None:
         if module.startswith("lightning.") and name not in EXACT:
             instead = {"EarlyStopping": "; use --patience", "EMAWeightAveraging": "; use presets/weight_averaging"}
             raise UserError(
-                f"trainer.{setting} cannot hold Lightning's {name}: a run that was killed would not continue"
-                f" exactly with it{instead.get(name, '')}."
+                f"trainer.{setting} cannot hold Lightning's {name}: `fit` replaces it, or a run that was killed would"
+                f" not continue exactly with it{instead.get(name, '')}."
             )

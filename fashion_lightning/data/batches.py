@@ -12,9 +12,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 from fashion_lightning.data.seeding import generator
 
 EVAL_BATCH_SIZE = 200
-"""Images in a batch of evaluation, prediction and ``classify``. On one CPU thread, batches of 1,000 take 1.2 (bf16) to
-1.5 times (fp32) as long if the allocator returns freed memory to the system, and 6 % less time if it keeps that memory
-(cli/process.py)."""
+"""Images in a batch of evaluation, prediction and ``classify``. Batches of 1,000 are slower if the allocator returns
+freed memory to the system; ``cli/process.py`` makes it keep that memory."""
 
 
 class Batch(NamedTuple):

@@ -51,7 +51,7 @@ class FashionMNISTDataModule(LightningDataModule):
         batch_size: training images in a step, in each process.
         val_size: validation images, as a number (5000) or as a fraction of the training set (0.2); by default 5000,
             for your own pictures 0.15 or their ``val`` folder. 0 trains on all images: then no epoch can be chosen, and
-            the last checkpoint counts.
+            there is only a last checkpoint.
         fold: validate on one fold of a cross-validation of the training set: ``2/5`` is the second of five.
         train_size: train on this many images only; by default on all that are not for validation.
         prune: share of the training images that each epoch leaves out, drawn from those that were easy when last shown.
@@ -144,8 +144,8 @@ class FashionMNISTDataModule(LightningDataModule):
                     f"data.val_size is {self.val_size}: give a number of images below {len(labels):,}"
                     " or a fraction between 0 and 1. Epochs and settings are chosen on the validation images."
                 )
-            if self.fold and own_val:
-                raise UserError("These pictures have a validation folder, so there are no folds: leave data.fold out.")
+            if own_val and (self.fold or self.val_size != default_val_size("")):
+                raise UserError("These pictures have a validation folder: leave data.fold and data.val_size out.")
             if own_val:  # the last images
                 train, val = torch.split(torch.arange(len(labels)), [len(labels) - own_val, own_val])
                 train = train[stratified_order(labels[train])[: self.train_size]]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fashion_lightning.errors import UserError
 
-KINDS = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4"}
+KINDS = {8: ">u1", 12: ">i4"}
 
 
 def content_of(path: Path) -> bytes:

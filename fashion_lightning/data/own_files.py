@@ -38,7 +38,8 @@ def find(folder: Path) -> tuple[list[Picture], tuple[str, ...], list[Any]]:
     """
     if not folder.is_dir():
         raise UserError(f"--data.folder: there is no folder {folder}.")
-    places = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    found = {*folder.rglob("*"), *folder.glob("*/*"), *folder.glob("*/*/*")}  # the last two follow linked folders
+    places = [path.relative_to(folder) for path in sorted(found) if path.is_file()]
     places = [place for place in places if not any(map(is_hidden, place.parts))]
     if len(places) > MOST_FILES:
         raise UserError(f"{folder} holds {len(places):,} files; up to {MOST_FILES:,} can be taken.")
@@ -59,7 +60,9 @@ def find(folder: Path) -> tuple[list[Picture], tuple[str, ...], list[Any]]:
 
 def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tuple[str, ...]]:
     """Find ``<class>/<picture>``, or ``train/<class>/<picture>`` and likewise for ``val`` and ``test``."""
-    has_parts = any(place.parts[0].lower() == "train" for place in places if len(place.parts) > 1)
+    tops, nested = ({place.parts[0].lower() for place in places if len(place.parts) > depth} for depth in (1, 2))
+    # Else `train` is a class, unless only its like lie beside it.
+    has_parts = "train" in nested or ("train" in tops and all(top.startswith(("train", "val", "test")) for top in tops))
     expected = folder.joinpath(*["train"] * has_parts, "cat", "1.jpg")
     pictures, class_names = list[Picture](), list[str]()
     for place in places:

@@ -25,7 +25,7 @@ from fashion_lightning.data.split import stratified_order
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.durable import replacing
 from fashion_lightning.files.lock import one_at_a_time
-from fashion_lightning.files.pictures import opened, read_each, square
+from fashion_lightning.files.pictures import formats, opened, read_each, square
 
 TEST_SHARE = 0.15
 """Share of the pictures to keep for ``test`` if there is no ``test`` folder."""
@@ -84,7 +84,9 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
             f" {memory / 1e9:.1f} GB. Choose a smaller --data.size than {size}, or leave pictures out."
         )
     version = 3  # of the preparation and of the file's format
-    place, key = (json.dumps([version, str(folder.resolve()), size, channels, *more]) for more in ([], files))
+    place, key = (
+        json.dumps([version, str(folder.resolve()), size, channels, *more]) for more in ([], [*files, formats()])
+    )
     kept = source.user_folder() / "own_pictures" / f"{zlib.crc32(place.encode()):08x}.pt"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)

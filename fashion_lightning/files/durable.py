@@ -54,12 +54,12 @@ def output_file(option: str, given: str, *suffixes: str) -> Path:
     """
     try:
         path = Path(given).expanduser()
-        is_folder, exists = path.is_dir(), path.exists()
+        exists = path.exists()
         parent = next((folder for folder in path.absolute().parents if folder.exists()), None)
     except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, an unknown ~user
         raise UserError(f"{option} {given!r} cannot be used ({error}).") from error
-    if is_folder or not given.strip():
-        raise UserError(f"{option} needs the name of a file, not of a folder: {given!r}.")
+    if (exists and not path.is_file()) or not given.strip():
+        raise UserError(f"{option} needs the name of a file, not of a folder, pipe or device: {given!r}.")
     if not exists and parent is not None and not (parent.is_dir() and os.access(parent, os.W_OK)):
         raise UserError(f"{option} {given} cannot be written: no file can be created in {parent}.")
     if path.suffix.lower() not in suffixes:
@@ -68,11 +68,7 @@ def output_file(option: str, given: str, *suffixes: str) -> Path:
 
 
 def write_output(path: Path, content: bytes) -> None:
-    """Replace a regular file in one step, following a symbolic link; write directly to a device or a pipe."""
-    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
-        with path.open("wb") as device:
-            device.write(content)
-        return
+    """Replace a file in one step, following a symbolic link."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.resolve()) as file:
         file.write(content)

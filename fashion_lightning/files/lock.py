@@ -41,11 +41,11 @@ def is_being_trained(run_dir: Path) -> bool:
     if path in _held:  # closing the file below would release this process's lock
         return False
     try:
-        with path.open("rb+") as file:
+        with path.open("rb") as file:
             if sys.platform == "linux":  # ask without locking, so that a fit that starts now is not refused
                 question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # struct flock
                 return bool(struct.unpack_from("h", fcntl.fcntl(file, fcntl.F_GETLK, question))[0] != fcntl.F_UNLCK)
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         return error.errno in HELD
     return False

@@ -62,7 +62,7 @@ def opened(
             # holds.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # damaged EXIF data
-            with Image.open(file, formats=[kind for kind in _formats() if kind not in without]) as picture:
+            with Image.open(file, formats=[kind for kind in formats() if kind not in without]) as picture:
                 # A JPEG is decoded at half, a quarter or an eighth of its size: faster, and in less memory.
                 picture.draft(None, (DECODED_AT, DECODED_AT))
                 pixels = picture.width * picture.height
@@ -86,7 +86,7 @@ def opened(
 
 
 @cache
-def _formats() -> list[str]:
+def formats() -> list[str]:
     """Return the formats to open, with that of iPhones if pillow-heif is installed."""
     if find_spec("pillow_heif") is None:
         return [*FORMATS]

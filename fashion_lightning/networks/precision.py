@@ -20,7 +20,7 @@ def bf16_is_native(device_type: str) -> bool:
 def default_precision(accelerator: object = "auto") -> Literal["bf16-mixed", "32-true"]:
     """Return the Trainer's ``precision`` for when neither recipe nor user names one.
 
-    On a CPU with AVX-512-BF16, bf16-mixed is 2.5 to 3.3 times as fast as float32.
+    On a CPU with AVX-512-BF16, bf16-mixed is at least 1.5 times as fast as float32 (benchmarks/README.md).
     """
     return "bf16-mixed" if bf16_is_native(device_type(accelerator)) else "32-true"
 

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import ImageOps
 
 from fashion_lightning.data.classes import DOUBTFUL, Answer, ImageSpec, in_words
 from fashion_lightning.errors import one_line
 from fashion_lightning.files.durable import write_output
-from fashion_lightning.files.pictures import opened
+from fashion_lightning.files.pictures import opened, upright
 from fashion_lightning.photographs.prepare import prepare
 
 SHOWN = 60
@@ -39,7 +38,7 @@ def write_preview(path: Path, photographs: Sequence[Path], answers: Sequence[Ans
     for left, right, (file, (row, classes)) in zip(cells[::2], cells[1::2], shown, strict=False):
         with opened(file) as picture:
             prepared = prepare(picture, images)
-            small = ImageOps.exif_transpose(picture).convert("RGBA")
+            small = upright(picture)
         small.thumbnail((LONGEST_EDGE, LONGEST_EDGE))
         left.imshow(small)
         x0, y0, x1, y1 = np.array(prepared.box) * (2 * small.size)

@@ -17,7 +17,10 @@ from fashion_lightning.runs.results import RunResults, read_curve, read_predicti
 
 Rows = list[list[str]]
 
-SPLIT = ("data.val_size", "data.fold")
+IMAGES = ("data.folder", "data.photographs")
+"""Settings that choose the images of a run."""
+
+SPLIT = (*IMAGES, "data.val_size", "data.fold")
 """Settings that choose a run's validation images."""
 
 VALIDATION = ("val/loss", "val/accuracy", "val/top5")
@@ -25,7 +28,7 @@ VALIDATION = ("val/loss", "val/accuracy", "val/top5")
 
 @dataclass
 class Group:
-    """The runs of one recipe, one for each seed."""
+    """The runs of one recipe, one for each seed and fold."""
 
     label: str
     runs: list[RunResults]
@@ -105,11 +108,11 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
         variants = [other for other_name, other in by_settings if other_name == name]
         briefly = len({_differences(each, variants, True) for each in variants}) == len(variants)
         label = f"{name}: {_differences(settings, variants, briefly)}" if len(variants) > 1 else name
-        seeds = {run.fit["seed"]: run for run in reversed(runs)}
+        seeds = {(run.fit["seed"], str(run.fit.get("fold"))): run for run in reversed(runs)}
         notes = [
             f"seed {run.fit['seed']} is there twice; {run.run_dir.name} left out"
             for run in runs
-            if run not in seeds.values()  # repetitions of a seed add nothing
+            if run not in seeds.values()  # repetitions of a seed on the same images add nothing
         ]
         # A config.yaml may come from a stranger.
         groups.append(Group(one_line(label), [seeds[seed] for seed in sorted(seeds)], notes))
@@ -170,8 +173,9 @@ def differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
     for column in (column for column in COLUMNS if column.scale == 100):
         for group in groups[1:]:
             samples = [column.values(each) for each in (group, groups[0])]
-            splits = {tuple(map(each.runs[0].settings.get, SPLIT)) for each in (group, groups[0])}
-            if not all(samples) or (column.name.startswith("val") and len(splits) > 1):  # on other images
+            chosen_by = SPLIT if column.name.startswith("val") else IMAGES
+            images = {tuple(map(each.runs[0].settings.get, chosen_by)) for each in (group, groups[0])}
+            if not all(samples) or len(images) > 1:
                 continue
             right = [_right(column, each) for each in (group, groups[0])]
             if by_image := bool(right[0]) and right[0].keys() == right[1].keys():
@@ -187,10 +191,10 @@ def differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 def _right(column: Column, group: Group) -> dict[str, bool]:
     """Return for each test image whether a recipe's only run classifies it correctly; empty if that is unknown."""
-    if column.name != "test_accuracy" or len(group.runs) > 1:
+    if not column.name.startswith("test") or len(group.runs) > 1:
         return {}
     right = read_predictions(group.runs[0].run_dir)
-    # Otherwise the predictions are another checkpoint's, or averaged over views.
+    # Otherwise the predictions are another checkpoint's, or averaged over other views.
     return right if right and isclose(mean(right.values()), column.values(group)[0], abs_tol=1e-6) else {}
 
 

@@ -33,16 +33,14 @@ WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 FOLDER_OF_RECIPES = "seeds/"
 """A prefix of recipe names that run folders do not have."""
 
-RUN_NUMBER = "FASHION_LIGHTNING_RUN_NUMBER"
-"""Environment variable by which ``repeat`` and ``sweep`` choose the number of a new run."""
+RUN_DIR = "FASHION_LIGHTNING_RUN_DIR"
+"""Environment variable by which ``repeat`` and ``sweep`` choose the folder of a new run."""
 
 RUN_FILE = "run.json"
 
 
-def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
-    """Create and return ``logs/name/version_N``.
-
-    N is ``number``, whose folder may exist, or else the next free number, even if two processes ask at once.
+def new_run_dir(logs: Path, name: str) -> Path:
+    """Create and return ``logs/name/version_N``, where N is the next free number, even if two processes ask at once.
 
     Raises:
         UserError: the folder cannot be made.
@@ -51,9 +49,9 @@ def new_run_dir(logs: Path, name: str, number: str | None = None) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = [int(run_dir.name[8:]) for run_dir in versions(folder)] or [-1]
-        for version in itertools.count(taken[-1] + 1) if number is None else [number]:
+        for version in itertools.count(taken[-1] + 1):
             with contextlib.suppress(FileExistsError):
-                (folder / f"version_{version}").mkdir(exist_ok=number is not None)
+                (folder / f"version_{version}").mkdir()
                 break
     except OSError as error:
         raise UserError(

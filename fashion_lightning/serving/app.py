@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
@@ -77,6 +78,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     408: {"model": Problem, "description": "The picture came too slowly."},
     413: {"model": Problem, "description": "The picture has too many bytes or pixels, or takes too long to decode."},
     415: {"model": Problem, "description": "It is not a picture in one of the formats that are read."},
+    421: {"model": Problem, "description": "This server does not go by this host name."},
     422: {"model": Problem, "description": "The file is damaged."},
     503: {"model": Problem, "description": "Too many pictures at the same time; try again."},
 }
@@ -107,8 +109,8 @@ def create_app(
 
     async def check_host(request: Request) -> None:
         """Refuse other host names: a stranger's page could point its own name at this machine (DNS rebinding)."""
-        name = request.url.hostname or ""
         with contextlib.suppress(ValueError):
+            name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
             if name in ("localhost", host.lower()) or ipaddress.ip_address(name):
                 return
         raise HTTPException(421, "Use this server's address, or the name that --host gave it.")
@@ -121,7 +123,7 @@ def create_app(
     app = FastAPI(
         title="fashion-lightning",
         version=__version__,
-        description=f"Says which of {len(classifier.images.class_names)} classes a picture shows. {model}.",
+        description=f"Says which of {len(classifier.images.class_names)} classes a picture shows.",
         docs_url=None,  # FastAPI's pages load scripts from other hosts
         redoc_url=None,
         lifespan=lifespan,

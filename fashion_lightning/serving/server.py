@@ -41,7 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise UserError(f"--port must be a number from 0 to 65535, not {port}.")
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address, family=family)
+        return socket.create_server(address, family=family, dualstack_ipv6=host == "::")
     except (socket.gaierror, UnicodeError) as error:
         raise UserError(f"--host {host} is not a name or IP address of this machine.") from error
     except OSError as error:
@@ -82,8 +82,9 @@ def config(app: FastAPI) -> uvicorn.Config:
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Serve until Ctrl-C or SIGTERM, which end it without error; the handlers ignore uvicorn's repeated signal."""
+    """Serve until Ctrl-C, SIGTERM or the end of the terminal, which end it without error."""
     os.environ["PYTHONSAFEPATH"] = "1"  # decoders import nothing from the working folder, where a random.py may lie
-    for signum in SIGNALS:
-        signal.signal(signum, lambda *_: None)
-    uvicorn.Server(config(app)).run(sockets=[listening])
+    server = uvicorn.Server(config(app))
+    for signum in SIGNALS:  # uvicorn handles two of them, and raises those again when it has ended
+        signal.signal(signum, server.handle_exit)
+    server.run(sockets=[listening])

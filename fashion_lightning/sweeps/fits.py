@@ -1,7 +1,6 @@
 """Run commands as child processes, some at a time; repeat a recipe with several seeds or folds."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -14,10 +13,11 @@ from typing import Any
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.lock import is_being_trained, lock_for_life
+from fashion_lightning.from_python import typed
 from fashion_lightning.report.comparison_table import compare
 from fashion_lightning.report.comparison_text import print_comparison
 from fashion_lightning.runs import processes as own_processes
-from fashion_lightning.runs.folder import RUN_NUMBER, new_run_dir
+from fashion_lightning.runs.folder import RUN_DIR, new_run_dir
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import (
     OBSERVATION,
@@ -70,7 +70,7 @@ class Fits:
 
         Args:
             command: its arguments, without the program.
-            run_dir: the run folder; for a new fit, one where ``fit`` puts runs of its recipe.
+            run_dir: the run folder.
             each_epoch: called after each epoch; if it raises, the child process saves a checkpoint and ends.
 
         Raises:
@@ -78,7 +78,8 @@ class Fits:
             SystemExit: this process is ending.
         """
         # Unbuffered: otherwise an error could come before earlier output, and not be the last line.
-        environment = {RUN_NUMBER: run_dir.name.removeprefix("version_"), "PYTHONUNBUFFERED": "1"}
+        environment = {RUN_DIR: str(run_dir), "PYTHONUNBUFFERED": "1"}
+        run_dir.mkdir(parents=True, exist_ok=True)
         if self.threads is not None and read_progress(run_dir) is None:  # a continued run keeps its number
             environment["OMP_NUM_THREADS"] = str(self.threads)
         epoch = 0
@@ -117,11 +118,6 @@ class Fits:
         """Count a run as done, and print its result."""
         self.done += 1
         print(f"{label}   {line}   {self.done} of {self.total} done", flush=True)
-
-
-def typed(value: Any) -> str:
-    """Return a value as one would type it after a flag."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from fashion_lightning.metrics import direction
 from fashion_lightning.report.comparison_table import in_short
 from fashion_lightning.report.comparison_text import csv_text
 from fashion_lightning.report.page import percent
+from fashion_lightning.runs.origin import read_origin
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import (
     NOT_OF_THE_RECIPE,
@@ -101,6 +102,9 @@ class Search:
     def _fit(self, trial: optuna.Trial, label: str, values: dict[str, Any], run_dir: Path) -> None:
         """Train a trial's run, or continue it; prune the trial if its run diverges."""
         self.fits.wait_for_others(label, run_dir)
+        has_begun = has_report(run_dir) or any(run_dir.glob("checkpoints/*.ckpt"))
+        if has_begun and read_origin(run_dir).get("name") != label:
+            raise UserError(f"{run_dir} is no run of this sweep. Move it elsewhere.")
         recipe = self.folder / f"{self.folder.name}.yaml"
         command = fit_command(run_dir, as_flags({"config": str(recipe), "name": label, **values}), self.config)
         try:
@@ -166,7 +170,8 @@ def sweep(
             pool.submit(search.run, trials, processes).result()
         report(study, space, monitor, folder)
     if search.failures:
-        raise UserError(f"{'; '.join(search.failures).rstrip('.')}. The same command tries again.")
+        again = "." if is_shared(url) else ". The same command tries again."
+        raise UserError("; ".join(search.failures).rstrip(".") + again)
 
 
 SHOWN = 10

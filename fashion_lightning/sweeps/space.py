@@ -19,8 +19,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from fashion_lightning.errors import UserError
 from fashion_lightning.files.bounded_yaml import read_yaml
+from fashion_lightning.from_python import typed
 from fashion_lightning.runs.results import NOT_OF_THE_RECIPE, PLACES_AND_DEVICES
-from fashion_lightning.sweeps.fits import typed
 
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 Space = dict[str, Distribution]
@@ -31,9 +31,9 @@ SECTIONS = ("model.", "data.", "trainer.", "early_stopping.")
 
 NOT_SEARCHED = (
     *(f"{name}." for name in (*NOT_OF_THE_RECIPE, *PLACES_AND_DEVICES)),
-    "trainer.plugins.",
     "trainer.callbacks.",
     "trainer.fast_dev_run.",
+    "data.folder.",
     "early_stopping.monitor.",
 )
 

@@ -67,7 +67,7 @@ def storage_url(given: str | None, folder: Path) -> URL:
     url = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
     try:
         url.get_dialect().import_dbapi()
-    except ImportError as error:
+    except (ArgumentError, ImportError) as error:
         raise UserError(f"--storage cannot be used: {error}") from error
     return url
 
@@ -150,7 +150,7 @@ def errors_in_one_line(url: URL) -> Iterator[None]:
         reason = str(getattr(cause, "orig", None) or cause).strip().rstrip(".")
         if url.password:
             reason = reason.replace(str(url.password), "***")
-        name = f"The storage {url.render_as_string()}" if is_shared(url) else f"The study {url.database}"
+        name = f"The storage {url.set(query={}).render_as_string()}" if is_shared(url) else f"The study {url.database}"
         raise UserError(
             f"{name} cannot be used: {reason}. Trained runs are kept; the same command continues."
         ) from error
