@@ -155,7 +155,7 @@ def main() -> None:
     seed = given.first_seed + sum(len(session["runs"]) for session in sessions)
     now: dict[str, Any] = {"machine": machine(), "runs": [], "beside": {name: [] for name in commands}}
     sessions.append(now)
-    record: Path = given.resume or Path("records") / f"{date.today():%Y-%m-%d}_{given.name}"
+    record: Path = given.resume or Path(__file__).with_name("records") / f"{date.today():%Y-%m-%d}_{given.name}"
     record.mkdir(parents=True, exist_ok=bool(given.resume))
     write_json(record / "record.json", content)
     with tempfile.TemporaryDirectory() as folder, (record / "log.txt").open("a", encoding="utf-8") as log:
