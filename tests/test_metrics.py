@@ -66,7 +66,7 @@ def test_training_is_measured_by_sums_over_images_that_can_be_kept() -> None:
 
 
 def test_training_is_counted_in_float32_whatever_the_precision_of_the_network() -> None:
-    metrics = torch.nn.Sequential(TrainingMetrics()).to(torch.bfloat16)[0]  # as Lightning does for bf16-true
+    torch.nn.Module.to(metrics := TrainingMetrics(), torch.bfloat16)  # as Lightning does for bf16-true
     metrics.update(300.0, 300, 300)
     metrics.update(1.0, 1, 1)
     assert metrics.sums.tolist() == [301, 301, 301]

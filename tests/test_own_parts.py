@@ -57,7 +57,8 @@ def own_package(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
 def test_it_is_trained_tested_and_continued(cli: Run, recipe: Path, own_package: str) -> None:
     cli("fit", "--config", recipe, "--network", f"{own_package}.MyNetwork", "--epochs", "1")
     sys.path.remove(str(Path.cwd()))  # as another process begins
-    assert fashion_lightning.load("MyNetwork").network.layers[0].out_features == 64  # not the images' one channel
+    # Not the images' one channel.
+    assert fashion_lightning.load("MyNetwork").state_dict()["network.layers.0.bias"].shape == (64,)
     cli("test", "--ckpt_path", "MyNetwork")  # the run's config.yaml is the user's own
     cli("fit", "--ckpt_path", "MyNetwork", "--epochs", "2")
 
