@@ -97,9 +97,13 @@ class ValidateLastEpoch(Callback):
         if not trainer.is_last_batch or trainer.check_val_every_n_epoch == 1 or validated_in_epoch(trainer):
             return
         is_last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.global_step == trainer.max_steps
-        if is_last or (trainer.should_stop and may_stop(trainer)):
+        may_be_last = any(  # a metric of training is checked after the epoch, too late to validate it
+            stopping.monitor in TRAIN_METRICS and stopping.wait_count + 1 >= max(stopping.patience, 1)
+            for stopping in trainer.early_stopping_callbacks
+        )
+        if is_last or may_be_last or (trainer.should_stop and may_stop(trainer)):
             trainer.check_val_every_n_epoch = None  # lets Lightning validate this epoch
-            trainer.should_stop = trainer.should_stop or may_stop(trainer)
+            trainer.should_stop = trainer.should_stop or ((is_last or not may_be_last) and may_stop(trainer))
 
 
 class Interrupted(BaseException):
