@@ -53,7 +53,7 @@ def fit(cli: FashionMNISTCLI) -> None:
         if changed := [key for key in now if key.startswith(("model.", "data.")) and now[key] != before.get(key)]:
             raise UserError(f"--{changed[0]} would change nothing: {cli.finished}")
         print(cli.finished)
-        # Killed before its report. With other limits, such as fewer epochs, it is not finished.
+        # It was killed before its report. If other limits were typed, such as fewer epochs, it may be unfinished.
         if goes_on and cli.run_dir and is_first and before == now and not results.has_report(cli.run_dir):
             _report(cli, cli.run_dir, continuing.report_of(cli.checkpoint))
         return

@@ -30,7 +30,7 @@ def find_pictures(patterns: list[str]) -> list[Path]:
         path = Path(pattern).expanduser()
         matches = [path] if path.exists() else sorted(map(Path, glob.glob(str(path))))
         if path.is_dir():
-            # rglob does not follow linked folders.
+            # rglob does not follow linked folders; a `*` does.
             files = (file for file in {*path.rglob("*"), *path.glob("*/*")} if file.is_file())
             matches = sorted(file for file in files if not any(map(is_hidden, file.relative_to(path).parts)))
         elif not matches:  # in a folder with a name such as [2024]
