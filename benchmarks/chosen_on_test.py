@@ -3,9 +3,9 @@
     fashion-lightning repeat --config seeds/two_conv_cnn --config presets/every_epoch --test
     python benchmarks/chosen_on_test.py tensorboard_logs/two_conv_cnn/version_*
 
-Many published accuracies, including those of the Keras originals, use the test set for validation and report its best
-epoch. This script evaluates the checkpoints of all epochs of finished runs both ways. It needs the preset
-``every_epoch``. Do not choose anything by what it prints.
+Many publications, including the Keras originals, use the test set for validation and report the best epoch on it. This
+script evaluates the checkpoints of all epochs of finished runs both ways. It needs the preset ``every_epoch``. Do not
+choose anything by what it prints.
 """
 
 import sys

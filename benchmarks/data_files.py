@@ -5,7 +5,7 @@ from pathlib import Path
 
 CACHE = os.environ.get("TORCH_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/torch"
 PLACES = (Path("data"), Path(CACHE) / "datasets", Path("/usr/share/datasets/fashion-mnist"))
-"""Where ``fit`` looks, in this order; it fetches them into the second. See fashion_lightning/data/source.py."""
+"""Where ``fit`` looks, in this order; it downloads the files into the second. See fashion_lightning/data/source.py."""
 
 
 def data_folder(root: Path | None) -> Path:

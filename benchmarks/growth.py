@@ -3,7 +3,7 @@
     python benchmarks/growth.py
 
 Each row is one epoch of the default recipe in a new process, with one setting changed. Memory is the largest resident
-set of the process, most of which are torch's libraries.
+set of the process, most of which is torch's libraries.
 """
 
 import argparse

@@ -4,8 +4,8 @@
 
 FOLDER holds any files, such as ``tests/data`` of picklescan. The script opens each unchanged, and as the pickle in an
 archive of ``torch.save``, where torch reads it. It makes a hundred more: calls of functions that run code or take
-memory, written in three ways, at four places of a valid checkpoint; and values that are deep, large or endless. It
-opens each in a new process, in which Python reports what is called (``sys.addaudithook``).
+memory, at four places of a valid checkpoint and written in two more ways; and deep, large or endless values. It opens
+each in a new process, in which Python reports what is called (``sys.addaudithook``).
 """
 
 import io
@@ -88,7 +88,7 @@ class Named:
 
 
 PythonsOwn: Any = vars(pickle)["_Pickler"]
-"""The pickler in Python, not in C, because only there one can change how names are written."""
+"""Python's pickler, not C's: only it can write names differently."""
 
 
 class Pickler(PythonsOwn):  # type: ignore[misc]
@@ -102,7 +102,7 @@ class Pickler(PythonsOwn):  # type: ignore[misc]
 
 
 def pickled(value: object, protocol: int = 2) -> bytes:
-    """Return a pickle that writes names as in protocol 2."""
+    """Pickle a value; write names as in protocol 2."""
     content = io.BytesIO()
     Pickler(content, protocol).dump(value)
     return content.getvalue()

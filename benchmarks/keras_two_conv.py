@@ -1,4 +1,4 @@
-"""Train the network of the original 002 in Keras, as its README describes it, for comparison.
+"""Train the network of original 002 in Keras, as its README describes it, for comparison.
 
     python3 -m venv keras-venv && keras-venv/bin/pip install tensorflow-cpu
     keras-venv/bin/python benchmarks/keras_two_conv.py --epochs 20

@@ -1,4 +1,4 @@
-"""Write report/near_duplicates.csv: test images that are nearly equal to a training image or its mirror image.
+"""Write fashion_lightning/report/near_duplicates.csv: test images that nearly equal a training image or its mirror.
 
     python3 benchmarks/near_duplicates.py
 

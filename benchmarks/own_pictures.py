@@ -3,9 +3,9 @@
     python3 -m venv keras-venv && keras-venv/bin/pip install tensorflow-cpu pillow
     python benchmarks/own_pictures.py FOLDER --keras keras-venv/bin/python
 
-All three get the same pictures at the same size, and validate on the same 15 % of each class. Ours keeps 15 % of the
-others for ``test``, and trains on the rest; Keras and ResNet-18 train on all others. Ours trains first; the others
-get as many seconds of one CPU core as it took, from start to end. Keras: ``image_dataset_from_directory``, and the
+All three get the same pictures at the same size, and validate on the same 15 % of each class. ``fit`` keeps 15 % of the
+rest for ``test``; Keras and ResNet-18 train on all of the rest. ``fit`` runs first; both then get as many seconds of
+one CPU core as it took, from start to end. Keras: ``image_dataset_from_directory``, and the
 network with augmentation from its tutorial on image classification
 (https://www.tensorflow.org/tutorials/images/classification). ResNet-18: without pretraining, with Adam 0.001, batches
 of 32 and mirror images. Prints one line of JSON for each.

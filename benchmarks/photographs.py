@@ -1,4 +1,4 @@
-"""How often a classifier is right about photographs: of any folder of class folders.
+"""Measure how often a classifier is right about the photographs in class folders.
 
     python benchmarks/photographs.py photographs FOLDER…
     python benchmarks/photographs.py photographs --catalogue
@@ -6,7 +6,7 @@
 
 The class of a photograph is the name of its folder: one of the ten, or one of ``RIGHT``. ``--catalogue`` shows 5,000
 validation images of the data set as catalogue pictures instead, each reduced, moved and tinted on white, in a JPEG, and
-compares the answer with that to the image itself. ``--nothing`` counts pictures without a garment that are called one:
+compares the answer with the image's own. ``--nothing`` counts pictures without a garment that are called one:
 printed digits, noise, backgrounds, and the pictures of folders.
 """
 

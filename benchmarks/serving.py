@@ -2,7 +2,7 @@
 
     python benchmarks/serving.py tensorboard_logs/cnn/version_0
 
-Sends 1,000 requests from 20 clients on loopback: test images as PNG files of 28x28; and again with each tenth as a JPEG
+Sends 1,000 requests from 20 clients on loopback: test images as PNG files of 28x28; then with every tenth as a JPEG
 like a photograph (rendered by photographs.py). Compares each answer with Python's for the same picture. Then sends
 hostile uploads, one by one and several at once, and prints the server's memory; finally kills the server at work.
 """
@@ -78,7 +78,7 @@ def ask(connection: http.client.HTTPConnection, file: bytes, kind: str = "applic
 
 
 def files(count: int, photographs: bool = True) -> list[bytes]:
-    """Return test images as PNG files, with ``photographs`` each tenth as a photograph."""
+    """Return test images as PNG files, with ``photographs`` every tenth as a photograph."""
     random = np.random.default_rng(0)
     made = []
     for number, image in enumerate(source.load("test")[0][:count, 0].numpy()):

@@ -1,9 +1,9 @@
 """Measure an entry to the speed run: seconds and test accuracy of any command line (rules: SPEEDRUN.md).
 
     python benchmarks/speedrun.py --name quick --above 93 --flop 9.6e12 --runs 10 \\
-        --train 'fashion-lightning fit --config quick --seed_everything {seed} --data.root {data} \\
+        --train 'fashion-lightning fit --config quick --seed_everything {seed} --data.root {data}
             --trainer.default_root_dir {work}' \\
-        --predict 'fashion-lightning predict --ckpt_path {work}/quick/version_0 --tta flip_shift --data.root {data} \\
+        --predict 'fashion-lightning predict --ckpt_path {work}/quick/version_0 --tta flip_shift --data.root {data}
             --output {output}'
 
 Each run has its own folder, ``{work}``, and a seed, counted from ``--first_seed``. ``--train`` finds only the training
@@ -103,7 +103,7 @@ def probability(accuracies: list[float], bound: float) -> float:
 
 
 def machine() -> dict[str, object]:
-    """Describe the processor by family, model and matrix product in the default precision, and the versions."""
+    """Describe the processor (family, model, speed in the default precision) and the versions."""
     precision = default_precision()
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if sys.platform == "linux" else []
     named = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in lines if ":" in line)
@@ -125,7 +125,7 @@ def resumed(record: Path, entry: dict[str, Any]) -> dict[str, Any]:
     different = [name for name in entry if content.get(name) != entry[name]]
     if different:
         raise SystemExit(f"{record} is no record, or has another {', '.join(different)}. Start a new record.")
-    content.pop("p", None)  # of fewer runs
+    content.pop("p", None)  # for fewer runs
     content["sessions"] = [session for session in content["sessions"] if session["runs"]]
     return content
 

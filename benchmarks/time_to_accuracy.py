@@ -2,9 +2,9 @@
 
     python benchmarks/time_to_accuracy.py --keras keras-venv/bin/python --epochs 20 --rounds 2 quick cnn
 
-Runs alternately, each in a new process: the network of the original 002 in Keras (``keras_two_conv.py``); recipes of
+Runs alternately, each in a new process: the network of original 002 in Keras (``keras_two_conv.py``); recipes of
 this project; and the network of 002 again, with this project and with stock Lightning (``stock_lightning.py``). These
-two take minutes per epoch; ``--same_epochs`` trains them for fewer epochs, or for 0 omits them. They are compared with
+two are slow; ``--same_epochs`` trains them for fewer epochs, or for 0 omits them. They are compared with
 as many epochs of Keras, the recipes with all of its epochs. Seconds are from the first step to the last, including
 validation. Keras' accuracy is on the test images, as its author measured it; all others are on the validation images.
 """
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--keras", required=True, help="the Python of an environment with tensorflow-cpu")
     parser.add_argument("--epochs", type=int, default=20, help="epochs of Keras")
     parser.add_argument("--rounds", type=int, default=1, help="how often to run everything, in alternation")
-    parser.add_argument("--same_epochs", type=int, help="epochs of the same network without Keras; as many by default")
+    parser.add_argument("--same_epochs", type=int, help="epochs of that network without Keras; by default as many")
     parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     given = parser.parse_args()
     same_epochs = given.epochs if given.same_epochs is None else given.same_epochs
@@ -69,15 +69,15 @@ def main() -> None:
         rounds.setdefault(name, []).append(figures)
 
     for _ in range(given.rounds):
-        took("Keras, seed 002", {"epochs": given.epochs, **last_line(yardstick)})
+        took("Keras, original 002", {"epochs": given.epochs, **last_line(yardstick)})
         for recipe in given.recipes:
             took(f"configs/{recipe}.yaml", fit(CONFIGS / f"{recipe}.yaml", data, None))
         if same_epochs:
             took("configs/seeds/two_conv_cnn.yaml", fit(YARDSTICK, data, same_epochs))
-            took("stock Lightning, seed 002", last_line([sys.executable, *stock]))
+            took("stock Lightning, original 002", last_line([sys.executable, *stock]))
 
     table = Table("", "epochs", "seconds", "of Keras' time", "accuracy, %")
-    keras = mean(figures["seconds"] for figures in rounds["Keras, seed 002"])
+    keras = mean(figures["seconds"] for figures in rounds["Keras, original 002"])
     for name, done in rounds.items():
         part = same_epochs / given.epochs if "seeds/" in name or "stock" in name else 1
         seconds = [figures["seconds"] for figures in done]

@@ -6,7 +6,7 @@ Each round runs one epoch of the recipe with the ``fit`` command, and then with 
 network and optimizer; both include validation. Also prints loading and augmentation as a share of the bare loop, and
 floating-point operations per second as a share of those of a large matrix product in the same precision. With
 ``--operators``, also prints torch's operators that take the most time of a step. (Under torch's profiler a step has
-page faults that it does not have otherwise; they are counted for ``fill_``.)
+page faults that it does not have otherwise; they count as ``fill_``.)
 """
 
 import argparse

@@ -28,7 +28,7 @@ RUN, SECOND = (Path(f"tensorboard_logs/tiny/version_{number}") for number in ran
 
 TRAIN_IMAGES, TEST_IMAGES = 600, 100
 
-ENOUGH_TO_CHOOSE = 50  # of so few images
+ENOUGH_TO_CHOOSE = 50  # validation images
 
 TINY_RECIPE = """
 model:
@@ -102,7 +102,7 @@ def command_with_hashes(script: Path, hashes: dict[str, str]) -> list[str]:
         f"source.SHA256.update({hashes!r})",
         "main()",
     )
-    # The processes that decode pictures for `serve` import it once more.
+    # The processes that decode pictures for `serve` import this script again.
     script.write_text("if __name__ == '__main__':\n    " + "\n    ".join(lines) + "\n")
     return [sys.executable, str(script)]
 
@@ -202,13 +202,13 @@ def on_generated_data(monkeypatch: pytest.MonkeyPatch, command_on_generated_data
 
 @pytest.fixture
 def fitted(cli: Run, recipe: Path, generated: tuple[Path, dict[str, str]]) -> Callable[..., Path]:
-    """Fit the tiny recipe with more settings and return the run folder, ``RUN``; a copy if it was fitted before."""
+    """Fit the tiny recipe with more settings, once for each; return ``RUN``, the folder of a copy of that run."""
 
     def fit(*settings: str, exits: int | None = None) -> Path:
         kept = generated[0].with_name(hashlib.sha256(repr(settings).encode()).hexdigest())
         if not kept.exists():
             cli("fit", "--config", recipe, *settings, exits=exits)
-            next(RUN.parents[1].glob("*/version_0")).rename(kept)  # another network's name, perhaps
+            next(RUN.parents[1].glob("*/version_0")).rename(kept)  # may be named after its network
         shutil.copytree(kept, RUN)
         return RUN
 

@@ -48,7 +48,7 @@ def weights_and_optimizer(run: Path) -> list[torch.Tensor]:
 
 
 def assert_same_state(run: Path, other: Path) -> None:
-    """Equal to the last bit."""
+    """Assert that weights and optimizers are equal, to the bit."""
     for a, b in zip(weights_and_optimizer(run), weights_and_optimizer(other), strict=True):
         assert torch.equal(a, b)
 

@@ -73,7 +73,7 @@ SCHEDULES: list[tuple[str, dict[str, Any]] | None] = [
 ]
 OPTIMIZERS = [("fashion_lightning.optimizers.Muon", {"lr": 0.05}), ("torch.optim.AdamW", {"lr": 0.003})]
 PLACES = [("32-true", 0.4), ("bf16-mixed", 0.4), ("bf16-mixed", 0.0), ("32-true", 0.0)]
-"""Precision, and how many of the images each epoch leaves out."""
+"""Precision, and the share of the images that each epoch leaves out."""
 
 
 def cases() -> Iterator[dict[str, Any]]:
@@ -113,7 +113,7 @@ def start(command: list[str], folder: Path, processes: int) -> "subprocess.Popen
 
 
 def values(content: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Everything in a checkpoint by its dotted name; of a tensor its dtype, shape and a hash of its bytes."""
+    """Yield a checkpoint's values by dotted names; for a tensor its dtype, shape and a hash of its bytes."""
     if isinstance(content, dict):
         for key, value in content.items():
             yield from values(value, f"{name}.{key}")
@@ -159,9 +159,10 @@ def fingerprint(run: Path) -> dict[str, str]:
 
 
 def processes_of(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
-    """The processes of a run: the first one and those that Lightning has started."""
-    first = psutil.Process(process.pid)
-    return [first, *(child for child in first.children() if "LOCAL_RANK" in child.environ())]
+    """The processes of a run: the first one, and those that Lightning has started and that still run."""
+    living = psutil.process_iter(["ppid", "environ"])  # leaves out those that end meanwhile
+    started = [one for one in living if one.info["ppid"] == process.pid and "LOCAL_RANK" in (one.info["environ"] or {})]
+    return [psutil.Process(process.pid), *started]
 
 
 def is_running(pid: int) -> bool:
@@ -179,20 +180,20 @@ def kill_at(
     Of several processes, one is killed.
 
     Raises:
-        RuntimeError: the others have not ended by themselves within ``BOUND`` seconds, or with more than a line each.
+        RuntimeError: another one still runs after ``BOUND`` seconds, or has printed more than one line.
     """
     moment = draw.choice(("anywhere", "anywhere", "anywhere", "save"))
     deadline = time.monotonic() + draw.uniform(0, seconds)
     while process.poll() is None:
-        late = time.monotonic() >= deadline
-        if late and (moment == "anywhere" or any(folder.glob("*/*/*/checkpoints/.*.partial"))):
+        if time.monotonic() >= deadline and (moment == "anywhere" or any(folder.glob("*/*/*/checkpoints/.*.partial"))):
             break
         time.sleep(0.0005)
     else:
         return False
     before = (folder / "output.txt").stat().st_size
     ours = processes_of(process)
-    draw.choice(ours).kill()
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+        draw.choice(ours).kill()
     process.wait(BOUND)
     deadline = time.monotonic() + BOUND
     while left := [other for other in ours if is_running(other.pid)]:
@@ -206,12 +207,12 @@ def kill_at(
 
 
 def run(kills: int = 100, seed: int = 0, processes: int = 1, recipe: str | None = None) -> tuple[int, list[str]]:
-    """Kill trainings until so many kills are reached and the last one is done.
+    """Kill trainings until there are enough kills, and finish the last training.
 
     Args:
-        kills: how many at least.
-        seed: of the instants.
-        processes: that train together.
+        kills: the least number of kills.
+        seed: for the random instants.
+        processes: how many train together.
         recipe: a name in configs/; all kinds of settings by default.
 
     Returns:
@@ -242,8 +243,10 @@ def run(kills: int = 100, seed: int = 0, processes: int = 1, recipe: str | None 
             if process.wait():
                 raise RuntimeError((disturbed / "output.txt").read_text())
             done += here
-            reports = [*undisturbed.glob("*/recipe*/*/fit.json"), *disturbed.glob("*/recipe*/*/fit.json")]
-            expected, found = (fingerprint(report.parent) for report in reports)
+            expected, found = (
+                fingerprint(report.parent)
+                for report in [*undisturbed.glob("*/recipe*/*/fit.json"), *disturbed.glob("*/recipe*/*/fit.json")]
+            )
             unequal = [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
             print(f"recipe {number}: {here} kills, {len(unequal)} of {len(expected)} differ; {done} kills", flush=True)
             differences += [

@@ -4,7 +4,7 @@
 
 mutmut makes the mutants; its own runner would import torch anew for each. Here each mutant is written into a copy of
 the checkout and tested in a fork of a process that has imported torch already. The messages of errors stay as they
-are: tests check that an error is one line, not its words.
+are: the tests do not check every word.
 """
 
 import os
@@ -41,7 +41,7 @@ MODULES = {
     "files/lock.py": "test_durable.py test_source.py",
     "runs/folder.py": "test_folder.py",
 }
-"""The tests that are to notice a mutant of a module, the quickest first."""
+"""The tests that should notice a mutant of a module, the quickest first."""
 
 
 class Visitor(MutationVisitor):

@@ -72,7 +72,7 @@ class BranchesByValue(Linear):
 
 
 class NotInONNX(Linear):
-    """Uses an operation that torch has and ONNX has not."""
+    """Uses an operation that ONNX lacks."""
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.special.bessel_j0(super().forward(images))  # type: ignore[no-untyped-call,no-any-return]

@@ -24,7 +24,7 @@ class Server:
     """A server that can be stopped and started again.
 
     Args:
-        folder: that it may write to.
+        folder: where it keeps its files.
         account: the user to run as; PostgreSQL refuses to run as root.
     """
 

@@ -1,6 +1,6 @@
 """Print a hash of the weights that each recipe trains; equal lines mean equal weights, to the bit.
 
-    python -m tests.recipe_weights [words of the recipes to try] > before.txt
+    python -m tests.recipe_weights [part of a recipe's name] > before.txt
 
 Two epochs of every recipe on generated data, one thread each, by the ordinary ``fit`` command.
 """

@@ -52,7 +52,7 @@ EPOCHS = 12
 OUTAGE_SECONDS = 3
 
 HEARTBEAT_SECONDS = 3
-"""In place of a minute, so that killed workers are missed soon."""
+"""In place of a minute, so that killed workers are noticed soon."""
 
 
 @dataclass
@@ -134,11 +134,11 @@ def run(trials: int = 12, workers: int = 1, kills: int = 10, restarts: int = 1, 
     """Run a sweep whose workers are killed.
 
     Args:
-        trials: that the sweep is to have.
+        trials: the sweep's number of trials.
         workers: commands that share its study.
-        kills: of workers.
-        restarts: of the database's server, if there are several workers.
-        seed: of the instants.
+        kills: how many workers to kill.
+        restarts: how often to restart the database's server, if there are several workers.
+        seed: for the random instants.
 
     Returns:
         The number of workers that were started, and all that is wrong.
@@ -167,7 +167,7 @@ def run(trials: int = 12, workers: int = 1, kills: int = 10, restarts: int = 1, 
         draw.shuffle(events)
         wrong = []
         for event in events:
-            # All events come within half of the epochs that are needed, so that fits run then on any machine.
+            # All events come within the first half of the epochs, so that fits still run on any machine.
             wrong += sweep.wait(draw.randint(1, trials * EPOCHS // (2 * len(events))))
             if not sweep.running:
                 wrong.append(f"the workers were done before a {event}")
@@ -175,7 +175,7 @@ def run(trials: int = 12, workers: int = 1, kills: int = 10, restarts: int = 1, 
             if event == "kill":
                 sweep.kill_one(draw)
             else:
-                # Not while a worker starts: it would say at once that the server is not there.
+                # Not while a worker starts: without the server, it would end at once.
                 while not all(psutil.Process(worker.pid).children() for worker in sweep.running):
                     wrong += sweep.wait(1)
                 server.stop()

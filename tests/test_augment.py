@@ -83,7 +83,7 @@ def test_the_draws_are_those_of_all_published_figures(augment: Augment, digest: 
     assert hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16] == digest
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of NVIDIA's")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 @pytest.mark.parametrize("augment", ALL_OF_IT, ids=["random", "alternating"])
 def test_a_gpu_is_never_waited_for_and_makes_the_same_images(augment: Augment) -> None:
     images, indices = IMAGES.cuda(), INDICES.cuda()

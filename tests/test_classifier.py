@@ -123,7 +123,7 @@ class LastStep(Callback):
         self.batch, self.outputs = batch, outputs
 
 
-def test_losses_and_smoothing_change_what_is_trained_by_and_no_measure(data: Path) -> None:
+def test_losses_and_smoothing_change_the_training_loss_and_no_metric(data: Path) -> None:
     measured, trained_by = set(), set()
     for settings in ({}, {"label_smoothing": 0.5}, {"loss": nn.MultiMarginLoss()}):
         torch.manual_seed(0)
@@ -148,7 +148,7 @@ def test_pictures_without_a_garment_lower_all_logits_and_count_in_no_figure(data
     logits = classifier(shown)
     assert (len(logits), len(labels), len(indices)) == (25, 22, 22)
     assert torch.equal(step.outputs["logits"], logits[:22])
-    garment = logits.logsumexp(dim=1).sigmoid()  # its probability: the evidence against a logit of 0 for "none"
+    garment = logits.logsumexp(dim=1).sigmoid()  # P(garment): its logits against a logit of 0 for "none"
     right = torch.cat([garment[:22], 1 - garment[22:]])
     expected = (22 * loss(logits[:22], labels) - right.log().sum()) / 25
     torch.testing.assert_close(step.outputs["loss"], expected)

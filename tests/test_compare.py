@@ -1,4 +1,4 @@
-"""Tables and pictures from run folders, also from those in a bad way and of strangers."""
+"""Tables and pictures from run folders, damaged ones and strangers' included."""
 
 import csv
 import json
@@ -50,7 +50,7 @@ def edit(run: Path, **values: object) -> None:
 
 
 def pipe(path: Path) -> None:
-    """Make a named pipe, which whoever opens it waits for."""
+    """Make a named pipe; a program that opens it waits."""
     path.unlink(missing_ok=True)
     os.mkfifo(path)
 

@@ -51,7 +51,7 @@ Launch = Callable[..., list["subprocess.Popen[str]"]]
 
 @pytest.fixture
 def launch(command_on_generated_data: list[str]) -> Launch:
-    """Starts the processes of a command line on so many nodes, each with so many processes of its own."""
+    """Starts a command on some nodes, with some processes on each."""
 
     def start(arguments: Sequence[str | Path], processes: int, nodes: int = 0) -> list["subprocess.Popen[str]"]:
         python, script = command_on_generated_data
@@ -78,7 +78,7 @@ def launch(command_on_generated_data: list[str]) -> Launch:
 
 
 def finished(started: Sequence["subprocess.Popen[str]"], code: int = 0) -> str:
-    """What they have printed, of which the first must have ended with this code."""
+    """Return what they printed; the first must have ended with this exit code."""
     ended = [process.communicate(timeout=120) for process in started]
     printed = "".join(out + err for out, err in ended)
     assert started[0].returncode == code, printed
@@ -112,7 +112,7 @@ def test_any_number_of_processes_sees_the_same_pictures_in_the_same_steps(recipe
     Path("seen.py").write_text(SEEN)
     hashes = set()
     for processes in (1, 3):
-        size = f"--data.batch_size={66 // processes}"  # 500 images: the last step has 38, which three cannot halve
+        size = f"--data.batch_size={66 // processes}"  # 500 images: the last step has 38, not divisible by three
         callback = "--trainer.callbacks+=seen.Seen"
         finished(launch(["fit", "--config", recipe, size, callback, "--trainer.max_epochs=1"], processes))
         lines = [line for path in Path().glob("seen_*.txt") for line in path.read_text().splitlines()]

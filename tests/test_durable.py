@@ -198,7 +198,7 @@ def other_process(code: str, path: Path) -> "subprocess.Popen[str]":
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody holds the ``flock`` of a file or folder; in one process, too, each opening counts on its own."""
+    """Check that nobody holds the ``flock`` of a file or folder; each opening counts, also within one process."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

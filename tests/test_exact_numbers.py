@@ -1,6 +1,6 @@
 """The numbers of training: one file of plain torch gives the package's weights, and the first losses are known.
 
-Whoever changes the losses on purpose (another initialization, augmentation or order of images, say) writes down the
+If you change the losses on purpose (by another initialization, augmentation or order of images, say), write down the
 new ones: pytest tests/test_exact_numbers.py -vv shows them.
 """
 
@@ -51,7 +51,7 @@ def test_the_losses_of_the_first_steps_are_those_written_here(
     cli: Run, data: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
 ) -> None:
     """In float32 on one thread of the CPU. Another CPU adds in another order: 1e-4 leaves room for that alone."""
-    monkeypatch.setattr(optimizers, "bf16_is_native", lambda _: False)  # Muon would use it, where there is any
+    monkeypatch.setattr(optimizers, "bf16_is_native", lambda _: False)  # Muon would use bf16 where it is native
     small = ["--data.root", data, "--data.val_size", "100", "--data.batch_size", "50"]
     trainer = {"accelerator": "cpu", "precision": "32-true", "max_epochs": 1, "max_steps": 4, "log_every_n_steps": 1}
     flags = [f"--trainer.{name}={value}" for name, value in trainer.items()]

@@ -1,4 +1,4 @@
-"""A run that was ended and continued is, to the bit, the run that was not; every run validates its last epoch."""
+"""A continued run equals an undisturbed one, to the bit; every run validates its last epoch."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Fitted = Callable[..., Path]
 
 WITH_DROPOUT = ["--model.network=tests.networks.WithDropout"]
 ANOTHER = Path("tensorboard_logs/WithDropout/version_0")
-"""The run of the command line: ``fitted`` puts its own aside."""
+"""The run that ``cli`` makes; ``fitted`` moves its own away."""
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ ASKED_TO_STOP = [
     "--early_stopping.monitor=val/accuracy",
     "--model.network=tests.networks.FallsOnce",
 ]
-"""Early stopping asks for the end after the fall of the accuracy; then that rises again."""
+"""Early stopping asks for the end when the accuracy falls; then the accuracy rises again."""
 
 FALLEN = [Path(f"tensorboard_logs/FallsOnce/version_{number}") for number in range(2)]
 
@@ -204,7 +204,7 @@ def test_a_run_is_stopped_early_only_if_that_is_asked_for(cli: Run, recipe: Path
 
 @pytest.mark.slow
 def test_a_run_that_is_made_longer_goes_on_as_if_it_had_been_so_from_the_start(cli: Run, recipe: Path) -> None:
-    """The validation at its earlier end changes nothing of its weights."""
+    """The validation at its earlier end does not change its weights."""
     fit = ["fit", "--config", recipe, *EVERY_THIRD, "--model.scheduler", "null"]
     cli(*fit, "--trainer.max_epochs", "4")
     cli(*fit)

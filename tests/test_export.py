@@ -1,4 +1,4 @@
-"""``export``: a checkpoint as one file that says the same elsewhere."""
+"""``export``: a checkpoint as one file that gives the same answers elsewhere."""
 
 import base64
 import hashlib

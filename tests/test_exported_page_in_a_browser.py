@@ -40,7 +40,7 @@ ASK = """async (file) => {
 
 @pytest.fixture(scope="session")
 def classifier() -> TrainedClassifier:
-    """The default network with weights that nobody trained."""
+    """A CNN with default arguments and random weights."""
     torch.manual_seed(3)
     return TrainedClassifier(CNN(), tta="none").eval()
 

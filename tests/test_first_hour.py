@@ -124,7 +124,7 @@ def test_experiments_and_other_networks_do_not_lie_among_the_runs_of_a_recipe(ty
 
 
 def test_another_optimizer_keeps_the_learning_rate_which_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """A rate of 0.06 for Muon is none for Adam; jsonargparse hands it on all the same."""
+    """A rate of 0.06 suits Muon, not Adam; jsonargparse keeps it all the same."""
     complete(*parse("fit", ["--config", "quick", "--optimizer", "adam"]))
     assert capsys.readouterr().out.startswith("The learning rate stays as it was set for the previous optimizer")
     for fine in (["--optimizer=adam", "--lr=0.001"], ["--lr", "0.04"]):

@@ -118,7 +118,7 @@ def make_run(folder: Path, written: int) -> Path:
 
 @pytest.fixture
 def runs() -> dict[str, Path]:
-    """Two runs of quick, of which the first was continued last; one of a seed's recipe; one elsewhere."""
+    """Two runs of quick, of which the first was continued last; one of a recipe in seeds/; one elsewhere."""
     found = {
         "newest": make_run(LOGS / "quick/version_0", 3000),
         "older": make_run(LOGS / "quick/version_1", 2000),
@@ -170,7 +170,7 @@ def test_a_path_that_is_not_there_is_no_run_of_that_name(given: str) -> None:
 
 @pytest.mark.slow
 def test_every_command_takes_a_name_where_runs_lie_and_says_which_run_it_took(cli: Run, recipe: Path) -> None:
-    """Without ``--runs``, a run elsewhere is a file that somebody sent, and its network would have to be named."""
+    """Without ``--runs``, a run elsewhere counts as somebody's file, and its network would have to be named."""
     place, run = ["--runs", "my runs"], Path("my runs/Linear/version_0")
     printed = cli("fit", "--config", recipe, "--network=tests.networks.Linear", *place)
     for next_command in re.findall(r"fashion-lightning (.*)", printed):

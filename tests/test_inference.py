@@ -47,7 +47,7 @@ def test_load_from_checkpoint_gives_weights_to_a_network(trained: Path) -> None:
 
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8))
-IMAGES[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0  # a picture is one of the data set's kind by its dark corners
+IMAGES[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0  # dark corners mark an image of the data set
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_what_the_network_said_of_each_image_is_kept_in_the_order_of_the_images(
 
 
 def drawn(count: int, scale: float) -> tuple[Tensor, Tensor]:
-    """Logits whose softmax is what their labels were drawn from, multiplied by a scale."""
+    """Draw labels from the softmax of logits; return the logits times a scale, and the labels."""
     generator = torch.Generator().manual_seed(0)
     logits = 2 * torch.randn(count, 10, generator=generator)
     labels = torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]

@@ -158,7 +158,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("fit --ckpt_path RUN --epochs 3 --best_checkpoint.monitor=val/loss", "--best_checkpoint cannot change from"),
     ("fit --ckpt_path RUN --config presets/find_lr", "presets/find_lr would spoil the run: leave --ckpt_path out."),
     ("validate --ckpt_path RUN --data.val_size=300", "cannot change from 100 to 300"),
-    ("test --ckpt_path RUN --data.val_size=300", "cannot change from 100 to 300"),  # the temperature is fitted by them
+    ("test --ckpt_path RUN --data.val_size=300", "cannot change from 100 to 300"),  # the temperature is fitted on them
     # many fits
     ("repeat --config tiny.yaml --seeds many", "must be a whole number of at least 1"),
     (

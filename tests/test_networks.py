@@ -37,12 +37,12 @@ def test_the_cnn_has_the_layers_it_is_asked_for(widths: tuple[int, ...], pooled_
         (ConvNet(blocks=[[32]], pool_dropout=0.2, hidden=[5408]), (29_306_282, 29_306_282)),
         (ConvNet(blocks=[[32, 64]], pool_dropout=0.25, hidden=[400], dropout=0.5), (3_709_626, 3_709_626)),
     ],
-    ids=["seed 004", "seed 001", "seed 002"],
+    ids=["original 004", "original 001", "original 002"],
 )
 def test_the_originals_networks_have_the_parameters_that_keras_prints(
     network: nn.Module, as_keras_counts: tuple[int, int]
 ) -> None:
-    """In all, those that are trainable; Keras counts running means and variances too."""
+    """All, and the trainable ones; Keras counts running means and variances too."""
     in_all = sum(value.numel() for value in network.state_dict().values() if value.is_floating_point())
     trainable = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     assert (in_all, trainable) == as_keras_counts

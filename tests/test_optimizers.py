@@ -83,7 +83,7 @@ def test_filters_of_zeros_are_trained() -> None:
 def test_orthogonalized_has_singular_values_near_one_also_where_few_directions_carry_the_matrix(
     steps: int, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As gradients are; rounding to bf16 then leaves its product with itself eigenvalues below zero."""
+    """Gradients are like that; rounded to bf16, their Gram matrix has eigenvalues below zero."""
     monkeypatch.setattr("fashion_lightning.optimizers.bf16_is_native", lambda device: native)
     draws = torch.Generator().manual_seed(0)
     direction = torch.nn.functional.normalize(torch.randn(64, 1, generator=draws), dim=0)

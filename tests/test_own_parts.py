@@ -1,4 +1,4 @@
-"""What a user gets and adds: the wheel, what the documents show, and parts of one's own, only where they are named."""
+"""What a user gets and adds: the wheel, the documents' examples, and one's own parts where they are named."""
 
 import doctest
 import json
@@ -57,7 +57,7 @@ def own_package(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
 def test_it_is_trained_tested_and_continued(cli: Run, recipe: Path, own_package: str) -> None:
     cli("fit", "--config", recipe, "--network", f"{own_package}.MyNetwork", "--epochs", "1")
     sys.path.remove(str(Path.cwd()))  # as another process begins
-    # Not the images' one channel.
+    # Not set to the images' one channel.
     assert fashion_lightning.load("MyNetwork").state_dict()["network.layers.0.bias"].shape == (64,)
     cli("test", "--ckpt_path", "MyNetwork")  # the run's config.yaml is the user's own
     cli("fit", "--ckpt_path", "MyNetwork", "--epochs", "2")
@@ -240,8 +240,8 @@ def test_the_wheel_works_outside_the_checkout(tmp_path: Path, data: Path) -> Non
     python = tmp_path / "venv/bin/python"
     run(*pip, "--python", python, "install", "--no-deps", "--no-index", wheel)
     (packages,) = (tmp_path / "venv/lib").glob("python*/site-packages")
-    # torch and the others are those of this environment. A folder in a .pth file brings no .pth files of its own into
-    # effect, and so not the one that an editable install of the checkout has left there.
+    # torch and the others come from this environment. Python ignores the .pth files in a folder that a .pth file adds,
+    # and so the one that an editable install of the checkout has left there.
     (packages / "those_of_the_tests.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     (packages / "configs").mkdir()  # another package's
     (packages / "configs/quick.yaml").write_text("somebody: else's", encoding="utf-8")

@@ -222,7 +222,7 @@ def test_own_pictures_are_trained_on_tested_continued_and_shown_with_their_names
     (shapes / "latest.txt").touch()  # no folder of test pictures
     (shapes / "red" / "40.png").write_bytes((shapes / "red" / "3.png").read_bytes())
     assert "'red' has 35, not 34" in cli("fit", "--ckpt_path", "shapes", "--epochs", "2", exits=2)
-    assert "'red' has 35, not 34" in cli("test", "--ckpt_path", "shapes", exits=2)  # others would be its test pictures
+    assert "'red' has 35, not 34" in cli("test", "--ckpt_path", "shapes", exits=2)  # its test pictures would be others
     (shapes / "red" / "40.png").unlink()
     assert "2 epochs in" in cli("fit", "--ckpt_path", "shapes", "--epochs", "2")
     classifier = fashion_lightning.load("shapes")

@@ -40,7 +40,7 @@ def open_served(open_page: Open, trained: Path) -> Iterator[Open]:
 
 
 def carried(page: Page, content: bytes, kind: str) -> JSHandle:
-    """What is dropped or pasted, with one file in it."""
+    """A DataTransfer with one file, to drop or paste."""
     return page.evaluate_handle(
         """([content, kind]) => {
           const data = new DataTransfer();
@@ -60,7 +60,7 @@ def drop(page: Page, content: bytes, kind: str = "image/png") -> None:
 
 
 def answer(page: Page) -> tuple[str, str]:
-    """Class and probability that the page shows, when it does."""
+    """Wait for the class and the probability that the page shows."""
     expect(page.locator("#share")).not_to_be_empty()
     expect(page.locator("main")).not_to_have_class("busy")
     return page.inner_text("#class"), page.inner_text("#share")
@@ -186,7 +186,7 @@ def test_it_fits_a_phone_on_which_fingers_draw_and_move_and_resize_the_frame(
     page.locator("#zoom").fill("150")
     page.press("#box", "+")
     width, height = page.evaluate("[area.clientWidth, area.clientHeight]")
-    by_hand = [expected[0] - 0.02 * width, expected[1], 1.65 * width / 2, 1.65 * height / 2]  # half of it was found
+    by_hand = [expected[0] - 0.02 * width, expected[1], 1.65 * width / 2, 1.65 * height / 2]  # 1.5 + 0.15
     assert page.evaluate(FRAME) == pytest.approx(by_hand, abs=2)
     assert page.evaluate("visualViewport.scale") == 1  # the page has not been pinched
 

@@ -23,7 +23,7 @@ PROGRAM = [sys.executable, "-m", "fashion_lightning"]
 def shell(
     command: str, program: list[str] = PROGRAM, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a line of shell in which FL stands for the program; exit codes of a pipe are those of its first part."""
+    """Run a line of shell in which FL stands for the program; a pipe fails if any of its parts fails."""
     line = f"set -o pipefail; {command.replace('FL', ' '.join(program))}"
     return subprocess.run(
         ["bash", "-c", line], capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=120

@@ -83,7 +83,7 @@ def test_every_fashion_lightning_command_of_the_readme_is_understood(
     elif arguments[0] not in fit.RUNS:
         cli(*arguments)
     else:
-        complete(*parse(arguments[0], arguments[1:]))  # word for word: `fit` without any option has failed unseen
+        complete(*parse(arguments[0], arguments[1:]))  # word for word: `fit` without options once failed unnoticed
         where, val_size = ["--data.root", data], "100"
         if "--data.folder" in arguments:
             write_pictures(tmp_path / "my_pictures", {"cat": 20, "dog": 20})

@@ -1,4 +1,4 @@
-"""Images rendered as photographs: each step its own, the same in every run and for any number of processes."""
+"""Images rendered as photographs: different in each step, the same for one seed and any number of processes."""
 
 from pathlib import Path
 

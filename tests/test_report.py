@@ -19,7 +19,7 @@ from tests.conftest import Run
 
 
 def text_of(page: Path) -> str:
-    """What a reader sees, but for pictures; one space between words."""
+    """The text that a reader sees; one space between words."""
     body = re.sub(r"<(style|svg|title).*?</\1>", " ", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
@@ -80,7 +80,7 @@ def test_a_page_needs_nothing_else_and_shows_a_picture_of_each_mistake(cli: Run,
     assert f"averaged with their mirror images {percent(averaged['accuracy'])}" in text
 
 
-def test_images_that_were_trained_on_are_told_apart(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_duplicates_are_counted_apart(cli: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "near_duplicates", lambda images: frozenset({5, 7, 8}))
     cli("test", "--ckpt_path", trained)
     figures = json.loads((trained / "test_best.json").read_text())

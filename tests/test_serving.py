@@ -159,7 +159,7 @@ def test_a_picture_that_takes_too_much_is_refused_and_others_are_answered_beside
 
 
 def test_only_its_own_names_reach_it(port: int) -> None:
-    """A page from elsewhere may give its name this machine's address, and ask in a browser that can reach it."""
+    """DNS rebinding: another site may let its name point to this machine's address."""
     for host, status in (
         *(("127.0.0.1", 200), (f"localhost:{port}", 200), ("[::1]:80", 200)),
         *(("evil.example", 421), ("evil.example:99999", 421)),

@@ -1,4 +1,4 @@
-"""Jobs of a real SLURM: one is signalled, requeued and ends with the same weights; an array works at one sweep."""
+"""Jobs of a real SLURM: one is signalled, requeued and ends with the same weights; an array works on one sweep."""
 
 import os
 import shlex

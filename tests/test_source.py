@@ -75,7 +75,7 @@ def test_a_download_fills_the_data_folder_once(
     assert "Fetching Fashion-MNIST" in capsys.readouterr().out
     monkeypatch.setattr(source, working, fails)
     source.load("train", tmp_path)
-    source.load("test", tmp_path)  # the package and torchvision bring all four files
+    source.load("test", tmp_path)  # Debian's package and torchvision bring all four files
     assert capsys.readouterr().out == ""
     assert sorted(path.name for path in source.raw_folder(tmp_path).iterdir()) == sorted(
         f"{name}.gz" for name in source.SHA256
@@ -176,7 +176,7 @@ def test_data_are_fetched_once_for_a_user_not_once_for_each_folder(
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
         assert len(source.load("train")[0]) == TRAIN_IMAGES
-        source.load("test", Path())  # an own folder that has none is not filled for nothing
+        source.load("test", Path())  # a folder without the files is not filled needlessly
         assert list(Path().iterdir()) == []
         monkeypatch.setattr(source, "_download_with_torchvision", fails)
 

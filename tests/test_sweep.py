@@ -37,7 +37,7 @@ def rows() -> list[dict[str, str]]:
 def test_a_sweep_ends_with_the_best_recipe_and_a_table(
     cli: Run, typed: list[str], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SLURM_NTASKS", "2")  # a task beside others of SLURM: each is a sweep of its own
+    monkeypatch.setenv("SLURM_NTASKS", "2")  # a task beside others of SLURM: each runs a sweep by itself
     monkeypatch.setenv("SLURM_PROCID", "1")
     printed = cli(*typed, "--trials", "2")
     assert "Trials of tiny_sweep: 2, 1 at a time" in printed

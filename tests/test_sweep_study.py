@@ -52,7 +52,7 @@ def opened(storage: Storage, **changes: str) -> optuna.Study:
 
 
 class FakeFits:
-    """Follows curves that are given, in place of processes that train."""
+    """Replays given curves instead of training in processes."""
 
     def __init__(self, curves: dict[str, dict[int, float]]) -> None:
         self.curves, self.lines, self.stopping = curves, list[str](), threading.Event()

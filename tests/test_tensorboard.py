@@ -129,7 +129,7 @@ def test_going_on_from_a_best_checkpoint_within_an_epoch_leaves_each_point_once(
     (RUN / "checkpoints/last.ckpt").unlink()
     assert "Going on from" in cli("fit", "--ckpt_path", RUN)
     found = raw_points(RUN)
-    # An epoch that was done has none any more.
+    # The best checkpoint's epoch was complete: it has no throughput any more.
     assert found.pop("throughput") == [step for step in undisturbed.pop("throughput") if step != best]
     assert found == undisturbed
     assert raw_pictures(RUN) == drawn

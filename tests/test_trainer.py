@@ -54,18 +54,18 @@ def test_callbacks_stand_in_the_order_in_which_they_work(recipe: Path) -> None:
     trainer = FashionMNISTCLI(given, *complete(given, settings), makes_run_folder=False).trainer
     kinds = [type(callback) for callback in trainer.callbacks]  # type: ignore[attr-defined]
     for first, second in (
-        (run_files.RunFiles, LastCheckpoint),  # which writes into the folder that all processes then know
-        (stopping.StopWhenNotFinite, stopping.StopOnSignal),  # which saves
-        (callbacks.Timer, stopping.ValidateLastEpoch),  # which asks whether the run stops
-        (stopping.ValidateLastEpoch, stopping.StopOnSignal),  # which asks whether a validation follows
-        (BestCheckpoint, LastCheckpoint),  # which holds the record of the best epoch
-        (BestCheckpoint, EpochLines),  # which says whether an epoch was the best
+        (run_files.RunFiles, LastCheckpoint),  # LastCheckpoint writes into the folder that all processes then know
+        (stopping.StopWhenNotFinite, stopping.StopOnSignal),  # StopOnSignal saves
+        (callbacks.Timer, stopping.ValidateLastEpoch),  # ValidateLastEpoch asks whether the run stops
+        (stopping.ValidateLastEpoch, stopping.StopOnSignal),  # StopOnSignal asks whether a validation follows
+        (BestCheckpoint, LastCheckpoint),  # LastCheckpoint saves the record of the best epoch
+        (BestCheckpoint, EpochLines),  # EpochLines says whether an epoch was the best
     ):
         assert kinds.index(first) < kinds.index(second)
 
 
 class MLFlowLogger(Logger):
-    """Stands for MLflow: gives a run an id, under which a continued one goes on; no parameter can change."""
+    """Stands for MLflow: gives a run an id, which a continued run keeps; no parameter can change."""
 
     ids: ClassVar[list[str | None]] = []
 

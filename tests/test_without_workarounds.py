@@ -1,4 +1,4 @@
-"""The lists by which code is broken on purpose name code and tests that are there."""
+"""The code and the tests in the lists of deliberate faults exist."""
 
 from tests import mutants
 from tests.conftest import ROOT

@@ -1,10 +1,10 @@
 """Remove each workaround for a fault in a library, and check that a test then fails.
 
-    python -m tests.without_workarounds [words of the faults to try]
+    python -m tests.without_workarounds [part of a fault's text]
 
-The code describes each fault beside its workaround. A test that passed without its workaround would guard
-nothing; once upstream fixes a fault, the test passes here, and the workaround can go. Each entry runs on a copy
-of the checkout.
+The code describes each fault beside its workaround; numbers are those of Lightning's issues. A test that passed without
+its workaround would guard nothing; once upstream fixes a fault, the test passes here, and the workaround can go. Each
+entry runs on a copy of the checkout.
 """
 
 import os
