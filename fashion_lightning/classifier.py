@@ -42,7 +42,7 @@ class FashionMNISTClassifier(LightningModule):
             (A default class in the signature would pass its ``lr`` on to any other class that a config names.)
         scheduler: builds the learning-rate schedule from the optimizer; a constant learning rate if it is missing.
             A ``RunSchedule`` counts optimizer steps and takes its length from the Trainer; torch's schedules count
-            epochs. Refuses torch's schedules that count steps, and ``ReduceLROnPlateau``.
+            epochs. Not torch's schedules that count steps, nor ``ReduceLROnPlateau``.
         loss: the training loss: any module without weights that maps logits ``(B, 10)`` and labels ``(B,)`` to one
             number; the cross-entropy if it is missing. ``train/loss_step`` is this loss (with ``data.photographs``, it
             includes pictures that show no class); ``train/loss`` and the losses of validation and test are always the
@@ -56,7 +56,7 @@ class FashionMNISTClassifier(LightningModule):
             from the data.
 
     Raises:
-        UserError: a setting is out of range, or the network does not map ``(B, 1, 28, 28)`` to ``(B, 10)``.
+        UserError: a setting cannot be used, or the network does not map ``(B, 1, 28, 28)`` to ``(B, 10)``.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class FashionMNISTClassifier(LightningModule):
         return classifier.to(map_location)
 
     def setup(self, stage: str) -> None:
-        """Refuse data whose classes are not those of the network, with a ``UserError``."""
+        """Raise a ``UserError`` if the data's classes are not the network's."""
         data = getattr(self.trainer, "datamodule", None)
         known, given = self.images.class_names, getattr(data, "images", self.images).class_names
         if given != known:
@@ -175,7 +175,7 @@ class FashionMNISTClassifier(LightningModule):
             loss = (count * loss + softplus(-evidence).sum()) / len(shown)
         plain = cross_entropy(logits.detach(), batch.labels, reduction="sum")  # comparable with val/loss
         self.train_metrics.update(plain, (logits.argmax(dim=1) == batch.labels).sum(), count)
-        # A log call takes 0.2 ms, so log only at the last batch of steps that the Trainer would log.
+        # A log call takes 0.2 ms, so log only at the last batch of a step that the Trainer logs.
         every, window = self.trainer.log_every_n_steps, self.trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0 and (batch_idx + 1) % window == 0:
             for name, value in self.train_metrics.compute().items():
@@ -239,7 +239,7 @@ class FashionMNISTClassifier(LightningModule):
         self._log_metrics("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return indices ``(B,)`` int64, probabilities ``(B, 10)`` float32, and which classes are likely, bool."""
+        """Return indices ``(B,)`` int64, probabilities ``(B, 10)`` float32 and likely classes ``(B, 10)`` bool."""
         logits = self.augmented_logits(batch.images)
         return batch.indices, logits.softmax(dim=1), likely(logits, self.limits)
 

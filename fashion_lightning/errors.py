@@ -48,7 +48,7 @@ NOT_THE_USERS = {"fashion_lightning", *sys.stdlib_module_names} - {"__main__"}
 
 
 def place_in_own_code(error: BaseException) -> str:
-    """Return the innermost place in the user's own code, as `` (networks.py, line 12)``; empty if there is none."""
+    """Return the innermost place in the user's own code, as `` (/path/network.py, line 12)``; empty if none."""
     for cause in causes(error):
         for frame, line in reversed(list(traceback.walk_tb(cause.__traceback__))):
             file, module = Path(frame.f_code.co_filename), str(frame.f_globals.get("__name__", ""))

@@ -26,9 +26,9 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
 
     Args:
         recipe: name or YAML file; the default recipe if it is missing.
-        overrides: options of the command, also ``name``, ``note``, ``runs`` and ``ckpt_path``: ``epochs=3`` is
+        overrides: options of the command, such as ``name``, ``runs`` and ``ckpt_path``. ``epochs=3`` is
             ``--epochs 3``; ``data__batch_size=100`` or ``**{"data.batch_size": 100}`` is ``--data.batch_size 100``;
-            ``data_folder="my_pictures"`` trains on your own pictures.
+            ``data_folder="my_pictures"`` trains on your own pictures. Short options that are None are left out.
 
     Returns:
         The run folder, which ``load`` and the other commands take.
@@ -37,7 +37,11 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
         UserError: a setting cannot be used, or training failed.
         KeyboardInterrupt: you interrupted it; the run can be continued.
     """
-    flags = {key.replace("__", ".").replace("data_folder", "data.folder"): value for key, value in overrides.items()}
+    flags = {
+        key.replace("__", ".").replace("data_folder", "data.folder"): value
+        for key, value in overrides.items()
+        if value is not None or "__" in key or "." in key
+    }
     arguments = ["--layers"] if flags.pop("layers", False) else []  # the only option without a value
     arguments += [] if recipe is None else [f"--config={recipe}"]
     arguments += [f"--{flag}={typed(value, flag)}" for flag, value in flags.items()]
@@ -59,7 +63,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     told = re.search(r"^Run folder: (?!none, )(.+?)   precision: ", printed, re.MULTILINE)
     if interrupted:
         place = f", runs={str(flags['runs'])!r}" if "runs" in flags else ""
-        raise KeyboardInterrupt(f"fashion_lightning.fit(ckpt_path={told[1]!r}{place}) continues" if told else "")
+        raise KeyboardInterrupt(f"fashion_lightning.fit(ckpt_path={told[1]!r}{place}) continues it" if told else "")
     if code:
         complaint = re.search(r"^error: (.*)", printed, re.MULTILINE)
         ended = f"fashion-lightning fit ended with exit code {code}; its last lines are above."
@@ -68,12 +72,12 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     logs = Path(flags.get("runs", LOGS)).expanduser()
     run = told[1] if told else run_dir_of(find_run(str(flags["ckpt_path"]), logs)) if "ckpt_path" in flags else None
     if run is None:
-        raise UserError("This fit saves nothing (fast_dev_run, --help …): there is no run to return.")
+        raise UserError("This fit saves nothing (fast_dev_run, --print_config): there is no run to return.")
     return Path(run)
 
 
 def typed(value: Any, flag: str = "The value") -> str:
-    """Return a value as one would type it after a flag; raise a ``UserError`` if it is no plain one."""
+    """Return a value as one would type it after a flag; raise a ``UserError`` if it is not plain."""
     if isinstance(value, str | Path):
         return str(value)
     try:

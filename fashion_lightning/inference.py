@@ -21,7 +21,7 @@ class TrainedClassifier(FashionMNISTClassifier):
     """A classifier with ``classify``, which takes images of any kind."""
 
     def classify(self, images: Any) -> Classification:
-        """Classify images; ``fashion_lightning.classify`` describes the images that it takes and its result."""
+        """Classify images; see ``fashion_lightning.classify`` for the images and the result."""
         return classify(self, images)
 
 
@@ -34,7 +34,7 @@ def load(run: str | Path, network: str = "", runs: str | Path = folder.LOGS) -> 
 
     Args:
         run: a run folder (its best checkpoint), a recipe's name or a run's ``--name`` (its newest run), or a file.
-        network: import path of a network of your own that the file may use, as ``my_module.MyNetwork``.
+        network: import path of a network of your own that the file may use, such as ``my_module.MyNetwork``.
         runs: folder of all runs.
 
     Returns:
@@ -83,7 +83,7 @@ def classify(run: str | Path | FashionMNISTClassifier, images: Any) -> Classific
 
     Args:
         run: a classifier, or what ``load`` takes.
-        images: paths of files, or PIL images of any size, prepared as ``predict`` does; or raw images, bright
+        images: paths of files, or PIL images of any size, prepared as in ``predict``; or raw images, bright
             on black: a tensor, array or nested lists ``(28, 28)``, ``(1, 28, 28)``, ``(B, 28, 28)`` or
             ``(B, 1, 28, 28)``, of integers from 0 to 255 or of floats from 0 to 1; or a list of any of these.
 

@@ -25,7 +25,7 @@ TRAIN_METRICS = ("train/loss", "train/accuracy")
 """The metrics of training, which are logged at the end of each epoch."""
 
 METRICS = ("val/loss", *(f"val/{name}" for name in SCALARS), *TRAIN_METRICS)
-"""The metrics that a fit logs; a callback may log more."""
+"""The metrics of a fit that can be monitored; a callback may log more."""
 
 BINS = 15
 """Confidence bins of equal width, as in Guo et al. 2017 (https://arxiv.org/abs/1706.04599)."""

@@ -54,6 +54,7 @@ def test_fit_and_validate_never_open_the_test_files(data: Path, tmp_path: Path) 
         ({"val_size": -1}, "data.val_size is -1"),
         ({"fold": "4/3"}, "data.fold is 4/3: give the number of a fold and the number of folds, such as 2/5"),
         ({"fold": "1/1"}, "data.fold is 1/1"),
+        ({"fold": "1/01"}, "data.fold is 1/01"),
         ({"val_size": 600}, "data.val_size is 600"),
         ({"val_size": 1.5}, "data.val_size is 1.5"),
         ({"val_size": 100, "train_size": 501}, "only 500 images are left"),

@@ -232,11 +232,21 @@ def test_settings_are_typed_as_a_command_takes_them(monkeypatch: pytest.MonkeyPa
     lines: list[str] = []
     monkeypatch.setattr(from_python, "print", lambda line, **_: lines.append(line), raising=False)
     run = fashion_lightning.fit(
-        Path("a b.yaml"), epochs=3, lr=1e-5, model__network__init_args={"widths": [4, 8]}, pictures=False, name="ä|1"
+        Path("a b.yaml"),
+        epochs=3,
+        lr=1e-5,
+        model__network__init_args={"widths": [4, 8]},
+        pictures=False,
+        name="ä|1",
+        note=None,
+        data__root=None,
     )
     assert run == Path("x")
     network = '--model.network.init_args={"widths": [4, 8]}'
-    assert lines[1] == f"fit|--config=a b.yaml|--epochs=3|--lr=1e-05|{network}|--pictures=false|--name=ä|1\n"
+    assert (
+        lines[1]
+        == f"fit|--config=a b.yaml|--epochs=3|--lr=1e-05|{network}|--pictures=false|--name=ä|1|--data.root=null\n"
+    )
 
 
 def test_a_class_is_refused_before_anything_starts() -> None:

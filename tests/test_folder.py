@@ -28,7 +28,7 @@ def write(*paths: Path) -> None:
 
 def test_a_new_run_gets_the_next_number(tmp_path: Path) -> None:
     logs = tmp_path / "of_a_user" / "logs"
-    write(logs / "tiny/version_of_mine/x", logs / "tiny/version_9/x")
+    write(logs / "tiny/version_of_mine/x", logs / "tiny/version_9/x", logs / "tiny/version_²/x")
     assert [folder.new_run_dir(logs, "tiny").name for _ in range(2)] == ["version_10", "version_11"]
     write(logs / "file")
     with pytest.raises(UserError, match="No run folder can be made"):

@@ -101,6 +101,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("fit --config tiny", "There is no config file tiny (did you mean tiny.yaml?)"),
     ("fit --config broken.yaml", "broken.yaml is not valid YAML"),
     ("fit --config tab.yaml", "cannot start any token"),
+    ("fit --config pair.yaml", "found unhashable key"),
     ("fit --config list.yaml", "list.yaml is not a config"),
     ("fit --config flat.yaml", "flat.yaml: `data:` must hold settings, not 3"),
     ("fit --config tiny.yaml --config outer.yaml", "outer.yaml: --config belongs on the command line, not in a config"),
@@ -178,13 +179,14 @@ MISTAKES: list[tuple[str, str]] = [
     (f"{SWEEP} --storage postgres://host/base", "--storage cannot be used: Can't load plugin"),
     (f"{SWEEP} --study a/b", "The study cannot be called 'a/b'"),
     (f"{SWEEP} --lr 0.1", "is both in space.yaml and typed: leave one of them out."),
-    (f"{SWEEP} --storage nonsense", "--storage is no database address such as"),
+    (f"{SWEEP} --storage nonsense", "--storage must be a database address such as"),
     (f"{SWEEP} --space wide.yaml", "wide.yaml: data.shift must be at least 0 and below 28, not 28"),
     (
         "fit --config tiny.yaml --config presets/find_lr --trainer.callbacks.init_args.steps=5",
         "at least 30 steps",
     ),
     ("fit --config tiny.yaml --config presets/find_lr --trainer.accumulate_grad_batches=2", "leave out accumulate"),
+    ("fit --config tiny.yaml --config presets/find_lr --trainer.logger=false", "and `logger: false`."),
     # results
     ("compare nowhere --output out", "None of these folders holds the results of a run (nowhere: does not exist)."),
     ("export --ckpt_path nothing --output notes.txt", "must end in .onnx or .pt2 or .html or .safetensors, not"),
@@ -224,7 +226,7 @@ def test_a_mistake_gets_one_line_and_changes_nothing(
     for name, text in (
         *(("broken", "model: ["), ("list", "- model"), ("flat", "data: 3"), ("outer", "config: broken.yaml")),
         *(("space", "lr: {low: 3e-4, high: 0.1, log: true}"), ("wide", "data.shift: {low: 0, high: 28}")),
-        ("short", "model.optimizer.lr: {low: 0.1, high: 0.2}"),
+        *(("short", "model.optimizer.lr: {low: 0.1, high: 0.2}"), ("pair", "[a, b]: 1")),
         *((name, TINY_RECIPE) for name in (".", "\x1b[31m", "-x")),
     ):
         Path(f"{name}.yaml").write_text(text)

@@ -153,7 +153,7 @@ def untrained(folder: Path) -> None:
         (shutil.rmtree, "--data.folder: there is no folder .*shapes"),
         (no_classes, "but train.parquet. Put .*: .*/cat/1.jpg.* within a table or an archive must become files first"),
         (one_class, "holds one class only, red: a classifier needs two"),
-        (few_pictures, "The class .blue.* of .* has fewer than 5 pictures to train on. Give it more"),
+        (few_pictures, "The class .blue.* of .* has fewer than 5 pictures to train on. Add some"),
         (
             lambda folder: shutil.copytree(folder / "red", folder / "red/more"),
             "red/more/0.png is not directly in a class folder",
@@ -201,9 +201,7 @@ def test_more_than_half_of_the_memory_is_refused(shapes: Path, monkeypatch: pyte
 @pytest.mark.slow
 def test_own_pictures_are_trained_on_tested_continued_and_shown_with_their_names(shapes: Path, cli: Run) -> None:
     printed = cli("fit", "--data.folder", "shapes", "--data.size", "16", "--balanced", *FAST, *SMALL)
-    assert all(
-        text in printed for text in ("15% of each class are kept for `test`", "0.1 MB in memory as 16x16 pixels")
-    )
+    assert all(text in printed for text in ("15% of each class is kept for `test`", "0.1 MB in memory as 16x16 pixels"))
     run = Path("tensorboard_logs/shapes/version_0")
     card = json.loads(torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["fashion_lightning"]["card"])
     assert ImageSpec.of(card["images"]) == own_pictures.load(shapes, size=16).images
@@ -243,4 +241,4 @@ def test_weights_are_fine_tuned_and_freeze_trains_the_head_alone(shapes: Path, t
     after = fashion_lightning.load("shapes_from_tiny").network.state_dict()
     changed = {name for name in after if after[name].shape != before[name].shape or (after[name] != before[name]).any()}
     assert changed == {"head.weight"}
-    assert "give the others' weights" in cli("fit", "--freeze", exits=2)
+    assert "give the other layers' weights" in cli("fit", "--freeze", exits=2)

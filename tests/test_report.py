@@ -92,8 +92,10 @@ def test_near_duplicates_are_counted_apart(cli: Run, trained: Path, monkeypatch:
 @pytest.mark.slow
 def test_without_validation_images_there_is_a_report_that_says_so(cli: Run, trained: Path) -> None:
     cli("test", "--ckpt_path", trained, "--trainer.limit_val_batches", "0")
-    reason = "the validation images could not be measured. There was nothing to validate: a trainer.limit_ setting left"
-    assert f"No temperature was fitted: {reason}" in text_of(trained / "test_best.html")
+    reason = "the validation images could not be measured. There was nothing to validate: data.val_size or a"
+    assert f"No temperature was fitted: {reason} trainer.limit_ setting left no image." in text_of(
+        trained / "test_best.html"
+    )
     assert "temperature" not in json.loads((trained / "test_best.json").read_text())
 
 

@@ -62,7 +62,7 @@ def test_a_sweep_ends_with_the_best_recipe_and_a_table(
     assert "3 of 3 done" in cli(*typed, "--trials", "3")
     assert len({row[LR] for row in rows()}) == 3  # not the first proposals again
     cli("fit", "--config", SWEEP / "tiny_sweep.yaml")
-    assert f"{SWEEP}/version_3 is no run of this sweep" in cli(*typed, "--trials", "4", exits=2)
+    assert f"{SWEEP}/version_3 is not a run of this sweep" in cli(*typed, "--trials", "4", exits=2)
     Path("space.yaml").write_text(SPACE.replace("0.1", "0.2"))
     assert f"begun with {LR} in the space FloatDistribution(high=0.1, log=True, low=0.0003" in cli(*typed, exits=2)
 

@@ -164,7 +164,7 @@ def test_a_study_goes_on_with_what_it_was_begun_with(storage: Storage, change: d
 
 @pytest.mark.parametrize("given", ["nonsense", "sqlite://", "postgresql://me:secret@host:port/study"])
 def test_an_address_that_is_none_is_refused_without_its_password(tmp_path: Path, given: str) -> None:
-    with pytest.raises(UserError, match="--storage is no database address such as") as refused:
+    with pytest.raises(UserError, match="--storage must be a database address such as") as refused:
         storage_url(given, tmp_path)
     assert "secret" not in str(refused.value)
 
@@ -230,11 +230,11 @@ def test_ranges_scales_steps_and_choices_are_read_by_short_and_by_dotted_names(t
         ("data.shift: {low: 0, high: 3, step: 0}", "step"),
         ("data.flip: {choices: []}", "choices"),
         ("data.flip: {choices: [{a: 1}, {b: 1}]}", "dict"),
-        ("batch_sise: {choices: [1, 2]}", "batch_sise is no part of a recipe"),
-        ("seed: {choices: [1, 2]}", "seed_everything is no part of a recipe"),
-        ("data.root: {choices: [a, b]}", "data.root is no part of a recipe"),
-        ("trainer.devices: {choices: [1, 2]}", "trainer.devices is no part of a recipe"),
-        ("trainer.callbacks: {choices: [a, b]}", "trainer.callbacks is no part of a recipe"),
+        ("batch_sise: {choices: [1, 2]}", "batch_sise cannot be searched"),
+        ("seed: {choices: [1, 2]}", "seed_everything cannot be searched"),
+        ("data.root: {choices: [a, b]}", "data.root cannot be searched"),
+        ("trainer.devices: {choices: [1, 2]}", "trainer.devices cannot be searched"),
+        ("trainer.callbacks: {choices: [a, b]}", "trainer.callbacks cannot be searched"),
         (f"lr: {{low: 1, high: 2}}\n{LR}: {{low: 1, high: 2}}", f"names {LR} twice"),
         ("lr: {low: 1, high: 2}\nlr: {low: 1, high: 2}", "names 'lr' twice"),
     ],

@@ -114,7 +114,7 @@ def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
 
 
 def may_ask(trainer: Trainer, batch_idx: int) -> bool:
-    """Check whether to communicate after this batch; several processes do so after every eighth, because all wait."""
+    """Check whether to communicate now: several processes do so every eighth batch, as each waits for all."""
     return trainer.world_size == 1 or (batch_idx + 1) % 8 == 0
 
 
@@ -125,7 +125,7 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         every_n_minutes: minutes between two saves within an epoch.
-        every_n_steps: optimizer steps between two saves within an epoch, besides the time; by default only time counts.
+        every_n_steps: optimizer steps between two saves within an epoch, in addition to the minutes; none by default.
 
     Attributes:
         dirpath: the folder to write to.
@@ -179,7 +179,7 @@ class DurableCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint to a temporary file beside its target, syncs and renames it, and syncs the folder.
 
     Lightning writes to the system's temporary folder and moves the file across file systems, so that a kill can leave
-    half of it (issue 21253), and swallows a PermissionError (issue 21800).
+    half of it (issue 21253). It also swallows a PermissionError (issue 21800).
 
     Args:
         content: the checkpoint to continue from, already read and checked; its file is not opened again.
@@ -196,7 +196,7 @@ class DurableCheckpointIO(TorchCheckpointIO):
         """Replace ``path`` in one step; an error keeps the old file."""
         target = Path(path)
         try:
-            # Without parents for ours: a run folder that was deleted stays deleted.
+            # No parents for our own two files: a run folder that was deleted stays deleted.
             target.parent.mkdir(exist_ok=True, parents=target.name not in ("best.ckpt", "last.ckpt"))
             with replacing(target) as file:
                 torch.save(checkpoint, file)

@@ -9,7 +9,7 @@ from fashion_lightning.data.seeding import derive_seed, run_seed
 
 
 class ReseedEachStep(Callback):
-    """Seeds torch's generators from (seed, epoch, batch) before each training step.
+    """Seeds torch's generators from (seed, epoch, batch, rank) before each training batch.
 
     Lightning's checkpoints do not contain the generators' state (``dump_checkpoint``): without new seeds, a resumed run
     would draw other dropout masks than an uninterrupted one.
@@ -26,9 +26,9 @@ class ReseedEachStep(Callback):
 class KeepOptimizerSettings(Callback):
     """Gives a resumed run the optimizer settings that the user has changed.
 
-    Restoring an optimizer also restores its learning rate and all other settings, which would silently ignore a typed
-    ``--model.optimizer.init_args.lr``. A learning rate that a schedule has lowered remains the same fraction of the new
-    one. An unchanged config changes nothing.
+    Restoring an optimizer also restores its learning rate and all other settings, so a typed
+    ``--model.optimizer.init_args.lr`` would be ignored. A learning rate that a schedule has lowered remains the same
+    fraction of the new one. An unchanged config changes nothing.
     """
 
     def __init__(self) -> None:

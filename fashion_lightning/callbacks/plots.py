@@ -32,7 +32,7 @@ GAP = 8
 
 
 class Pictures(Callback):
-    """Draws the first batch of a run, and plots after each validation of a ``fit``, at the step of its curves.
+    """Draws a run's first batch and, after each validation of a ``fit``, plots at the step of the curves.
 
     Only rank 0 draws. It draws before checkpoints are written, so that no checkpoint counts a validation without plots.
     Plots use no random numbers and do not change the training.

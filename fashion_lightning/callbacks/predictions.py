@@ -1,4 +1,4 @@
-"""Write one CSV row or JSON record for each image that ``predict`` classifies; print the first photographs."""
+"""Write one CSV row or JSON record for each image that ``predict`` classifies; print those of the first photographs."""
 
 import csv
 import io

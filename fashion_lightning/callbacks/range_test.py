@@ -23,8 +23,8 @@ FEWEST = 30
 class LearningRateRangeTest(Callback):
     """Raises the learning rate with each step, then stops and prints the learning rate with the lowest loss.
 
-    Lightning's finder sets one rate for all parameter groups. This one changes only the groups that use the optimizer's
-    ``lr``: Muon has separate rates for dense layers and biases. Overrides any schedule. Draws the curve to
+    Lightning's finder sets one rate for all parameter groups. This one changes only the groups whose rate is the
+    optimizer's ``lr``: Muon has separate rates for dense layers and biases. Overrides any schedule. Draws the curve to
     ``range_test.png`` in the run folder.
 
     Args:
@@ -42,8 +42,10 @@ class LearningRateRangeTest(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.groups = groups_of_lr(trainer.optimizers[0])
-        if trainer.accumulate_grad_batches != 1:
-            raise UserError("The range test needs the loss of each step: leave out accumulate_grad_batches.")
+        if trainer.accumulate_grad_batches != 1 or not trainer.loggers:
+            raise UserError(
+                "The range test draws each step's loss: leave out accumulate_grad_batches and `logger: false`."
+            )
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         for group in self.groups if len(self.losses) < len(self.rates) else ():
@@ -78,7 +80,7 @@ class LearningRateRangeTest(Callback):
 
 
 def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
-    """Return the parameter groups whose learning rate is the optimizer's ``lr``.
+    """Return the parameter groups whose learning rate equals the optimizer's ``lr``.
 
     Raises:
         UserError: there is none, so ``lr`` has no effect on this network.

@@ -29,7 +29,7 @@ class EarlyStopping(callbacks.EarlyStopping):
     forgets a request to stop that ``min_epochs`` or ``min_steps`` has postponed. This class does neither.
 
     Args:
-        patience: validations without improvement (one per epoch by default) before training stops; 0 stops at the
+        patience: validations (by default one per epoch) without improvement before training stops; 0 stops at the
             first, as 1 does; null never stops.
         monitor: the metric to watch; it may be one that a callback logs. It should fall if its name ends in ``loss``,
             ``error`` or ``ece``, else rise. A metric of training is checked after each epoch.
@@ -72,9 +72,9 @@ class EarlyStopping(callbacks.EarlyStopping):
 
 
 class ValidateLastEpoch(Callback):
-    """Validates after a run's last epoch, even if ``check_val_every_n_epoch`` does not.
+    """Validates after a run's last epoch, even if ``check_val_every_n_epoch`` skips it.
 
-    Without it, a run of two epochs that validates every third epoch would end without accuracy and best checkpoint. A
+    Without it, a run of two epochs that validates every third epoch would have no accuracy and no best checkpoint. A
     run that ends within an epoch is not validated: Lightning logs at a step that is one too low when a run continues
     from a validation in mid-epoch (training_epoch_loop.py, ``_batches_that_stepped``).
 
@@ -169,8 +169,9 @@ class NotFinite(UserError):
 class StopWhenNotFinite(Callback):
     """Ends a fit whose loss or weights are NaN or infinite, before a checkpoint is written.
 
-    Checks the training loss in steps that log it, the validation loss after each validation, and weights and batch-norm
-    statistics before each checkpoint; not more often, because reading a number from a GPU waits for it.
+    Checks the training loss in steps that log it, the validation loss after each validation, and the epoch's training
+    loss, weights and batch-norm statistics before each checkpoint; not more often, because reading a number from a GPU
+    waits for it.
 
     Raises:
         NotFinite: names the number, the step and the learning rate.
@@ -192,7 +193,7 @@ class StopWhenNotFinite(Callback):
         _check(trainer, "The training loss", pl_module.train_metrics.sums[0])  # over the epoch so far
         network = pl_module.network
         averages = [(name, values) for name, values in network.named_buffers() if "running_" in name]
-        for name, values in (*network.named_parameters(), *averages):  # a mask of attention holds infinities
+        for name, values in (*network.named_parameters(), *averages):  # other buffers may be infinite, such as masks
             _check(trainer, f"{name} of the network", values)
 
 
@@ -201,6 +202,6 @@ def _check(trainer: Trainer, name: str, values: Tensor) -> None:
         found = f"is {values.item()}" if values.ndim == 0 else "is no longer finite"
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         raise NotFinite(
-            f"{name} {found} at step {trainer.global_step}, with a learning rate of {lr:.3g} by now."
+            f"{name} {found} at step {trainer.global_step}, with a learning rate of {lr:.3g}."
             " Lower the optimizer's learning rate, or try --trainer.gradient_clip_val 1."
         )

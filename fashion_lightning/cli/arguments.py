@@ -115,7 +115,7 @@ def _resolve(
     run_dir = folder.run_dir_of(place)
     goes_on = command == "fit" and (place.is_dir() or place.name == "last.ckpt")
     if goes_on and run_dir is not None and folder.lies_in(run_dir, logs) and processes.is_first_process():
-        lock_run(run_dir)  # before the checkpoint is read, which its training would replace
+        lock_run(run_dir)  # before the checkpoint is read, which a running fit replaces
     checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", logs, named)
     if place != Path(given).expanduser():
         about = "no run yet, so the weights that come with the package are used"
@@ -135,7 +135,7 @@ def _add_callbacks_up(configs: Sequence[dict[str, Any]], replaced: bool) -> None
             own = own if isinstance(own, list) else [own]
             callbacks = config["trainer"]["callbacks"] = [*(kept for kept in callbacks if kept not in own), *own]
     if replaced and callbacks:
-        names = ", ".join(str(callback["class_path"]) for callback in callbacks)
+        names = ", ".join(str(one["class_path"] if isinstance(one, dict) else one) for one in callbacks)
         print(f"--trainer.callbacks replaces {names}; --trainer.callbacks+=… adds to them.", flush=True)
 
 

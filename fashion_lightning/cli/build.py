@@ -110,7 +110,7 @@ class FashionMNISTCLI(LightningCLI):
         if photographs := self.config["data"]["photographs"]:
             self.config["model"]["images"] = Namespace(**asdict(rendered(photographs)))  # type: ignore[no-untyped-call]
         data = self.config["data"]
-        if getattr(self.given, "images", None):  # the user's; the training pictures may be missing
+        if getattr(self.given, "images", None):  # the user's; training pictures may be missing
             data["folder"] = data["size"] = data["channels"] = None
         _settle_images(self.config["model"], data, is_new=self.checkpoint is None)
         settings = self.config["trainer"]
@@ -135,7 +135,7 @@ class FashionMNISTCLI(LightningCLI):
         if self.weights is not None:
             self._start_from(self.weights)
         elif self.config["model"]["freeze"] and self.checkpoint is None:
-            raise UserError("--freeze trains only the last layer: give the others' weights, such as --weights cnn.")
+            raise UserError("--freeze trains only the last layer: give the other layers' weights: --weights cnn.")
         self.timer = Timer(duration=settings["max_time"])
         if self.config["data"]["val_size"] == 0 and not self.config["data"]["fold"]:
             kwargs["limit_val_batches"] = 0  # not in config.yaml, which may become a recipe for another val_size
@@ -245,7 +245,7 @@ class FashionMNISTCLI(LightningCLI):
         path = str(self.checkpoint.path) if self.checkpoint is not None and method == "fit" else None
         verbosity = {"verbose": False} if method in ("validate", "test") else {}
         data = {"datamodule": self.datamodule} if loader is None else {"dataloaders": loader}
-        if self.trainer.strategy.launcher is not None:  # the others would report a lost connection
+        if self.trainer.strategy.launcher is not None:  # else the others report a lost connection
             atexit.register(self.trainer.strategy.launcher.kill, signal.SIGKILL)
         with messages.errors_in_one_line("Training failed" if method == "fit" else f"`{method}` failed"):
             getattr(self.trainer, method)(self.model, **data, ckpt_path=path, weights_only=True, **verbosity)

@@ -186,9 +186,9 @@ TABLE = (
     ),
     Command(
         "compare",
-        "compare runs in a table and as learning curves",
+        "compare runs in a table; with --output, also curves",
         "compare RUN... [--format HOW] [--output FOLDER]",
-        "Compare runs in a table, as mean ± standard deviation over seeds, and as learning curves.",
+        "Compare runs in a table, as mean ± standard deviation over seeds; with --output, also curves.",
         (
             ("compare quick cnn", "two recipes"),
             ("compare tensorboard_logs/cnn/version_[0-4]", ""),

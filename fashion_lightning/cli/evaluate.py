@@ -46,7 +46,7 @@ def test(cli: FashionMNISTCLI) -> None:
     found_by_tta = {tta: findings.find(found, validations.get(tta), duplicates) for tta, found in evaluations.items()}
     for tta, found in found_by_tta.items():
         metrics = {**evaluation_metrics(found.evaluation, names), **found.figures()}
-        # Only for the user's own run, and without --output: with it, the run folder may be one to read only.
+        # Only for the user's own run, and without --output: with it, the run folder may be read-only.
         if cli.run_dir is not None and cli.measured.steps_done is not None and cli.given.output is None:
             tensorboard.log_test_metrics(cli.run_dir, f"test{suffix(tta)}", metrics, cli.measured.steps_done - 1)
         _write_metrics(cli, tta, metrics)
@@ -84,7 +84,7 @@ def _measure(cli: FashionMNISTCLI, method: str) -> dict[TTA, findings.Evaluation
     cli.start(method)
     evaluations: dict[TTA, findings.Evaluation] = cli.model.evaluations
     if not evaluations:
-        raise UserError(f"There was nothing to {method}: a trainer.limit_ setting left no image.")
+        raise UserError(f"There was nothing to {method}: data.val_size or a trainer.limit_ setting left no image.")
     return evaluations
 
 

@@ -30,12 +30,12 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 
 
 def run(given: Namespace, settings: Sequence[str]) -> None:
-    """Run ``fit``, ``validate``, ``test`` or ``predict``; only the first process prints, each reports its errors."""
+    """Run ``fit``, ``validate``, ``test`` or ``predict``; only the first process prints, but all report errors."""
     silence_what_is_not_news()
     with contextlib.nullcontext() if processes.is_first_process() else contextlib.redirect_stdout(io.StringIO()):
         try:
             is_config = any(setting.startswith("--print_config") for setting in settings)
-            with contextlib.redirect_stdout(sys.stderr if is_config else sys.stdout):  # print nothing beside the config
+            with contextlib.redirect_stdout(sys.stderr if is_config else sys.stdout):  # print nothing but the config
                 completed = complete(given, settings)
             RUNS[given.command](FashionMNISTCLI(given, *completed))
         finally:
@@ -53,7 +53,7 @@ def fit(cli: FashionMNISTCLI) -> None:
         if changed := [key for key in now if key.startswith(("model.", "data.")) and now[key] != before.get(key)]:
             raise UserError(f"--{changed[0]} would change nothing: {cli.finished}")
         print(cli.finished)
-        # It was killed before its report. If other limits were typed, such as fewer epochs, it may be unfinished.
+        # Killed before its report. If other limits were typed, such as fewer epochs, the run may be unfinished.
         if goes_on and cli.run_dir and is_first and before == now and not results.has_report(cli.run_dir):
             _report(cli, cli.run_dir, continuing.report_of(cli.checkpoint))
         return

@@ -72,8 +72,8 @@ def fit_settings(options: Sequence[str], to_choose: bool = False) -> tuple[str, 
     """
     refused = {"--seed_everything", "--ckpt_path"} | ({"--weights", "--name", "--note"} if to_choose else set())
     for name in {option.partition("=")[0] for option in options} & refused:
-        command = "sweep, which trains from scratch," if to_choose else "repeat"
-        raise UserError(f"{command} chooses seeds and names, and continues runs by itself: leave {name} out.")
+        command = "sweep trains from scratch, chooses seeds and names," if to_choose else "repeat chooses seeds"
+        raise UserError(f"{command} and continues runs by itself: leave {name} out.")
     silence_what_is_not_news()
     leave_launcher()
     given, settings = parse("fit", options)

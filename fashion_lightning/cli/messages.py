@@ -110,7 +110,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     (r"Expected a int\b", "Expected a whole number"),
     (r"Expected a float\b", "Expected a number"),
     (r"Expected a bool\b", "Expected true or false"),
-    (r"Expected a Sequence\b", "Expected a list, as [32, 64]"),
+    (r"Expected a Sequence\b", "Expected a list such as [32, 64]"),
 )
 """Patterns in jsonargparse's messages, and their replacements."""
 
@@ -146,7 +146,7 @@ def errors_in_one_line(what: str) -> Iterator[None]:
         yield
     except (UserError, OSError):
         raise
-    except SystemExit as end:  # --help, --print_config or a signal (its exit code, or from Lightning's handler)
+    except SystemExit as end:  # --help, --print_config, or a signal (ours by its exit code, Lightning's by its context)
         is_signal = end.code in [128 + signum for signum in processes.SIGNALS] or end.__context__ is not None
         if not is_signal and (place := place_in_own_code(end)):
             raise UserError(f"{what}: your own code ends Python (sys.exit){place}") from end

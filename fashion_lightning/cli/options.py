@@ -85,7 +85,7 @@ TRAINING = (
     ),
     Option("--shift", "PIXELS", "shift images at random by up to this many pixels", setting="--data.shift"),
     Option("--cutout", "PIXELS", "black out a random square of that width", setting="--data.cutout"),
-    Option("--prune", "SHARE", "share of images, easy ones, that each epoch leaves out", setting="--data.prune"),
+    Option("--prune", "SHARE", "share of images that each epoch leaves out: easy ones", setting="--data.prune"),
     Option("--data.folder", "FOLDER", "your own pictures, with a folder for each class", setting="--data.folder"),
     Option("--fold", "K/N", "validate on the K-th of N folds of the training images", setting="--data.fold"),
     Option("--balanced", "", "draw each class equally often", setting="--data.balanced"),

@@ -44,7 +44,7 @@ def exit_on_signal(to_the_end: bool) -> Iterator[None]:
 
 
 class Output(io.FileIO):
-    """A file descriptor that never raises: it drops output for a full disk or a closed pipe."""
+    """A file descriptor that never raises: it drops output if the disk is full or the pipe is closed."""
 
     def write(self, content: Any, /) -> int:
         """Write or drop the content; return the number of bytes written or dropped."""

@@ -74,7 +74,7 @@ class Trainer(lightning.Trainer):
         detect_anomaly: whether to check each operation of the backward pass for NaN.
         sync_batchnorm: whether batch norm includes the images of all GPUs; not for CPUs.
         callbacks: your own, and those of Lightning's with which a killed run resumes exactly.
-        logger: loggers beside TensorBoard, as ``+=lightning.pytorch.loggers.CSVLogger``; false for no logger at all.
+        logger: more loggers than TensorBoard, such as ``+=lightning.pytorch.loggers.CSVLogger``; false for none.
         profiler: ``simple``, ``advanced``, or your own.
     """
 

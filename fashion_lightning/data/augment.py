@@ -50,7 +50,7 @@ class Augment:
             part: the share of the step that these images are; by default, the whole step.
 
         Returns:
-            New images of the same shape, dtype and device.
+            Images of the same shape, dtype and device.
         """
         # Drawn on the CPU, so that every kind of device sees the same images, without waiting for a GPU.
         draws = generator(self.seed, "augment", epoch, batch_idx)

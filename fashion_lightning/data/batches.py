@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     """``(B,)`` int64, 0 … 9; -1 if the label is unknown. If there are more images than labels, the last images show
     none of the classes."""
     indices: Tensor
-    """``(B,)`` int64, the position in its file of each image that has a label."""
+    """``(B,)`` int64, the position of each labelled image in its file, or in the validation images."""
 
 
 class ImagesInMemory(Dataset[Batch]):
@@ -69,7 +69,7 @@ class InOrder(DistributedSampler[Tensor]):
 
     def __iter__(self) -> Iterator[Tensor]:
         parts = list(torch.split(self.positions, self.batch_size))
-        if len(parts) < self.batches:  # one image less than rank 0, and so one batch less
+        if len(parts) < self.batches:  # one image fewer than rank 0, and so one batch fewer
             parts[-1:] = torch.tensor_split(parts[-1], 2)
         yield from parts
 

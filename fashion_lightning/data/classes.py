@@ -65,7 +65,7 @@ class ImageSpec:
         if type(self.size) is not int or not 8 <= self.size <= 128 or self.channels not in (1, 3):
             raise UserError("its images are not 8 to 128 pixels wide, with 1 or 3 channels")
         if type(self.photographs) is not bool:
-            raise UserError("its photographs are neither true nor false")
+            raise UserError("its `photographs` is neither true nor false")
         within = all(isinstance(value, float) and 0 <= value <= 1 for value in (*self.mean, *self.std))
         if not within or not len(self.mean) == len(self.std) == self.channels or min(self.std) < 1e-4:
             raise UserError("the mean or the standard deviation of its images is out of bounds")

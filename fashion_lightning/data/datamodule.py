@@ -171,7 +171,7 @@ class FashionMNISTDataModule(LightningDataModule):
             self.test_set = ImagesInMemory(*self.load("test"))
 
     def in_size(self, images: Tensor) -> Tensor:
-        """Return images from the files as the network takes them; one for photographs takes them as in a catalogue."""
+        """Return images from the files as the network takes them: as catalogue pictures if it is for photographs."""
         return catalogue(images, self.images.size) if self.images.photographs else images
 
     def load(self, split: source.Split) -> tuple[Tensor, Tensor]:

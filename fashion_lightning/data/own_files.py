@@ -61,7 +61,7 @@ def find(folder: Path) -> tuple[list[Picture], tuple[str, ...], list[Any]]:
 def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tuple[str, ...]]:
     """Find ``<class>/<picture>``, or ``train/<class>/<picture>`` and likewise for ``val`` and ``test``."""
     tops, nested = ({place.parts[0].lower() for place in places if len(place.parts) > depth} for depth in (1, 2))
-    # Without class folders in it, `train` is a class itself, unless all other folders are parts, too.
+    # A `train` without class folders is itself a class, unless all other folders are parts, too.
     has_parts = "train" in nested or ("train" in tops and all(top.startswith(("train", "val", "test")) for top in tops))
     expected = folder.joinpath(*["train"] * has_parts, "cat", "1.jpg")
     pictures, class_names = list[Picture](), list[str]()

@@ -122,7 +122,7 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
         for_test = {*order[: round(TEST_SHARE * len(order))]}
         by_part["test"] = [by_part["train"][place] for place in sorted(for_test)]
         by_part["train"] = [picture for place, picture in enumerate(by_part["train"]) if place not in for_test]
-        lines.append(f"No test folder: {TEST_SHARE:.0%} of each class are kept for `test`.")
+        lines.append(f"No test folder: {TEST_SHARE:.0%} of each class is kept for `test`.")
     splits, validation = {}, 0
     for split, pictures in (("train", by_part["train"] + by_part["val"]), ("test", by_part["test"])):
         images, kept = torch.empty((len(pictures), *spec.shape), dtype=torch.uint8), list[Picture]()
@@ -139,8 +139,8 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
     in_training = splits["train"][1][: len(train) - validation].bincount(minlength=len(label_of)).tolist()
     if few := [name for name, count in zip(spec.class_names, in_training, strict=True) if count < FEWEST]:
         raise UserError(
-            f"The class {few[0]} of {folder} has fewer than {FEWEST} pictures to train on. Give it more, or take its"
-            " folder away."
+            f"The class {few[0]} of {folder} has fewer than {FEWEST} pictures to train on. Add some, or remove its"
+            " folder."
         )
     if all(torch.equal(image, train[0]) for image in train):
         raise UserError(f"All pictures in {folder} look the same: there is nothing to learn.")

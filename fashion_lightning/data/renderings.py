@@ -84,7 +84,7 @@ def render_step(images: Tensor, generator: torch.Generator, part: Part, size: in
 
 
 def without_garments(draws: Draws, size: int) -> Tensor:
-    """Render things that are no garments, or nothing, on a background of such things or noise: uint8 as ``render``."""
+    """Render things that are not garments, or nothing, on a background of such things or noise; uint8 as ``render``."""
     plain = draws.either(0.5, 1.0, draws.uniform(0, 1, (3, 1, 1))).expand(-1, 3, size, size)
     blocks = draws.either(0.5, draws.clouds(size, 24), interpolate(draws.normal(3, 4, 4), (size, size)))
     noise = draws.either(0.5, draws.normal(3, size, size), blocks)

@@ -16,7 +16,7 @@ def run_seed() -> int:
 
 
 def derive_seed(*place: int | str) -> int:
-    """Return a seed in [0, 2**63) that depends on all parts of ``place``, a draw's purpose, and on their order."""
+    """Return a seed in [0, 2**63) that depends on the parts of ``place`` (the purpose of a draw) and on their order."""
     digest = hashlib.blake2b("/".join(map(str, place)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 

@@ -58,7 +58,7 @@ def fold_bounds(fold: str, images: int) -> tuple[int, int]:
         UserError: it does not name a fold.
     """
     number, _, folds = fold.partition("/")
-    if not (number.isdecimal() and folds.isdecimal() and 1 <= int(number) <= int(folds) <= images and folds != "1"):
+    if not (number.isdecimal() and folds.isdecimal() and 1 <= int(number) <= int(folds) <= images and int(folds) > 1):
         raise UserError(f"data.fold is {fold}: give the number of a fold and the number of folds, such as 2/5.")
     begin, end = (each * images // int(folds) for each in (int(number) - 1, int(number)))
     return begin, end - begin

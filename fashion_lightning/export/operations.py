@@ -18,7 +18,8 @@ from fashion_lightning.errors import UserError
 
 Operation = dict[str, Any]
 """``op``; ``in``: the numbers of the results to read; ``shape`` of its result; ``weight`` and ``bias``: numbers of
-weights; settings. Operations along a dimension have ``sizes``: the product before it, its size, the product after."""
+weights; settings. Operations along a dimension have ``sizes``: its own, between the products of those before
+and after."""
 
 
 class Operations(NamedTuple):

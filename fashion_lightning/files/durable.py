@@ -55,12 +55,12 @@ def output_file(option: str, given: str, *suffixes: str) -> Path:
     try:
         path = Path(given).expanduser()
         exists = path.exists()
-        parent = next((folder for folder in path.absolute().parents if folder.exists()), None)
+        parent = next((folder for folder in path.resolve().parents if folder.exists()), None)
     except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, an unknown ~user
         raise UserError(f"{option} {given!r} cannot be used ({error}).") from error
     if (exists and not path.is_file()) or not given.strip():
         raise UserError(f"{option} needs the name of a file, not of a folder, pipe or device: {given!r}.")
-    if not exists and parent is not None and not (parent.is_dir() and os.access(parent, os.W_OK)):
+    if parent is not None and not (parent.is_dir() and os.access(parent, os.W_OK)):
         raise UserError(f"{option} {given} cannot be written: no file can be created in {parent}.")
     if path.suffix.lower() not in suffixes:
         raise UserError(f"{option} must end in {' or '.join(suffixes)}, not {path.name!r}.")

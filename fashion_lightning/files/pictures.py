@@ -58,8 +58,8 @@ def opened(
     name = name or str(file)
     try:
         with warnings.catch_warnings():
-            # Above 89 million pixels. Threads share warning filters, so one may undo another's; max_pixels then still
-            # holds.
+            # Raised above 89 million pixels. Threads share warning filters, so one may undo another's; max_pixels then
+            # still holds.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # damaged EXIF data
             with Image.open(file, formats=[kind for kind in formats() if kind not in without]) as picture:

@@ -1,4 +1,4 @@
-"""The default network: a small convolutional network in the shape of airbench."""
+"""The default network: a small convolutional network modelled on airbench."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -21,9 +21,9 @@ class CNN(nn.Module):
         stem: channels of the first convolution.
         widths: channels of each group; each group halves the resolution (26 → 13 → 6 → 3) if the edges of its input
             have at least 4 pixels.
-        pooled_groups: number of groups, the first ones, that halve the resolution by max pooling; the others use a
+        pooled_groups: how many of the first groups halve the resolution by max pooling; the others use a
             convolution of stride 2, which needs less than half of the arithmetic.
-        single_groups: number of groups, the first ones, that have one convolution instead of two.
+        single_groups: how many of the first groups have one convolution instead of two.
         activation: ``gelu``, or ``relu``, with which a training step takes a tenth less time.
         num_classes: number of logits.
         logit_scale: factor of the logits; keeps them small at the start of training.

@@ -46,7 +46,7 @@ def check_output(classify: Callable[[Tensor], object], network: nn.Module, image
 
 
 def check_loss(loss: nn.Module, classes: int) -> None:
-    """Compute a loss once, of logits from -3 to 3.
+    """Compute a loss once, on logits from -3 to 3.
 
     Raises:
         UserError: it is not one finite number with a gradient for the logits.

@@ -16,7 +16,7 @@ from fashion_lightning.files.pictures import is_hidden, opened, read_each
 from fashion_lightning.photographs.prepare import Prepared, prepare
 
 LISTED = Tensor | Image.Image | str | Path
-"""Types that a list of images may contain beside numbers and arrays."""
+"""Types that a list of images may contain besides numbers and arrays."""
 
 
 def find_pictures(patterns: list[str]) -> list[Path]:
@@ -108,7 +108,7 @@ def as_batch(images: Any, spec: ImageSpec = FASHION_MNIST) -> Tensor:
     if not batch.is_floating_point() and batch.dtype != torch.bool and 0 <= low <= high <= 255 and not 0 < high <= 1:
         return batch.to(torch.uint8)
     raise UserError(
-        f"Pixels of {str(batch.dtype).removeprefix('torch.')} from {low:g} to {high:g} cannot be classified: give whole"
+        f"Pixels of {str(batch.dtype).removeprefix('torch.')} from {low:g} to {high:g} cannot be classified: give uint8"
         " numbers from 0 to 255, or floats in [0, 1] that are not normalized; black is 0."
     )
 

@@ -38,7 +38,7 @@ class Prepared:
     """A picture as the network sees it."""
 
     pixels: Pixels
-    """``(28, 28)`` uint8, bright on black; for other networks ``(size, size)`` or ``(size, size, 3)``, unchanged."""
+    """``(28, 28)`` uint8, bright on black; for other networks ``(size, size)`` or ``(size, size, 3)``, as it looks."""
     box: Box
     """The part that the network sees, as fractions of the upright picture's width and height; may reach beyond it."""
 

@@ -13,7 +13,7 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.results import recipe_settings
 
 MOST_MISTAKES, FIRST_MISTAKES = 1000, 48
-"""Limits for the mistakes on the page, and for those outside its fold-out; they bound its size, also in print."""
+"""Limits for the mistakes on the page, and for those that it shows unfolded; they bound its size, also in print."""
 
 CLASSES_OF_A_CARD = 3
 

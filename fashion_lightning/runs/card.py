@@ -51,7 +51,7 @@ class Card:
         val_size = self.val_size if type(self.val_size) in (int, float) else -1
         if self.tta not in get_args(TTA) or not 0 <= val_size <= 60_000:
             raise UserError("its tta or its val_size is out of bounds")
-        check_name(self.recipe, "Its recipe")
+        check_name(self.recipe, "its recipe")
         if not isinstance(self.network, dict) or self.network.keys() != {"class_path", "init_args"}:
             raise UserError("its network is not a class with arguments")
         path, arguments = self.network["class_path"], self.network["init_args"]

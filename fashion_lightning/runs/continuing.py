@@ -68,7 +68,7 @@ def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
 
 
 def _fixed(settings: Any, name: str) -> Any:
-    """Return the part of a setting that must not change: only the class of an optimizer or of our schedules."""
+    """Return what must not change: of an optimizer or of our own parts, only the class; else the whole setting."""
     for key in name.split("."):
         settings = settings.get(key) if isinstance(settings, dict) else None
     path = settings.get("class_path") if isinstance(settings, dict) else None

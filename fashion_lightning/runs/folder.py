@@ -62,7 +62,7 @@ def new_run_dir(logs: Path, name: str) -> Path:
 
 def versions(folder: Path) -> list[Path]:
     """Return the run folders of a recipe, sorted by number."""
-    runs = (run for run in folder.glob("version_*") if run.name[8:].isdigit() and run.is_dir())
+    runs = (run for run in folder.glob("version_*") if run.name[8:].isdecimal() and run.is_dir())
     return sorted(runs, key=lambda run: int(run.name[8:]))
 
 

@@ -1,4 +1,4 @@
-"""Record a run's origin in its ``run.json``, for people and reports; no command depends on it.
+"""Record a run's origin in its ``run.json``, for people and reports; commands use only the name.
 
 run        the id that its checkpoints contain (``runs/folder.py``)
 name       the latest name that the user gave it

@@ -19,7 +19,6 @@ OBSERVATION = (
     "trainer.logger",
     "trainer.log_every_n_steps",
     "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
     "trainer.profiler",
     "trainer.detect_anomaly",
     "pictures",
@@ -163,7 +162,12 @@ def has_report(run_dir: Path) -> bool:
 def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any]:
     """Read the JSON of ``fit`` or ``test``; empty if it is missing, damaged or lacks one of the ``needed`` numbers."""
     report = read_json(path)
-    return report if all(isinstance(report.get(name), int | float) for name in needed) else {}
+    return (
+        report
+        if all(isinstance(report.get(name), int | float) for name in needed)
+        and isinstance(report.get("best") or {}, dict)
+        else {}
+    )
 
 
 def read_curve(run_dir: Path, tag: str) -> dict[int, float]:

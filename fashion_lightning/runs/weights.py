@@ -49,7 +49,7 @@ def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Te
             state_dict, text = content.get("state_dict"), own.get("card") if isinstance(own, dict) else None
         card = read_card(text)
         class_path = card.network["class_path"]
-        if class_path not in OURS and class_path not in named:  # and not imported
+        if class_path not in OURS and class_path not in named:  # not imported
             raise UserError(
                 f"its network is {class_path}. If you trust it, name it: --model.network {class_path}"
                 f"{f'. If you keep runs there: --ckpt_path {as_typed(run)}' if (run := run_dir_of(path)) else ''}"
@@ -58,7 +58,7 @@ def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Te
         if class_path in OURS:
             _check_fit(card, weights)
     except UserError as error:
-        raise UserError(f"{path} cannot be used: {error}.") from error
+        raise UserError(f"{path} cannot be used: {str(error).removesuffix('.')}.") from error
     return weights, card
 
 

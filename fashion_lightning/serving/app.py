@@ -79,7 +79,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     413: {"model": Problem, "description": "The picture has too many bytes or pixels, or takes too long to decode."},
     415: {"model": Problem, "description": "It is not a picture in one of the formats that are read."},
     421: {"model": Problem, "description": "This server does not go by this host name."},
-    422: {"model": Problem, "description": "The file is damaged."},
+    422: {"model": Problem, "description": "The file is damaged, or the box is wrong."},
     503: {"model": Problem, "description": "Too many pictures at the same time; try again."},
 }
 

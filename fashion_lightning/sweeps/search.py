@@ -49,7 +49,7 @@ POLL_SECONDS = 1
 
 @dataclass
 class Search:
-    """Trains trials of a study in this process; call it with a trial, as Optuna does."""
+    """Trains trials of a study, each in a child process; call it with a trial, as Optuna does."""
 
     study: optuna.Study
     space: Space
@@ -104,7 +104,7 @@ class Search:
         self.fits.wait_for_others(label, run_dir)
         has_begun = has_report(run_dir) or any(run_dir.glob("checkpoints/*.ckpt"))
         if has_begun and read_origin(run_dir).get("name") != label:
-            raise UserError(f"{run_dir} is no run of this sweep. Move it elsewhere.")
+            raise UserError(f"{run_dir} is not a run of this sweep. Move it elsewhere.")
         recipe = self.folder / f"{self.folder.name}.yaml"
         command = fit_command(run_dir, as_flags({"config": str(recipe), "name": label, **values}), self.config)
         try:

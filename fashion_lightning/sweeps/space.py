@@ -47,14 +47,14 @@ def read_space(path: Path, long_names: Mapping[str, str]) -> Space:
     """
     content = read_yaml(path)
     if not isinstance(content, dict) or not content:
-        raise UserError(f"{path} must hold settings with ranges, as `lr: {{low: 0.001, high: 0.1, log: true}}`.")
+        raise UserError(f"{path} must hold settings with ranges, such as `lr: {{low: 0.001, high: 0.1, log: true}}`.")
     space: Space = {}
     for name, fields in content.items():
         key = long_names.get(f"--{name}", f"--{name}").removeprefix("--")
         if key in space:
             raise UserError(f"{path} names {key} twice.")
         if not key.startswith(SECTIONS) or f"{key}.".startswith(NOT_SEARCHED):
-            raise UserError(f"{path}: {key} is no part of a recipe and cannot be searched. Type it as a flag.")
+            raise UserError(f"{path}: {key} cannot be searched. Type it as a flag.")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # Optuna would move an end that no step reaches

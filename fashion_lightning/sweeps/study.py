@@ -62,7 +62,7 @@ def storage_url(given: str | None, folder: Path) -> URL:
             raise ValueError("no database")
     except (ArgumentError, ValueError) as error:
         raise UserError(
-            "--storage is no database address such as postgresql://user:password@host/database or sqlite:///file.db."
+            "--storage must be a database address such as postgresql://user:password@host/database or sqlite:///file.db."
         ) from error
     url = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
     try:
@@ -95,7 +95,7 @@ def open_storage(url: URL, stopping: threading.Event) -> Storage:
         stopping: set when this process is ending and must no longer wait for an unavailable database.
 
     Raises:
-        UserError: another process uses the SQLite file.
+        UserError: another process uses the SQLite file, or the tables are of another version of Optuna.
     """
     shared = is_shared(url)
     if not shared and not lock_for_life(Path(f"{url.database}.lock")):
@@ -199,7 +199,7 @@ def open_study(
     for attempt in [] if is_shared else latest(study).values():
         if attempt.state == TrialState.RUNNING:
             study.tell(attempt.number, state=TrialState.FAIL)
-        if attempt.state in (TrialState.RUNNING, TrialState.FAIL):  # as for trials without heartbeat
+        if attempt.state in (TrialState.RUNNING, TrialState.FAIL):  # as if its heartbeat had stopped
             RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(study, study.trials[attempt.number])
     return study
 

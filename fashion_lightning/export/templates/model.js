@@ -11,7 +11,7 @@ let last = {}; // the picture that was decoded last, kept for when its frame mov
 /** Return what the server would answer, computed in this page. */
 async function ask(file, signal, box = null) {
   if (file.size > largest) {
-    throw new Error(`The picture has ${(file.size / 1e6).toFixed(0)} MB. The limit is ${largest / 1e6} MB.`);
+    throw new Error(`The picture has ${Math.ceil(file.size / 1e6)} MB. The limit is ${largest / 1e6} MB.`);
   }
   if (file !== last.file) last = { file, picture: await decode(file) };
   await new Promise((resolve) => setTimeout(resolve)); // the page shows that it is busy

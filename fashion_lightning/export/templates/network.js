@@ -11,7 +11,7 @@ function readWeights(base64, lengths) {
   return lengths.map((length) => numbers.subarray(end, (end += length)));
 }
 
-/** Return the probabilities of an image, which is numbers from 0 to 255, one channel after another. If `last` is above
+/** Return the probabilities of an image: numbers from 0 to 255, one channel after another. If `last` is above
  *  1, return that many last results: the one before the probabilities is the logits. */
 function runNetwork(steps, weights, image, shape = [1, 1, 28, 28], last = 1) {
   const places = [{ data: Float32Array.from(image), shape }];

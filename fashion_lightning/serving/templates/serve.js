@@ -28,7 +28,7 @@ async function classify(picture, scroll = true, box = null) {
 {% block ask %}
 async function ask(picture, signal, box = null) {
   if (picture.size > largest) {
-    throw new Error(`The picture has ${(picture.size / 1e6).toFixed(0)} MB. The limit is ${largest / 1e6} MB.`);
+    throw new Error(`The picture has ${Math.ceil(picture.size / 1e6)} MB. The limit is ${largest / 1e6} MB.`);
   }
   const type = picture.type.startsWith("image/") ? picture.type : "application/octet-stream";
   let response;
