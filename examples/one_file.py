@@ -138,7 +138,7 @@ def train(images: Tensor, labels: Tensor, indices: Tensor, batch_size: int = 500
 
 if __name__ == "__main__":
     folders = sys.argv[1:] or ["~/.cache/torch/datasets/FashionMNIST/raw", "/usr/share/datasets/fashion-mnist"]
-    folder = max((Path(folder).expanduser() for folder in folders), key=Path.is_dir)  # the first that exists
+    folder = max((Path(folder).expanduser() for folder in folders), key=lambda place: any(place.glob("train-*")))
     images, labels = read(folder, "train")
     training, validation = train_and_val(labels)
     network = train(images, labels, training)

@@ -28,7 +28,8 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
         recipe: name or YAML file; the default recipe if it is missing.
         overrides: options of the command, such as ``name``, ``runs`` and ``ckpt_path``. ``epochs=3`` is
             ``--epochs 3``; ``data__batch_size=100`` or ``**{"data.batch_size": 100}`` is ``--data.batch_size 100``;
-            ``data_folder="my_pictures"`` trains on your own pictures. Short options that are None are left out.
+            ``data_folder="my_pictures"`` trains on your own pictures. ``name``, ``note``, ``runs``, ``ckpt_path``
+            and ``weights`` may be None.
 
     Returns:
         The run folder, which ``load`` and the other commands take.
@@ -40,7 +41,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     flags = {
         key.replace("__", ".").replace("data_folder", "data.folder"): value
         for key, value in overrides.items()
-        if value is not None or "__" in key or "." in key
+        if value is not None or key not in ("name", "note", "runs", "ckpt_path", "weights")
     }
     arguments = ["--layers"] if flags.pop("layers", False) else []  # the only option without a value
     arguments += [] if recipe is None else [f"--config={recipe}"]
@@ -66,10 +67,13 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
         raise KeyboardInterrupt(f"fashion_lightning.fit(ckpt_path={told[1]!r}{place}) continues it" if told else "")
     if code:
         complaint = re.search(r"^error: (.*)", printed, re.MULTILINE)
-        ended = f"fashion-lightning fit ended with exit code {code}; its last lines are above."
-        raise UserError(complaint[1] if complaint else ended)
+        raise UserError(
+            complaint[1]
+            if complaint
+            else f"fashion-lightning fit ended with exit code {code}; its last lines are above."
+        )
     # Continuing a run that is already complete makes no folder.
-    logs = Path(flags.get("runs", LOGS)).expanduser()
+    logs = Path(str(flags.get("runs", LOGS))).expanduser()
     run = told[1] if told else run_dir_of(find_run(str(flags["ckpt_path"]), logs)) if "ckpt_path" in flags else None
     if run is None:
         raise UserError("This fit saves nothing (fast_dev_run, --print_config): there is no run to return.")

@@ -161,7 +161,11 @@ def fingerprint(run: Path) -> dict[str, str]:
 def processes_of(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
     """The processes of a run: the first one, and those that Lightning has started and that still run."""
     living = psutil.process_iter(["ppid", "environ"])  # leaves out those that end meanwhile
-    started = [one for one in living if one.info["ppid"] == process.pid and "LOCAL_RANK" in (one.info["environ"] or {})]
+    started = [
+        one
+        for one in living
+        if one.info["ppid"] == process.pid and (one.info["environ"] or {}).get("LOCAL_RANK", "0") != "0"
+    ]
     return [psutil.Process(process.pid), *started]
 
 

@@ -104,6 +104,7 @@ def test_a_seed_that_is_there_twice_counts_once(trained: Path, runs: Runs) -> No
         (lambda run: edit(run, epochs=None), "not finished"),
         (lambda run: edit(run, best={}), "no validation metrics"),
         (lambda run: edit(run, best=[1]), "not finished"),
+        (lambda run: edit(run, best={"val/accuracy": "0.9"}), "not finished"),
         (lambda run: edit(run, seed="0"), "not finished"),
         (lambda run: (run / "fit.json").write_text("[" * 5000 + "]" * 5000), "not finished"),
         (lambda run: pipe(run / "fit.json"), "not finished"),

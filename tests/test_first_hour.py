@@ -116,6 +116,7 @@ def test_a_class_goes_by_its_name(typed: list[str], path: str) -> None:
         (["--config", "quick", "--config", "presets/find_lr"], "quick_find_lr"),
         (["--config", "presets/profile"], "cnn_profile"),
         (["--config", "presets/every_epoch"], "cnn"),
+        (["--data.folder", "null"], "cnn"),
     ],
 )
 def test_experiments_and_other_networks_do_not_lie_among_the_runs_of_a_recipe(typed: list[str], name: str) -> None:

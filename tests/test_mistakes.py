@@ -44,6 +44,7 @@ MISTAKES: list[tuple[str, str]] = [
         "RUN does not belong to a run of yours, so it cannot be continued.",
     ),
     ("fit --ckpt_path RUN --epochs 3 --seed 5", "--seed cannot change from 0 to 5"),
+    ("fit --ckpt_path RUN --trainer.fast_dev_run 2", "--trainer.fast_dev_run cannot change from False to 2"),
     # flags
     (f"{FIT} --learning-rate 0.1", "unrecognized arguments: --learning-rate (did you mean --lr?)"),
     (f"{FIT} --max_epochs 3", "(did you mean --trainer.max_epochs?)"),
@@ -102,6 +103,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("fit --config broken.yaml", "broken.yaml is not valid YAML"),
     ("fit --config tab.yaml", "cannot start any token"),
     ("fit --config pair.yaml", "found unhashable key"),
+    ("fit --config odd.yaml", "odd.yaml is not valid YAML"),
     ("fit --config list.yaml", "list.yaml is not a config"),
     ("fit --config flat.yaml", "flat.yaml: `data:` must hold settings, not 3"),
     ("fit --config tiny.yaml --config outer.yaml", "outer.yaml: --config belongs on the command line, not in a config"),
@@ -226,7 +228,7 @@ def test_a_mistake_gets_one_line_and_changes_nothing(
     for name, text in (
         *(("broken", "model: ["), ("list", "- model"), ("flat", "data: 3"), ("outer", "config: broken.yaml")),
         *(("space", "lr: {low: 3e-4, high: 0.1, log: true}"), ("wide", "data.shift: {low: 0, high: 28}")),
-        *(("short", "model.optimizer.lr: {low: 0.1, high: 0.2}"), ("pair", "[a, b]: 1")),
+        *(("short", "model.optimizer.lr: {low: 0.1, high: 0.2}"), ("pair", "[a, b]: 1"), ("odd", "a: !!timestamp x")),
         *((name, TINY_RECIPE) for name in (".", "\x1b[31m", "-x")),
     ):
         Path(f"{name}.yaml").write_text(text)

@@ -42,7 +42,7 @@ class LearningRateRangeTest(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.groups = groups_of_lr(trainer.optimizers[0])
-        if trainer.accumulate_grad_batches != 1 or not trainer.loggers:
+        if trainer.accumulate_grad_batches != 1 or not (trainer.loggers or trainer.fast_dev_run):
             raise UserError(
                 "The range test draws each step's loss: leave out accumulate_grad_batches and `logger: false`."
             )

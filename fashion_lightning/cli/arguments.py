@@ -53,6 +53,7 @@ def complete(
     files = [find_config(name) for name in given.config]
     configs = [_read_config(file) for file in files]
     checkpoint = weights = None
+    has_folder = typed.get("--data.folder", "null") != "null"
     recipes = [file for file, config in zip(files, configs, strict=True) if "model" in config]
     named = _named_classes(settings, configs)
     experiments = [file.stem for file in files if file.resolve() in EXPERIMENTS]
@@ -64,7 +65,7 @@ def complete(
     elif recipes:
         configs, name = [DEFAULT_OPTIMIZER, *configs], check_name(recipes[0].stem, f"The recipe {recipes[0]}")
     else:  # no config, or presets only
-        name = "own_pictures" if "--data.folder" in typed else DEFAULT_RECIPE
+        name = "own_pictures" if has_folder else DEFAULT_RECIPE
         configs = [_read_config(find_config(name)), *configs]
     if checkpoint is None:
         network = typed.get("--model.network") or typed.get("--model.network.class_path", "")
@@ -74,10 +75,10 @@ def complete(
         weights = _resolve("weights", given_weights, typed, configs, named)
         if not recipes and not any(option.startswith("--model.network") for option in typed):
             configs[0]["model"]["network"] = weights.config["model"]["network"]
-        if "--data.folder" in typed:  # prepare pictures as the weights' network takes them
+        if has_folder:  # prepare pictures as the weights' network takes them
             taken = weights.config["model"].get("images") or asdict(FASHION_MNIST)
             configs = [{"data": {"size": taken["size"], "channels": taken["channels"]}}, *configs]
-    if "--data.folder" in typed and checkpoint is None:
+    if has_folder and checkpoint is None:
         # The name includes the folder, so that "the newest run of cnn" remains one of Fashion-MNIST.
         own = check_name(Path(typed["--data.folder"]).resolve().name, "The folder of --data.folder")
         name = own if name == "own_pictures" else f"{name}_{own}"
@@ -110,7 +111,7 @@ def _resolve(
     """Read the checkpoint that ``--ckpt_path`` or ``--weights`` names, with the config to start from."""
     in_files = [config.get("trainer", {}).get("default_root_dir") for config in configs]
     roots = [root for root in (folder.LOGS, *in_files, typed.get("--trainer.default_root_dir")) if root]
-    logs = Path(roots[-1]).expanduser()
+    logs = Path(str(roots[-1])).expanduser()
     place = folder.find_run(given, logs)
     run_dir = folder.run_dir_of(place)
     goes_on = command == "fit" and (place.is_dir() or place.name == "last.ckpt")
@@ -135,7 +136,7 @@ def _add_callbacks_up(configs: Sequence[dict[str, Any]], replaced: bool) -> None
             own = own if isinstance(own, list) else [own]
             callbacks = config["trainer"]["callbacks"] = [*(kept for kept in callbacks if kept not in own), *own]
     if replaced and callbacks:
-        names = ", ".join(str(one["class_path"] if isinstance(one, dict) else one) for one in callbacks)
+        names = ", ".join(str(one.get("class_path", one) if isinstance(one, dict) else one) for one in callbacks)
         print(f"--trainer.callbacks replaces {names}; --trainer.callbacks+=… adds to them.", flush=True)
 
 

@@ -88,8 +88,10 @@ def _run(command: Command, arguments: list[str]) -> None:
             from fashion_lightning.runs.folder import as_typed, newest_of, newest_run_hint
 
             run = as_typed(newest) if (newest := newest_of(*given.runs.glob("*"))) else "RUN"
-            advice = f"fashion-lightning {command.name} --ckpt_path {run}.{newest_run_hint(given.runs)}"
-            raise UserError(f"{command.name} needs a trained checkpoint: {advice}")
+            raise UserError(
+                f"{command.name} needs a trained checkpoint: fashion-lightning {command.name} --ckpt_path {run}."
+                f"{newest_run_hint(given.runs)}"
+            )
         module, _, function = command.run.partition(":")
         getattr(import_module(f"fashion_lightning.cli.{module}"), function)(given, settings)
     except UserError as error:

@@ -53,7 +53,7 @@ def test(cli: FashionMNISTCLI) -> None:
     told = {
         "no_temperature": no_temperature,
         "validation_images": len(validations["none"]["labels"]) if validations else 0,
-        "fitted": origin.read_origin(cli.run_dir) if cli.run_dir is not None else {},
+        "fitted": origin.read_origin(cli.run_dir) if cli.run_dir is not None and cli.measured.is_own else {},
         "tested": cli.run_files.of_now(cli.trainer),
     }
     for tta in found_by_tta:
@@ -102,8 +102,7 @@ def evaluation_metrics(evaluation: findings.Evaluation, class_names: Sequence[st
 
 def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> None:
     path = _result_file(cli, tta, "json")
-    about = {"checkpoint": cli.measured.path.name, "steps": cli.measured.steps_done, "tta": tta}
-    write_json(path, about | metrics)
+    write_json(path, {"checkpoint": cli.measured.path.name, "steps": cli.measured.steps_done, "tta": tta} | metrics)
     print(f"Written to {path}")
 
 

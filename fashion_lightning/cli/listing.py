@@ -46,10 +46,17 @@ def summary(run: Path) -> list[str]:
     stopped = progress.state if progress and progress.state in ("failed", "diverged") else "interrupted"
     begun = stopped if any(run.glob("checkpoints/*.ckpt")) else "empty"
     state = "finished" if fit else "training" if is_being_trained(run) else begun
-    accuracies = (best.get("val/accuracy"), test.get("accuracy"))
     origin = read_origin(run)
     label = ": ".join(str(origin[key]) for key in ("name", "note") if key in origin)
-    return [epochs, state, *("" if value is None else f"{100 * value:.2f} %" for value in accuracies), label]
+    return [
+        epochs,
+        state,
+        *(
+            "" if value is None else f"{100 * value:.2f} %"
+            for value in (best.get("val/accuracy"), test.get("accuracy"))
+        ),
+        label,
+    ]
 
 
 def compare(given: Namespace, _: Sequence[str]) -> None:

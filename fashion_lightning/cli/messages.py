@@ -79,7 +79,7 @@ class OneLineErrorParser(LightningArgumentParser):
 
 
 NOT_TELLING = re.compile(
-    r"Union subtypes|NoneType|Expected a path but|Expected one of \[-1\]|Expected a (?:list|a list, as .*)$"
+    r"Union subtypes|NoneType|Expected a path but|Expected one of \[-1\]|Expected a list$"
     r"|could not convert"
 )
 """Reasons to omit if jsonargparse gives several."""

@@ -58,7 +58,13 @@ class ImageSpec:
     def __post_init__(self) -> None:
         names = self.class_names  # shown as text; may come from a stranger's file
         plain = all(isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_CLASS_NAME for name in names)
-        if not plain or "" in names or not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names):
+        if (
+            not plain
+            or not isinstance(names, tuple)
+            or "" in names
+            or not 2 <= len(names) <= MOST_CLASSES
+            or len(set(names)) < len(names)
+        ):
             raise UserError(
                 f"its classes are not 2 to {MOST_CLASSES} different names of up to {LONGEST_CLASS_NAME} characters"
             )

@@ -69,6 +69,6 @@ def output_file(option: str, given: str, *suffixes: str) -> Path:
 
 def write_output(path: Path, content: bytes) -> None:
     """Replace a file in one step, following a symbolic link."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.resolve().parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.resolve()) as file:
         file.write(content)

@@ -5,7 +5,7 @@ The runs of a recipe make one row: mean ± standard deviation over their seeds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isclose
+from math import isclose, isfinite
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -65,7 +65,7 @@ class Column:
         if not values:
             return "–"
         text = f"{mean(values):,.{self.digits}f}"
-        if len(values) > 1 and (self.digits or len(set(values)) > 1):
+        if len(values) > 1 and all(map(isfinite, values)) and (self.digits or len(set(values)) > 1):
             text += f" ± {stdev(values):,.{self.digits}f}"
         return text if len(values) == len(group.runs) else f"{text} (n = {len(values)})"
 
@@ -211,7 +211,7 @@ def difference_rows(found: Sequence[dict[str, Any]]) -> Rows:
 def class_rows(groups: Sequence[Group]) -> Rows:
     """Return the F1 score of each class on the test images, in percent, for recipes that were tested."""
     tested = [(group, run.tests["none"]) for group in groups for run in group.runs if "none" in run.tests]
-    names = dict.fromkeys(name for _, metrics in tested for name in metrics["classes"])
+    names = dict.fromkeys(name for _, metrics in tested for name in metrics.get("classes") or {})
     by_class = [Column(name, name, ("tests", "none", "classes", name, "f1"), 100) for name in names]
     shown = {group.label: [column.text(group) for column in by_class] for group, _ in tested}
     return [["F1, %", *names], *([label, *cells] for label, cells in shown.items())]

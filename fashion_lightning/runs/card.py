@@ -90,7 +90,7 @@ def read_card(text: Any) -> Card:
     try:
         values = json.loads(text if len(text) <= MAX_CHARACTERS else "")
         return Card(**{**values, "images": ImageSpec.of(values["images"]), "limits": Limits(**values["limits"])})
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError("its card is damaged") from error
 
 

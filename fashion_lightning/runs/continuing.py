@@ -33,6 +33,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
         (command != "predict", ("data.val_size", "data.fold"), "some images would be both trained and validated on"),
         (is_fit, ("model.optimizer",), "the optimizer's state would not fit"),
         (is_fit, ("model.scheduler",), "the checkpoint's schedule would go on"),
+        (is_fit, ("trainer.fast_dev_run",), "a run of a few batches would replace its results"),
         (in_place, ("seed_everything",), "the run would mix two seeds"),
         (in_place, ("best_checkpoint",), "the record of the best epoch would be lost"),
         (within_epoch, OF_AN_EPOCH, "the checkpoint is from within an epoch, and the rest of that epoch would change"),

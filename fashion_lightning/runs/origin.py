@@ -68,7 +68,9 @@ def git_state(folder: Path) -> dict[str, str]:
         *("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"),
     )
     try:
-        done = subprocess.run(command, capture_output=True, timeout=GIT_TIMEOUT_S, check=True, encoding="utf-8")
+        done = subprocess.run(
+            command, capture_output=True, timeout=GIT_TIMEOUT_S, check=True, text=True, errors="replace"
+        )
     except (OSError, subprocess.SubprocessError):  # no git, or one that refuses this repository
         return {}
     commit, _, changed = done.stdout.strip().partition("-")
@@ -77,8 +79,8 @@ def git_state(folder: Path) -> dict[str, str]:
 
 def _processor() -> str:
     with contextlib.suppress(OSError):  # on Linux, Python knows only the architecture
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        told = dict(re.findall(r"^(model name|cpu family|model)\s*: (.+)$", text, re.MULTILINE))
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        told = dict(re.findall(r"^(model name|cpu family|model)\s*: (.+)$", cpuinfo, re.MULTILINE))
         if len(told) == 3:  # processors of one name may differ in vector width
             return f"{told['model name']} (family {told['cpu family']}, model {told['model']})"
     return platform.processor() or platform.machine()

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import glob
+import io
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any, get_args
 
 from fashion_lightning.data.tta import TTA, suffix
 from fashion_lightning.errors import UserError
-from fashion_lightning.files.bounded_yaml import read_json, read_yaml
+from fashion_lightning.files.bounded_yaml import read_bounded, read_json, read_yaml
 from fashion_lightning.runs.folder import FOLDER_OF_RECIPES, LOGS, find_run, run_dir_of, versions
 
 OBSERVATION = (
@@ -148,9 +149,9 @@ def read_results(run_dir: Path) -> RunResults:
 def read_predictions(run_dir: Path) -> dict[str, bool]:
     """Return from ``predictions.csv`` whether each test image was classified correctly; empty if there is no file."""
     try:
-        with (run_dir / "predictions.csv").open(encoding="utf-8", newline="") as file:
-            return {row["image"]: row["correct"] == "true" for row in csv.DictReader(file)}
-    except (OSError, KeyError, ValueError, csv.Error):
+        content = io.StringIO(read_bounded(run_dir / "predictions.csv", MAX_EVENT_BYTES).decode(), newline="")
+        return {row["image"]: row["correct"] == "true" for row in csv.DictReader(content)}
+    except (OSError, UserError, KeyError, ValueError, csv.Error):
         return {}
 
 
@@ -162,12 +163,9 @@ def has_report(run_dir: Path) -> bool:
 def read_report(path: Path, needed: Sequence[str]) -> dict[str, Any]:
     """Read the JSON of ``fit`` or ``test``; empty if it is missing, damaged or lacks one of the ``needed`` numbers."""
     report = read_json(path)
-    return (
-        report
-        if all(isinstance(report.get(name), int | float) for name in needed)
-        and isinstance(report.get("best") or {}, dict)
-        else {}
-    )
+    best = report.get("best") or {}
+    values = [*map(report.get, needed), *(best.values() if isinstance(best, dict) else [None])]
+    return report if all(isinstance(value, int | float) for value in values) else {}
 
 
 def read_curve(run_dir: Path, tag: str) -> dict[int, float]:
