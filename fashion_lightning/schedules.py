@@ -87,5 +87,13 @@ def steps_of_run(trainer: Trainer) -> int:
     """
     check_length(trainer)
     steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    limits = (trainer.max_steps, (trainer.max_epochs or -1) * steps_per_epoch)
+    # Counted from this epoch's first step: earlier epochs may have had other steps, by other batches or processes.
+    batches = trainer.fit_loop.epoch_loop.batch_progress
+    begun = 0 if batches.is_last_batch else batches.current.processed // trainer.accumulate_grad_batches
+    limits = (
+        trainer.max_steps,
+        trainer.global_step - begun + (trainer.max_epochs - trainer.current_epoch) * steps_per_epoch
+        if trainer.max_epochs and trainer.max_epochs > 0
+        else -1,
+    )
     return int(min(limit for limit in limits if limit > 0))

@@ -117,6 +117,7 @@ def test_a_class_goes_by_its_name(typed: list[str], path: str) -> None:
         (["--config", "presets/profile"], "cnn_profile"),
         (["--config", "presets/every_epoch"], "cnn"),
         (["--data.folder", "null"], "cnn"),
+        (["--network", '{"class_path": "my_package.MyNetwork"}'], "MyNetwork"),
     ],
 )
 def test_experiments_and_other_networks_do_not_lie_among_the_runs_of_a_recipe(typed: list[str], name: str) -> None:

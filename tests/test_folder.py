@@ -252,7 +252,7 @@ def test_a_run_that_goes_on_keeps_its_origin_and_adds_how(cli: Run, recipe: Path
     cli("fit", "--ckpt_path", RUN, "--trainer.max_epochs", "2", "--note", "longer")
     told = read_origin(RUN)
     (again,) = told.pop("continued")
-    assert told == before
+    assert told == {**before, "note": "longer"}
     assert (again["after_steps"], again["note"]) == (10, "longer")
     cli("fit", "--ckpt_path", RUN, "--trainer.max_epochs", "3", "--name", "new")
     assert read_origin(RUN)["name"] == "new"

@@ -168,6 +168,7 @@ MISTAKES: list[tuple[str, str]] = [
         "repeat --config tiny.yaml --folds 5 --seeds 3",
         "--folds trains one fit for each fold, with a seed of its own: leave",
     ),
+    ("repeat --config tiny.yaml --folds 5 --fold 2/5", "with a seed of its own: leave --seeds and --fold out"),
     ("repeat --config tiny.yaml --seed_everything 3", "leave --seed_everything out."),
     ("repeat --ckpt_path=RUN", "leave --ckpt_path out."),
     ("repeat --config tiny.yaml --data.batch_sise 3", "batch_sise"),

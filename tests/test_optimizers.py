@@ -148,7 +148,13 @@ def test_after_the_end_the_final_rate_stays() -> None:
 )
 def test_a_run_ends_at_the_first_of_its_limits(max_steps: int, max_epochs: int | None, steps: int | None) -> None:
     trainer = mock.Mock(Trainer, max_steps=max_steps, max_epochs=max_epochs)
-    trainer.configure_mock(num_training_batches=7, accumulate_grad_batches=2)
+    trainer.configure_mock(
+        num_training_batches=7,
+        accumulate_grad_batches=2,
+        global_step=0,
+        current_epoch=0,
+        fit_loop=mock.Mock(**{"epoch_loop.batch_progress.is_last_batch": True}),
+    )
     if steps is None:
         with pytest.raises(UserError, match="needs the length of the run"):
             steps_of_run(trainer)

@@ -238,7 +238,7 @@ def test_weights_are_fine_tuned_and_freeze_trains_the_head_alone(shapes: Path, t
     fast = (*FAST, "--data.folder", shapes, "--weights", trained)
     assert "new: head.weight" in cli("fit", *fast, "--freeze")
     before = fashion_lightning.load(trained).network.state_dict()
-    after = fashion_lightning.load("shapes_from_tiny").network.state_dict()
+    after = fashion_lightning.load("shapes_from_tiny_version_0").network.state_dict()
     changed = {name for name in after if after[name].shape != before[name].shape or (after[name] != before[name]).any()}
     assert changed == {"head.weight"}
     assert "give the other layers' weights" in cli("fit", "--freeze", exits=2)

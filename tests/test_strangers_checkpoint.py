@@ -224,7 +224,7 @@ def test_a_network_of_ones_own_is_used_if_it_is_named() -> None:
     named = "tests.networks.WithDropout"
     content = {f"network.{name}": tensor for name, tensor in WithDropout().state_dict().items()}
     path = checkpoint(card=network(named), state_dict=content)
-    with pytest.raises(UserError, match=f"its network is {named}. If you trust it, name it: --model.network"):
+    with pytest.raises(UserError, match=f"its network is {named}. If you trust it, name it: --network"):
         fashion_lightning.load(path)
     assert type(fashion_lightning.load(path, named).network).__name__ == "WithDropout"
 
@@ -280,7 +280,7 @@ def test_a_new_run_starts_from_weights(cli: Run, trained: Path) -> None:
         "fit", "--weights", trained, "--data.batch_size", "50", "--trainer.max_epochs", "1", "--data.val_size=100"
     )
     assert f"Weights of {trained}/checkpoints/best.ckpt: 43 of 43 tensors taken" in printed
-    run = Path("tensorboard_logs/cnn_from_tiny/version_0")  # no run of cnn
+    run = Path("tensorboard_logs/cnn_from_tiny_version_0/version_0")  # no run of cnn
     assert fashion_lightning.load(run).state_dict()["network.stem.0.weight"].size(0) == 4
     printed = cli(
         "fit",

@@ -42,9 +42,12 @@ class LearningRateRangeTest(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.groups = groups_of_lr(trainer.optimizers[0])
-        if trainer.accumulate_grad_batches != 1 or not (trainer.loggers or trainer.fast_dev_run):
+        if trainer.accumulate_grad_batches != 1 or (
+            not trainer.fast_dev_run and (not trainer.loggers or trainer.estimated_stepping_batches < FEWEST)
+        ):
             raise UserError(
-                "The range test draws each step's loss: leave out accumulate_grad_batches and `logger: false`."
+                f"The range test draws the loss of at least {FEWEST} steps: leave out accumulate_grad_batches and"
+                " `logger: false`, and train long enough."
             )
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

@@ -103,4 +103,7 @@ class RunFiles(Callback):
             return
         epochs = max(0, trainer.max_epochs or 0) or None
         now = progress.Progress(epoch, epochs, trainer.global_step, state, os.getpid(), torch.get_num_threads())
-        progress.write_progress(self.run_dir, now)
+        # The number of threads that the run began with; another number is for this time only.
+        progress.write_progress(
+            self.run_dir, now._replace(threads=(progress.read_progress(self.run_dir) or now).threads)
+        )

@@ -83,13 +83,15 @@ def complete(
         own = check_name(Path(typed["--data.folder"]).resolve().name, "The folder of --data.folder")
         name = own if name == "own_pictures" else f"{name}_{own}"
     if weights is not None:  # so that `repeat` and `compare` tell such runs from those that started at random
-        source = weights.run_dir.parent.name if weights.run_dir else weights.path.stem
+        source = "_".join(weights.run_dir.parts[-2:]) if weights.run_dir else weights.path.stem
         name = check_name(f"{name}_from_{source}", f"The name of {weights.path}")
     base = checkpoint or weights
     if base is not None and base.is_own:  # the user wrote its config.yaml
         named |= _named_classes([], configs)
     own_modules.look_in_working_folder(named)
-    if typed.get("--model.optimizer", "null") != "null" and not any(option.endswith(".lr") for option in typed):
+    if typed.get("--model.optimizer", "null") != "null" and not any(
+        option.endswith(".lr") or "init_args" in typed["--model.optimizer"] for option in typed
+    ):
         print("The learning rate stays as it was set for the previous optimizer; --lr sets another.", flush=True)
     _add_callbacks_up(configs, replaced="--trainer.callbacks" in typed)
     # As text: jsonargparse would read the files in the locale's encoding.
@@ -101,7 +103,7 @@ def _name_of_folder(name: str, network: str, configs: Sequence[dict[str, Any]]) 
     """Return the network's class name if the user chose another network than the recipe's, else the recipe's name."""
     networks = [*(config.get("model", {}).get("network") for config in configs), network]
     paths = [str(each.get("class_path") if isinstance(each, dict) else each) for each in networks]
-    classes = [path.rpartition(".")[2] for path in paths if own_modules.IMPORT_PATH.fullmatch(path)]
+    classes = [found[0].rpartition(".")[2] for path in paths if (found := own_modules.IMPORT_PATH.search(path))]
     return classes[-1] if classes and classes[-1] != classes[0] else name
 
 
@@ -118,7 +120,7 @@ def _resolve(
     if goes_on and run_dir is not None and folder.lies_in(run_dir, logs) and processes.is_first_process():
         lock_run(run_dir)  # before the checkpoint is read, which a running fit replaces
     checkpoint = find_checkpoint(place, "last" if command == "fit" else "best", logs, named)
-    if place != Path(given).expanduser():
+    if place != Path(given).expanduser() and (place.is_dir() or place.parent == folder.WEIGHTS):
         about = "no run yet, so the weights that come with the package are used"
         if place.is_dir():
             network = checkpoint.config["model"]["network"]["class_path"].rpartition(".")[2]
@@ -141,10 +143,15 @@ def _add_callbacks_up(configs: Sequence[dict[str, Any]], replaced: bool) -> None
 
 
 def _named_classes(settings: Sequence[str], configs: Sequence[dict[str, Any]]) -> set[str]:
-    """Collect the import paths that the user named for parts of the model or for callbacks."""
-    parts = [[config.get("model"), config.get("trainer", {}).get("callbacks")] for config in configs]
-    of_parts = [setting for setting in settings if setting.startswith(("--model.", "--trainer.callbacks"))]
-    return own_modules.import_paths([*parts, *(setting.partition("=")[2] for setting in of_parts)])
+    """Collect the import paths that the user named for parts of the model or of the Trainer."""
+    parts = [
+        [config.get("model"), *map(config.get("trainer", {}).get, ("callbacks", "logger", "profiler"))]
+        for config in configs
+    ]
+    flags = ("--model.", "--trainer.callbacks", "--trainer.logger", "--trainer.profiler")
+    return own_modules.import_paths(
+        [*parts, *(setting.partition("=")[2] for setting in settings if setting.startswith(flags))]
+    )
 
 
 def _read_config(file: Path) -> dict[str, Any]:

@@ -34,7 +34,10 @@ def export(given: Namespace, _: Sequence[str]) -> None:
 
     classifier = load(checkpoint.path, given.network, given.runs)
     classifier.tta = given.tta or classifier.tta
-    root, folder = vars(given)["data.root"], checkpoint.config["data"].get("folder")
+    root, folder = (
+        vars(given)["data.root"] or checkpoint.config["data"].get("root"),
+        checkpoint.config["data"].get("folder"),
+    )
     what, known = "training images", classifier.images
     if known == FASHION_MNIST:
         images = source.load("train", None if root is None else Path(root).expanduser())[0]

@@ -111,9 +111,11 @@ def _keep_threads(run_dir: Path) -> None:
 
 def _print_start(checkpoint: Checkpoint | None, trainer: Trainer, run_dir: Path | None) -> None:
     """Print where a fit writes, its precision and seed, and from where it continues."""
-    where = run_dir or "none, nothing is saved (fast_dev_run)"
     several = f"   processes: {trainer.world_size}" if trainer.world_size > 1 else ""
-    print(f"Run folder: {where}   precision: {trainer.precision}   seed: {run_seed()}{several}")
+    print(
+        f"Run folder: {run_dir or 'none, nothing is saved (fast_dev_run)'}   precision: {trainer.precision}"
+        f"   seed: {run_seed()}{several}"
+    )
     if checkpoint is not None:
         begun, batches = checkpoint.loop["epoch_progress"]["current"]["started"], checkpoint.batches_of_epoch_done
         place = (

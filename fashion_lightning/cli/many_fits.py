@@ -27,8 +27,8 @@ from fashion_lightning.sweeps import fits
 
 def repeat(given: Namespace, fit_options: Sequence[str]) -> None:
     """Fit a recipe with several seeds."""
-    if given.folds and given.seeds:
-        raise UserError("--folds trains one fit for each fold, with a seed of its own: leave --seeds out.")
+    if given.folds and (given.seeds or any(option.startswith("--data.fold=") for option in fit_options)):
+        raise UserError("--folds trains one fit for each fold, with a seed of its own: leave --seeds and --fold out.")
     name, config = fit_settings([*fit_options, *([f"--data.fold=1/{given.folds}"] if given.folds else [])])
     fits.repeat(name, config, fit_options, given.folds or given.seeds or 5, given.processes, given.test, given.folds)
 

@@ -67,7 +67,7 @@ def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tup
     pictures, class_names = list[Picture](), list[str]()
     for place in places:
         *above, class_name = place.parts[:-1] or ["", ""]
-        is_picture = (mimetypes.guess_type(place)[0] or "").startswith("image/")
+        is_picture = (mimetypes.guess_type(place, strict=False)[0] or "").startswith("image/")
         known = not above if not has_parts else len(above) == 1 and above[0].lower() in PARTS
         if not known and is_picture:
             raise UserError(f"{folder / place} is not directly in a class folder. Place pictures like {expected}.")
@@ -82,7 +82,11 @@ def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tup
             f" folder of its own: {expected}. Pictures within a table or an archive must become files first."
         )
     folders = (path.relative_to(folder) for path in folder.glob("*/*" if has_parts else "*") if path.is_dir())
-    if empty := {path.name for path in folders if not any(map(is_hidden, path.parts))} - {*class_names}:
+    if empty := {
+        path.name
+        for path in folders
+        if not any(map(is_hidden, path.parts)) and (not has_parts or path.parts[0].lower() in PARTS)
+    } - {*class_names}:
         raise UserError(f"{folder} has no pictures to train on for the class {min(empty)}. Add some, or remove it.")
     return pictures, tuple(class_names)
 
@@ -100,8 +104,8 @@ def _idx_files(folder: Path, files: list[Path]) -> tuple[list[Picture], tuple[st
                 f" {part} with. Keep one data set in a folder: training and test files."
             )
         images, labels = (parse_idx(content_of(path), path) for path in pair)
-        if images.ndim != 3 or len(labels) != len(images):
-            raise UserError(f"{file} does not hold grey images, one for each label of {pair[1].name}.")
+        if images.ndim != 3 or len(labels) != len(images) or images.min(initial=0) < 0 or images.max(initial=0) > 255:
+            raise UserError(f"{file} does not hold grey images from 0 to 255, one for each label of {pair[1].name}.")
         arrays[part] = images.astype(np.uint8), labels.reshape(len(labels), -1)[:, 0]  # QMNIST has more columns
     if "train" not in arrays:
         raise UserError(f"{folder} holds no images to train with, such as train-images-idx3-ubyte.")

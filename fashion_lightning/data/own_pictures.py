@@ -70,7 +70,7 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
     """
     pictures, class_names, files = find(folder)
     first = pictures[0].source
-    size = size or (28 if isinstance(first, Path) else min(128, max(8, *first.shape)))
+    size = (28 if isinstance(first, Path) else min(128, max(8, *first.shape))) if size is None else size
     channels = channels or (3 if isinstance(first, Path) else 1)
     try:
         images = ImageSpec(class_names, size, channels, (0.5,) * channels, (0.5,) * channels)
@@ -83,7 +83,7 @@ def load(folder: Path, size: int | None = None, channels: int | None = None) -> 
             f"The pictures of {folder} need {needed / 1e9:.1f} GB of memory, more than half of this machine's"
             f" {memory / 1e9:.1f} GB. Choose a smaller --data.size than {size}, or leave pictures out."
         )
-    version = 3  # of the preparation and of the file's format
+    version = 4  # of the preparation and of the file's format
     place, key = (
         json.dumps([version, str(folder.resolve()), size, channels, *more]) for more in ([], [*files, formats()])
     )
@@ -152,7 +152,7 @@ def _prepared(folder: Path, found: Sequence[Picture], spec: ImageSpec) -> dict[s
     mean, std = (tuple(round(max(value, 0.001), 4) for value in moment.tolist()) for moment in moments)
     files = [  # of the test pictures, which came last
         str(picture.source.relative_to(folder)) if isinstance(picture.source, Path) else str(number)
-        for number, picture in enumerate(kept)
+        for number, picture in zip(sorted(for_test) if is_drawn else range(len(kept)), kept, strict=False)
     ]
     return {
         "splits": splits,

@@ -12,7 +12,8 @@ from fashion_lightning.errors import UserError
 
 MAX_BYTES = 256 * 1024
 
-MAX_JSON_BYTES = 1024 * 1024
+MAX_JSON_BYTES = 16 * 1024 * 1024
+"""The confusion matrix of 1,000 classes takes 10 MB."""
 
 
 def read_yaml(path: Path) -> Any:

@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -136,13 +136,16 @@ def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
 
 def upright(picture: Image.Image) -> Image.Image:
     """Apply EXIF orientation, fill transparent parts with white, and return RGB of at most ``LONGEST_EDGE`` pixels."""
+    with suppress(SyntaxError):  # damaged EXIF data, which PIL then ignores
+        picture.getexif()
     picture = in_eight_bits(ImageOps.exif_transpose(picture))
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
     picture = picture.convert("RGB")
-    if max(picture.size) > LONGEST_EDGE:
-        picture = ImageOps.contain(picture, (LONGEST_EDGE, LONGEST_EDGE), Image.Resampling.BOX)
+    if (longest := max(picture.size)) > LONGEST_EDGE:  # as ImageOps.contain, but never below one pixel
+        picture = picture.resize(
+            [max(1, round(edge / longest * LONGEST_EDGE)) for edge in picture.size], Image.Resampling.BOX
+        )
     return picture
 
 
@@ -150,6 +153,8 @@ def in_eight_bits(picture: Image.Image) -> Image.Image:
     """Scale 16-bit or float pixels to 8 bits; PIL would clip values above 255."""
     if not picture.mode.startswith(("I", "F")):
         return picture
-    values = np.asarray(picture).astype(np.float64)
+    values = np.where(  # a PNG's transparent level becomes white
+        np.asarray(picture) == picture.info.get("transparency", np.nan), 65535, np.asarray(picture)
+    ).astype(np.float64)
     low, high = (0.0, 65535.0) if picture.mode.startswith("I") else (float(values.min()), float(values.max()))
     return Image.fromarray(np.clip(((values - low) * 255 / max(high - low, 1e-9)).round(), 0, 255).astype(np.uint8))

@@ -40,7 +40,7 @@ def find_pictures(patterns: list[str]) -> list[Path]:
         if other := next((match for match in matches if not match.is_file()), None):
             raise UserError(f"--images: {other} is not a file.")  # reading a FIFO would block
         found += matches
-    return found
+    return list(dict.fromkeys(found))
 
 
 class Photographs(NamedTuple):
@@ -63,7 +63,7 @@ def read_pictures(paths: list[Path], images: ImageSpec = FASHION_MNIST, show_pro
     broken: list[str] = []
     read = dict(read_each(paths, lambda path: read_picture(path, images).pixels, broken, show_progress))
     if not read:
-        raise UserError(broken[0])
+        raise UserError("; ".join(broken))
     return Photographs(list(read), channels_first(list(read.values())), broken)
 
 

@@ -20,7 +20,7 @@ Rows = list[list[str]]
 IMAGES = ("data.folder", "data.photographs")
 """Settings that choose the images of a run."""
 
-SPLIT = (*IMAGES, "data.val_size", "data.fold")
+SPLIT = (*IMAGES, "data.val_size", "data.fold", "trainer.limit_val_batches")
 """Settings that choose a run's validation images."""
 
 VALIDATION = ("val/loss", "val/accuracy", "val/top5")
@@ -174,7 +174,10 @@ def differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
         for group in groups[1:]:
             samples = [column.values(each) for each in (group, groups[0])]
             chosen_by = SPLIT if column.name.startswith("val") else IMAGES
-            images = {tuple(map(each.runs[0].settings.get, chosen_by)) for each in (group, groups[0])}
+            images = {  # which ones, and how many: a limit_ setting may lower the number
+                (*map(each.runs[0].settings.get, chosen_by), Column("", "", (*column.place[:-1], "images")).text(each))
+                for each in (group, groups[0])
+            }
             if not all(samples) or len(images) > 1:
                 continue
             right = [_right(column, each) for each in (group, groups[0])]
@@ -213,8 +216,8 @@ def class_rows(groups: Sequence[Group]) -> Rows:
     tested = [(group, run.tests["none"]) for group in groups for run in group.runs if "none" in run.tests]
     names = dict.fromkeys(name for _, metrics in tested for name in metrics.get("classes") or {})
     by_class = [Column(name, name, ("tests", "none", "classes", name, "f1"), 100) for name in names]
-    shown = {group.label: [column.text(group) for column in by_class] for group, _ in tested}
-    return [["F1, %", *names], *([label, *cells] for label, cells in shown.items())]
+    shown = {id(group): [group.label, *(column.text(group) for column in by_class)] for group, _ in tested}
+    return [["F1, %", *names], *shown.values()]
 
 
 def run_records(groups: Sequence[Group]) -> list[dict[str, Any]]:

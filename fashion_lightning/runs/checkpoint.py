@@ -148,7 +148,13 @@ def read_checkpoint(path: Path, logs: Path = LOGS, named: Collection[str] = ()) 
     if not isinstance(own, dict) or own.get("run") != run_id:
         raise UserError(f"{path} belongs to another run than the folder it lies in; move it elsewhere to use it.")
     settings = read_yaml(file) if file.is_file() else parse_yaml(own["config"], f"The config in {path}")
-    if not isinstance(settings, dict) or not isinstance(settings.get("model"), dict):
-        raise UserError(f"{file} holds no settings. Delete it to use those of the checkpoint.")
+    if (
+        not isinstance(settings, dict)
+        or not isinstance(settings.get("model"), dict)
+        or not isinstance(settings["model"].get("network"), dict)
+    ):
+        raise UserError(
+            f"{file} holds no settings, or no network with a class_path. Delete it to use those of the checkpoint."
+        )
     limits = Limits(**own.get("limits", {}))
     return Checkpoint(path, run_dir, own["name"], content["state_dict"], settings, content, limits)

@@ -14,7 +14,7 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.folder import as_typed
 
 OF_AN_EPOCH = (
-    *("data.batch_size", "data.train_size", "data.prune"),
+    *("data.batch_size", "data.train_size", "data.prune", "data.balanced"),
     *("trainer.limit_train_batches", "trainer.accumulate_grad_batches"),
 )
 """Settings that decide which batches an epoch consists of."""
@@ -88,7 +88,7 @@ def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, state in checkpoint.content["optimizer_states"][0]["state"].items():
         for name, value in state.items():
-            expected = torch.Size() if name in ("step", "eta", "mu") else parameters[index].shape
+            expected = torch.Size() if name in ("step", "eta", "mu", "mu_product") else parameters[index].shape
             if isinstance(value, Tensor) and (value.shape != expected or not value.is_floating_point()):
                 raise UserError(
                     f"The optimizer state in {checkpoint.path} is damaged: {name} of parameter {index} is"

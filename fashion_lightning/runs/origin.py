@@ -1,7 +1,7 @@
 """Record a run's origin in its ``run.json``, for people and reports; commands use only the name.
 
 run        the id that its checkpoints contain (``runs/folder.py``)
-name       the latest name that the user gave it
+name, note the latest that the user gave it
 origin     name, note, start, command line, commit, versions, machine
 continued  the same for each time that the run was continued, and the step
 """
@@ -79,8 +79,8 @@ def git_state(folder: Path) -> dict[str, str]:
 
 def _processor() -> str:
     with contextlib.suppress(OSError):  # on Linux, Python knows only the architecture
-        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        told = dict(re.findall(r"^(model name|cpu family|model)\s*: (.+)$", cpuinfo, re.MULTILINE))
+        content = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        told = dict(re.findall(r"^(model name|cpu family|model)\s*: (.+)$", content, re.MULTILINE))
         if len(told) == 3:  # processors of one name may differ in vector width
             return f"{told['model name']} (family {told['cpu family']}, model {told['model']})"
     return platform.processor() or platform.machine()
@@ -96,7 +96,7 @@ def record_origin(run_dir: Path, origin: dict[str, Any], steps: int = 0) -> None
         content["continued"] = [*content.get("continued", []), {"after_steps": steps, **origin}][-MOST_CONTINUED:]
     else:
         content["origin"] = origin
-    content["name"] = origin.get("name") or content.get("name")
+    content |= {key: origin.get(key) or content.get(key) for key in ("name", "note")}
     with contextlib.suppress(OSError):
         write_json(run_dir / RUN_FILE, content)
 
@@ -107,8 +107,9 @@ def read_origin(run_dir: Path) -> dict[str, Any]:
     Returns:
         ``name``, ``note``, ``started`` (ISO 8601, UTC), ``command``; ``git`` (``commit`` and ``state`` of the working
         folder); ``versions``, by library; ``machine`` (``processor``, ``cores``, ``threads``, ``gpu``);
-        ``continued``, a list of the same with ``after_steps``. ``name`` is the latest. Missing entries are left out.
+        ``continued``, a list of the same with ``after_steps``. Name and note are the latest. Missing entries are
+        left out.
     """
     content = read_json(run_dir / RUN_FILE)
     origin = content["origin"] if isinstance(content.get("origin"), dict) else {}
-    return {**origin, **{key: content[key] for key in ("name", "continued") if content.get(key)}}
+    return {**origin, **{key: content[key] for key in ("name", "note", "continued") if content.get(key)}}

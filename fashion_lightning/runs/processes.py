@@ -29,7 +29,7 @@ SIGNALS = tuple(
 """Signals that ask a process to end: of Ctrl-C, of systemd and ``timeout``, of a SLURM job that asks for it, and of a
 closed terminal, unless ``nohup`` started the process."""
 
-PYTHON = (sys.executable, *([] if Path.cwd() == Path(__file__).parents[2] else ["-P"]))
+PYTHON = (sys.executable, *([] if Path().samefile(Path(__file__).parents[2]) else ["-P"]))
 """Python; imports from the working folder only if that is our checkout: another folder may hold a ``random.py``."""
 
 PROGRAM = (*PYTHON, "-m", "fashion_lightning")

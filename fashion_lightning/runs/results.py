@@ -135,7 +135,7 @@ def read_results(run_dir: Path) -> RunResults:
         started = (run_dir / "checkpoints" / "last.ckpt").is_file()
         raise UserError("not finished" if started else "no results")
     best = fit.get("best") or {}
-    if not {"epoch", "steps", "val/accuracy", "val/loss"} <= best.keys():
+    if not {"epoch", "steps"} <= best.keys():
         raise UserError("no validation metrics")
     tests = {}
     for tta in get_args(TTA):

@@ -51,7 +51,7 @@ def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Te
         class_path = card.network["class_path"]
         if class_path not in OURS and class_path not in named:  # not imported
             raise UserError(
-                f"its network is {class_path}. If you trust it, name it: --model.network {class_path}"
+                f"its network is {class_path}. If you trust it, name it: --network {class_path}"
                 f"{f'. If you keep runs there: --ckpt_path {as_typed(run)}' if (run := run_dir_of(path)) else ''}"
             )
         weights = _plain_weights(state_dict, 2 * path.stat().st_size)
@@ -175,8 +175,14 @@ def _check_fit(card: Card, weights: Mapping[str, "Tensor"]) -> None:
 
 
 def put_in(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> None:
-    """Load weights into a network that may be on the ``meta`` device."""
-    network.load_state_dict({name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}, assign=True)
+    """Load weights, in float32, into a network that may be on the ``meta`` device."""
+    network.load_state_dict(
+        {
+            name.removeprefix(PREFIX): tensor.float() if tensor.is_floating_point() else tensor
+            for name, tensor in weights.items()
+        },
+        assign=True,
+    )
 
 
 def start_from(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> str:

@@ -62,13 +62,13 @@ def frame_of(box: str) -> Box | None:
     """Parse the frame of a request; ``None`` if it has none.
 
     Raises:
-        UserError: it is not a box, or reaches more than the picture's size beyond the picture.
+        UserError: it is not a box, or its area is more than 16 times that of the picture, which bounds the memory.
     """
     if not box:
         return None
     with contextlib.suppress(ValueError):
         left, top, right, bottom = map(float, box.split(","))
-        if -1 <= left < right <= 2 and -1 <= top < bottom <= 2:
+        if -99 <= left < right <= 100 and -99 <= top < bottom <= 100 and (right - left) * (bottom - top) <= 16:
             return left, top, right, bottom
     raise UserError("The box must be left, top, right and bottom as fractions of the picture: 0.1,0.2,0.6,0.7")
 

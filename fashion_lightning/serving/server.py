@@ -42,7 +42,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address, family=family, dualstack_ipv6=host == "::")
-    except (socket.gaierror, UnicodeError) as error:
+    except (socket.gaierror, ValueError) as error:  # ValueError: not a name, or `::` without IPv6
         raise UserError(f"--host {host} is not a name or IP address of this machine.") from error
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)

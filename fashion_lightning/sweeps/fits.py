@@ -80,7 +80,8 @@ class Fits:
         # Unbuffered: otherwise an error could come before earlier output, and not be the last line.
         environment = {RUN_DIR: str(run_dir), "PYTHONUNBUFFERED": "1"}
         run_dir.mkdir(parents=True, exist_ok=True)
-        if self.threads is not None and read_progress(run_dir) is None:  # a continued run keeps its number
+        # A run that continues keeps its number of threads.
+        if self.threads is not None and not (read_progress(run_dir) and any(run_dir.glob("checkpoints/*.ckpt"))):
             environment["OMP_NUM_THREADS"] = str(self.threads)
         epoch = 0
         with tempfile.TemporaryFile() as output:
@@ -90,7 +91,11 @@ class Fits:
             try:
                 while process.poll() is None and not self.stopping.wait(POLL_SECONDS):
                     progress = read_progress(run_dir)
-                    if progress is not None and progress.pid == process.pid and progress.epoch > epoch:
+                    if (
+                        progress is not None
+                        and progress.pid == process.pid
+                        and epoch < progress.epoch != progress.epochs
+                    ):
                         epoch = progress.epoch
                         each_epoch()
             finally:
@@ -191,11 +196,15 @@ class Repetition:
             fits.run(fit_command(run_dir, [*self.fit_options, *begin], self.config), run_dir)
         results = read_results(run_dir)
         if self.test and not {"none", self.tta} <= results.tests.keys():
-            flags = [*flags_to_continue(self.config, FOR_TESTS), f"--model.tta={self.tta}"]
-            fits.run(["test", "--ckpt_path", str(run_dir), *flags], run_dir)
+            command = ["test", "--ckpt_path", str(run_dir), *flags_to_continue(self.config, FOR_TESTS)]
+            fits.run([*command, f"--model.tta={self.tta}"], run_dir)
             results = read_results(run_dir)
         tested = f"   test {100 * results.tests['none']['accuracy']:.2f} %" if "none" in results.tests else ""
-        validated = f"validation {100 * results.fit['best']['val/accuracy']:.2f} %"
+        validated = (
+            f"validation {100 * results.fit['best']['val/accuracy']:.2f} %"
+            if "val/accuracy" in results.fit["best"]
+            else "not validated"  # a metric of training chose the epoch
+        )
         fits.end(label, f"{validated}{tested}   {results.fit['fit_seconds']:.0f} s   {run_dir}")
 
 

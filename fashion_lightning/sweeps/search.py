@@ -150,10 +150,12 @@ def sweep(
     folder = Path(config["trainer"]["default_root_dir"]).expanduser() / name
     monitor = config["best_checkpoint"]["monitor"]
     definition = {key: value for key, value in recipe_settings(config).items() if key not in space}
-    definition |= {f"{key} in the space": str(found) for key, found in space.items()}
-    definition["monitor"] = monitor
-    warmup = int(config["trainer"]["max_epochs"] or 0) // 4 + 1
-    pruning = optuna.pruners.NopPruner() if pruner == "none" else optuna.pruners.MedianPruner(n_warmup_steps=warmup)
+    definition |= {**{f"{key} in the space": str(found) for key, found in space.items()}, "monitor": monitor}
+    pruning = (
+        optuna.pruners.NopPruner()
+        if pruner == "none"
+        else optuna.pruners.MedianPruner(n_warmup_steps=int(config["trainer"]["max_epochs"] or 0) // 4 + 1)
+    )
     optuna.logging.set_verbosity(logging.ERROR)
     fits, url = Fits(processes), storage_url(storage, folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -223,4 +225,4 @@ def recipe_of(run_dir: Path) -> str:
 def metric(name: str, value: float) -> str:
     """Return ``validation accuracy 91.23 %`` or ``validation loss 0.2345``."""
     title = name.replace("val/", "validation ").replace("train/", "training ").replace("top5", "top-5")
-    return f"{title} {value:.4f}" if name.endswith("loss") else f"{title} {percent(value)}"
+    return f"{title} {percent(value)}" if name.endswith(("accuracy", "top5")) else f"{title} {value:.4f}"

@@ -35,7 +35,8 @@ async function ask(picture, signal, box = null) {
   try {
     response = await fetch(box ? `classify?box=${box}` : "classify", { method: "POST", body: picture, headers: { "Content-Type": type }, signal });
   } catch {
-    throw new Error("The server does not answer. Is it still running?");
+    const readable = await picture.slice(0, 1).arrayBuffer().then(() => true, () => false);
+    throw new Error(readable ? "The server does not answer. Is it still running?" : "This file cannot be read.");
   }
   const said = await response.json().catch(() => ({ detail: `The server answers with an error (${response.status}).` }));
   if (!response.ok) throw new Error(said.detail);
@@ -71,7 +72,7 @@ const fingers = new Map(); // positions by pointer; pulling the corner is a pinc
 function showOriginal(picture, box) {
   const original = byId("original");
   URL.revokeObjectURL(original.src);
-  zoom.max = Math.min(250, 200 / Math.max(box[2] - box[0], box[3] - box[1])); // so that the frame stays a square and within reach
+  zoom.max = Math.min(250, 395 / Math.sqrt((box[2] - box[0]) * (box[3] - box[1]))); // within the server's limit
   [framed, found, zoom.value] = [picture, box, 100];
   original.onload = () => {
     area.hidden = byId("size").hidden = false;
@@ -92,7 +93,7 @@ async function reframe(across = 0, down = 0) {
   const sides = [across, down].map((shift, axis) => {
     const middle = Math.min(1, Math.max(0, (seen[axis] + seen[axis + 2]) / 2 + shift));
     const half = ((found[axis + 2] - found[axis]) * zoom.value) / 200;
-    return [Math.max(-1, middle - half), Math.min(2, middle + half)];
+    return [middle - half, middle + half];
   });
   place([0, 1].flatMap((end) => sides.map((side) => side[end])));
   moved = true;
