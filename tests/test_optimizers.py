@@ -143,16 +143,22 @@ def test_after_the_end_the_final_rate_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_steps", "max_epochs", "steps"),
-    [(-1, 3, 12), (5, 3, 5), (50, 3, 12), (1, None, 1), (5, -1, 5), (-1, 1, 4), (-1, -1, None), (-1, None, None)],
+    ("max_steps", "max_epochs", "done", "steps"),
+    [
+        *((-1, 3, (0, 0), 12), (5, 3, (0, 0), 5), (50, 3, (0, 0), 12), (1, None, (0, 0), 1), (5, -1, (0, 0), 5)),
+        *((-1, 1, (0, 0), 4), (-1, -1, (0, 0), None), (-1, None, (0, 0), None)),
+        *((-1, 3, (1, 4), 12), (-1, 3, (1, 9), 17)),  # the first epoch had 4 steps, or 9
+    ],
 )
-def test_a_run_ends_at_the_first_of_its_limits(max_steps: int, max_epochs: int | None, steps: int | None) -> None:
+def test_a_run_ends_at_the_first_of_its_limits(
+    max_steps: int, max_epochs: int | None, done: tuple[int, int], steps: int | None
+) -> None:
     trainer = mock.Mock(Trainer, max_steps=max_steps, max_epochs=max_epochs)
     trainer.configure_mock(
         num_training_batches=7,
         accumulate_grad_batches=2,
-        global_step=0,
-        current_epoch=0,
+        current_epoch=done[0],
+        global_step=done[1],
         fit_loop=mock.Mock(**{"epoch_loop.batch_progress.is_last_batch": True}),
     )
     if steps is None:
