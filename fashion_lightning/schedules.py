@@ -88,7 +88,7 @@ def steps_of_run(trainer: Trainer) -> int:
     check_length(trainer)
     steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
     # Counted from this epoch's first step: earlier epochs may have had other steps, by other batches or processes.
-    batches = trainer.fit_loop.epoch_loop.batch_progress
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress
     begun = 0 if batches.is_last_batch else batches.current.processed // trainer.accumulate_grad_batches
     limits = (
         trainer.max_steps,

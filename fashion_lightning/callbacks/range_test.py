@@ -43,7 +43,8 @@ class LearningRateRangeTest(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.groups = groups_of_lr(trainer.optimizers[0])
         if trainer.accumulate_grad_batches != 1 or (
-            not trainer.fast_dev_run and (not trainer.loggers or trainer.estimated_stepping_batches < FEWEST)
+            not trainer.fast_dev_run  # type: ignore[attr-defined]
+            and (not trainer.loggers or trainer.estimated_stepping_batches < FEWEST)
         ):
             raise UserError(
                 f"The range test draws the loss of at least {FEWEST} steps: leave out accumulate_grad_batches and"
