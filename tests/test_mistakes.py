@@ -189,7 +189,7 @@ MISTAKES: list[tuple[str, str]] = [
         "at least 30 steps",
     ),
     ("fit --config tiny.yaml --config presets/find_lr --trainer.accumulate_grad_batches=2", "leave out accumulate"),
-    ("fit --config tiny.yaml --config presets/find_lr --trainer.logger=false", "and `logger: false`."),
+    ("fit --config tiny.yaml --config presets/find_lr --trainer.logger=false", "and `logger: false`, and train long"),
     # results
     ("compare nowhere --output out", "None of these folders holds the results of a run (nowhere: does not exist)."),
     ("export --ckpt_path nothing --output notes.txt", "must end in .onnx or .pt2 or .html or .safetensors, not"),
