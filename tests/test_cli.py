@@ -140,7 +140,7 @@ def test_a_run_goes_on_with_its_threads_or_says_that_it_does_not(
     printed = cli("fit", "--ckpt_path", trained, "--trainer.max_epochs", "3")
     said = f"The run began with {began} threads and goes on with {goes_on} (OMP_NUM_THREADS or the machine"
     assert (said in printed) == (began != goes_on)
-    assert f'"threads": {goes_on}' in (trained / "progress.json").read_text()
+    assert f'"threads": {began}\n' in (trained / "progress.json").read_text()  # for the next time
 
 
 def test_all_images_can_be_trained_on_and_then_the_last_checkpoint_counts(cli: Run, recipe: Path) -> None:
