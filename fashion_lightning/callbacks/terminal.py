@@ -94,7 +94,7 @@ def print_layers(model: FashionMNISTClassifier, whole: bool) -> None:
     """Print layers with their output shapes and numbers of parameters.
 
     Args:
-        model: in any mode.
+        model: in training or evaluation mode.
         whole: print layers at every depth, not only the outer ones.
     """
     summary = ModelSummary(model, max_depth=-1 if whole else 3)  # network.groups.0 is at depth 3

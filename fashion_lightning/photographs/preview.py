@@ -23,7 +23,7 @@ LONGEST_EDGE = 340
 """Pixels of a photograph's longer edge in the preview."""
 
 LONGEST_NAME = 44
-"""Longer file names are cut to their last characters, this many."""
+"""How many characters of a longer file name are shown, from its end."""
 
 
 def write_preview(path: Path, photographs: Sequence[Path], answers: Sequence[Answer], images: ImageSpec) -> str:

@@ -54,7 +54,7 @@ def prepared(file: bytes, limits: Limits, images: ImageSpec, box: Box | None) ->
 
 def _decode(sender: Connection, file: bytes, limits: Limits, images: ImageSpec, box: Box | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; finish this picture
-    with contextlib.suppress(OSError, ValueError):  # macOS has no limit on memory; a lower one may hold already
+    with contextlib.suppress(OSError):  # macOS has no limit on memory
         resource.setrlimit(resource.RLIMIT_CPU, (limits.decoding_seconds, limits.decoding_seconds))
         pages = int(Path("/proc/self/statm").read_text().split()[0])  # NumPy takes 41 MB for each core
         most = pages * resource.getpagesize() + limits.decoding_bytes
