@@ -4,7 +4,7 @@
     python benchmarks/chosen_on_test.py tensorboard_logs/two_conv_cnn/version_*
 
 Many publications, including the Keras originals, use the test set for validation and report the best epoch on it. This
-script evaluates the checkpoints of all epochs of finished runs both ways. It needs the preset ``every_epoch``. Do not
+script compares that with choosing on validation images, for finished runs. It needs the preset ``every_epoch``. Do not
 choose anything by what it prints.
 """
 

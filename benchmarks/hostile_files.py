@@ -2,8 +2,8 @@
 
     python benchmarks/hostile_files.py [FOLDER]
 
-FOLDER holds any files, such as ``tests/data`` of picklescan. The script opens each unchanged, and as the pickle in an
-archive of ``torch.save``, where torch reads it. It makes a hundred more: calls of functions that run code or take
+FOLDER holds any files, such as ``tests/data`` of picklescan. The script opens each unchanged, and again as
+the pickle in an archive that ``torch.save`` wrote. It makes a hundred more: calls of functions that run code or take
 memory, at four places of a valid checkpoint and written in two more ways; and deep, large or endless values. It opens
 each in a new process, in which Python reports what is called (``sys.addaudithook``).
 """

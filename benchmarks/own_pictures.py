@@ -1,11 +1,11 @@
-"""Train on a folder of pictures with one command, Keras' tutorial and torchvision's ResNet-18, in equal CPU time.
+"""Compare ``fit``, Keras' tutorial network and torchvision's ResNet-18 on a folder of pictures, in equal CPU time.
 
     python3 -m venv keras-venv && keras-venv/bin/pip install tensorflow-cpu pillow
     python benchmarks/own_pictures.py FOLDER --keras keras-venv/bin/python
 
 All three get the same pictures at the same size, and validate on the same 15 % of each class. ``fit`` keeps 15 % of the
-rest for ``test``; Keras and ResNet-18 train on all of the rest. ``fit`` runs first; both then get as many seconds of
-one CPU core as it took, from start to end. Keras: ``image_dataset_from_directory``, and the
+rest for ``test``; Keras and ResNet-18 train on all of the rest. ``fit`` runs first; the others then get as many
+seconds of one CPU core as it took in all. Keras: ``image_dataset_from_directory``, and the
 network with augmentation from its tutorial on image classification
 (https://www.tensorflow.org/tutorials/images/classification). ResNet-18: without pretraining, with Adam 0.001, batches
 of 32 and mirror images. Prints one line of JSON for each.
@@ -115,7 +115,7 @@ def main() -> None:
     """Run all three, or with ``--only`` one of the others in this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--keras", default=sys.executable, help="a Python with tensorflow-cpu")
+    parser.add_argument("--keras", default=sys.executable, help="the path of a Python with tensorflow-cpu")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--only", choices=OTHERS, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
@@ -126,13 +126,16 @@ def main() -> None:
         print(json.dumps({"what": given.only, "seconds": round(given.seconds), **told}), flush=True)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        folder = given.folder.resolve()
+        folder, keras = (
+            given.folder.resolve(),
+            str(Path(given.keras).absolute()),
+        )  # a link stays
         os.chdir(scratch)
         split_into(data := Path(scratch) / "pictures", folder)
         seconds, accuracy = ours(data, given.size, more)
         print(json.dumps({"what": "fashion-lightning", "seconds": round(seconds), "best": accuracy}), flush=True)
         for what in OTHERS:
-            python = given.keras if what.startswith("Keras") else sys.executable
+            python = keras if what.startswith("Keras") else sys.executable
             rest = ["--only", what, "--size", str(given.size), "--seconds", str(seconds)]
             subprocess.run([python, __file__, str(data), *rest], check=True, env={**os.environ, **ONE_THREAD})
 

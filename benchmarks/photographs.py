@@ -4,9 +4,9 @@
     python benchmarks/photographs.py photographs --catalogue
     python benchmarks/photographs.py photographs --nothing [FOLDER…]
 
-The class of a photograph is the name of its folder: one of the ten, or one of ``RIGHT``. ``--catalogue`` shows 5,000
-validation images of the data set as catalogue pictures instead, each reduced, moved and tinted on white, in a JPEG, and
-compares the answer with the image's own. ``--nothing`` counts pictures without a garment that are called one:
+The class of a photograph is the name of its folder: one of the ten, or one of ``RIGHT``. ``--catalogue`` classifies
+5,000 validation images as catalogue pictures (enlarged, moved and tinted on white, as JPEG), and compares the answers
+with those for the images themselves. ``--nothing`` counts pictures without a garment that are called one:
 printed digits, noise, backgrounds, and the pictures of folders.
 """
 

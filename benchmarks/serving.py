@@ -194,7 +194,7 @@ def kill(run: str, console: Console) -> None:
         outcome = clients.submit(load, running.port, pictures)
         time.sleep(0.5)
         running.process.kill()
-        console.print(f"Killed while {CLIENTS} clients ask: {type(outcome.exception()).__name__} for them")
+        console.print(f"Killed while {CLIENTS} clients ask: they get {type(outcome.exception()).__name__}")
     with server(run) as running:
         console.print(f"Started again, it answers {len(load(running.port, pictures)[2])} of {len(pictures)}")
     console.print(f"Files left behind: {[str(path) for path in sorted(Path.cwd().rglob('*')) if path not in before]}")

@@ -125,7 +125,7 @@ def resumed(record: Path, entry: dict[str, Any]) -> dict[str, Any]:
     different = [name for name in entry if content.get(name) != entry[name]]
     if different:
         raise SystemExit(f"{record} is no record, or has another {', '.join(different)}. Start a new record.")
-    content.pop("p", None)  # for fewer runs
+    content.pop("p", None)  # of the old runs
     content["sessions"] = [session for session in content["sessions"] if session["runs"]]
     return content
 
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--first_seed", type=int, default=0, help="the first of the consecutive seeds; usually 0")
     parser.add_argument("--resume", type=Path, metavar="RECORD", help="a folder that the script wrote: add runs to it")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what the runs write, in a new folder")
-    parser.add_argument("--above", type=float, required=True, help="the row: 93, 94 or 95 %%")
+    parser.add_argument("--above", type=float, required=True, help="accuracy to exceed: 93, 94 or 95 %%")
     parser.add_argument("--flop", type=float, required=True, help="floating-point operations of one training")
     parser.add_argument("--name", default="entry")
     parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")

@@ -4,7 +4,7 @@
 
 Trains a network of three convolutions on noise for 40 steps with SGD and batches of 500: 8.9e11 floating-point
 operations in fp32 and as many in bf16, or in fp32 again on a CPU without bf16 instructions. Needs only torch, and no
-data. Never change what it times: it makes entries of different days comparable.
+data. Never change what it times: entries of different days must stay comparable.
 """
 
 import time

@@ -8,7 +8,7 @@ fit(recipe, **settings)             train as the command does, and return the ru
 load(run)                           load the trained FashionMNISTClassifier of a run or a checkpoint file
 classify(run, images)               classify photographs, arrays or tensors, with a run or a classifier
 FashionMNISTClassifier(network)     the LightningModule around any network; CNN() is the default network
-FashionMNISTDataModule()            the LightningDataModule: verified files, a fixed split, batches in memory
+FashionMNISTDataModule()            the LightningDataModule: verified files, a fixed split, images in memory
 For details: help(fashion_lightning.fit) and so on; on the command line, `fashion-lightning --help`.
 """
 

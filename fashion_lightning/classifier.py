@@ -39,10 +39,10 @@ class FashionMNISTClassifier(LightningModule):
     Args:
         network: receives normalized float32 images, ``channels_last`` in memory.
         optimizer: builds the optimizer from the network's parameters; AdamW with torch's defaults if it is missing.
-            (A default class in the signature would pass its ``lr`` on to any other class that a config names.)
+            (jsonargparse would pass the ``lr`` of a default class in the signature on to any other class.)
         scheduler: builds the learning-rate schedule from the optimizer; a constant learning rate if it is missing.
             A ``RunSchedule`` counts optimizer steps and takes its length from the Trainer; torch's schedules count
-            epochs. Not torch's schedules that count steps, nor ``ReduceLROnPlateau``.
+            epochs. Those that count steps, and ``ReduceLROnPlateau``, are refused.
         loss: the training loss: any module without weights that maps logits ``(B, 10)`` and labels ``(B,)`` to one
             number; the cross-entropy if it is missing. ``train/loss_step`` is this loss (with ``data.photographs``, it
             includes pictures that show no class); ``train/loss`` and the losses of validation and test are always the

@@ -43,7 +43,7 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
         for key, value in overrides.items()
         if value is not None or key not in ("name", "note", "runs", "ckpt_path", "weights")
     }
-    arguments = ["--layers"] if flags.pop("layers", False) else []  # the only option without a value
+    arguments = ["--layers"] if flags.pop("layers", False) else []  # the only one that takes no value
     arguments += [] if recipe is None else [f"--config={recipe}"]
     arguments += [f"--{flag}={typed(value, flag)}" for flag, value in flags.items()]
     printed, interrupted, line = "", False, "to come"
@@ -76,7 +76,9 @@ def fit(recipe: str | Path | None = None, **overrides: Any) -> Path:
     logs = Path(str(flags.get("runs", LOGS))).expanduser()
     run = told[1] if told else run_dir_of(find_run(str(flags["ckpt_path"]), logs)) if "ckpt_path" in flags else None
     if run is None:
-        raise UserError("This fit saves nothing (fast_dev_run, --print_config): there is no run to return.")
+        raise UserError(
+            "This fit saves nothing (fast_dev_run, --print_config): there is no run to return. Leave them out."
+        )
     return Path(run)
 
 

@@ -31,10 +31,10 @@ BINS = 15
 """Confidence bins of equal width, as in Guo et al. 2017 (https://arxiv.org/abs/1706.04599)."""
 
 FEWEST_IMAGES = 100
-"""Fewest validation images to fit a temperature on; with fewer, the result would be chance."""
+"""Fewest validation images to fit a temperature on; with fewer, the result would be noise."""
 
 HOTTEST = 20.0
-"""Temperatures are searched from 1 / HOTTEST to HOTTEST, because none is best if every prediction is correct."""
+"""Temperatures are searched from 1 / HOTTEST to HOTTEST; without bounds, none is best if every prediction is right."""
 
 
 def direction(monitor: str) -> Literal["min", "max"]:
@@ -174,7 +174,8 @@ def find_limits(logits: Tensor, labels: Tensor) -> Limits:
     """Find the thresholds for likely classes, from validation logits ``(N, 10)`` and labels ``(N,)``."""
     true = logits.double().softmax(dim=1).gather(1, labels[:, None])[:, 0].nan_to_num().sort().values
     largest = logits.max(dim=1).values.nan_to_num(nan=-1e4).clamp(-1e4, 1e4).sort().values
-    place = int((len(true) + 1) * (1 - COVERAGE))  # rounded down: a lower threshold makes more classes likely
+    # Rounded down, as a lower threshold makes more classes likely; 1 - 0.9 is slightly below 0.1.
+    place = int((len(true) + 1) * (1 - COVERAGE) + 1e-9)
     return Limits(true[place - 1].item() if place else 0.0, largest[int(len(true) * (1 - BELIEVED))].item())
 
 

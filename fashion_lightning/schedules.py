@@ -1,7 +1,7 @@
 """Learning-rate schedules that take their length from the Trainer.
 
 Each is a function of the completed fraction of the run, evaluated at each step. It needs no length when it is built,
-and only the step count has to be saved. (``trainer.estimated_stepping_batches`` would give the length, but loads the
+and its length is not saved. (``trainer.estimated_stepping_batches`` would give the length, but loads the
 data too early for an exact resume: Lightning issue 20550.)
 """
 
@@ -87,7 +87,7 @@ def steps_of_run(trainer: Trainer) -> int:
     """
     check_length(trainer)
     steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    # Counted from this epoch's first step: earlier epochs may have had other steps, by other batches or processes.
+    # Count from this epoch's first step: earlier epochs may have had another batch size or number of processes.
     batches: Any = trainer.fit_loop.epoch_loop.batch_progress
     begun = 0 if batches.is_last_batch else batches.current.processed // trainer.accumulate_grad_batches
     limits = (

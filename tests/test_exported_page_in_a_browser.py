@@ -64,7 +64,7 @@ def test_every_operation_is_the_same_in_the_browser(open_page: Open, tmp_path: P
     file.write_bytes(write_page(trace(classifier), metadata(classifier, "every")))
     page = open_page(file.as_uri())
     expected = classifier.classify(images[:5]).probabilities
-    ask = "(all) => all.map((pixels) => [...runNetwork(steps, weights, pixels)])"
+    ask = "(all) => all.map((pixels) => [...runNetwork(steps, weights, pixels, shape)[1]])"
     said = torch.tensor(page.evaluate(ask, images[:5].reshape(-1, 784).tolist()))
     torch.testing.assert_close(said, expected, atol=1e-5, rtol=0)
 

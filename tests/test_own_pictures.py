@@ -151,7 +151,7 @@ def untrained(folder: Path) -> None:
     ("spoil", "line"),
     [
         (shutil.rmtree, "--data.folder: there is no folder .*shapes"),
-        (no_classes, "but train.parquet. Put .*: .*/cat/1.jpg.* within a table or an archive must become files first"),
+        (no_classes, "but train.parquet. Put .*: .*/cat/1.jpg.* Extract pictures from tables and archives first"),
         (one_class, "holds one class only, red: a classifier needs two"),
         (few_pictures, "The class .blue.* of .* has fewer than 5 pictures to train on. Add some"),
         (

@@ -103,7 +103,7 @@ def hold_mnist(folder: Path) -> None:
         (hold_mnist, r"but train-images-idx3-ubyte.gz, .* \(checked by SHA-256: MNIST's have the same names\)"),
         (
             lambda folder: (folder / "circle").mkdir(parents=True),
-            r"but circle .* To train on its files: --data.folder .*typed",
+            r"but circle .* To train on these: --data.folder .*typed",
         ),
         (lambda folder: None, r"--data.root: there is no folder .*typed"),
     ],

@@ -114,7 +114,7 @@ def can_go_on_from(trainer: Trainer, batch_idx: int) -> bool:
 
 
 def may_ask(trainer: Trainer, batch_idx: int) -> bool:
-    """Check whether to communicate now: several processes do so every eighth batch, as each waits for all."""
+    """Check whether to communicate now: with several processes, every eighth batch, as each waits for all."""
     return trainer.world_size == 1 or (batch_idx + 1) % 8 == 0
 
 
@@ -139,7 +139,6 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save before training, so that a run that is killed at any time continues with its current settings."""
-        self.saved_step = None
         self.save_now(trainer)
 
     def on_train_batch_end(

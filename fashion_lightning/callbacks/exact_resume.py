@@ -27,8 +27,8 @@ class KeepOptimizerSettings(Callback):
     """Gives a resumed run the optimizer settings that the user has changed.
 
     Restoring an optimizer also restores its learning rate and all other settings, so a typed
-    ``--model.optimizer.init_args.lr`` would be ignored. A learning rate that a schedule has lowered remains the same
-    fraction of the new one. An unchanged config changes nothing.
+    ``--model.optimizer.init_args.lr`` would be ignored. A learning rate that a schedule has halved becomes half of
+    the new one. An unchanged config changes nothing.
     """
 
     def __init__(self) -> None:

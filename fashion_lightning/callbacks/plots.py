@@ -32,10 +32,10 @@ GAP = 8
 
 
 class Pictures(Callback):
-    """Draws a run's first batch and, after each validation of a ``fit``, plots at the step of the curves.
+    """Draws a run's first batch and, after each validation in ``fit``, plots at that validation's step.
 
-    Only rank 0 draws. It draws before checkpoints are written, so that no checkpoint counts a validation without plots.
-    Plots use no random numbers and do not change the training.
+    Only rank 0 draws. It draws before checkpoints are written, so that a resumed run lacks no plot of an earlier
+    validation. Plots use no random numbers and do not change the training.
     """
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

@@ -1,4 +1,4 @@
-"""Write one CSV row or JSON record for each image that ``predict`` classifies; print those of the first photographs."""
+"""Write one CSV row or JSON record for each image that ``predict`` classifies; print the first photographs' classes."""
 
 import csv
 import io
@@ -115,7 +115,7 @@ class PredictionsCSV(BasePredictionWriter):
 def print_best(photographs: Sequence[Path], answers: Sequence[Answer], images: ImageSpec) -> None:
     """Print the three most probable classes of the first ``SHOWN`` photographs."""
     rows = []
-    for path, (row, classes) in list(zip(photographs, answers, strict=True))[:SHOWN]:
+    for path, (row, classes) in list(zip(photographs, answers, strict=False))[:SHOWN]:
         ranked = sorted(zip(row, images.class_names, strict=True), reverse=True)[:3]
         cells = [f"{name} {100 * probability:.1f} %" for probability, name in ranked]
         cells[0] += " ?" if ranked[0][0] < DOUBTFUL else ""

@@ -42,13 +42,17 @@ class LearningRateRangeTest(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.groups = groups_of_lr(trainer.optimizers[0])
-        if trainer.accumulate_grad_batches != 1 or (
-            not trainer.fast_dev_run  # type: ignore[attr-defined]
-            and (not trainer.loggers or trainer.estimated_stepping_batches < FEWEST)
+        if (
+            trainer.global_step
+            or trainer.accumulate_grad_batches != 1
+            or (
+                not trainer.fast_dev_run  # type: ignore[attr-defined]
+                and (not trainer.loggers or trainer.estimated_stepping_batches < FEWEST)
+            )
         ):
             raise UserError(
-                f"The range test draws the loss of at least {FEWEST} steps: leave out accumulate_grad_batches and"
-                " `logger: false`, and train long enough."
+                f"The range test needs at least {FEWEST} steps of a new run: leave out accumulate_grad_batches,"
+                " --ckpt_path and `logger: false`, and train long enough."
             )
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -92,11 +96,13 @@ def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
     lr = optimizer.defaults["lr"]
     groups = [group for group in optimizer.param_groups if group.get("initial_lr", group["lr"]) == lr]
     if not groups:
-        raise UserError(f"No parameter of this network uses the lr of {type(optimizer).__name__}: nothing to test.")
+        raise UserError(
+            f"No parameter of this network uses the lr of {type(optimizer).__name__}. Use another optimizer."
+        )
     return groups
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
-    """Return the mean loss in a window around each step; there must be at least ``WINDOW`` losses."""
+    """Return the mean loss in a window around each step, one for each of at least ``WINDOW`` losses."""
     sums, counts = (np.convolve(values, np.ones(WINDOW), "same") for values in (losses, np.ones_like(losses)))
     return list(sums / counts)

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from types import FrameType
 from typing import Any
 
@@ -130,8 +129,7 @@ class StopOnSignal(callbacks.Checkpoint):
         self.previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():  # Python allows signal handlers only there
-            self.previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
+        self.previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         if self.received:

@@ -53,8 +53,11 @@ def complete(
     files = [find_config(name) for name in given.config]
     configs = [_read_config(file) for file in files]
     checkpoint = weights = None
-    has_folder = typed.get("--data.folder", "null") != "null"
     recipes = [file for file, config in zip(files, configs, strict=True) if "model" in config]
+    # Without a recipe, which has a name and settings of its own, a preset with a folder counts like the flag.
+    in_files = (config.get("data", {}).get("folder") for config in reversed(configs) if not recipes)
+    own_folder = typed.get("--data.folder", next(filter(None, in_files), "null"))
+    has_folder = own_folder != "null"
     named = _named_classes(settings, configs)
     experiments = [file.stem for file in files if file.resolve() in EXPERIMENTS]
     if given.ckpt_path is not None:
@@ -80,7 +83,7 @@ def complete(
             configs = [{"data": {"size": taken["size"], "channels": taken["channels"]}}, *configs]
     if has_folder and checkpoint is None:
         # The name includes the folder, so that "the newest run of cnn" remains one of Fashion-MNIST.
-        own = check_name(Path(typed["--data.folder"]).resolve().name, "The folder of --data.folder")
+        own = check_name(Path(str(own_folder)).resolve().name, "The folder of --data.folder")
         name = own if name == "own_pictures" else f"{name}_{own}"
     if weights is not None:  # so that `repeat` and `compare` tell such runs from those that started at random
         source = "_".join(weights.run_dir.parts[-2:]) if weights.run_dir else weights.path.stem
@@ -131,7 +134,7 @@ def _resolve(
 
 
 def _add_callbacks_up(configs: Sequence[dict[str, Any]], replaced: bool) -> None:
-    """Add earlier configs' callbacks to each config's (jsonargparse drops them); print those that a flag drops."""
+    """Keep earlier configs' callbacks in later ones (jsonargparse drops them); print those that a flag drops."""
     callbacks: list[Any] = []
     for config in configs:
         if own := config.get("trainer", {}).get("callbacks"):

@@ -111,7 +111,7 @@ class FashionMNISTCLI(LightningCLI):
             self.config["model"]["images"] = Namespace(**asdict(rendered(photographs)))  # type: ignore[no-untyped-call]
         data = self.config["data"]
         if getattr(self.given, "images", None):  # the user's; training pictures may be missing
-            data["folder"] = data["size"] = data["channels"] = None
+            data["folder"], data["size"], data["channels"], data["shift"], data["cutout"] = None, None, None, 0, 0
         _settle_images(self.config["model"], data, is_new=self.checkpoint is None)
         settings = self.config["trainer"]
         if isinstance(settings["logger"], list) and self.checkpoint is not None and self.checkpoint.is_own:
@@ -143,7 +143,7 @@ class FashionMNISTCLI(LightningCLI):
         self.run_files = run_files.RunFiles(self.plain_config, self.name, self.given.typed, labels, self._use_run_dir)
         shows_bar = settings["enable_progress_bar"] and sys.stdout.isatty()
         kwargs["enable_progress_bar"] = shows_bar and self.command != "fit"  # Lightning's bar
-        # Lightning calls Checkpoints last, and BestCheckpoint before LastCheckpoint, which saves its record.
+        # Lightning calls Checkpoints last; LastCheckpoint comes after BestCheckpoint, to save its record.
         self.trainer_defaults["callbacks"] = [
             terminal.EpochLines(shows_bar),
             self.run_files,
@@ -157,7 +157,7 @@ class FashionMNISTCLI(LightningCLI):
             stopping.ValidateLastEpoch(),  # after the timer, which may stop the run
             stopping.StopOnSignal(self.config_init["last_checkpoint"]),
         ]
-        if self.command != "fit" or not isinstance(settings["logger"], list):
+        if self.command != "fit" or not (isinstance(settings["logger"], list) or settings["fast_dev_run"]):
             kwargs["logger"] = False  # TensorBoard's is added once there is a run folder
         trainer: Trainer = super().instantiate_trainer(**kwargs)  # type: ignore[assignment]
         trainer.strategy.checkpoint_io = checkpoints.DurableCheckpointIO(
@@ -238,8 +238,12 @@ class FashionMNISTCLI(LightningCLI):
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if self.checkpoint is not None and method != "fit" and loader is None:
             own, trained_on = (config["data"].get("folder") for config in (self.config, self.checkpoint.settings))
-            pictures = self.datamodule.own
-            if method == "validate" or (own == trained_on and pictures is not None and pictures.is_drawn):
+            pictures, output = self.datamodule.own, getattr(self.given, "output", None)
+            same_classes = self.datamodule.images.class_names == self.model.images.class_names  # else another error
+            # The results of a run are those on its own pictures.
+            if method == "validate" or (
+                pictures and pictures.is_drawn if own == trained_on else output is None and same_classes
+            ):
                 continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
         # The model has its weights already; only `fit` restores more.
         path = str(self.checkpoint.path) if self.checkpoint is not None and method == "fit" else None
@@ -253,9 +257,12 @@ class FashionMNISTCLI(LightningCLI):
     def _start_from(self, given: Checkpoint) -> None:
         """Copy the weights of ``--weights`` that fit the network, and print which."""
         print(f"Weights of {given.path}: {weights.start_from(self.model.network, given.weights)}", flush=True)
-        theirs, data = given.config.get("data", {}).get("val_size"), self.config["data"]
-        if theirs not in (None, data["val_size"]) and data["folder"] is None:
-            print(f"They were trained with --data.val_size {theirs}: they may have seen this run's validation images.")
+        theirs, ours = given.config["data"], self.config["data"]
+        if (theirs.get("val_size") is not None and theirs.get("folder") == ours["folder"]) and (
+            any(theirs.get(name) != ours[name] for name in ("val_size", "fold"))
+            or (given.is_own and given.own["data"] != self.datamodule.fingerprint)
+        ):
+            print("They were trained on another split: they may have seen validation or test images of this run.")
 
     @cached_property
     def plain_config(self) -> dict[str, Any]:

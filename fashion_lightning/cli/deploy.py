@@ -56,7 +56,7 @@ def export(given: Namespace, _: Sequence[str]) -> None:
             write, load_exported = formats.FORMATS[suffix]
             content = write(graph.trace(classifier), graph.metadata(classifier, checkpoint.name))
             exported = load_exported(content)
-    difference = graph.largest_difference(classifier, exported, images)
+        difference = graph.largest_difference(classifier, exported, images)
     write_output(path, content)
     print(
         f"Checked on {len(images):,} {what}: the classes are those of {checkpoint.path}, and no"

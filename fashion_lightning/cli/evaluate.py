@@ -65,6 +65,7 @@ def test(cli: FashionMNISTCLI) -> None:
 
 def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, findings.Evaluation]:
     """Measure a checkpoint, and print tables."""
+    _result_file(cli, "none", "json")  # refuses an --output that cannot be used before the work
     evaluations = _measure(cli, cli.command)
     for tta, evaluation in evaluations.items() if cli.trainer.is_global_zero else ():
         metrics = evaluation_metrics(evaluation, cli.model.images.class_names)
@@ -116,8 +117,8 @@ def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
 
 
 def _beside(cli: FashionMNISTCLI, name: str) -> Path:
-    """Return a path in the run folder or beside the checkpoint; in the working folder for the package's weights."""
-    place = cli.run_dir or cli.measured.path.parent
+    """Return a path in your run's folder, else beside the file; in the working folder for the package's weights."""
+    place = cli.run_dir if cli.run_dir and cli.measured.is_own else cli.measured.path.parent
     return (Path() if place == folder.WEIGHTS else place) / name
 
 
@@ -146,7 +147,7 @@ def predict(cli: FashionMNISTCLI) -> None:
     answers = [writer.answer(index) for index in writer.rows]
     if photographs is not None:
         print_best(photographs.paths, answers, cli.model.images)
-    print(f"{len(answers):,} prediction{'s' if len(answers) != 1 else ''} written to {path}")
+    print(f"{len(answers):,} prediction{'s' if len(answers) != 1 else ''} written to {path if answers else 'no file'}")
     if photographs is not None and preview is not None:
         print(write_preview(preview, photographs.paths, answers, cli.model.images))
     if photographs is not None and photographs.broken:

@@ -53,7 +53,7 @@ def fit(cli: FashionMNISTCLI) -> None:
         if changed := [key for key in now if key.startswith(("model.", "data.")) and now[key] != before.get(key)]:
             raise UserError(f"--{changed[0]} would change nothing: {cli.finished}")
         print(cli.finished)
-        # Killed before its report. If other limits were typed, such as fewer epochs, the run may be unfinished.
+        # A kill left no report: write it. With other limits typed, such as fewer epochs, the run may be unfinished.
         if goes_on and cli.run_dir and is_first and before == now and not results.has_report(cli.run_dir):
             _report(cli, cli.run_dir, continuing.report_of(cli.checkpoint))
         return
@@ -62,8 +62,6 @@ def fit(cli: FashionMNISTCLI) -> None:
     _print_start(cli.checkpoint, cli.trainer, cli.run_dir)
     if cli.checkpoint is None or cli.given.layers:
         print_layers(cli.model, cli.given.layers)
-    if is_first and cli.run_dir:
-        (cli.run_dir / "fit.json").unlink(missing_ok=True)  # a run that is being continued is not finished
     try:
         cli.start("fit")
     except (UserError, OSError, SystemExit) as error:
@@ -91,7 +89,7 @@ def fit(cli: FashionMNISTCLI) -> None:
 def _last_of(cli: FashionMNISTCLI) -> Path | None:
     """Return the checkpoint from which a failed fit can continue; ``None`` if the fit made no progress."""
     last = cli.run_dir / "checkpoints" / "last.ckpt" if cli.run_dir else None
-    began = cli.checkpoint.steps_done if cli.checkpoint and cli.run_dir_is_new else None
+    began = (cli.checkpoint.steps_done if cli.checkpoint else 0) if cli.run_dir_is_new else None
     return last if last and last.is_file() and cli.trainer.global_step != began else None
 
 

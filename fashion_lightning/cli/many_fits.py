@@ -1,7 +1,7 @@
 """``repeat`` and ``sweep``: run many fits of one recipe, each as an ordinary ``fit`` in a child process.
 
-``repeat`` varies the seed. One at a time, the runs get the same weights as ``fit --seed SEED``, to the bit; several at
-a time share the threads, and another number of threads changes the last bits of sums. ``sweep`` varies settings and
+``repeat`` varies the seed. Runs trained one at a time get the same weights as ``fit --seed SEED``, to the bit; runs at
+the same time have fewer threads each, which changes the last bits of sums. ``sweep`` varies settings and
 compares trials by the recipe's metric on the validation images. Both skip finished runs and continue interrupted ones:
 type the same command until all are finished.
 """

@@ -71,7 +71,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list
     if given.runs is not LOGS:
         others.append(f"--trainer.default_root_dir={given.runs}")
         given.runs = Path(given.runs).expanduser()
-        if (command.of_a_run or not command.settings) and not given.runs.is_dir():  # the others make it
+        if (command.of_a_run or not command.settings) and not given.runs.is_dir():  # other commands create it
             raise UserError(f"There is no folder {given.runs}; --runs takes the folder of all runs.")
     return given, expand(others)
 

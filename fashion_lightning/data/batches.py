@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 from fashion_lightning.data.seeding import generator
 
 EVAL_BATCH_SIZE = 200
-"""Images in a batch of evaluation, prediction and ``classify``. Batches of 1,000 are slower if the allocator returns
-freed memory to the system; ``cli/process.py`` makes it keep that memory."""
+"""Images in a batch of evaluation, prediction and ``classify``. Batches of 1,000 are slower in scripts, where the
+allocator returns freed memory to the system; in our commands, ``cli/process.py`` makes it keep that memory."""
 
 
 class Batch(NamedTuple):
@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     """``(B,)`` int64, 0 … 9; -1 if the label is unknown. If there are more images than labels, the last images show
     none of the classes."""
     indices: Tensor
-    """``(B,)`` int64, the position of each labelled image in its file, or in the validation images."""
+    """``(B,)`` int64, the position of each labelled image in its file or, if rendered, in the validation images."""
 
 
 class ImagesInMemory(Dataset[Batch]):

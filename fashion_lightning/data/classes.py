@@ -39,13 +39,13 @@ class ImageSpec:
         class_names: in the order of the labels.
         size: pixels of each edge, 8 to 128.
         channels: 1 for grey images, 3 for colour.
-        mean: of each channel over all training images, on a scale of 0 to 1.
+        mean: of each channel over training images, on a scale of 0 to 1.
         std: the standard deviation of each channel, on the same scale.
         photographs: whether the network was trained on pictures as a camera takes them. If not, pictures must look like
             those that it was trained on: for Fashion-MNIST, bright on black.
 
     Raises:
-        UserError: a value is out of bounds; its message completes a sentence that begins with a file's name.
+        UserError: a value is out of bounds; the message follows ``FILE cannot be used:``.
     """
 
     class_names: tuple[str, ...] = CLASS_NAMES
@@ -98,14 +98,14 @@ class Limits:
     """Thresholds from the validation images, with which a classifier says how sure it is.
 
     Raises:
-        UserError: a value is out of bounds; its message completes a sentence that begins with a file's name.
+        UserError: a value is out of bounds; the message follows ``FILE cannot be used:``.
     """
 
     probability: float = 1.0
     """Classes at least this probable count as likely. In the share ``COVERAGE`` of the images, the true class is at
     least this probable (split conformal prediction, https://arxiv.org/abs/2107.07511, section 1)."""
     logit: float = -1e4
-    """An image whose largest logit is lower fits no class; the share ``BELIEVED`` of validation images is not lower."""
+    """An image whose largest logit is below this fits no class; ``BELIEVED`` of the validation images fit one."""
 
     def __post_init__(self) -> None:
         if not all(isinstance(value, float) and abs(value) <= 1e4 for value in (self.probability, self.logit)):
@@ -172,7 +172,7 @@ class Classification(_Pair):
     class_names: tuple[str, ...] = CLASS_NAMES
     """The names of all classes, in the order of the probabilities."""
     likely: list[list[str]]
-    """Likely classes, the most probable first; they include the true class of nine images in ten. Empty: none fits."""
+    """Likely classes, the most probable first; with the true class of about nine images in ten. Empty: none fits."""
 
     def __repr__(self) -> str:
         lines = []

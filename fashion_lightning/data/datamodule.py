@@ -141,8 +141,8 @@ class FashionMNISTDataModule(LightningDataModule):
             begin, count = fold_bounds(self.fold, len(labels)) if self.fold else (0, own_val or count)
             if not 0 <= count < len(labels):
                 raise UserError(
-                    f"data.val_size is {self.val_size}: give a number of images below {len(labels):,}"
-                    " or a fraction between 0 and 1. Epochs and settings are chosen on the validation images."
+                    f"data.val_size is {self.val_size}: give a number of images below {len(labels):,}, or a fraction"
+                    " between 0 and 1."
                 )
             if own_val and (self.fold or self.val_size != default_val_size("")):
                 raise UserError("These pictures have a validation folder: leave data.fold and data.val_size out.")
@@ -208,7 +208,7 @@ class FashionMNISTDataModule(LightningDataModule):
         return self._in_order(self.val_set)
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Load the 10,000 test images, each once; ``predict`` uses them, too."""
+        """Load the test images, each once; ``predict`` uses them, too."""
         return self._in_order(self.test_set)
 
     predict_dataloader = test_dataloader

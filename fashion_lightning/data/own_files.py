@@ -79,7 +79,7 @@ def _class_folders(folder: Path, places: list[Path]) -> tuple[list[Picture], tup
         files = ", ".join(place.name for place in places[:3])
         raise UserError(
             f"{folder} holds no class folders{f' but {files}' if files else ''}. Put the pictures of each class into a"
-            f" folder of its own: {expected}. Pictures within a table or an archive must become files first."
+            f" folder of its own: {expected}. Extract pictures from tables and archives first."
         )
     folders = (path.relative_to(folder) for path in folder.glob("*/*" if has_parts else "*") if path.is_dir())
     if empty := {

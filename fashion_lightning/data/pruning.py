@@ -13,7 +13,7 @@ EASIEST = 0.7
 
 
 class ImageLosses:
-    """The cross-entropy of each training image when any process last showed it.
+    """The latest cross-entropy of each training image, over all processes.
 
     Args:
         length: number of training images in the files, including those that a run does not use.
@@ -59,7 +59,7 @@ class Pruned(Shuffled):
     """Yields an order without some of the easy images, different ones in each epoch.
 
     Easy images are the share ``EASIEST`` with the lowest losses when last shown; images never shown are the hardest. An
-    epoch shows all hard images and a random part of the easy ones, unweighted, because hard images should count more.
+    epoch shows all hard images and a random part of the easy ones. All weigh the same, so the hard ones count more.
     (https://arxiv.org/abs/2303.04947 leaves out half of the images below the mean loss, and doubles the weight of
     the other half.)
 

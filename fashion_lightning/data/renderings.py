@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool1d, grid_sample, interpolate, pad
 from fashion_lightning.data.augment import Part, moved
 
 CATALOGUE = 0.15
-"""Share of the images shown unchanged, on white or nearly white, as in a catalogue."""
+"""Share of the images shown in their own shape, on white or nearly white, as in a catalogue."""
 
 NOTHING = 0.12
 """The share of a step's pictures that show no garment (outlier exposure, https://arxiv.org/abs/1812.04606)."""
@@ -84,7 +84,7 @@ def render_step(images: Tensor, generator: torch.Generator, part: Part, size: in
 
 
 def without_garments(draws: Draws, size: int) -> Tensor:
-    """Render things that are not garments, or nothing, on a background of such things or noise; uint8 as ``render``."""
+    """Render shapes that are no garments, or nothing, on shapes or noise; return uint8 like ``render``."""
     plain = draws.either(0.5, 1.0, draws.uniform(0, 1, (3, 1, 1))).expand(-1, 3, size, size)
     blocks = draws.either(0.5, draws.clouds(size, 24), interpolate(draws.normal(3, 4, 4), (size, size)))
     noise = draws.either(0.5, draws.normal(3, size, size), blocks)
@@ -169,7 +169,7 @@ def _outline(values: Tensor) -> Tensor:
 
 
 def _filled(mask: Tensor) -> Tensor:
-    """Fill pixels that have mask on all four sides: they are white fabric, which is black in the data set."""
+    """Fill pixels that the mask encloses on all four sides: white fabric, which is black in the data set."""
     sides = [mask.flip(axis).cummax(axis)[0].flip(axis) for axis in (2, 3)] + [mask.cummax(axis)[0] for axis in (2, 3)]
     return torch.stack(sides).amin(0)
 

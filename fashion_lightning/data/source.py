@@ -53,7 +53,7 @@ def load(split: Split, root: Path | None = None) -> tuple[Tensor, Tensor]:
     Args:
         split: ``train`` or ``test``.
         root: the data folder, with the files or empty; by default ``data`` in the working folder if the files are
-            there, else the user's folder.
+            there, else the user's folder, else that of Debian's package.
 
     Returns:
         images ``(N, 1, 28, 28)`` uint8 and labels ``(N,)`` int64; N is 60,000 or 10,000.
@@ -109,7 +109,7 @@ def _look_again(split: Split, root: Path) -> list[bytes] | None:
         names = ", ".join(path.name for path in held[:4]) + (", …" if len(held) > 4 else "")
         raise UserError(
             f"--data.root {root} does not hold all of Fashion-MNIST's files, but {names} (checked by SHA-256: MNIST's"
-            f" have the same names). To train on its files: --data.folder {root}"
+            f" have the same names). To train on these: --data.folder {root}"
         )
     return found
 
@@ -176,7 +176,7 @@ def _download_with_apt(folder: Path) -> Path:
         (folder / name).mkdir(parents=True)
     own = [f"-oDir::State::Lists={folder / 'lists'}", f"-oDir::Cache={folder / 'cache'}", "-oAPT::Sandbox::User="]
     apt_get = ["apt-get", "-qq", "-oAcquire::Retries=2", *own]
-    with contextlib.suppress(UserError):  # fails if any source is broken; the download decides
+    with contextlib.suppress(UserError):  # any broken source fails it; the download may still work
         _run([*apt_get, "update"], folder)
     _run([*apt_get, "download", DEBIAN_PACKAGE], folder)
     (package,) = folder.glob(f"{DEBIAN_PACKAGE}_*.deb")

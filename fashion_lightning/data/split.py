@@ -16,7 +16,7 @@ def stratified_order(labels: Tensor) -> Tensor:
     """Order all images so that every prefix holds the classes in their overall proportions (±1 image).
 
     Shuffles each class on its own, then interleaves the classes by the fraction of their images already placed. The
-    validation images are consecutive in this order; a limited training set is a prefix of the others.
+    validation images are consecutive in this order; a limited training set is a prefix of the rest.
 
     Args:
         labels: ``(N,)`` int64.

@@ -28,7 +28,7 @@ from fashion_lightning.runs.checkpoint import Checkpoint
 from fashion_lightning.runs.weights import SAFETENSORS, write_safetensors
 
 Exported = Callable[[Tensor], Tensor]
-"""Images ``(B, 1, 28, 28)`` uint8 → probabilities ``(B, 10)``."""
+"""Images ``(B, channels, size, size)`` uint8 → probabilities ``(B, classes)``."""
 
 OPSET = 20
 """The version of ONNX's operators; it is the first with GELU."""

@@ -23,7 +23,7 @@ from fashion_lightning.version import __version__
 
 
 class Probabilities(nn.Module):
-    """A module that does all that ``classify`` does before and after the network.
+    """The network, with all that ``classify`` does before and after it.
 
     Args:
         classifier: in evaluation mode; its ``tta`` becomes part of the graph.
@@ -107,7 +107,7 @@ def largest_difference(
 
     Args:
         classifier: computes in float32.
-        exported: images ``(B, 1, 28, 28)`` uint8 → probabilities ``(B, 10)``.
+        exported: images ``(B, channels, size, size)`` uint8 → probabilities ``(B, classes)``.
         images: ``(N, channels, size, size)`` uint8.
 
     Returns:
@@ -125,6 +125,6 @@ def largest_difference(
     if changed or not difference <= TOLERANCE:  # also true if the difference is NaN
         raise UserError(
             f"The exported file does not give the checkpoint's answers: {changed:,} of {len(images):,} images get"
-            f" another class, and probabilities differ by up to {difference:.2g}. Nothing was written."
+            f" another class, probabilities differ by up to {difference:.2g}. Nothing was written. Try another format."
         )
     return difference

@@ -18,8 +18,8 @@ from fashion_lightning.errors import UserError
 
 Operation = dict[str, Any]
 """``op``; ``in``: the numbers of the results to read; ``shape`` of its result; ``weight`` and ``bias``: numbers of
-weights; settings. Operations along a dimension have ``sizes``: its own, between the products of those before
-and after."""
+weights; settings. Operations along a dimension have ``sizes``: the product of the sizes before it, its size, and
+the product of those after."""
 
 
 class Operations(NamedTuple):
@@ -114,7 +114,10 @@ def _sizes(features: Tensor, first: int, last: int | None = None) -> list[int]:
 
 
 def _arithmetic(name: str) -> Callable[[Any, Any], Operation | None]:
-    """Describe arithmetic on two results of one shape, or on a result and a number; broadcasting is not supported."""
+    """Return a function that describes arithmetic on two results of one shape, or on a result and a number.
+
+    Broadcasting is not supported.
+    """
 
     def describe(left: Any, right: Any) -> Operation | None:
         if isinstance(right, Tensor):
@@ -150,7 +153,7 @@ def _batch_norm(
 
 
 def _pooling(name: str, may_pad: bool, *defaults: Any) -> Callable[..., Operation | None]:
-    """Describe pooling; arguments after ``padding`` must have torch's defaults."""
+    """Return a function that describes pooling; arguments after ``padding`` must have torch's defaults."""
 
     def describe(_: Tensor, kernel: list[int], stride: Any = (), padding: Any = (0, 0), *others: Any) -> Any:
         if others != defaults[: len(others)] or not (may_pad or list(padding) == [0, 0]):

@@ -6,7 +6,7 @@ send data elsewhere. File and recipe names may come from strangers
 """
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Includes white space, which spreadsheets skip before a formula, and the full-width forms of the signs."""
+"""Includes tabs and line ends, which spreadsheets skip before a formula, and the full-width forms of the signs."""
 
 
 def harmless(text: str) -> str:

@@ -52,7 +52,7 @@ def opened(
 
     Raises:
         UnknownFormat: it is not an image, or of a format that is refused.
-        TooManyPixels: its header states more than ``max_pixels``.
+        TooManyPixels: its header states more than ``max_pixels``, or than PIL or the memory allows.
         UserError: it is damaged.
     """
     name = name or str(file)
@@ -76,7 +76,7 @@ def opened(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise TooManyPixels(f"{name} has too many pixels. Make it smaller.") from error
     except UnidentifiedImageError as error:
-        if _is_heic(file):
+        if "HEIF" not in formats() and _is_heic(file):
             raise UnknownFormat(f"{name} is a HEIC picture, as iPhones take them: pip install pillow-heif") from error
         raise UnknownFormat(
             f"{name} cannot be read as an image (one of {', '.join(kind for kind in FORMATS if kind not in without)})."
@@ -135,7 +135,7 @@ def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """Apply EXIF orientation, fill transparent parts with white, and return RGB of at most ``LONGEST_EDGE`` pixels."""
+    """Apply EXIF orientation, fill transparency with white, and return RGB with no edge above ``LONGEST_EDGE``."""
     with suppress(SyntaxError):  # damaged EXIF data, which PIL then ignores
         picture.getexif()
     picture = in_eight_bits(ImageOps.exif_transpose(picture))

@@ -89,8 +89,8 @@ def convolution(c_in: int, c_out: int) -> nn.Conv2d:
 class HalvingConv2d(nn.Conv2d):
     """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``: an ``nn.Conv2d`` of 4x4, stride 2, padding 1, without bias.
 
-    On CPUs in bf16, computes the weight gradient as one matrix product: oneDNN reaches less than half of the machine's
-    rate there. From 32 channels on, the product takes 0.6 to 0.9 of oneDNN's time, including the copy of the patches;
+    In training on CPUs in bf16, from 32 channels on, computes the weight gradient as one matrix product. With the copy
+    of the patches, this takes 0.6 to 0.9 of the time of oneDNN, which reaches less than half of the peak FLOP/s there;
     a training step of the recipe cnn takes 7.5 % less CPU time.
 
     Its first output channels start as means over 2x2 pixels of its input channels.

@@ -23,12 +23,12 @@ LONGEST_EDGE = 340
 """Pixels of a photograph's longer edge in the preview."""
 
 LONGEST_NAME = 44
-"""How many characters of a longer file name are shown, from its end."""
+"""Of a longer file name, only this many characters at its end are shown."""
 
 
 def write_preview(path: Path, photographs: Sequence[Path], answers: Sequence[Answer], images: ImageSpec) -> str:
     """Draw the first ``SHOWN`` photographs, reading each again, and return a line that names the file."""
-    shown = list(zip(photographs, answers, strict=True))[:SHOWN]
+    shown = list(zip(photographs, answers, strict=False))[:SHOWN]
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")

@@ -175,7 +175,10 @@ def differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
             samples = [column.values(each) for each in (group, groups[0])]
             chosen_by = SPLIT if column.name.startswith("val") else IMAGES
             images = {  # which ones, and how many: a limit_ setting may lower the number
-                (*map(each.runs[0].settings.get, chosen_by), Column("", "", (*column.place[:-1], "images")).text(each))
+                (
+                    *map(each.runs[0].settings.get, chosen_by),
+                    frozenset(Column("", "", (*column.place[:-1], "images")).values(each)),
+                )
                 for each in (group, groups[0])
             }
             if not all(samples) or len(images) > 1:

@@ -14,9 +14,9 @@ def percent(fraction: float, digits: int = 2) -> str:
     return f"{100 * fraction:.{digits}f} %"
 
 
-def points(difference: float, digits: int = 2) -> str:
+def points(difference: float) -> str:
     """Return a difference of fractions in percentage points, with its sign: −0.0012 → ``−0.12``."""
-    return f"{100 * difference:+.{digits}f}".replace("-", "−")
+    return f"{100 * difference:+.2f}".replace("-", "−")
 
 
 def render(template: str, **content: object) -> bytes:
@@ -28,13 +28,13 @@ def render(template: str, **content: object) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "points": points, "thousands": "{:,}".format}
+    environment.filters |= {"percent": percent, "thousands": "{:,}".format}
     return environment.get_template(template).render(**content).encode(errors="backslashreplace")
 
 
-def data_uri(content: bytes, kind: str = "image/png") -> str:
-    """Return a file's content as a data URI."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def data_uri(content: bytes) -> str:
+    """Return the content of a PNG file as a data URI."""
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
 def png(pixels: NDArray[np.uint8]) -> str:

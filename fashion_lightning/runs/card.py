@@ -35,7 +35,7 @@ class Card:
     """A card within its bounds.
 
     Raises:
-        UserError: a value exceeds its bound; the message completes a sentence that begins with the file's name.
+        UserError: a value exceeds its bound; the message follows ``FILE cannot be used:``.
     """
 
     network: dict[str, Any]
@@ -81,7 +81,7 @@ def read_card(text: Any) -> Card:
     """Read a card.
 
     Raises:
-        UserError: it is not a card; the message completes a sentence that begins with the file's name.
+        UserError: it is not a card; the message follows ``FILE cannot be used:``.
     """
     if not isinstance(text, str):
         raise UserError(

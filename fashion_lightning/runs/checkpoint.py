@@ -132,7 +132,7 @@ def read_checkpoint(path: Path, logs: Path = LOGS, named: Collection[str] = ()) 
         UserError: the file is missing, damaged or unusable, or lies in the folder of another run.
     """
     run_dir = run_dir_of(path)
-    run_id = run_id_of(run_dir) if run_dir and lies_in(run_dir, logs) and path.suffix != SAFETENSORS else None
+    run_id = run_id_of(run_dir) if run_dir and lies_in(run_dir, logs) and path.suffix.lower() != SAFETENSORS else None
     if run_dir is None or run_id is None:
         weights, card = read_weights(path, named)
         config = {
@@ -150,11 +150,11 @@ def read_checkpoint(path: Path, logs: Path = LOGS, named: Collection[str] = ()) 
     settings = read_yaml(file) if file.is_file() else parse_yaml(own["config"], f"The config in {path}")
     if (
         not isinstance(settings, dict)
-        or not isinstance(settings.get("model"), dict)
-        or not isinstance(settings["model"].get("network"), dict)
+        or not all(isinstance(settings.get(section), dict) for section in ("model", "data", "trainer"))
+        or "class_path" not in (settings["model"].get("network") or ())
     ):
         raise UserError(
-            f"{file} holds no settings, or no network with a class_path. Delete it to use those of the checkpoint."
+            f"{file} lacks model, data or trainer, or a network's class_path. Delete it to use those of the checkpoint."
         )
     limits = Limits(**own.get("limits", {}))
     return Checkpoint(path, run_dir, own["name"], content["state_dict"], settings, content, limits)

@@ -64,12 +64,12 @@ def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
         what = ", ".join(changed[:5]) or "as many of each class, but not the same ones"
         raise UserError(
             f"The pictures are not those that {checkpoint.path} was trained on ({what}). Bring those back, or start a"
-            f" new run: fit --weights {as_typed(checkpoint.path)}"
+            f" new run: fit --weights {as_typed(checkpoint.path)} (`test` and `predict` take others with --output)"
         )
 
 
 def _fixed(settings: Any, name: str) -> Any:
-    """Return what must not change: of an optimizer or of our own parts, only the class; else the whole setting."""
+    """Return the fixed part of a setting: the class for an optimizer or our own classes, else all of it."""
     for key in name.split("."):
         settings = settings.get(key) if isinstance(settings, dict) else None
     path = settings.get("class_path") if isinstance(settings, dict) else None
@@ -91,8 +91,8 @@ def check_optimizer_state(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
             expected = torch.Size() if name in ("step", "eta", "mu", "mu_product") else parameters[index].shape
             if isinstance(value, Tensor) and (value.shape != expected or not value.is_floating_point()):
                 raise UserError(
-                    f"The optimizer state in {checkpoint.path} is damaged: {name} of parameter {index} is"
-                    f" {tuple(value.shape)}, not {tuple(expected)}. To start a new run from its weights:"
+                    f"The optimizer state in {checkpoint.path} does not fit this network: {name} of parameter {index}"
+                    f" is {tuple(value.shape)}, not {tuple(expected)}. To start a new run from its weights:"
                     f" fashion-lightning fit --weights {as_typed(checkpoint.path)}"
                 )
 

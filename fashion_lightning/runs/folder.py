@@ -80,7 +80,7 @@ def clear_begun(run_dir: Path) -> None:
 
 
 def discard_run(run_dir: Path) -> None:
-    """Remove the folder of a run that failed before its first checkpoint, and empty folders above it."""
+    """Remove the folder of a run that failed before its first checkpoint, and its parents if they are empty."""
     shutil.rmtree(run_dir, ignore_errors=True)
     with contextlib.suppress(OSError):  # not empty: it has other runs
         run_dir.parent.rmdir()
@@ -90,7 +90,7 @@ def discard_run(run_dir: Path) -> None:
 
 def newest_of(*folders: Path) -> Path | None:
     """Return the newest run among run folders and folders of runs, by its checkpoints' times."""
-    runs = (run for folder in folders for run in (folder, *folder.glob("version_*")))
+    runs = (run for folder in folders for run in (folder, *versions(folder)))
     times: list[tuple[float, Path]] = []
     for file in (file for run in runs for file in run.glob("checkpoints/*.ckpt")):
         with contextlib.suppress(OSError):  # it is being replaced
@@ -139,7 +139,7 @@ def newest_run_hint(logs: Path = LOGS) -> str:
 
 
 def find_run(given: str, logs: Path = LOGS) -> Path:
-    """Find what ``--ckpt_path`` names: a path, or the newest run of a recipe or with a ``--name``.
+    """Find what ``--ckpt_path`` names: a path, or the newest run of a recipe or of a ``--name``.
 
     For a recipe without runs, find the weights in this package, if there are any.
 

@@ -26,8 +26,8 @@ SIGNALS = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
     if name != "SIGHUP" or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
 )
-"""Signals that ask a process to end: of Ctrl-C, of systemd and ``timeout``, of a SLURM job that asks for it, and of a
-closed terminal, unless ``nohup`` started the process."""
+"""Signals that ask a process to end: SIGINT (Ctrl-C), SIGTERM (systemd, ``timeout``), SIGUSR1 (SLURM, if the job asks
+for it) and SIGHUP (a closed terminal, unless ``nohup`` started the process)."""
 
 PYTHON = (sys.executable, *([] if Path().samefile(Path(__file__).parents[2]) else ["-P"]))
 """Python; imports from the working folder only if that is our checkout: another folder may hold a ``random.py``."""

@@ -52,7 +52,7 @@ from those in the run's config.yaml."""
 FIT_KEYS = ("seed", "epochs", "parameters", "fit_seconds")
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""Larger event files are not read; the default recipe writes about 1 MB."""
+"""Larger event files and predictions.csv are not read; the default recipe writes about 1 MB of events."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def find_runs(given: Sequence[str], logs: Path = LOGS) -> list[Path]:
     found: list[Path] = []
     for text in given:
         places = (Path(text), logs / text.removeprefix(FOLDER_OF_RECIPES))
-        matches = [place for place in places if run_dir_of(place) or versions(place)][:1]
+        matches = [run_dir_of(place) or place for place in places if run_dir_of(place) or versions(place)][:1]
         matches = matches or [Path(path) for path in sorted(glob.glob(text))]
         if not matches:
             with contextlib.suppress(UserError):  # not the name of a run either
@@ -118,7 +118,7 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     """Read the config of a run; raise a ``UserError`` that says in a few words what is wrong with the folder."""
     try:
         config = read_yaml(run_dir / "config.yaml")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError("not a run folder" if run_dir.exists() else "does not exist") from error
     except (OSError, UserError):
         config = None

@@ -25,7 +25,7 @@ THROUGHPUT = "throughput"
 """Training images per second: the only curve that differs between two equal runs."""
 
 AFTER_THE_EPOCH = (*TRAIN_METRICS, THROUGHPUT)
-"""Curves that are logged at the end of an epoch, after the checkpoint of the validation in its last step."""
+"""Curves that are logged at the end of an epoch, after its validation has written the best checkpoint."""
 
 PARTS = (("val", "validation"), ("train", "training"))
 """Each part has its own chart, because in one chart a run's curves differ only by their markers."""

@@ -41,7 +41,7 @@ def read_weights(path: Path, named: Collection[str] = ()) -> tuple[dict[str, "Te
     """
     state_dict: Any
     try:
-        if path.suffix == SAFETENSORS:
+        if path.suffix.lower() == SAFETENSORS:
             state_dict, text = _read_safetensors(path)
         else:
             content = read_checkpoint_file(path)
@@ -66,7 +66,7 @@ def read_checkpoint_file(path: Path) -> dict[str, Any]:
     """Read a file of plain values and tensors that ``torch.save`` wrote.
 
     Raises:
-        UserError: it is damaged, exceeds a bound, or holds anything else; the message completes a sentence about it.
+        UserError: it is damaged, too large, or holds anything else; the message follows ``FILE cannot be used:``.
     """
     import torch
 
@@ -191,7 +191,9 @@ def start_from(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> str:
     given = {name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}
     taken = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     if not taken:
-        raise UserError("--weights: none of its weights has the name and shape of one in this network.")
+        raise UserError(
+            "--weights: none of its weights has the name and shape of one in this network. Use its recipe or --network."
+        )
     network.load_state_dict(taken, strict=False)
     new = [name for name in own if name not in taken]
     listed = f"; new: {', '.join(new[:8])}{f' and {len(new) - 8} more' if len(new) > 8 else ''}" if new else ""

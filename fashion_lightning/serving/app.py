@@ -40,7 +40,7 @@ class Answer(BaseModel):
     )
     likely: list[str] = Field(
         description="The likely classes, the most probable first; none if the picture looks like no class. They include"
-        f" the true class of {COVERAGE:.0%} of the validation images."
+        f" the true class of about {COVERAGE:.0%} of the validation images."
     )
     box: Box = Field(
         description="The part of the picture that the network saw: left, top, right and bottom, as fractions of the"
@@ -70,7 +70,10 @@ def frame_of(box: str) -> Box | None:
         left, top, right, bottom = map(float, box.split(","))
         if -99 <= left < right <= 100 and -99 <= top < bottom <= 100 and (right - left) * (bottom - top) <= 16:
             return left, top, right, bottom
-    raise UserError("The box must be left, top, right and bottom as fractions of the picture: 0.1,0.2,0.6,0.7")
+    raise UserError(
+        "The box must be left, top, right and bottom as fractions of the picture, such as 0.1,0.2,0.6,0.7, with at most"
+        " 16 times its area."
+    )
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {

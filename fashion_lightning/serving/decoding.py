@@ -31,7 +31,7 @@ FORKSERVER.set_forkserver_preload([__name__, "fashion_lightning.__main__"])
 
 
 def prepared(file: bytes, limits: Limits, images: ImageSpec, box: Box | None) -> Prepared:
-    """Decode and prepare a picture; ``prepare`` describes the arguments.
+    """Decode and prepare the bytes of a picture; ``prepare`` describes ``images`` and ``box``.
 
     Raises:
         TooManyPixels: decoding takes too much time or memory.

@@ -20,15 +20,15 @@ class Limits:
     bytes: int = 20_000_000
     """Of one uploaded picture."""
     pixels: int = 25_000_000
-    """To decode for one picture, by its header; large JPEGs are decoded at a smaller size."""
+    """Most pixels to decode of one picture, by its header; large JPEGs are decoded at a smaller size."""
     decoders: int = 5
-    """Decoding processes at a time: a good picture need not wait even if four pictures keep theirs busy."""
+    """Decoding processes at a time: four bad pictures cannot keep a good one waiting."""
     decoding_seconds: int = 3
     """CPU time to decode one picture; the largest take two seconds."""
     decoding_bytes: int = 800_000_000
     """Memory of a decoding process; the largest pictures take 700 MB, those of phones 100 MB."""
     seconds: float = 60
-    """Until a picture must have arrived."""
+    """For a picture to arrive."""
     bytes_of_all: int = 200_000_000
     """Of all pictures that the server holds at a time."""
     connections: int = 200

@@ -46,7 +46,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise UserError(f"--host {host} is not a name or IP address of this machine.") from error
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise UserError(f"Nothing can be served at {host}, port {port} ({reason}). Choose another --port.") from error
+        raise UserError(f"Nothing can be served at {host}, port {port} ({reason}). Change --host or --port.") from error
 
 
 def address(listening: socket.socket) -> str:
@@ -82,7 +82,7 @@ def config(app: FastAPI) -> uvicorn.Config:
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Serve until Ctrl-C, SIGTERM or the end of the terminal, which end it without error."""
+    """Serve until Ctrl-C, SIGTERM or a closed terminal; then return without an error."""
     os.environ["PYTHONSAFEPATH"] = "1"  # decoders import nothing from the working folder, where a random.py may lie
     server = uvicorn.Server(config(app))
     for signum in SIGNALS:  # uvicorn handles two of them, and raises those again when it has ended

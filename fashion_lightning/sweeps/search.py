@@ -206,7 +206,7 @@ def report(study: optuna.Study, space: Space, monitor: str, folder: Path) -> Non
         if run_dir.exists():  # another machine may have trained it in its own folder
             files[f"{folder.name}_best.yaml"] = (
                 f"# The best of {len(records)} trials of the sweep {folder.name}: {told}.\n"
-                f"# This figure chose it, and is therefore slightly too good.\n{recipe_of(run_dir)}"
+                f"# It was chosen by this figure, which is therefore slightly too good.\n{recipe_of(run_dir)}"
             )
     for name, content in files.items():
         with replacing(folder / name) as file:

@@ -33,7 +33,8 @@ NOT_SEARCHED = (
     *(f"{name}." for name in (*NOT_OF_THE_RECIPE, *PLACES_AND_DEVICES)),
     "trainer.callbacks.",
     "trainer.fast_dev_run.",
-    "data.folder.",
+    *(f"data.{name}." for name in ("folder", "photographs", "val_size", "fold")),  # trials share validation images
+    "trainer.limit_val_batches.",
     "early_stopping.monitor.",
 )
 

@@ -172,7 +172,7 @@ def open_study(
         definition: what must be the same for all trials: the settings of the recipe, ranges and monitor.
         minimize: whether a smaller objective is better.
         pruner: decides which trials to stop early.
-        is_shared: whether other processes may work on it now. If not, all unfinished trials are retried.
+        is_shared: whether other processes may work on it now. If not, all unfinished and failed trials are retried.
 
     Raises:
         UserError: the study was begun with another definition.

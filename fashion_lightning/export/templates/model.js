@@ -13,11 +13,12 @@ async function ask(file, signal, box = null) {
   if (file.size > largest) {
     throw new Error(`The picture has ${Math.ceil(file.size / 1e6)} MB. The limit is ${largest / 1e6} MB.`);
   }
-  if (file !== last.file) last = { file, picture: await decode(file) };
+  const picture = file === last.file ? last.picture : await decode(file);
+  last = { file, picture };
   await new Promise((resolve) => setTimeout(resolve)); // the page shows that it is busy
   signal.throwIfAborted();
-  const { pixels, box: seen } = prepare(last.picture, images, box);
-  const [logits, shares] = runNetwork(steps, weights, pixels, shape, 2);
+  const { pixels, box: seen } = prepare(picture, images, box);
+  const [logits, shares] = runNetwork(steps, weights, pixels, shape);
   const names = [...rows.keys()], most = Math.max(...shares);
   const ranked = [...names.keys()].sort((a, b) => shares[b] - shares[a]);
   const isLikely = (i) => shares[i] === most || shares[i] >= {{ limits.probability }};

@@ -11,17 +11,15 @@ function readWeights(base64, lengths) {
   return lengths.map((length) => numbers.subarray(end, (end += length)));
 }
 
-/** Return the probabilities of an image: numbers from 0 to 255, one channel after another. If `last` is above
- *  1, return that many last results: the one before the probabilities is the logits. */
-function runNetwork(steps, weights, image, shape = [1, 1, 28, 28], last = 1) {
+/** Return the logits and the probabilities of an image: numbers from 0 to 255, one channel after another. */
+function runNetwork(steps, weights, image, shape) {
   const places = [{ data: Float32Array.from(image), shape }];
   for (const step of steps) {
     const read = step.in.map((place) => places[place]);
     const data = OPERATIONS[step.op](step, read, weights[step.weight], weights[step.bias]);
     places.push({ data, shape: step.shape });
   }
-  const results = places.slice(-last).map(({ data }) => data);
-  return last === 1 ? results[0] : results;
+  return places.slice(-2).map(({ data }) => data);
 }
 
 const product = (sizes) => sizes.reduce((a, b) => a * b, 1);

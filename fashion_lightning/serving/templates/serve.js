@@ -9,6 +9,7 @@ const largest = Number(main.dataset.megabytes) * 1e6;
 let latest = new AbortController();
 
 async function classify(picture, scroll = true, box = null) {
+  if (picture !== framed) framed = null; // the frame that is still shown is another picture's
   latest.abort();
   const own = (latest = new AbortController());
   main.classList.add("busy");
@@ -75,6 +76,7 @@ function showOriginal(picture, box) {
   zoom.max = Math.min(250, 395 / Math.sqrt((box[2] - box[0]) * (box[3] - box[1]))); // within the server's limit
   [framed, found, zoom.value] = [picture, box, 100];
   original.onload = () => {
+    if (framed !== picture) return; // removed meanwhile
     area.hidden = byId("size").hidden = false;
     place(box);
   };
@@ -183,7 +185,7 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  take(event.dataTransfer.files, "Drop a picture file. Save a picture from another page first.");
+  take(event.dataTransfer.files, "Drop a picture file. To classify a picture on a web page, save it first.");
 });
 document.addEventListener("paste", (event) => {
   take(event.clipboardData.files, "There is no picture in the clipboard.");
