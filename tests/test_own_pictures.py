@@ -200,11 +200,11 @@ def test_more_than_half_of_the_memory_is_refused(shapes: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_own_pictures_are_trained_on_tested_continued_and_shown_with_their_names(shapes: Path, cli: Run) -> None:
-    printed = cli("fit", "--data.folder", "shapes", "--data.size", "16", "--balanced", *FAST, *SMALL)
-    assert all(text in printed for text in ("15% of each class is kept for `test`", "0.1 MB in memory as 16x16 pixels"))
+    printed = cli("fit", "--data.folder", "shapes", "--data.size", "32", "--cutout", "30", "--balanced", *FAST, *SMALL)
+    assert all(text in printed for text in ("15% of each class is kept for `test`", "0.3 MB in memory as 32x32 pixels"))
     run = Path("tensorboard_logs/shapes/version_0")
     card = json.loads(torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["fashion_lightning"]["card"])
-    assert ImageSpec.of(card["images"]) == own_pictures.load(shapes, size=16).images
+    assert ImageSpec.of(card["images"]) == own_pictures.load(shapes, size=32).images
     assert card["network"]["init_args"]["num_classes"] == 3
     printed = cli("test", "--ckpt_path", "shapes", "--trainer.accelerator", "cpu")
     assert all(text in printed for text in ("$blue^$ = [x]", "balanced over classes"))

@@ -233,6 +233,7 @@ def test_ranges_scales_steps_and_choices_are_read_by_short_and_by_dotted_names(t
         ("batch_sise: {choices: [1, 2]}", "batch_sise cannot be searched"),
         ("seed: {choices: [1, 2]}", "seed_everything cannot be searched"),
         ("data.root: {choices: [a, b]}", "data.root cannot be searched"),
+        ("data.val_size: {choices: [100, 200]}", "data.val_size cannot be searched"),
         ("trainer.devices: {choices: [1, 2]}", "trainer.devices cannot be searched"),
         ("trainer.callbacks: {choices: [a, b]}", "trainer.callbacks cannot be searched"),
         (f"lr: {{low: 1, high: 2}}\n{LR}: {{low: 1, high: 2}}", f"names {LR} twice"),

@@ -28,7 +28,15 @@ def find_pictures(patterns: list[str]) -> list[Path]:
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern) if Path(pattern).exists() else Path(pattern).expanduser()  # a name may begin with ~
-        matches = [path] if path.exists() else sorted(map(Path, glob.glob(str(path), recursive=True)))
+        matches = (
+            [path]
+            if path.exists()
+            else sorted(
+                found  # `**` matches folders, too
+                for found in map(Path, glob.glob(str(path), recursive=True))
+                if "**" not in pattern or not found.is_dir()
+            )
+        )
         if path.is_dir():
             # rglob does not follow linked folders; a `*` does.
             files = (file for file in {*path.rglob("*"), *path.glob("*/*")} if file.is_file())
