@@ -98,7 +98,7 @@ def test_a_seed_that_is_there_twice_counts_once(trained: Path, runs: Runs) -> No
     [
         (lambda run: shutil.rmtree(run), "does not exist"),
         (lambda run: (run / "config.yaml").unlink(), "not a run folder"),
-        (lambda run: (shutil.rmtree(run), run.touch()), "not a run folder"),
+        (lambda run: shutil.copy(f"{shutil.move(run, f'{run}_old')}/fit.json", run), "not a run folder"),
         (lambda run: (run / "config.yaml").write_text("model: ["), "config.yaml is damaged"),
         (lambda run: (run / "fit.json").unlink(), "not finished"),
         (lambda run: (run / "fit.json").write_text('{"epochs": 2, "se'), "not finished"),
