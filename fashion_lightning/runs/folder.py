@@ -158,7 +158,12 @@ def find_run(given: str, logs: Path = LOGS) -> Path:
             return candidate
     name = given.removeprefix(FOLDER_OF_RECIPES)
     is_name = "/" not in name and name not in ("", ".", "..")
-    called = (run for run in logs.glob("*/version_*") if read_json(run / RUN_FILE).get("name") in (given, name))
+    called = (
+        run
+        for recipe in logs.glob("*")
+        for run in versions(recipe)
+        if read_json(run / RUN_FILE).get("name") in (given, name)
+    )
     if run := newest_of(path) or (newest_of(logs / name) if is_name else None) or newest_of(*called):
         return run
     if is_name and (ours := WEIGHTS / f"{name}.safetensors").is_file():

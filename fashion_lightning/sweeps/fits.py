@@ -17,7 +17,7 @@ from fashion_lightning.from_python import typed
 from fashion_lightning.report.comparison_table import compare
 from fashion_lightning.report.comparison_text import print_comparison
 from fashion_lightning.runs import processes as own_processes
-from fashion_lightning.runs.folder import RUN_DIR, new_run_dir
+from fashion_lightning.runs.folder import RUN_DIR, new_run_dir, versions
 from fashion_lightning.runs.progress import read_progress
 from fashion_lightning.runs.results import (
     OBSERVATION,
@@ -170,7 +170,7 @@ class Repetition:
     def run_of(self, seed: int) -> Path | None:
         """Return the most advanced run folder of this recipe and seed, which another process may be training."""
         candidates = []
-        for run_dir in self.folder.glob("version_*"):
+        for run_dir in versions(self.folder):
             with contextlib.suppress(UserError):
                 config = read_config(run_dir)
                 same = config["seed_everything"] == seed and config["data"].get("fold") == self.fold_of(seed)
