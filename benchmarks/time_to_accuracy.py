@@ -5,7 +5,7 @@
 Runs alternately, each in a new process: the network of original 002 in Keras (``keras_two_conv.py``); recipes of
 this project; and the network of 002 again, with this project and with stock Lightning (``stock_lightning.py``). These
 two are slow; ``--same_epochs`` trains them for fewer epochs; 0 omits them. They are compared with as many epochs of
-Keras; the recipes, with all of them. Seconds are from the first step to the last, including
+Keras; recipes, with all its epochs. Seconds are from the first step to the last, including
 validation. Keras' accuracy is on the test images, as its author measured it; all others are on the validation images.
 """
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--keras", required=True, help="the Python of an environment with tensorflow-cpu")
     parser.add_argument("--epochs", type=int, default=20, help="epochs of Keras")
     parser.add_argument("--rounds", type=int, default=1, help="how often to run everything, in alternation")
-    parser.add_argument("--same_epochs", type=int, help="epochs of that network outside Keras; default: --epochs")
+    parser.add_argument("--same_epochs", type=int, help="epochs of 002's network outside Keras; default: --epochs")
     parser.add_argument("--root", type=Path, help="where the four files are; by default, as for fit")
     given = parser.parse_args()
     same_epochs = given.epochs if given.same_epochs is None else given.same_epochs

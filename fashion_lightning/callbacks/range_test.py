@@ -103,6 +103,6 @@ def groups_of_lr(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
-    """Return the mean loss in a window around each step, one for each of at least ``WINDOW`` losses."""
+    """Return the mean loss in a window around each step; needs at least ``WINDOW`` losses."""
     sums, counts = (np.convolve(values, np.ones(WINDOW), "same") for values in (losses, np.ones_like(losses)))
     return list(sums / counts)

@@ -59,10 +59,10 @@ class RunFiles(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.run_dir is not None and trainer.is_global_zero:
+            (self.run_dir / "fit.json").unlink(missing_ok=True)  # a run that is being continued is not finished
             with replacing(self.run_dir / "config.yaml") as file:
                 file.write(self.config.encode())
             origin.record_origin(self.run_dir, self.of_now(trainer), trainer.global_step)
-            (self.run_dir / "fit.json").unlink(missing_ok=True)  # a run that is being continued is not finished
         self._write_progress(trainer, "training", trainer.current_epoch)
 
     def of_now(self, trainer: Trainer) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class RunFiles(Callback):
             return
         epochs = max(0, trainer.max_epochs or 0) or None
         now = progress.Progress(epoch, epochs, trainer.global_step, state, os.getpid(), torch.get_num_threads())
-        # Keep the number of threads that the run began with; another number is for this time only.
+        # Keep the number of threads that the run began with; another number holds for this fit only.
         progress.write_progress(
             self.run_dir, now._replace(threads=(progress.read_progress(self.run_dir) or now).threads)
         )

@@ -54,10 +54,10 @@ def complete(
     configs = [_read_config(file) for file in files]
     checkpoint = weights = None
     recipes = [file for file, config in zip(files, configs, strict=True) if "model" in config]
-    # Without a recipe, which has a name and settings of its own, a preset with a folder counts like the flag.
-    in_files = (config.get("data", {}).get("folder") for config in reversed(configs) if not recipes)
-    own_folder = typed.get("--data.folder", next(filter(None, in_files), "null"))
-    has_folder = own_folder != "null"
+    # The folder in a preset counts like the flag; a recipe has a name of its own.
+    in_presets = (config.get("data", {}) for config in reversed(configs) if "model" not in config)
+    own_folder = typed.get("--data.folder", next((data["folder"] for data in in_presets if "folder" in data), "null"))
+    has_folder = own_folder not in (None, "null")
     named = _named_classes(settings, configs)
     experiments = [file.stem for file in files if file.resolve() in EXPERIMENTS]
     if given.ckpt_path is not None:

@@ -239,12 +239,16 @@ class FashionMNISTCLI(LightningCLI):
         if self.checkpoint is not None and method != "fit" and loader is None:
             own, trained_on = (config["data"].get("folder") for config in (self.config, self.checkpoint.settings))
             pictures, output = self.datamodule.own, getattr(self.given, "output", None)
-            same_classes = self.datamodule.images.class_names == self.model.images.class_names  # else another error
-            # The results of a run are those on its own pictures.
+            same_classes = self.datamodule.images.class_names == self.model.images.class_names  # else `setup` refuses
+            # A run folder holds results on its own pictures only.
             if method == "validate" or (
                 pictures and pictures.is_drawn if own == trained_on else output is None and same_classes
             ):
-                continuing.refuse_other_pictures(self.checkpoint, self.datamodule.fingerprint)
+                continuing.refuse_other_pictures(
+                    self.checkpoint,
+                    self.datamodule.fingerprint,
+                    "" if method == "validate" or own == trained_on else ", or add --output",
+                )
         # The model has its weights already; only `fit` restores more.
         path = str(self.checkpoint.path) if self.checkpoint is not None and method == "fit" else None
         verbosity = {"verbose": False} if method in ("validate", "test") else {}
@@ -260,9 +264,12 @@ class FashionMNISTCLI(LightningCLI):
         theirs, ours = given.config["data"], self.config["data"]
         if (theirs.get("val_size") is not None and theirs.get("folder") == ours["folder"]) and (
             any(theirs.get(name) != ours[name] for name in ("val_size", "fold"))
-            or (given.is_own and given.own["data"] != self.datamodule.fingerprint)
+            or (given.is_own and given.own["data"].get("pictures") != self.datamodule.fingerprint.get("pictures"))
         ):
-            print("They were trained on another split: they may have seen validation or test images of this run.")
+            print(
+                "They were trained on another split, and may have seen this run's validation"
+                f" {'images' if ours['folder'] is None else 'and test pictures'}."
+            )
 
     @cached_property
     def plain_config(self) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def test(cli: FashionMNISTCLI) -> None:
 
 def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, findings.Evaluation]:
     """Measure a checkpoint, and print tables."""
-    _result_file(cli, "none", "json")  # refuses an --output that cannot be used before the work
+    # Refused before the work.
+    output_file("--output", f"{getattr(cli.given, 'output', None) or _beside(cli, '')}/results.json", ".json")
     evaluations = _measure(cli, cli.command)
     for tta, evaluation in evaluations.items() if cli.trainer.is_global_zero else ():
         metrics = evaluation_metrics(evaluation, cli.model.images.class_names)
@@ -104,7 +105,11 @@ def evaluation_metrics(evaluation: findings.Evaluation, class_names: Sequence[st
 def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> None:
     path = _result_file(cli, tta, "json")
     write_json(path, {"checkpoint": cli.measured.path.name, "steps": cli.measured.steps_done, "tta": tta} | metrics)
-    print(f"Written to {path}")
+    print(
+        f"Written to {path}"
+        if cli.run_dir is None or cli.measured.is_own
+        else f"Written to {path}. If you keep runs there: --ckpt_path {folder.as_typed(cli.run_dir)}"
+    )
 
 
 def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
@@ -148,7 +153,7 @@ def predict(cli: FashionMNISTCLI) -> None:
     if photographs is not None:
         print_best(photographs.paths, answers, cli.model.images)
     print(f"{len(answers):,} prediction{'s' if len(answers) != 1 else ''} written to {path if answers else 'no file'}")
-    if photographs is not None and preview is not None:
+    if photographs is not None and preview is not None and answers:
         print(write_preview(preview, photographs.paths, answers, cli.model.images))
     if photographs is not None and photographs.broken:
         print(*(f"skipped: {line}" for line in photographs.broken), sep="\n", file=sys.stderr)

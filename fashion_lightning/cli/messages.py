@@ -82,7 +82,7 @@ NOT_TELLING = re.compile(
     r"Union subtypes|NoneType|Expected a path but|Expected one of \[-1\]|Expected a list$"
     r"|could not convert"
 )
-"""Reasons of jsonargparse to omit."""
+"""Reasons that jsonargparse gives and we omit."""
 
 WORDS: tuple[tuple[str, str], ...] = (
     (r"\b(?:fit|validate|test|predict)\.(?=\w)", "--"),

@@ -49,7 +49,7 @@ class Trainer(lightning.Trainer):
         devices: number of processes on a CPU, or of GPUs.
         num_nodes: number of machines.
         strategy: how several processes work together: ``ddp``, each with its own copy of the network.
-        precision: of the arithmetic; commands set bf16-mixed if the hardware supports it, else 32-true.
+        precision: of the arithmetic; if null, commands take bf16-mixed if the hardware has it, else 32-true.
         max_epochs: epochs, counted from the start of the run.
         min_epochs: epochs before which early stopping does not stop.
         max_steps: optimizer steps; -1 is no limit.
@@ -69,7 +69,7 @@ class Trainer(lightning.Trainer):
         fast_dev_run: train and validate on only this many batches, and save nothing.
         default_root_dir: the folder of all runs.
         enable_progress_bar: whether a terminal shows one.
-        deterministic: commands set true on a CPU, else ``warn``.
+        deterministic: if null, commands take true on a CPU, else ``warn``.
         benchmark: whether cuDNN tries several kernels.
         detect_anomaly: whether to check each operation of the backward pass for NaN.
         sync_batchnorm: whether batch norm includes the images of all GPUs; not for CPUs.

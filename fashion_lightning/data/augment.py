@@ -33,7 +33,7 @@ class Augment:
             (https://arxiv.org/abs/2404.00498, section 3.6).
         shift: largest shift in pixels, up, down, left or right; the border is filled with black.
         cutout: side in pixels of a black square at a random place; 0 for none (https://arxiv.org/abs/1708.04552).
-        seed: the draws depend only on this seed, the epoch and the step; ``alternating``, on the seed and the image.
+        seed: draws depend only on this seed, the epoch and the step; those of ``alternating``, on seed and image.
     """
 
     def __init__(self, flip: Flip = "none", shift: int = 0, cutout: int = 0, seed: int = 0) -> None:

@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     """``(B,)`` int64, 0 … 9; -1 if the label is unknown. If there are more images than labels, the last images show
     none of the classes."""
     indices: Tensor
-    """``(B,)`` int64, the position of each labelled image in its file or, if rendered, in the validation images."""
+    """``(B,)`` int64, each labelled image's position in its file; of rendered validation images, among these."""
 
 
 class ImagesInMemory(Dataset[Batch]):

@@ -151,10 +151,11 @@ def read_checkpoint(path: Path, logs: Path = LOGS, named: Collection[str] = ()) 
     if (
         not isinstance(settings, dict)
         or not all(isinstance(settings.get(section), dict) for section in ("model", "data", "trainer"))
-        or "class_path" not in (settings["model"].get("network") or ())
+        or not isinstance(settings["model"].get("network"), dict)
+        or "class_path" not in settings["model"]["network"]
     ):
         raise UserError(
-            f"{file} lacks model, data or trainer, or a network's class_path. Delete it to use those of the checkpoint."
+            f"{file} lacks model, data, trainer or a network's class_path. Delete it to use the checkpoint's settings."
         )
     limits = Limits(**own.get("limits", {}))
     return Checkpoint(path, run_dir, own["name"], content["state_dict"], settings, content, limits)

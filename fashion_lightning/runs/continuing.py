@@ -47,7 +47,7 @@ def refuse_changes(checkpoint: Checkpoint, config: dict[str, Any], command: str)
             )
 
 
-def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
+def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any], advice: str = "") -> None:
     """Refuse to continue on other data than before; ``now`` is the data's ``fingerprint``.
 
     Raises:
@@ -64,7 +64,7 @@ def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
         what = ", ".join(changed[:5]) or "as many of each class, but not the same ones"
         raise UserError(
             f"The pictures are not those that {checkpoint.path} was trained on ({what}). Bring those back, or start a"
-            f" new run: fit --weights {as_typed(checkpoint.path)} (`test` and `predict` take others with --output)"
+            f" new run: fit --weights {as_typed(checkpoint.path)}{advice}"
         )
 
 

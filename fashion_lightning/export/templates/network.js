@@ -11,7 +11,7 @@ function readWeights(base64, lengths) {
   return lengths.map((length) => numbers.subarray(end, (end += length)));
 }
 
-/** Return the logits and the probabilities of an image: numbers from 0 to 255, one channel after another. */
+/** Return logits and probabilities of an image, given as numbers from 0 to 255, one channel after another. */
 function runNetwork(steps, weights, image, shape) {
   const places = [{ data: Float32Array.from(image), shape }];
   for (const step of steps) {

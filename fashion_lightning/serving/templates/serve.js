@@ -76,7 +76,6 @@ function showOriginal(picture, box) {
   zoom.max = Math.min(250, 395 / Math.sqrt((box[2] - box[0]) * (box[3] - box[1]))); // within the server's limit
   [framed, found, zoom.value] = [picture, box, 100];
   original.onload = () => {
-    if (framed !== picture) return; // removed meanwhile
     area.hidden = byId("size").hidden = false;
     place(box);
   };
@@ -153,7 +152,7 @@ function reset() {
   main.classList.add("empty");
   byId("class").textContent = "No picture yet";
   byId("share").textContent = byId("likely").textContent = "";
-  framed = null;
+  framed = byId("original").onload = null;
   fingers.clear();
   for (const id of ["problem", "doubt", "framed", "size", "seen"]) byId(id).hidden = true;
   for (const row of rows.values()) {
