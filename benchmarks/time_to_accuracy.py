@@ -5,7 +5,7 @@
 Runs alternately, each in a new process: the network of original 002 in Keras (``keras_two_conv.py``); recipes of
 this project; and the network of 002 again, with this project and with stock Lightning (``stock_lightning.py``). These
 two are slow; ``--same_epochs`` trains them for fewer epochs; 0 omits them. They are compared with as many epochs of
-Keras; recipes, with all its epochs. Seconds are from the first step to the last, including
+Keras, and each recipe with all epochs of Keras. Seconds are from the first step to the last, including
 validation. Keras' accuracy is on the test images, as its author measured it; all others are on the validation images.
 """
 

@@ -54,10 +54,16 @@ def complete(
     configs = [_read_config(file) for file in files]
     checkpoint = weights = None
     recipes = [file for file, config in zip(files, configs, strict=True) if "model" in config]
-    # The folder in a preset counts like the flag; a recipe has a name of its own.
-    in_presets = (config.get("data", {}) for config in reversed(configs) if "model" not in config)
-    own_folder = typed.get("--data.folder", next((data["folder"] for data in in_presets if "folder" in data), "null"))
-    has_folder = own_folder not in (None, "null")
+    # A preset's folder counts like the flag; a recipe's name covers its folder.
+    own_folder = typed.get("--data.folder") or next(
+        (
+            "model" not in each and each["data"]["folder"]
+            for each in reversed(configs)
+            if "folder" in each.get("data", {})
+        ),
+        None,
+    )
+    has_folder = own_folder not in (None, False, "null")
     named = _named_classes(settings, configs)
     experiments = [file.stem for file in files if file.resolve() in EXPERIMENTS]
     if given.ckpt_path is not None:

@@ -247,7 +247,7 @@ class FashionMNISTCLI(LightningCLI):
                 continuing.refuse_other_pictures(
                     self.checkpoint,
                     self.datamodule.fingerprint,
-                    "" if method == "validate" or own == trained_on else ", or add --output",
+                    "" if method == "validate" or own == trained_on else ", add --output",
                 )
         # The model has its weights already; only `fit` restores more.
         path = str(self.checkpoint.path) if self.checkpoint is not None and method == "fit" else None
@@ -264,11 +264,15 @@ class FashionMNISTCLI(LightningCLI):
         theirs, ours = given.config["data"], self.config["data"]
         if (theirs.get("val_size") is not None and theirs.get("folder") == ours["folder"]) and (
             any(theirs.get(name) != ours[name] for name in ("val_size", "fold"))
-            or (given.is_own and given.own["data"].get("pictures") != self.datamodule.fingerprint.get("pictures"))
+            or (
+                given.is_own
+                and all(theirs.get(name) == ours[name] for name in ("size", "channels"))  # else checksums differ, too
+                and given.own["data"] != self.datamodule.fingerprint
+            )
         ):
             print(
                 "They were trained on another split, and may have seen this run's validation"
-                f" {'images' if ours['folder'] is None else 'and test pictures'}."
+                f" {'images' if ours['folder'] is None else 'or test pictures'}."
             )
 
     @cached_property

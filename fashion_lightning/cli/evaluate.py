@@ -65,8 +65,8 @@ def test(cli: FashionMNISTCLI) -> None:
 
 def _evaluate(cli: FashionMNISTCLI, images: str) -> dict[TTA, findings.Evaluation]:
     """Measure a checkpoint, and print tables."""
-    # Refused before the work.
-    output_file("--output", f"{getattr(cli.given, 'output', None) or _beside(cli, '')}/results.json", ".json")
+    if output := getattr(cli.given, "output", None):
+        output_file("--output", f"{output}/results.json", ".json")  # check before the work
     evaluations = _measure(cli, cli.command)
     for tta, evaluation in evaluations.items() if cli.trainer.is_global_zero else ():
         metrics = evaluation_metrics(evaluation, cli.model.images.class_names)
@@ -105,10 +105,11 @@ def evaluation_metrics(evaluation: findings.Evaluation, class_names: Sequence[st
 def _write_metrics(cli: FashionMNISTCLI, tta: TTA, metrics: dict[str, Any]) -> None:
     path = _result_file(cli, tta, "json")
     write_json(path, {"checkpoint": cli.measured.path.name, "steps": cli.measured.steps_done, "tta": tta} | metrics)
+    # `list` and `compare` count results of the user's own runs.
     print(
         f"Written to {path}"
-        if cli.run_dir is None or cli.measured.is_own
-        else f"Written to {path}. If you keep runs there: --ckpt_path {folder.as_typed(cli.run_dir)}"
+        if path.parent != cli.run_dir or cli.measured.is_own or folder.lies_in(path.parent, folder.LOGS)
+        else f"Written to {path}; if you keep runs there, test with --runs"
     )
 
 
@@ -122,8 +123,8 @@ def _result_file(cli: FashionMNISTCLI, tta: TTA, kind: str) -> Path:
 
 
 def _beside(cli: FashionMNISTCLI, name: str) -> Path:
-    """Return a path in your run's folder, else beside the file; in the working folder for the package's weights."""
-    place = cli.run_dir if cli.run_dir and cli.measured.is_own else cli.measured.path.parent
+    """Return a path in the run folder or beside the checkpoint; in the working folder for the package's weights."""
+    place = cli.run_dir or cli.measured.path.parent
     return (Path() if place == folder.WEIGHTS else place) / name
 
 

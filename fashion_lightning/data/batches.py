@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     """``(B,)`` int64, 0 … 9; -1 if the label is unknown. If there are more images than labels, the last images show
     none of the classes."""
     indices: Tensor
-    """``(B,)`` int64, each labelled image's position in its file; of rendered validation images, among these."""
+    """``(B,)`` int64, each labelled image's position in its file, or among the rendered validation images."""
 
 
 class ImagesInMemory(Dataset[Batch]):

@@ -32,9 +32,9 @@ def find_pictures(patterns: list[str]) -> list[Path]:
             [path]
             if path.exists()
             else sorted(
-                found  # `**` matches folders and Thumbs.db, too
+                found  # `**` matches folders, too
                 for found in map(Path, glob.glob(str(path), recursive=True))
-                if "**" not in pattern or not (found.is_dir() or is_hidden(found.name))
+                if "**" not in pattern or not found.is_dir()
             )
         )
         if path.is_dir():

@@ -63,8 +63,8 @@ def refuse_other_pictures(checkpoint: Checkpoint, now: dict[str, Any], advice: s
         ]
         what = ", ".join(changed[:5]) or "as many of each class, but not the same ones"
         raise UserError(
-            f"The pictures are not those that {checkpoint.path} was trained on ({what}). Bring those back, or start a"
-            f" new run: fit --weights {as_typed(checkpoint.path)}{advice}"
+            f"The pictures are not those that {checkpoint.path} was trained on ({what}). Bring those back{advice}, or"
+            f" start a new run: fit --weights {as_typed(checkpoint.path)}"
         )
 
 

@@ -192,7 +192,7 @@ def start_from(network: "nn.Module", weights: Mapping[str, "Tensor"]) -> str:
     taken = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     if not taken:
         raise UserError(
-            "--weights: none of its weights has the name and shape of one in this network. Add --config or --network."
+            "--weights: none of its weights has the name and shape of one in this network. Omit --config or --network."
         )
     network.load_state_dict(taken, strict=False)
     new = [name for name in own if name not in taken]

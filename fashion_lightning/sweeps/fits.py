@@ -71,7 +71,7 @@ class Fits:
         Args:
             command: its arguments, without the program.
             run_dir: the run folder.
-            each_epoch: called after each epoch but the last; if it raises, the child saves a checkpoint and ends.
+            each_epoch: called after epochs but the last; if it raises, the child saves a checkpoint and ends.
 
         Raises:
             UserError: the command failed; the message is the last line that it printed.

@@ -1,7 +1,7 @@
 "use strict";
 /* Resize as PIL does (libImaging/Resample.c), in its fixed-point arithmetic. Rows come before columns; PIL 13 begins
  * with columns in some tall pictures, of which one byte in ten may then differ by 1.
- * A picture is `width`, `height` and `planes`, each a Uint8Array, row by row. */
+ * A picture is `width`, `height` and `planes`: Uint8Arrays, row by row. */
 
 const FILTERS = {
   box: { support: 0.5, at: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
