@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests import kills, postgresql, slurm
-from tests.conftest import RUN
 
-JOB = f"""#!/bin/bash
+JOB = """#!/bin/bash
 #SBATCH --ntasks=2 --requeue --open-mode=append --output=log.txt
-which="--config tiny.yaml"
-if [ -e {RUN}/checkpoints/last.ckpt ]; then which="--ckpt_path {RUN}"; fi
-srun PROGRAM fit $which --trainer.devices=2
+runs=job_$SLURM_JOB_ID    # a requeued job keeps its number
+run=$runs/tiny/version_0
+if [ -e $run/checkpoints/last.ckpt ]; then which="--ckpt_path $run"; else which="--config tiny.yaml"; fi
+srun PROGRAM fit $which --runs $runs --trainer.devices=2
 code=$?
 echo "ended with $code"
 if [ $code -gt 128 ]; then scontrol requeue $SLURM_JOB_ID; fi
@@ -67,8 +67,9 @@ def test_a_job_that_is_signalled_and_requeued_ends_with_the_same_weights(
             wait_for(folder / "log.txt", "ended with 0", 1)
     endings = [line for line in log.read_text().splitlines() if line.startswith("ended with")]
     assert endings == ["ended with 143", "ended with 138", "ended with 0"]
-    assert [path.name for path in Path("signalled/tensorboard_logs").iterdir()] == ["tiny"]  # no hpc_ckpt_1.ckpt
-    assert kills.fingerprint("signalled" / RUN) == kills.fingerprint("undisturbed" / RUN)
+    assert [path.name for path in Path("signalled").glob("job_*/*")] == ["tiny"]  # no hpc_ckpt_1.ckpt
+    run, other = (folder / f"job_{job}/tiny/version_0" for folder, job in jobs.items())
+    assert kills.fingerprint(run) == kills.fingerprint(other)
 
 
 @pytest.mark.slow
