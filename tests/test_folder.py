@@ -118,10 +118,11 @@ def make_run(folder: Path, written: int) -> Path:
 
 @pytest.fixture
 def runs() -> dict[str, Path]:
-    """Two runs of quick, of which the first was continued last; one of a recipe in seeds/; one elsewhere."""
+    """Two runs of quick, the first continued last, and a copy; one of a recipe in seeds/; one elsewhere."""
     found = {
         "newest": make_run(LOGS / "quick/version_0", 3000),
         "older": make_run(LOGS / "quick/version_1", 2000),
+        "copy": make_run(LOGS / "quick/version_0_backup", 5000),
         "seed": make_run(LOGS / "three_dense/version_0", 4000),
         "elsewhere": make_run(Path("elsewhere/accurate/version_0"), 9000),
     }

@@ -190,7 +190,10 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     ("fit --config tiny.yaml --config presets/find_lr --trainer.accumulate_grad_batches=2", "leave out accumulate"),
     ("fit --config tiny.yaml --config presets/find_lr --trainer.logger=false", "and `logger: false`, and train long"),
+    # a fit that fails in its first step leaves no run folder
+    (f"{FIT} --network mlp --model.network.init_args.batch_norm=true --batch_size 1", "Expected more than 1 value per"),
     # results
+    ("test --ckpt_path RUN --output text.ckpt", "text.ckpt/results.json cannot be written"),
     ("compare nowhere --output out", "None of these folders holds the results of a run (nowhere: does not exist)."),
     ("export --ckpt_path nothing --output notes.txt", "must end in .onnx or .pt2 or .html or .safetensors, not"),
     ("export --ckpt_path nothing --output ''", "needs the name of a file"),
