@@ -57,13 +57,13 @@ def complete(
     # A preset's folder counts like the flag; a recipe's name covers its folder.
     own_folder = typed.get("--data.folder") or next(
         (
-            "model" not in each and each["data"]["folder"]
+            None if "model" in each else each["data"]["folder"]
             for each in reversed(configs)
             if "folder" in each.get("data", {})
         ),
         None,
     )
-    has_folder = own_folder not in (None, False, "null")
+    has_folder = own_folder not in (None, "null")
     named = _named_classes(settings, configs)
     experiments = [file.stem for file in files if file.resolve() in EXPERIMENTS]
     if given.ckpt_path is not None:
